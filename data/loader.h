@@ -1,0 +1,51 @@
+/* loader.h: from a folder of shards to batches of windows.
+ *
+ * The batch of a step is a pure function of (seed, step): a resumed run asks for its next step and has lost nothing. A thread
+ * reads ahead; loader_batch for the steps in order only waits when training is faster than the disk.
+ */
+#ifndef LOADER_H
+#define LOADER_H
+
+#include "error.h"
+#include "tokenizer.h"
+#include <stddef.h>
+#include <stdint.h>
+
+enum order { ORDER_SEQUENTIAL, ORDER_SHUFFLED };
+
+struct loader;
+
+struct loader_config {
+    const char *dir;   /* holds SPLIT-NNNNN.h5 and tokenizer.h5 */
+    const char *split; /* "train", "val" */
+    enum order order;
+    uint64_t seed;
+    size_t rows;                      /* of one micro-batch: batch_size */
+    size_t accumulate;                /* micro-batches of a step */
+    size_t block_size;                /* T, tokens of a row */
+    uint64_t first_step, first_micro; /* where the reading ahead begins */
+};
+
+/* Opens every shard of the split, checks them against each other and the tokenizer in dir, and starts the thread.
+ *
+ * With B = rows * accumulate, N tokens in the split (its shards in order are one stream) and T = block_size:
+ * sequential: row r of step s is the T + 1 tokens at (((s B + r) T) + i) mod N, i = 0 … T.
+ * shuffled: W whole windows lie in the split. Row r of step s has number k = s B + r, belongs to epoch e = k / W, and is window
+ * permutation_e(k mod W), so an epoch has each window exactly once. It begins at phase_e + window * T, where phase_e in [0, T)
+ * is drawn anew each epoch so that windows do not always begin at the same tokens (as far as the split has room for it). */
+struct loader *loader_open(const struct loader_config *config, struct error *err);
+void loader_close(struct loader *l);
+
+/* inputs and targets (rows, block_size) of micro-batch `micro` of `step`: pointers that stay valid until the next call.
+ * The thread reads on from there; asking out of order is allowed and merely slower. Returns -1 where a read failed. */
+int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t **inputs, const uint32_t **targets,
+                 struct error *err);
+
+uint64_t loader_tokens(const struct loader *l);         /* in the split */
+const char *loader_fingerprint(const struct loader *l); /* of the data: SHA-256 over the shards' tokens digests, in hexadecimal */
+const char *loader_tokenizer_fingerprint(const struct loader *l);
+
+/* tokens [first, first + n) of the split, for evaluation in order. */
+int loader_read(struct loader *l, uint64_t first, size_t n, uint32_t *tokens, struct error *err);
+
+#endif

@@ -1,0 +1,68 @@
+/* real.h: the number type of the mathematics, and all that differs between its three builds.
+ *
+ * Every source of model/ (but for the tables in tensors.c) is compiled three times, from the same text:
+ *
+ *   REAL=f32    float            trains
+ *   REAL=f64    double           central differences; the reference that float is compared with
+ *   REAL=c128   double complex   the complex step: Im f(x + ih) / h is f'(x) to the last bits, since nothing is subtracted
+ *                                (Squire and Trapp 1998, doi:10.1137/S003614459631241X)
+ *
+ * The complex step only holds for analytic code: compare and take the maximum of real_part(x), square as x * x,
+ * transpose without conjugating.
+ *
+ * Each header renames its own functions with NAME, so that all three builds link into one program.
+ */
+#ifndef REAL_H
+#define REAL_H
+
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined REAL_F32
+typedef float real;
+typedef double acc; /* long sums */
+#define NAME(x) x##_f32
+#define real_part(x) (x)
+#define real_sqrt sqrtf
+#define real_exp expf
+#define real_log logf
+#define real_erf erff
+#elif defined REAL_F64
+typedef double real;
+typedef double acc;
+#define NAME(x) x##_f64
+#define real_part(x) (x)
+#define real_sqrt sqrt
+#define real_exp exp
+#define real_log log
+#define real_erf erf
+#elif defined REAL_C128
+#include <complex.h>
+#undef I /* the name is wanted for loops */
+typedef double complex real;
+typedef double complex acc;
+#define NAME(x) x##_c128
+#define real_part(x) creal(x)
+#define real_sqrt csqrt
+#define real_exp cexp
+#define real_log clog
+/* erf(a + ib) to first order in b, which is exact in double for the complex step's b of 1e-20. */
+static inline double complex real_erf(double complex z)
+{
+    const double a = creal(z), two_over_sqrt_pi = 1.12837916709551257390;
+    return CMPLX(erf(a), cimag(z) * two_over_sqrt_pi * exp(-a * a));
+}
+#else
+#error "compile with -DREAL_F32, -DREAL_F64 or -DREAL_C128"
+#endif
+
+/* A precondition that only a mistake of the programmer can break: checked in debug builds. */
+#ifdef DEBUG
+#define ASSERT(condition) assert(condition)
+#else
+#define ASSERT(condition) ((void)0)
+#endif
+
+#endif

@@ -1,0 +1,64 @@
+/* checkpoint.h: one file that samples, evaluates and resumes.
+ *
+ * An HDF5 image built in memory, with a checksummed 512-byte user block in front, written by atomic_write: libhdf5 never touches
+ * the disk, and a damaged file is found before libhdf5 parses any of it.
+ *
+ *   bytes 0 … 511     the user block: magic, format version, length of the image, step, CRC32 of the image, CRC32 of the block
+ *   params/<name>     float32, in the tensors' file shapes
+ *   adamw/m/<name>, adamw/v/<name>     where there is optimiser state
+ *   grads/<name>      where the run stopped inside an accumulation
+ *   attributes        of "/": config (INI text), and every field of struct train_state, the data's fingerprint
+ *   tokenizer/        as tokenizer_write writes it; absent where the model was made without one
+ */
+#ifndef CHECKPOINT_H
+#define CHECKPOINT_H
+
+#include "../data/error.h"
+#include "../data/tokenizer.h"
+#include "../model/tensors.h"
+#include "config.h"
+#include <stdint.h>
+
+/* Where a run stands: all that it needs beside weights, optimiser state and configuration to go on bit for bit. Randomness is
+ * counter-based, so step, micro and the configuration's seed are the whole generator state and the data position. */
+struct train_state {
+    uint64_t step;     /* optimiser steps done */
+    uint64_t micro;    /* micro-batches of the step in hand that grads already holds */
+    double micro_loss; /* sum of their losses */
+    double smoothed_loss;
+    double val_loss, best_val_loss; /* NAN where not measured; val_loss is the last measured */
+    uint64_t val_step, best_step;   /* the steps done when they were measured */
+};
+
+struct checkpoint {
+    struct config config;
+    struct train_state state;
+    char data_fingerprint[65];           /* of the training data, loader_fingerprint; "" before any */
+    struct tokenizer *tokenizer;         /* or NULL */
+    struct tensors *tensors;             /* the table that the arrays below are laid out by */
+    const float *params, *m, *v, *grads; /* the arrays to write; m, v, grads may be NULL */
+};
+
+/* Writes the checkpoint whole or not at all. Saving twice gives the same bytes. */
+int checkpoint_write(const struct checkpoint *c, const char *path, struct error *err);
+
+struct checkpoint_file; /* one that is open for reading */
+
+/* Reads the file, checks the user block and both checksums, then parses configuration, state and tokenizer into *c (its arrays
+ * stay NULL; tensors is made for the configuration, with padded_vocab_size as it says) and checks that params has exactly the
+ * tensors of the table, in type and shape. Files are hostile: every size is checked before it is used. The caller frees with
+ * checkpoint_close. */
+struct checkpoint_file *checkpoint_open(const char *path, struct checkpoint *c, struct error *err);
+/* Reads one group ("params", "adamw/m", "adamw/v", "grads") into an array laid out by the table. Padding and gaps are left
+ * untouched. Where the group is missing, returns -1 and says so. */
+int checkpoint_read(struct checkpoint_file *f, const char *group, float *array, struct error *err);
+bool checkpoint_has(struct checkpoint_file *f, const char *group);
+/* Frees all of it, the tokenizer and the table in the struct checkpoint included. */
+void checkpoint_close(struct checkpoint_file *f);
+
+/* The newest ckpt-STEP.h5 in a run folder that verifies, into path. Older or damaged ones are named on stderr and passed over. */
+int checkpoint_newest(const char *run_dir, char *path, size_t size, struct error *err);
+/* Removes all but the newest `keep` ckpt-STEP.h5 of a run folder. */
+int checkpoint_rotate(const char *run_dir, size_t keep, struct error *err);
+
+#endif

@@ -1,0 +1,59 @@
+/* config.h: a run's configuration: an INI file, --set section.key=value, and the text that a checkpoint carries. One table in
+ * config.c holds every key with its type, default, range and meaning; reading, writing and checking are driven by it. */
+#ifndef CONFIG_H
+#define CONFIG_H
+
+#include "../data/error.h"
+#include "../data/loader.h"
+#include "../model/tensors.h"
+#include "../optim/schedule.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { CONFIG_PATH_MAX = 1024 };
+enum precision { PRECISION_F32 };
+
+struct config {
+    struct {
+        uint64_t n_layer, n_head, n_embd, block_size;
+        uint64_t vocab_size; /* 0: the tokenizer's */
+        bool bias;
+        int gelu; /* enum gelu_kind */
+        double dropout;
+    } model;
+    struct {
+        char dir[CONFIG_PATH_MAX];
+        int order; /* enum order */
+    } data;
+    struct {
+        double lr, min_lr;
+        int schedule;                                 /* enum schedule_kind */
+        uint64_t warmup, decay_steps;                 /* decay_steps 0: as schedule.h says */
+        double beta1, beta2, eps, weight_decay, clip; /* clip 0: none */
+    } optim;
+    struct {
+        uint64_t batch_size, accumulate, steps, seed;
+        int precision;                    /* enum precision */
+        uint64_t eval_every, eval_tokens; /* 0: never; 0: the whole split */
+        uint64_t checkpoint_every, keep;  /* 0: at the end only; rotated checkpoints that stay */
+        uint64_t log_every;               /* plain lines on a pipe: one every so many steps */
+    } train;
+};
+
+void config_defaults(struct config *c);
+/* Defaults, then the file. An unknown key names the nearest known one; a bad value names file, line, key, value, expectation. */
+int config_load(struct config *c, const char *path, struct error *err);
+/* The same from text, as a checkpoint holds it; `name` stands for the file in error lines. */
+int config_parse(struct config *c, const char *text, const char *name, struct error *err);
+/* "section.key=value", from --set. */
+int config_set(struct config *c, const char *assignment, struct error *err);
+/* What a single key cannot show: n_embd divisible by n_head, min_lr <= lr, warmup <= steps, … `name` as above. */
+int config_check(const struct config *c, const char *name, struct error *err);
+/* The whole configuration as INI text, every key, that reads back to the same values bit for bit. Allocated; NULL where memory
+ * is short. */
+char *config_text(const struct config *c);
+/* The section.key names that differ between two, comma-separated with both values ("optim.lr 0.001 != 0.0003"), at most size
+ * bytes; returns how many differ. */
+size_t config_diff(const struct config *a, const struct config *b, char *text, size_t size);
+
+#endif
