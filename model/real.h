@@ -23,31 +23,31 @@
 #if defined REAL_F32
 typedef float real;
 typedef double acc; /* long sums */
-#define NAME(x) x##_f32
+#define NAME(x)      x##_f32
 #define real_part(x) (x)
-#define real_sqrt sqrtf
-#define real_exp expf
-#define real_log logf
-#define real_erf erff
+#define real_sqrt    sqrtf
+#define real_exp     expf
+#define real_log     logf
+#define real_erf     erff
 #elif defined REAL_F64
 typedef double real;
 typedef double acc;
-#define NAME(x) x##_f64
+#define NAME(x)      x##_f64
 #define real_part(x) (x)
-#define real_sqrt sqrt
-#define real_exp exp
-#define real_log log
-#define real_erf erf
+#define real_sqrt    sqrt
+#define real_exp     exp
+#define real_log     log
+#define real_erf     erf
 #elif defined REAL_C128
 #include <complex.h>
 #undef I /* the name is wanted for loops */
 typedef double complex real;
 typedef double complex acc;
-#define NAME(x) x##_c128
+#define NAME(x)      x##_c128
 #define real_part(x) creal(x)
-#define real_sqrt csqrt
-#define real_exp cexp
-#define real_log clog
+#define real_sqrt    csqrt
+#define real_exp     cexp
+#define real_log     clog
 /* erf(a + ib) to first order in b, which is exact in double for the complex step's b of 1e-20. */
 static inline double complex real_erf(double complex z)
 {

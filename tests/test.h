@@ -1,0 +1,35 @@
+/* test.h: what every test program starts with: Check, and a main that runs one suite. A program is one file, tests/test_*.c, that
+ * ends with SUITE(name, test1, test2, …). Each test runs in a process of its own unless CK_FORK=no. */
+#ifndef TEST_H
+#define TEST_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Seconds a test may take before it counts as hung: generous, since machines are shared and sanitizers slow. */
+enum { TEST_TIMEOUT = 300 };
+
+static inline int run_suite(const char *name, const TTest *const *tests, size_t n)
+{
+    Suite *s = suite_create(name);
+    for (size_t i = 0; i < n; i++) {
+        TCase *c = tcase_create(tests[i]->name);
+        tcase_set_timeout(c, TEST_TIMEOUT);
+        tcase_add_test(c, tests[i]);
+        suite_add_tcase(s, c);
+    }
+    SRunner *r = srunner_create(s);
+    srunner_run_all(r, CK_NORMAL);
+    const int failed = srunner_ntests_failed(r);
+    srunner_free(r);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#define SUITE(name, ...)                                                                                                         \
+    int main(void)                                                                                                               \
+    {                                                                                                                            \
+        const TTest *const tests[] = {__VA_ARGS__};                                                                              \
+        return run_suite(name, tests, sizeof tests / sizeof *tests);                                                             \
+    }
+
+#endif
