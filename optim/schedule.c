@@ -1,0 +1,40 @@
+/* schedule.c: the learning rate of each step. A pure function of the step, so that a resumed run needs no state for it. */
+#include "schedule.h"
+
+#include <math.h>
+
+/* The part of the way from `first` to `end` that step s has gone, in [0, 1]; all of it where there is no way. */
+static double part(uint64_t s, uint64_t first, uint64_t end)
+{
+    if (s >= end)
+        return 1;
+    return s <= first ? 0 : (double)(s - first) / (double)(end - first);
+}
+
+static double wsd_part(const struct schedule *c, uint64_t s)
+{
+    uint64_t length = c->decay_steps ? c->decay_steps : c->steps / 5;
+    if (length > c->steps)
+        length = c->steps;
+    const uint64_t start = c->steps - length;
+    /* A decay that would begin inside the warm-up begins after it: the rate never jumps. */
+    return part(s, start > c->warmup ? start : c->warmup, c->steps);
+}
+
+double schedule_lr(const struct schedule *c, uint64_t s)
+{
+    if (s < c->warmup)
+        return c->lr * ((double)s + 1) / ((double)c->warmup + 1);
+    const double fall = c->lr - c->min_lr, r = part(s, c->warmup, c->decay_steps ? c->decay_steps : c->steps);
+    switch (c->kind) {
+    case SCHEDULE_CONSTANT:
+        return c->lr;
+    case SCHEDULE_LINEAR:
+        return c->min_lr + fall * (1 - r);
+    case SCHEDULE_COSINE:
+        return c->min_lr + fall * 0.5 * (1 + cos(M_PI * r));
+    case SCHEDULE_WSD:
+        return c->min_lr + fall * (1 - sqrt(wsd_part(c, s)));
+    }
+    return c->lr;
+}
