@@ -29,7 +29,7 @@ CFLAGS  += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
 TYPES   := f32 f64 c128
-PLAIN   := model/tensors.c                     # the same for all types
+PLAIN   := model/tensors.c model/arena.c       # independent of the number type
 MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
 OPTIM   := $(filter-out optim/schedule.c,$(wildcard optim/*.c))
 ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c,$(wildcard train/*.c))
@@ -43,15 +43,17 @@ BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@echo '  LD $@'
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
-	ar rcs $@ $^
+	@ar rcs $@ $^
 
 define typed
 $(BUILD)/$1/%.o: %.c $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
+	@echo '  CC [$1] $$<'
+	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
 endef
 $(eval $(call typed,f32,F32))
 $(eval $(call typed,f64,F64))
@@ -59,7 +61,8 @@ $(eval $(call typed,c128,C128))
 # data/ and train/ see the float build
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
+	@echo '  CC $<'
+	@$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
 
 # Rebuilds everything when compiler or flags change.
 $(BUILD)/flags: FORCE
@@ -67,12 +70,23 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
 FORCE:
 
--include $(OBJECTS:.o=.d) $(BUILD)/train/main.d $(wildcard $(BUILD)/tests/*.d)
+-include $(OBJECTS:.o=.d) $(BUILD)/train/main.d $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)
 
-# --- tests: every tests/test_*.c is a program of its own, with Check; tests/test_*.sh a script that drives ./handgrad ---
-TESTS   := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/test_*.c))
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(LIBRARY)
-	$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
+# --- tests: every tests/test_*.c is a program of its own, with Check; tests/test_*.sh a script that drives ./handgrad.
+# Those that test the mathematics in a number type's own terms are built for f32 and f64. ---
+TYPED   := $(patsubst %.c,%,$(notdir $(shell grep -l 'built for float and for double' tests/test_*.c)))
+TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%)
+TESTS   := $(TESTS:%=$(BUILD)/tests/%)
+define typed_test
+$(BUILD)/tests/$1/%.o: tests/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	@echo '  CC [$1] $$<'
+	@$$(CC) $$(CFLAGS) -DREAL_$2 -c -o $$@ $$<
+endef
+$(eval $(call typed_test,f32,F32))
+$(eval $(call typed_test,f64,F64))
+$(TESTS): %: %.o $(LIBRARY)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 check: $(BINARY) $(TESTS)
 	@tests/run $(BUILD)
 

@@ -52,7 +52,7 @@ typedef double complex acc;
 static inline double complex real_erf(double complex z)
 {
     const double a = creal(z), two_over_sqrt_pi = 1.12837916709551257390;
-    return CMPLX(erf(a), cimag(z) * two_over_sqrt_pi * exp(-a * a));
+    return __builtin_complex(erf(a), cimag(z) * two_over_sqrt_pi * exp(-a * a));
 }
 #else
 #error "compile with -DREAL_F32, -DREAL_F64 or -DREAL_C128"

@@ -1,0 +1,17 @@
+/* gelu.h: the Gaussian error linear unit in both its forms, forward and backward. */
+#ifndef GELU_H
+#define GELU_H
+
+#include "real.h"
+#include "tensors.h"
+
+#define gelu_forward  NAME(gelu_forward)
+#define gelu_backward NAME(gelu_backward)
+
+/* y (n) = gelu of x (n). */
+void gelu_forward(real *y, const real *x, size_t n, enum gelu_kind kind);
+
+/* Adds into dx (n) the gradient for dy (n). */
+void gelu_backward(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind);
+
+#endif

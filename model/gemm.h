@@ -1,0 +1,31 @@
+/* gemm.h: matrix products. The only room with a door to OpenBLAS; a plain loop beside it is the oracle.
+ *
+ * All matrices are row-major with a leading dimension (elements from one row to the next), so a head of the queries is a
+ * matrix too. The transpose is never the conjugate transpose.
+ */
+#ifndef GEMM_H
+#define GEMM_H
+
+#include "real.h"
+#include <stdbool.h>
+
+#define gemm       NAME(gemm)
+#define gemm_tile  NAME(gemm_tile)
+#define gemm_plain NAME(gemm_plain)
+
+enum transpose { N_, T_ };
+
+/* C (M,N) = alpha op(A) op(B) + beta C, where op(A) is (M,K) and op(B) is (K,N), on all threads. C overlaps neither A nor B.
+ * beta = 0 overwrites C without reading it. The result does not depend on the number of threads. */
+void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
+          const real *B, size_t ldb, double beta, real *C, size_t ldc);
+
+/* The same on the caller's thread alone, from inside a parallel region. */
+void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
+               const real *B, size_t ldb, double beta, real *C, size_t ldc);
+
+/* The definition, as three loops. */
+void gemm_plain(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
+                const real *B, size_t ldb, double beta, real *C, size_t ldc);
+
+#endif

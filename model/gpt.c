@@ -1,0 +1,208 @@
+/* gpt.c: the composition: embeddings, a stack of blocks, a final LayerNorm, the tied output and its loss.
+ *
+ * The forward keeps each block's activations; the backward walks the blocks from the last to the first with one array, dstream,
+ * that is the gradient of the residual stream wherever the walk stands.
+ */
+#include "gpt.h"
+#include "embedding.h"
+#include "gemm.h"
+#include "layernorm.h"
+#include "loss.h"
+#include "philox.h"
+#include "zero.h"
+#include <stdlib.h>
+#include <string.h>
+
+static void lay_out_block(struct block_activations *a, struct arena *m, size_t N, size_t C, size_t H)
+{
+    a->ln_1 = arena_take(m, N * C, sizeof(real));
+    a->ln_1_mean = arena_take(m, N, sizeof(real));
+    a->ln_1_rstd = arena_take(m, N, sizeof(real));
+    a->qkv = arena_take(m, N * 3 * C, sizeof(real));
+    a->att = arena_take(m, N * C, sizeof(real));
+    a->lse = arena_take(m, N * H, sizeof(real));
+    a->mid = arena_take(m, N * C, sizeof(real));
+    a->ln_2 = arena_take(m, N * C, sizeof(real));
+    a->ln_2_mean = arena_take(m, N, sizeof(real));
+    a->ln_2_rstd = arena_take(m, N, sizeof(real));
+    a->fc = arena_take(m, N * 4 * C, sizeof(real));
+    a->act = arena_take(m, N * 4 * C, sizeof(real));
+    a->out = arena_take(m, N * C, sizeof(real));
+}
+
+/* Every array of the model, in the order of their use. Called twice: see arena.h. */
+static void lay_out(struct gpt *g, enum gpt_use use)
+{
+    struct arena *m = &g->arena;
+    const struct model_config *c = &g->tensors->config;
+    const size_t N = g->max_rows, C = c->n_embd;
+    const int train = use == GPT_TRAIN;
+    g->params = arena_take(m, g->tensors->total, sizeof(real));
+    g->grads = train ? arena_take(m, g->tensors->total, sizeof(real)) : NULL;
+    g->embedded = arena_take(m, N * C, sizeof(real));
+    for (size_t l = 0; l < c->n_layer; l++) {
+        if (train || l == 0)
+            lay_out_block(&g->blocks[l], m, N, C, c->n_head);
+        else
+            g->blocks[l] = g->blocks[0];
+    }
+    g->scratch.branch = arena_take(m, N * C, sizeof(real));
+    g->scratch.wide = train ? arena_take(m, N * 4 * C, sizeof(real)) : NULL;
+    g->scratch.wide2 = train ? arena_take(m, N * 4 * C, sizeof(real)) : NULL;
+    g->scratch.narrow = train ? arena_take(m, N * C, sizeof(real)) : NULL;
+    g->ln_f = arena_take(m, N * C, sizeof(real));
+    g->ln_f_mean = arena_take(m, N, sizeof(real));
+    g->ln_f_rstd = arena_take(m, N, sizeof(real));
+    g->losses = arena_take(m, N, sizeof(real));
+    g->logits = arena_take(m, loss_chunk(N, c->padded_vocab_size) * c->padded_vocab_size, sizeof(real));
+    g->dlosses = train ? arena_take(m, N, sizeof(real)) : NULL;
+    g->dstream = train ? arena_take(m, N * C, sizeof(real)) : NULL;
+    g->dln_f = train ? arena_take(m, N * C, sizeof(real)) : NULL;
+}
+
+static void view(real *(*w)[TENSOR_KINDS], real *array, const struct tensors *t)
+{
+    for (size_t l = 0; l < t->config.n_layer; l++)
+        for (int k = 0; k < TENSOR_KINDS; k++) {
+            const struct tensor *tensor = tensors_find(t, k, k >= LN_1_WEIGHT && k <= MLP_C_PROJ_BIAS ? l : 0);
+            w[l][k] = tensor && array ? array + tensor->offset : NULL;
+        }
+}
+
+int gpt_create(struct gpt *g, struct tensors *tensors, size_t max_rows, enum gpt_use use)
+{
+    const size_t L = tensors->config.n_layer;
+    *g = (struct gpt){.tensors = tensors, .max_rows = max_rows};
+    g->w = calloc(L, sizeof *g->w);
+    g->dw = calloc(L, sizeof *g->dw);
+    g->blocks = calloc(L, sizeof *g->blocks);
+    if (!g->w || !g->dw || !g->blocks)
+        goto short_of_memory;
+    lay_out(g, use);
+    if (arena_allocate(&g->arena))
+        goto short_of_memory;
+    lay_out(g, use);
+    view(g->w, g->params, tensors);
+    view(g->dw, g->grads, tensors);
+    return 0;
+short_of_memory:
+    gpt_destroy(g);
+    return -1;
+}
+
+void gpt_destroy(struct gpt *g)
+{
+    arena_free(&g->arena);
+    tensors_destroy(g->tensors);
+    free(g->w);
+    free(g->dw);
+    free(g->blocks);
+    *g = (struct gpt){0};
+}
+
+/* Two standard normal numbers from four words, by Box and Muller's method: 53-bit uniforms in (0, 1]. */
+static void two_normals(double out[2], const uint32_t c[4])
+{
+    const double u = (((uint64_t)c[0] << 21 ^ c[1] >> 11) + 1) * 0x1p-53, v = ((uint64_t)c[2] << 21 ^ c[3] >> 11) * 0x1p-53;
+    const double r = sqrt(-2 * log(u)), angle = 6.28318530717958647693 * v;
+    out[0] = r * cos(angle);
+    out[1] = r * sin(angle);
+}
+
+static void init_tensor(real *x, const struct tensor *t, uint32_t index, uint64_t seed)
+{
+    const size_t n = tensor_file_size(t); /* padding stays zero */
+#pragma omp parallel for
+    for (size_t i = 0; i < n; i += 2) {
+        uint32_t c[4] = {(uint32_t)i, (uint32_t)((uint64_t)i >> 32), index,
+                         0x696e6974}; /* "init": no dropout step is that late */
+        philox4x32(c, (uint32_t)seed, (uint32_t)(seed >> 32));
+        double z[2];
+        two_normals(z, c);
+        for (size_t k = 0; k < 2 && i + k < n; k++)
+            x[i + k] = (real)(t->init_mean + t->init_std * z[k]);
+    }
+}
+
+void gpt_init(struct gpt *g, uint64_t seed)
+{
+    for (size_t i = 0; i < g->tensors->count; i++)
+        init_tensor(g->params + g->tensors->list[i].offset, &g->tensors->list[i], (uint32_t)i, seed);
+}
+
+/* The input of block l: the embedding, or the block before. */
+static const real *block_input(const struct gpt *g, size_t l)
+{
+    return l ? g->blocks[l - 1].out : g->embedded;
+}
+
+/* g->ln_f (B,T,C): all but the output layer. */
+static void stream_forward(struct gpt *g, const uint32_t *inputs, size_t B, size_t T, const struct dropout *d)
+{
+    const struct model_config *c = &g->tensors->config;
+    const size_t N = B * T, C = c->n_embd, L = c->n_layer;
+    ASSERT(N <= g->max_rows && T <= c->block_size);
+    embedding_forward(g->embedded, inputs, g->w[0][WTE], g->w[0][WPE], 0, B, T, C);
+    if (dropout_active(d))
+        dropout_forward(g->embedded, g->embedded, N, T, C, d, DROP_EMBEDDING);
+    for (size_t l = 0; l < L; l++)
+        block_forward(&g->blocks[l], &g->scratch, block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
+    layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd, block_input(g, L), g->w[0][LN_F_WEIGHT], g->w[0][LN_F_BIAS], N, C);
+}
+
+/* From dln_f back to the embeddings. */
+static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, size_t T, const struct dropout *d)
+{
+    const struct model_config *c = &g->tensors->config;
+    const size_t N = B * T, C = c->n_embd, L = c->n_layer;
+    zero(g->dstream, N * C);
+    layernorm_backward(g->dstream, g->dw[0][LN_F_WEIGHT], g->dw[0][LN_F_BIAS], g->dln_f, block_input(g, L), g->ln_f_mean,
+                       g->ln_f_rstd, g->w[0][LN_F_WEIGHT], N, C);
+    for (size_t l = L; l-- > 0;)
+        block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
+    const real *dembedded = g->dstream;
+    if (dropout_active(d)) {
+        zero(g->dln_f, N * C);
+        dropout_backward(g->dln_f, g->dstream, N, T, C, d, DROP_EMBEDDING);
+        dembedded = g->dln_f;
+    }
+    embedding_backward(g->dw[0][WTE], g->dw[0][WPE], dembedded, inputs, B, T, C);
+}
+
+void gpt_logits(struct gpt *g, real *logits, const uint32_t *inputs, size_t B, size_t T)
+{
+    const struct model_config *c = &g->tensors->config;
+    stream_forward(g, inputs, B, T, NULL);
+    gemm(N_, T_, B * T, c->vocab_size, c->n_embd, 1, g->ln_f, c->n_embd, g->w[0][WTE], c->n_embd, 0, logits, c->vocab_size);
+}
+
+static acc mean(const real *x, size_t n)
+{
+    acc sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += x[i];
+    return sum / (double)n;
+}
+
+acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d)
+{
+    const struct model_config *c = &g->tensors->config;
+    stream_forward(g, inputs, B, T, d);
+    loss_forward(g->losses, g->logits, g->ln_f, g->w[0][WTE], targets, B * T, c->n_embd, c->vocab_size, c->padded_vocab_size);
+    return mean(g->losses, B * T);
+}
+
+acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
+                       const struct dropout *d)
+{
+    const struct model_config *c = &g->tensors->config;
+    const size_t N = B * T;
+    stream_forward(g, inputs, B, T, d);
+    for (size_t n = 0; n < N; n++)
+        g->dlosses[n] = (real)(scale / (double)N); /* the loss is the mean over the tokens */
+    zero(g->dln_f, N * c->n_embd);
+    loss_backward(g->dln_f, g->dw[0][WTE], g->losses, g->logits, g->dlosses, g->ln_f, g->w[0][WTE], targets, N, c->n_embd,
+                  c->vocab_size, c->padded_vocab_size);
+    stream_backward(g, inputs, B, T, d);
+    return mean(g->losses, N);
+}

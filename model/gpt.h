@@ -1,0 +1,53 @@
+/* gpt.h: the whole model: GPT-2's forward, loss and backward over arrays it owns. */
+#ifndef GPT_H
+#define GPT_H
+
+#include "arena.h"
+#include "block.h"
+#include "dropout.h"
+#include "real.h"
+#include "tensors.h"
+
+#define gpt                NAME(gpt)
+#define gpt_create         NAME(gpt_create)
+#define gpt_destroy        NAME(gpt_destroy)
+#define gpt_init           NAME(gpt_init)
+#define gpt_logits         NAME(gpt_logits)
+#define gpt_loss           NAME(gpt_loss)
+#define gpt_loss_and_grads NAME(gpt_loss_and_grads)
+
+enum gpt_use { GPT_INFER, GPT_TRAIN };
+
+struct gpt {
+    struct tensors *tensors; /* the table that params and grads are laid out by */
+    struct arena arena;      /* everything below lies in it */
+    size_t max_rows;         /* tokens of the largest batch, B T */
+    real *params, *grads;    /* (tensors->total); grads NULL for GPT_INFER */
+    real *(*w)[TENSOR_KINDS],
+        *(*dw)[TENSOR_KINDS];         /* (n_layer): views into them; kinds outside the blocks stand in every layer */
+    struct block_activations *blocks; /* (n_layer); GPT_INFER: all layers share one set of arrays */
+    struct block_scratch scratch;
+    real *embedded, *ln_f, *ln_f_mean, *ln_f_rstd; /* (N,C), (N,C), (N), (N) */
+    real *losses, *logits;                         /* (N), (loss_chunk, padded) */
+    real *dlosses, *dstream, *dln_f;               /* (N), (N,C), (N,C): GPT_TRAIN */
+};
+
+/* Allocates a model for batches of at most max_rows tokens in all, parameters zero. Takes over the table. 0, or -1 where memory
+ * is short (nothing is left allocated, the table is freed). */
+int gpt_create(struct gpt *g, struct tensors *tensors, size_t max_rows, enum gpt_use use);
+void gpt_destroy(struct gpt *g);
+
+/* Initial weights of GPT-2: normal with the table's standard deviations, each a function of (seed, tensor, element) alone. */
+void gpt_init(struct gpt *g, uint64_t seed);
+
+/* logits (B,T,V) for inputs (B,T), T <= block_size, without dropout. */
+void gpt_logits(struct gpt *g, real *logits, const uint32_t *inputs, size_t B, size_t T);
+
+/* Mean cross-entropy in nats per token over targets (B,T); g->losses holds each token's. d is NULL for evaluation. */
+acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d);
+
+/* The same, and adds into g->grads the gradient of scale times that mean: scale is 1, or 1 / accumulate. */
+acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
+                       const struct dropout *d);
+
+#endif

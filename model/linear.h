@@ -1,0 +1,16 @@
+/* linear.h: y = x W + b, forward and backward. */
+#ifndef LINEAR_H
+#define LINEAR_H
+
+#include "real.h"
+
+#define linear_forward  NAME(linear_forward)
+#define linear_backward NAME(linear_backward)
+
+/* y (N,O) = x (N,I) times w (I,O) plus bias (O, or NULL). */
+void linear_forward(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I, size_t O);
+
+/* Adds into dx (N,I), dw (I,O) and dbias (O, or NULL) the gradients for dy (N,O). */
+void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N, size_t I, size_t O);
+
+#endif

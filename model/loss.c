@@ -1,0 +1,89 @@
+/* loss.c: logits z = x wte^T with the embedding's own matrix (Press and Wolf 2017, arXiv:1608.05859), and the cross-entropy
+ *
+ *     loss_n = lse_n - z_n,target(n),   lse_n = log sum_v exp(z_nv)      over the V real symbols
+ *
+ * With p_nv = exp(z_nv - lse_n),
+ *
+ *     dz_nv = dloss_n (p_nv - [v = target(n)])
+ *     dx   += dz wte
+ *     dwte += dz^T x              into the same array as the embedding's gradient
+ *
+ * The logits are the largest array of a small model (N times V). They are needed for one moment only, so they are made a chunk of
+ * tokens at a time, turned into dz in place, multiplied back, and forgotten. The loss has no dloss_n that depends on anything
+ * later, so forward and backward of a chunk are one visit.
+ *
+ * Rows of wte beyond V (padding) get logits that nobody reads and dz = 0.
+ */
+#include "loss.h"
+#include "gemm.h"
+
+enum { CHUNK_ELEMENTS = 1 << 23, CHUNK_MIN = 128 };
+
+size_t loss_chunk(size_t N, size_t padded)
+{
+    size_t chunk = CHUNK_ELEMENTS / padded;
+    if (chunk < CHUNK_MIN)
+        chunk = CHUNK_MIN;
+    return chunk < N ? chunk : N;
+}
+
+/* lse of one row of logits. */
+static real log_sum_exp(const real *z, size_t V)
+{
+    real m = real_part(z[0]);
+    for (size_t v = 1; v < V; v++)
+        m = real_part(z[v]) > real_part(m) ? real_part(z[v]) : m;
+    acc sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t v = 0; v < V; v++)
+        sum += real_exp(z[v] - m);
+    return m + real_log((real)sum);
+}
+
+/* Turns one row of logits into dz. */
+static void row_backward(real *z, real lse, real dloss, uint32_t target, size_t V, size_t padded)
+{
+#pragma omp simd
+    for (size_t v = 0; v < V; v++)
+        z[v] = dloss * real_exp(z[v] - lse);
+    z[target] -= dloss;
+    for (size_t v = V; v < padded; v++)
+        z[v] = 0;
+}
+
+/* Forward, and backward where dlosses is given. */
+static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const real *wte,
+                      const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)
+{
+    const size_t chunk = loss_chunk(N, padded);
+    for (size_t n0 = 0; n0 < N; n0 += chunk) {
+        const size_t rows = N - n0 < chunk ? N - n0 : chunk;
+        gemm(N_, T_, rows, padded, C, 1, x + n0 * C, C, wte, C, 0, logits, padded);
+#pragma omp parallel for
+        for (size_t r = 0; r < rows; r++) {
+            real *z = logits + r * padded;
+            const size_t n = n0 + r;
+            ASSERT(targets[n] < V);
+            const real lse = log_sum_exp(z, V);
+            losses[n] = lse - z[targets[n]];
+            if (dlosses)
+                row_backward(z, lse, dlosses[n], targets[n], V, padded);
+        }
+        if (dlosses) {
+            gemm(N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1, dx + n0 * C, C);
+            gemm(T_, N_, padded, C, rows, 1, logits, padded, x + n0 * C, C, 1, dwte, C);
+        }
+    }
+}
+
+void loss_forward(real *losses, real *logits, const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
+                  size_t V, size_t padded)
+{
+    loss_pass(NULL, NULL, losses, logits, NULL, x, wte, targets, N, C, V, padded);
+}
+
+void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const real *wte,
+                   const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)
+{
+    loss_pass(dx, dwte, losses, logits, dlosses, x, wte, targets, N, C, V, padded);
+}

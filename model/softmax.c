@@ -1,0 +1,46 @@
+/* softmax.c: p_i = exp(x_i - m) / sum_j exp(x_j - m) for each row, with m the row's maximum.
+ *
+ * Any m gives the same p, so it counts as a constant; the maximum keeps exp from overflowing. With the sum below the line,
+ *
+ *     d p_i / d x_j = p_i (delta_ij - p_j)
+ *     dx_j += p_j (dp_j - sum_i dp_i p_i)
+ *
+ * The rows of d p / d x sum to zero: an upstream gradient of all ones gives dx = 0, so a checker that uses one passes a backward
+ * that does nothing.
+ */
+#include "softmax.h"
+
+void softmax_forward(real *p, const real *x, size_t N, size_t C)
+{
+#pragma omp parallel for
+    for (size_t n = 0; n < N; n++) {
+        const real *xn = x + n * C;
+        real *pn = p + n * C;
+        real m = real_part(xn[0]);
+        for (size_t i = 1; i < C; i++)
+            if (real_part(xn[i]) > real_part(m))
+                m = real_part(xn[i]);
+        acc sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t i = 0; i < C; i++) {
+            pn[i] = real_exp(xn[i] - m);
+            sum += pn[i];
+        }
+        const real scale = (real)(1 / sum);
+        for (size_t i = 0; i < C; i++)
+            pn[i] *= scale;
+    }
+}
+
+void softmax_backward(real *dx, const real *dp, const real *p, size_t N, size_t C)
+{
+#pragma omp parallel for
+    for (size_t n = 0; n < N; n++) {
+        acc dot = 0;
+#pragma omp simd reduction(+ : dot)
+        for (size_t i = n * C; i < (n + 1) * C; i++)
+            dot += dp[i] * p[i];
+        for (size_t i = n * C; i < (n + 1) * C; i++)
+            dx[i] += p[i] * (dp[i] - (real)dot);
+    }
+}

@@ -1,0 +1,17 @@
+/* softmax.h: softmax over the last dimension, forward and backward. Attention and loss fuse their own; this plain one decodes,
+ * and is what they are compared with. */
+#ifndef SOFTMAX_H
+#define SOFTMAX_H
+
+#include "real.h"
+
+#define softmax_forward  NAME(softmax_forward)
+#define softmax_backward NAME(softmax_backward)
+
+/* p (N,C) = softmax of each row of x (N,C), C > 0. p may be x. */
+void softmax_forward(real *p, const real *x, size_t N, size_t C);
+
+/* Adds into dx (N,C) the gradient for dp (N,C). */
+void softmax_backward(real *dx, const real *dp, const real *p, size_t N, size_t C);
+
+#endif
