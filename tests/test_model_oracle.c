@@ -88,12 +88,14 @@ static void compare(const real *array, const char *group, double tolerance)
         snprintf(name, sizeof name, "%s/%s", group, t->name);
         double *expected = read_doubles(name, n);
         const real *x = array + t->offset;
-        double error;
-        if (strstr(t->name, "c_attn.bias") && !strcmp(group, "grads")) {
-            /* A constant added to all keys changes no softmax: the middle third is zero in exact arithmetic. */
+        double error = 0;
+        if (strstr(t->name, "c_attn.bias")) {
+            /* A constant added to all keys changes no softmax: the middle third of the gradient is zero in exact arithmetic. Adam
+             * divides the rounding that is there instead by its own size, so afterwards that third is only known in double. */
             const size_t C = n / 3;
-            for (size_t i = C; i < 2 * C; i++)
-                ck_assert_msg(fabs((double)x[i]) <= tolerance, "%s[%zu] = %g, expected 0", name, i, (double)x[i]);
+            const int grads = !strcmp(group, "grads"), known = grads || sizeof(real) == sizeof(double);
+            for (size_t i = C; known && i < 2 * C; i++)
+                ck_assert_msg(fabs((double)x[i] - (grads ? 0 : expected[i])) <= tolerance, "%s[%zu] = %g", name, i, (double)x[i]);
             error = fmax(error_of(x, expected, C), error_of(x + 2 * C, expected + 2 * C, C));
         } else {
             error = error_of(x, expected, n);
