@@ -3,10 +3,16 @@
 #define ATOMIC_H
 
 #include "error.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Replaces `path` by head followed by body: a temporary file beside it (O_EXCL), write, fsync, read back and compare, rename,
- * fsync of the folder. After an error the old file, if there was one, stands as it was, and no temporary file is left. */
+ * fsync of the folder. After an error the old file, if there was one, stands as it was, and no temporary file is left. (Only
+ * where the very last step fails, the sync of the folder, the new file stands already and may not outlive a power cut.) */
 int atomic_write(const char *path, const void *head, size_t head_size, const void *body, size_t body_size, struct error *err);
+
+/* Whether a file of this name (no folder) is what an atomic_write of `of` leaves behind when the process is killed half-way. It
+ * is hidden, never read, and may be removed when nobody else writes to the folder. */
+bool atomic_is_leftover(const char *name, const char *of);
 
 #endif

@@ -1,8 +1,8 @@
 /* h5.h: the few calls to HDF5 that shards, tokenizers and checkpoints share.
  *
  * Outside of this file everything that calls HDF5 does so between h5_lock and h5_unlock: the loader reads on a thread of its
- * own, and not every system's libhdf5 is built for that. The lock is recursive. The first h5_lock also silences the library's
- * own error printing and keeps it from loading plugins.
+ * own, and not every system's libhdf5 is built for that. The lock is recursive. h5_lock also silences the library's own error
+ * printing and keeps it from loading plugins.
  */
 #ifndef H5_H
 #define H5_H
@@ -14,6 +14,27 @@
 
 void h5_lock(void);
 void h5_unlock(void);
+
+/* fail(err, "FILE: WHAT: …") with the innermost reason that the library gave on this thread, where it gave one. */
+int h5_fail(struct error *err, const char *file, const char *what);
+
+/* Files. Those we write are images in memory (libhdf5 neither syncs nor reports late errors reliably): create, fill, close into
+ * bytes for atomic_write. Metadata is checksummed by the library, and equal contents give equal bytes. */
+hid_t h5_image_create(const char *file, struct error *err);
+/* Closes the image in any case. *bytes is allocated, the caller frees it; bytes may be NULL to discard the image. */
+int h5_image_close(hid_t image, void **bytes, size_t *size, const char *file, struct error *err);
+/* For reading only: an image in memory (copied), and a regular file on the disk. H5Fclose closes both. */
+hid_t h5_image_open(const void *bytes, size_t size, const char *file, struct error *err);
+hid_t h5_file_open(const char *path, struct error *err);
+
+/* Opens a dataset of one dimension whose stored type is exactly `type`, and gives its length. It must be a plain one, so that
+ * reading it touches this file alone and no memory out of proportion: reached by a hard link, contiguous or chunked, every
+ * chunk present, no filters but shuffle, deflate and fletcher32, at most max_length elements. `access` may be H5P_DEFAULT. */
+hid_t h5_dataset_open(hid_t group, const char *name, hid_t type, uint64_t max_length, hid_t access, uint64_t *length,
+                      const char *file, struct error *err);
+/* A new dataset of one dimension, not empty. chunk 0: contiguous; else chunked, with shuffle, deflate and fletcher32. */
+hid_t h5_dataset_create(hid_t group, const char *name, hid_t type, uint64_t length, uint64_t chunk, const char *file,
+                        struct error *err);
 
 /* Scalar attributes of an object. `file` is the name that error lines give. Readers check type and class, never trust a size,
  * and fail where the attribute is missing. */

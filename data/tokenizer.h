@@ -23,6 +23,11 @@ const char *tokenizer_fingerprint(const struct tokenizer *t);
  * An unknown or invalid character is an error that names it and its byte offset in the text. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids, size_t *n, struct error *err);
 
+/* The same into the caller's ids, which has room for `length` of them, as a stream needs it; `offset` is where the piece begins
+ * in the text that error lines speak of. */
+int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t length, uint64_t offset, uint32_t *ids, size_t *n,
+                           struct error *err);
+
 /* The bytes of one token, not terminated; id must be below the vocabulary's size. */
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *length);
 

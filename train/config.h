@@ -9,6 +9,7 @@
 #include "../optim/schedule.h"
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 enum { CONFIG_PATH_MAX = 1024 };
 enum precision { PRECISION_F32 };
@@ -55,5 +56,13 @@ char *config_text(const struct config *c);
 /* The section.key names that differ between two, comma-separated with both values ("optim.lr 0.001 != 0.0003"), at most size
  * bytes; returns how many differ. */
 size_t config_diff(const struct config *a, const struct config *b, char *text, size_t size);
+/* Every key with its default and meaning, for --help. */
+void config_help(FILE *out);
+
+/* The sizes of the model, for a tokenizer of so many symbols (0: none, then model.vocab_size must say). A vocab_size above the
+ * tokenizer's pads wte in memory; one below it is an error. `name` as above. */
+int config_model(const struct config *c, size_t tokenizer_symbols, struct model_config *model, const char *name,
+                 struct error *err);
+struct schedule config_schedule(const struct config *c);
 
 #endif

@@ -1,0 +1,155 @@
+/* atomic.c: whole files or none.
+ *
+ * The order is what counts (Redis' rdb.c, "Files are hard", Luu 2015): the bytes must be on the disk before the name points at
+ * them, and the name is only safe once its folder is synced. The read-back drops the cached pages first, so that it sees what
+ * the disk holds and not what we have just handed over; where the system cannot drop them it still finds a short file.
+ */
+#include "atomic.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Linux writes at most 2^31 - 4096 bytes at once; smaller pieces also let a signal in. */
+static const size_t PIECE = 64 << 20;
+
+/* ".NAME.XXXXXX.tmp" in the folder of path, with the folder itself in *folder. */
+static int name_temporary(const char *path, char *temporary, char *folder, unsigned attempt)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t n = slash ? (size_t)(slash - path) + 1 : 0;
+    const char *name = path + n;
+    if (!*name || n >= PATH_MAX)
+        return -1;
+    memcpy(folder, path, n);
+    strcpy(folder + n, n ? "" : ".");
+    const unsigned tag = ((unsigned)getpid() * 2654435761u + attempt * 40503u) & 0xFFFFFF;
+    const int length = snprintf(temporary, PATH_MAX, "%.*s.%s.%06x.tmp", (int)n, path, name, tag);
+    return length < PATH_MAX ? 0 : -1;
+}
+
+bool atomic_is_leftover(const char *name, const char *of)
+{
+    const size_t n = strlen(of);
+    if (name[0] != '.' || strncmp(name + 1, of, n) != 0)
+        return false;
+    const char *tag = name + 1 + n;
+    return strlen(tag) == strlen(".XXXXXX.tmp") && tag[0] == '.' && strspn(tag + 1, "0123456789abcdef") == 6 &&
+           strcmp(tag + 7, ".tmp") == 0;
+}
+
+static int write_all(int fd, const void *bytes, size_t size)
+{
+    for (const char *p = bytes; size;) {
+        const ssize_t n = write(fd, p, size < PIECE ? size : PIECE);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n == 0)
+            errno = EIO;
+        if (n <= 0)
+            return -1;
+        p += n, size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* 0 where the file goes on with exactly these bytes; errno is 0 where they differ. */
+static int compare_all(int fd, const void *bytes, size_t size)
+{
+    static const size_t STEP = 1 << 20;
+    char *buffer = malloc(STEP);
+    if (!buffer)
+        return -1;
+    int status = 0;
+    for (const char *p = bytes; size && !status;) {
+        const ssize_t n = read(fd, buffer, size < STEP ? size : STEP);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || memcmp(buffer, p, (size_t)n) != 0) {
+            errno = n < 0 ? errno : 0;
+            status = -1;
+        } else
+            p += n, size -= (size_t)n;
+    }
+    const int e = errno;
+    free(buffer);
+    errno = e;
+    return status;
+}
+
+static int sync_fd(int fd)
+{
+    int status;
+    while ((status = fsync(fd)) != 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+/* The rename itself has happened; EINVAL comes from file systems that cannot sync a folder. */
+static int sync_folder(const char *folder)
+{
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == EACCES ? 0 : -1; /* a folder that can be written to and not read */
+    int status = sync_fd(fd);
+    if (status != 0 && errno == EINVAL)
+        status = 0;
+    const int e = errno;
+    close(fd);
+    errno = e;
+    return status;
+}
+
+static int open_temporary(const char *path, char *temporary, char *folder)
+{
+    for (unsigned attempt = 0; attempt < 100; attempt++) {
+        if (name_temporary(path, temporary, folder, attempt) != 0) {
+            errno = strlen(path) ? ENAMETOOLONG : ENOENT;
+            return -1;
+        }
+        const int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
+int atomic_write(const char *path, const void *head, size_t head_size, const void *body, size_t body_size, struct error *err)
+{
+    char temporary[PATH_MAX], folder[PATH_MAX];
+    const char *doing = "cannot create a file in this folder";
+    const int fd = open_temporary(path, temporary, folder);
+    if (fd < 0)
+        return fail(err, "%s: %s: %s", path, doing, strerror(errno));
+
+    int open_fd = fd;
+    doing = "writing";
+    if (write_all(fd, head, head_size) != 0 || write_all(fd, body, body_size) != 0 || sync_fd(fd) != 0)
+        goto out;
+    doing = "reading back what was written";
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+    if (lseek(fd, 0, SEEK_SET) != 0 || compare_all(fd, head, head_size) != 0 || compare_all(fd, body, body_size) != 0)
+        goto out;
+    doing = "closing";
+    open_fd = -1;
+    if (close(fd) != 0 && errno != EINTR)
+        goto out;
+    doing = "renaming the finished file";
+    if (rename(temporary, path) != 0)
+        goto out;
+    if (sync_folder(folder) != 0)
+        return fail(err, "%s: syncing its folder: %s", path, strerror(errno));
+    return 0;
+
+out:;
+    const int e = errno;
+    if (open_fd >= 0)
+        close(open_fd);
+    unlink(temporary);
+    return fail(err, "%s: %s: %s", path, doing, e ? strerror(e) : "the disk returned other bytes");
+}

@@ -1,0 +1,270 @@
+/* tokenizer.c: text to token ids and back: the 256 bytes, or the code points of a text in their order.
+ *
+ * In a file a tokenizer is a group with attributes (format, kind, vocab_size, fingerprint) and, for char, the dataset
+ * code_points. The fingerprint covers all that decides ids, so a reader that computes it again finds any damage.
+ */
+#include "tokenizer.h"
+#include "atomic.h"
+#include "digest.h"
+#include "h5.h"
+#include "utf8.h"
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT = 1, BYTES = 256 };
+
+struct token {
+    char bytes[UTF8_MAX];
+    uint8_t length;
+};
+
+struct tokenizer {
+    bool is_byte;
+    size_t vocab_size;
+    struct token *tokens;
+    uint32_t *code_points; /* char: of each id, ascending */
+    uint32_t *ids;         /* char: 1 + the id of each code point up to the largest; 0 where it is not in the alphabet */
+    size_t n_ids;
+    char fingerprint[DIGEST_HEX];
+};
+
+static void compute_fingerprint(struct tokenizer *t)
+{
+    struct digest d;
+    digest_init(&d);
+    digest_update_string(&d, tokenizer_kind(t));
+    for (size_t i = 0; i < t->vocab_size && !t->is_byte; i++) {
+        const uint32_t c = t->code_points[i];
+        const uint8_t little_endian[4] = {(uint8_t)c, (uint8_t)(c >> 8), (uint8_t)(c >> 16), (uint8_t)(c >> 24)};
+        digest_update(&d, little_endian, sizeof little_endian);
+    }
+    digest_finish(&d, t->fingerprint);
+}
+
+struct tokenizer *tokenizer_create_byte(struct error *err)
+{
+    struct tokenizer *t = calloc(1, sizeof *t);
+    if (!t || !(t->tokens = calloc(BYTES, sizeof *t->tokens))) {
+        fail(err, "byte tokenizer: out of memory");
+        tokenizer_destroy(t);
+        return NULL;
+    }
+    t->is_byte = true;
+    t->vocab_size = BYTES;
+    for (size_t i = 0; i < BYTES; i++)
+        t->tokens[i] = (struct token){.bytes = {(char)i}, .length = 1};
+    compute_fingerprint(t);
+    return t;
+}
+
+/* Ascending, and each a character that UTF-8 can write. */
+static int check_alphabet(const uint32_t *c, size_t n, struct error *err)
+{
+    if (n == 0)
+        return fail(err, "char tokenizer: the alphabet is empty");
+    for (size_t i = 0; i < n; i++) {
+        if (c[i] >= CODE_POINTS || (c[i] >= 0xD800 && c[i] <= 0xDFFF))
+            return fail(err, "char tokenizer: symbol %zu is U+%04X, which is not a character", i, c[i]);
+        if (i > 0 && c[i] <= c[i - 1])
+            return fail(err, "char tokenizer: symbol %zu, U+%04X, is not above the one before it", i, c[i]);
+    }
+    return 0;
+}
+
+struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, struct error *err)
+{
+    if (check_alphabet(code_points, n, err) != 0)
+        return NULL;
+    struct tokenizer *t = calloc(1, sizeof *t);
+    if (t) {
+        t->vocab_size = n;
+        t->n_ids = code_points[n - 1] + 1;
+        t->tokens = calloc(n, sizeof *t->tokens);
+        t->code_points = malloc(n * sizeof *t->code_points);
+        t->ids = calloc(t->n_ids, sizeof *t->ids);
+    }
+    if (!t || !t->tokens || !t->code_points || !t->ids) {
+        fail(err, "char tokenizer: out of memory for %zu symbols", n);
+        tokenizer_destroy(t);
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++) {
+        t->code_points[i] = code_points[i];
+        t->ids[code_points[i]] = (uint32_t)i + 1;
+        t->tokens[i].length = (uint8_t)utf8_encode(code_points[i], t->tokens[i].bytes);
+    }
+    compute_fingerprint(t);
+    return t;
+}
+
+void tokenizer_destroy(struct tokenizer *t)
+{
+    if (!t)
+        return;
+    free(t->tokens);
+    free(t->code_points);
+    free(t->ids);
+    free(t);
+}
+
+const char *tokenizer_kind(const struct tokenizer *t)
+{
+    return t->is_byte ? "byte" : "char";
+}
+
+size_t tokenizer_vocab_size(const struct tokenizer *t)
+{
+    return t->vocab_size;
+}
+
+const char *tokenizer_fingerprint(const struct tokenizer *t)
+{
+    return t->fingerprint;
+}
+
+int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t length, uint64_t offset, uint32_t *ids, size_t *n,
+                           struct error *err)
+{
+    *n = 0;
+    if (t->is_byte) {
+        for (size_t i = 0; i < length; i++)
+            ids[i] = (uint8_t)text[i];
+        *n = length;
+        return 0;
+    }
+    for (size_t i = 0; i < length;) {
+        uint32_t c;
+        const int bytes = utf8_decode(text + i, length - i, &c);
+        const unsigned long long at = offset + i;
+        if (bytes <= 0)
+            return fail(err, bytes ? "byte %llu: the text ends inside a UTF-8 character" : "byte %llu: 0x%02X is not valid UTF-8",
+                        at, (uint8_t)text[i]);
+        if (c >= t->n_ids || t->ids[c] == 0)
+            return fail(err, "byte %llu: U+%04X \"%.*s\" is not among the %zu symbols of the char tokenizer", at, c, bytes,
+                        text + i, t->vocab_size);
+        ids[(*n)++] = t->ids[c] - 1;
+        i += (size_t)bytes;
+    }
+    return 0;
+}
+
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids, size_t *n, struct error *err)
+{
+    *n = 0;
+    *ids = malloc((length ? length : 1) * sizeof **ids);
+    if (!*ids)
+        return fail(err, "out of memory for the tokens of %zu bytes", length);
+    if (tokenizer_encode_piece(t, text, length, 0, *ids, n, err) != 0) {
+        free(*ids);
+        *ids = NULL;
+        *n = 0;
+        return -1;
+    }
+    return 0;
+}
+
+const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *length)
+{
+    *length = t->tokens[id].length;
+    return t->tokens[id].bytes;
+}
+
+/* --- files --- */
+
+int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, struct error *err)
+{
+    if (h5_write_u64(group, "format", FORMAT, file, err) != 0 ||
+        h5_write_string(group, "kind", tokenizer_kind(t), file, err) != 0 ||
+        h5_write_u64(group, "vocab_size", t->vocab_size, file, err) != 0 ||
+        h5_write_string(group, "fingerprint", t->fingerprint, file, err) != 0)
+        return -1;
+    if (t->is_byte)
+        return 0;
+    const hid_t dataset = h5_dataset_create(group, "code_points", H5T_STD_U32LE, t->vocab_size, 0, file, err);
+    if (dataset < 0)
+        return -1;
+    int status = 0;
+    if (H5Dwrite(dataset, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, t->code_points) < 0)
+        status = h5_fail(err, file, "writing code_points");
+    H5Dclose(dataset);
+    return status;
+}
+
+static struct tokenizer *read_char(hid_t group, uint64_t vocab_size, const char *file, struct error *err)
+{
+    uint64_t n;
+    const hid_t dataset = h5_dataset_open(group, "code_points", H5T_STD_U32LE, CODE_POINTS, H5P_DEFAULT, &n, file, err);
+    if (dataset < 0)
+        return NULL;
+    struct tokenizer *t = NULL;
+    uint32_t *code_points = malloc(n * sizeof *code_points);
+    struct error detail;
+    if (!code_points)
+        fail(err, "%s: out of memory for %llu symbols", file, (unsigned long long)n);
+    else if (n != vocab_size)
+        fail(err, "%s: vocab_size is %llu, but there are %llu code_points", file, (unsigned long long)vocab_size,
+             (unsigned long long)n);
+    else if (H5Dread(dataset, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, code_points) < 0)
+        h5_fail(err, file, "reading code_points");
+    else if (!(t = tokenizer_create_char(code_points, n, &detail)))
+        fail(err, "%s: %s", file, detail.text);
+    free(code_points);
+    H5Dclose(dataset);
+    return t;
+}
+
+struct tokenizer *tokenizer_read(hid_t group, const char *file, struct error *err)
+{
+    uint64_t format, vocab_size;
+    char *kind = NULL, *fingerprint = NULL;
+    struct tokenizer *t = NULL;
+    if (h5_read_u64(group, "format", &format, file, err) != 0 || h5_read_string(group, "kind", &kind, file, err) != 0 ||
+        h5_read_u64(group, "vocab_size", &vocab_size, file, err) != 0 ||
+        h5_read_string(group, "fingerprint", &fingerprint, file, err) != 0)
+        goto out;
+    if (format != FORMAT)
+        fail(err, "%s: tokenizer format %llu; this handgrad reads %d", file, (unsigned long long)format, FORMAT);
+    else if (strcmp(kind, "byte") == 0)
+        t = tokenizer_create_byte(err);
+    else if (strcmp(kind, "char") == 0)
+        t = read_char(group, vocab_size, file, err);
+    else
+        fail(err, "%s: tokenizer kind \"%s\": expected byte or char", file, kind);
+    if (t && (t->vocab_size != vocab_size || strcmp(t->fingerprint, fingerprint) != 0)) {
+        fail(err, "%s: the tokenizer's fingerprint does not match its vocabulary", file);
+        tokenizer_destroy(t);
+        t = NULL;
+    }
+out:
+    free(kind);
+    free(fingerprint);
+    return t;
+}
+
+int tokenizer_save(const struct tokenizer *t, const char *path, struct error *err)
+{
+    void *bytes = NULL;
+    size_t size = 0;
+    h5_lock();
+    const hid_t image = h5_image_create(path, err);
+    int status = image < 0 ? -1 : tokenizer_write(t, image, path, err);
+    if (image >= 0 && h5_image_close(image, status == 0 ? &bytes : NULL, &size, path, err) != 0)
+        status = -1;
+    h5_unlock();
+    if (status == 0)
+        status = atomic_write(path, NULL, 0, bytes, size, err);
+    free(bytes);
+    return status;
+}
+
+struct tokenizer *tokenizer_load(const char *path, struct error *err)
+{
+    h5_lock();
+    const hid_t file = h5_file_open(path, err);
+    struct tokenizer *t = file < 0 ? NULL : tokenizer_read(file, path, err);
+    if (file >= 0)
+        H5Fclose(file);
+    h5_unlock();
+    return t;
+}
