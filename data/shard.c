@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT = 1, CHUNK = 16384 };
+enum { FORMAT = 1, CHUNK = 16384, MAX_SLOTS = 1 << 16 };
 static const uint64_t MAX_TOKENS = (uint64_t)1 << 40; /* of a file that we read: no sum of offsets can overflow */
 static const uint64_t MAX_VOCAB = (uint64_t)1 << 31;
 
@@ -70,6 +70,10 @@ static int write_attributes(hid_t root, const struct shard_info *info, const cha
 
 struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info, struct error *err)
 {
+    if (info->tokens == 0) {
+        fail(err, "%s: a shard without tokens", path);
+        return NULL;
+    }
     struct shard_writer *w = calloc(1, sizeof *w);
     if (!w || !(w->path = strdup(path))) {
         fail(err, "%s: out of memory", path);
@@ -235,12 +239,14 @@ static int read_attributes(struct shard *s, struct error *err)
     return 0;
 }
 
-/* One slot for each chunk, so that no two of them compete for one while there is room; the least recently used goes first. */
+/* One slot for each chunk (as far as one can believe the file), so that no two compete for one while there is room; the least
+ * recently used goes first. */
 static int open_dataset(struct shard *s, size_t cache_bytes, struct error *err)
 {
     const hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
     uint64_t length = 0;
-    H5Pset_chunk_cache(access, s->info.tokens / CHUNK + 2, cache_bytes, 0.0);
+    const uint64_t slots = s->info.tokens / CHUNK + 2;
+    H5Pset_chunk_cache(access, slots < MAX_SLOTS ? slots : MAX_SLOTS, cache_bytes, 0.0);
     s->dataset = h5_dataset_open(s->file, "tokens", stored_type(s->info.vocab_size), MAX_TOKENS, access, &length, s->path, err);
     H5Pclose(access);
     if (s->dataset < 0)
@@ -336,7 +342,8 @@ int shard_verify(struct shard *s, struct error *err)
         status = shard_read(s, first, n, tokens, err);
         if (status == 0)
             status = read_as(s, first, n, stored_type(s->info.vocab_size), stored, err);
-        digest_update(&d, stored, n * token_width(s->info.vocab_size));
+        if (status == 0)
+            digest_update(&d, stored, n * token_width(s->info.vocab_size));
     }
     digest_finish(&d, hex);
     if (status == 0 && strcmp(hex, s->info.sha256) != 0)
