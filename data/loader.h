@@ -8,10 +8,9 @@
 
 #include "error.h"
 #include "tokenizer.h"
+#include "window.h"
 #include <stddef.h>
 #include <stdint.h>
-
-enum order { ORDER_SEQUENTIAL, ORDER_SHUFFLED };
 
 struct loader;
 
@@ -28,11 +27,10 @@ struct loader_config {
 
 /* Opens every shard of the split, checks them against each other and the tokenizer in dir, and starts the thread.
  *
- * With B = rows * accumulate, N tokens in the split (its shards in order are one stream) and T = block_size:
- * sequential: row r of step s is the T + 1 tokens at (((s B + r) T) + i) mod N, i = 0 … T.
- * shuffled: W whole windows lie in the split. Row r of step s has number k = s B + r, belongs to epoch e = k / W, and is window
- * permutation_e(k mod W), so an epoch has each window exactly once. It begins at phase_e + window * T, where phase_e in [0, T)
- * is drawn anew each epoch so that windows do not always begin at the same tokens (as far as the split has room for it). */
+ * With B = rows * accumulate, N tokens in the split (its shards in order are one stream) and T = block_size, row r of step s has
+ * number k = s B + r (micro-batch m has the rows from m * rows on), and begins where window.h says:
+ * sequential: at token k T mod N; the window wraps around the end.
+ * shuffled: each epoch has each window exactly once, in an order of its own, and none wraps. */
 struct loader *loader_open(const struct loader_config *config, struct error *err);
 void loader_close(struct loader *l);
 
@@ -42,6 +40,8 @@ int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t
                  struct error *err);
 
 uint64_t loader_tokens(const struct loader *l);         /* in the split */
+uint64_t loader_bytes(const struct loader *l);          /* of the text that they stand for: bits per byte */
+uint64_t loader_vocab_size(const struct loader *l);     /* the tokenizer's */
 const char *loader_fingerprint(const struct loader *l); /* of the data: SHA-256 over the shards' tokens digests, in hexadecimal */
 const char *loader_tokenizer_fingerprint(const struct loader *l);
 

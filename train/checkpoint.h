@@ -7,7 +7,7 @@
  *   params/<name>     float32, in the tensors' file shapes
  *   adamw/m/<name>, adamw/v/<name>     where there is optimiser state
  *   grads/<name>      where the run stopped inside an accumulation
- *   attributes        of "/": config (INI text), and every field of struct train_state, the data's fingerprint
+ *   attributes        of "/": format, config (INI text), and every field of struct train_state, data_fingerprint
  *   tokenizer/        as tokenizer_write writes it; absent where the model was made without one
  */
 #ifndef CHECKPOINT_H
@@ -53,6 +53,8 @@ struct checkpoint_file *checkpoint_open(const char *path, struct checkpoint *c, 
  * untouched. Where the group is missing, returns -1 and says so. */
 int checkpoint_read(struct checkpoint_file *f, const char *group, float *array, struct error *err);
 bool checkpoint_has(struct checkpoint_file *f, const char *group);
+/* Whether the file's tensors are those of another table, in name and shape: 0, or -1 and the first that differs. */
+int checkpoint_fits(const struct checkpoint *c, const struct tensors *expected, const char *path, struct error *err);
 /* Frees all of it, the tokenizer and the table in the struct checkpoint included. */
 void checkpoint_close(struct checkpoint_file *f);
 
@@ -60,5 +62,7 @@ void checkpoint_close(struct checkpoint_file *f);
 int checkpoint_newest(const char *run_dir, char *path, size_t size, struct error *err);
 /* Removes all but the newest `keep` ckpt-STEP.h5 of a run folder. */
 int checkpoint_rotate(const char *run_dir, size_t keep, struct error *err);
+/* RUN_DIR/ckpt-STEP.h5, the name that both look for. */
+int checkpoint_path(const char *run_dir, uint64_t step, char *path, size_t size, struct error *err);
 
 #endif

@@ -1,0 +1,354 @@
+/* shard.c: tokens on the disk.
+ *
+ * A chunk has 16,384 tokens: in uint16 that is 32 KiB, the whole window of deflate, so a larger one would hardly pack better,
+ * while a random window of a few hundred tokens has to unpack all of the one or two chunks it touches (0.1 ms each).
+ */
+#include "shard.h"
+#include "atomic.h"
+#include "h5.h"
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { FORMAT = 1, CHUNK = 16384, MAX_SLOTS = 1 << 16 };
+static const uint64_t MAX_TOKENS = (uint64_t)1 << 40; /* of a file that we read: no sum of offsets can overflow */
+static const uint64_t MAX_VOCAB = (uint64_t)1 << 31;
+
+/* Bytes of a stored token. */
+static size_t token_width(uint64_t vocab_size)
+{
+    return vocab_size <= 65536 ? 2 : 4;
+}
+
+static hid_t stored_type(uint64_t vocab_size)
+{
+    return token_width(vocab_size) == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
+}
+
+int shard_path(char *path, const char *dir, const char *split, uint64_t index, struct error *err)
+{
+    if (index >= SHARD_MAX_COUNT || snprintf(path, PATH_MAX, "%s/%s-%05u.h5", dir, split, (unsigned)index) >= PATH_MAX)
+        return fail(err, "%s: no name for shard %llu of %s", dir, (unsigned long long)index, split);
+    return 0;
+}
+
+bool shard_parse_name(const char *name, const char *split, uint64_t *index)
+{
+    const size_t n = strlen(split);
+    if (strncmp(name, split, n) != 0 || name[n] != '-' || strspn(name + n + 1, "0123456789") != 5 ||
+        strcmp(name + n + 6, ".h5") != 0)
+        return false;
+    *index = strtoull(name + n + 1, NULL, 10);
+    return *index < SHARD_MAX_COUNT;
+}
+
+/* --- writing --- */
+
+struct shard_writer {
+    char *path;
+    hid_t image, dataset;
+    uint64_t tokens, written, vocab_size;
+    size_t width, pending; /* tokens in the buffer */
+    struct digest digest;
+    uint8_t buffer[CHUNK * 4];
+};
+
+static int write_attributes(hid_t root, const struct shard_info *info, const char *file, struct error *err)
+{
+    if (h5_write_u64(root, "format", FORMAT, file, err) != 0 || h5_write_string(root, "split", info->split, file, err) != 0 ||
+        h5_write_u64(root, "index", info->index, file, err) != 0 || h5_write_u64(root, "count", info->count, file, err) != 0 ||
+        h5_write_string(root, "tokenizer_kind", info->tokenizer_kind, file, err) != 0 ||
+        h5_write_string(root, "tokenizer_fingerprint", info->tokenizer_fingerprint, file, err) != 0 ||
+        h5_write_u64(root, "vocab_size", info->vocab_size, file, err) != 0 ||
+        h5_write_string(root, "corpus", info->corpus, file, err) != 0 ||
+        h5_write_u64(root, "tokens", info->tokens, file, err) != 0 ||
+        h5_write_string(root, "sources", info->sources ? info->sources : "[]", file, err) != 0)
+        return -1;
+    return 0;
+}
+
+struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info, struct error *err)
+{
+    if (info->tokens == 0) {
+        fail(err, "%s: a shard without tokens", path);
+        return NULL;
+    }
+    struct shard_writer *w = calloc(1, sizeof *w);
+    if (!w || !(w->path = strdup(path))) {
+        fail(err, "%s: out of memory", path);
+        free(w);
+        return NULL;
+    }
+    w->tokens = info->tokens;
+    w->vocab_size = info->vocab_size;
+    w->width = token_width(info->vocab_size);
+    w->dataset = -1;
+    digest_init(&w->digest);
+    h5_lock();
+    w->image = h5_image_create(path, err);
+    if (w->image >= 0 && write_attributes(w->image, info, path, err) == 0)
+        w->dataset = h5_dataset_create(w->image, "tokens", stored_type(info->vocab_size), info->tokens,
+                                       info->tokens < CHUNK ? info->tokens : CHUNK, path, err);
+    h5_unlock();
+    if (w->dataset < 0) {
+        shard_writer_discard(w);
+        return NULL;
+    }
+    return w;
+}
+
+/* A whole chunk at a time, or the rest at the end: none is packed twice. */
+static int flush_buffer(struct shard_writer *w, struct error *err)
+{
+    const hsize_t first = w->written, n = w->pending;
+    if (n == 0)
+        return 0;
+    digest_update(&w->digest, w->buffer, w->pending * w->width);
+    h5_lock();
+    const hid_t file_space = H5Dget_space(w->dataset), memory_space = H5Screate_simple(1, &n, NULL);
+    const hid_t type = stored_type(w->vocab_size);
+    int status = 0;
+    if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &first, NULL, &n, NULL) < 0 ||
+        H5Dwrite(w->dataset, type, memory_space, file_space, H5P_DEFAULT, w->buffer) < 0)
+        status = h5_fail(err, w->path, "packing tokens");
+    H5Sclose(file_space);
+    H5Sclose(memory_space);
+    h5_unlock();
+    w->written += n;
+    w->pending = 0;
+    return status;
+}
+
+int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, struct error *err)
+{
+    if (n > w->tokens - w->written - w->pending)
+        return fail(err, "%s: more than the %llu tokens announced", w->path, (unsigned long long)w->tokens);
+    for (size_t i = 0; i < n; i++) {
+        if (ids[i] >= w->vocab_size)
+            return fail(err, "%s: token id %u, but vocab_size is %llu", w->path, ids[i], (unsigned long long)w->vocab_size);
+        for (size_t b = 0; b < w->width; b++)
+            w->buffer[w->pending * w->width + b] = (uint8_t)(ids[i] >> 8 * b);
+        if (++w->pending == CHUNK && flush_buffer(w, err) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+void shard_writer_discard(struct shard_writer *w)
+{
+    if (!w)
+        return;
+    h5_lock();
+    if (w->dataset >= 0)
+        H5Dclose(w->dataset);
+    if (w->image >= 0)
+        h5_image_close(w->image, NULL, NULL, w->path, NULL);
+    h5_unlock();
+    free(w->path);
+    free(w);
+}
+
+int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *err)
+{
+    void *image = NULL;
+    size_t size = 0;
+    char sha256[DIGEST_HEX];
+    int status = flush_buffer(w, err);
+    if (status == 0 && w->written != w->tokens)
+        status = fail(err, "%s: only %llu of the %llu tokens announced", w->path, (unsigned long long)w->written,
+                      (unsigned long long)w->tokens);
+    if (status == 0) {
+        digest_finish(&w->digest, sha256);
+        h5_lock();
+        status = h5_write_string(w->image, "sha256", sha256, w->path, err);
+        if (status == 0)
+            status = h5_write_u64(w->image, "bytes", bytes, w->path, err);
+        if (status == 0) {
+            H5Dclose(w->dataset);
+            w->dataset = -1;
+            status = h5_image_close(w->image, &image, &size, w->path, err);
+            w->image = -1;
+        }
+        h5_unlock();
+    }
+    if (status == 0)
+        status = atomic_write(w->path, NULL, 0, image, size, err);
+    free(image);
+    shard_writer_discard(w);
+    return status;
+}
+
+/* --- reading --- */
+
+struct shard {
+    char *path;
+    hid_t file, dataset;
+    struct shard_info info;
+    char *sources;
+};
+
+static int read_text(hid_t root, const char *name, char *out, size_t size, const char *file, struct error *err)
+{
+    char *text;
+    if (h5_read_string(root, name, &text, file, err) != 0)
+        return -1;
+    const int status = strlen(text) < size ? 0 : fail(err, "%s: attribute %s: \"%.40s…\" is too long", file, name, text);
+    if (status == 0)
+        strcpy(out, text);
+    free(text);
+    return status;
+}
+
+static int read_digest(hid_t root, const char *name, char hex[DIGEST_HEX], const char *file, struct error *err)
+{
+    if (read_text(root, name, hex, DIGEST_HEX, file, err) != 0)
+        return -1;
+    return digest_is_hex(hex) ? 0 : fail(err, "%s: attribute %s: \"%s\" is not a SHA-256 in hexadecimal", file, name, hex);
+}
+
+static int read_attributes(struct shard *s, struct error *err)
+{
+    struct shard_info *i = &s->info;
+    uint64_t format;
+    if (h5_read_u64(s->file, "format", &format, s->path, err) != 0)
+        return -1;
+    if (format != FORMAT)
+        return fail(err, "%s: shard format %llu; this handgrad reads %d", s->path, (unsigned long long)format, FORMAT);
+    if (read_text(s->file, "split", i->split, sizeof i->split, s->path, err) != 0 ||
+        h5_read_u64(s->file, "index", &i->index, s->path, err) != 0 ||
+        h5_read_u64(s->file, "count", &i->count, s->path, err) != 0 ||
+        read_text(s->file, "tokenizer_kind", i->tokenizer_kind, sizeof i->tokenizer_kind, s->path, err) != 0 ||
+        read_digest(s->file, "tokenizer_fingerprint", i->tokenizer_fingerprint, s->path, err) != 0 ||
+        h5_read_u64(s->file, "vocab_size", &i->vocab_size, s->path, err) != 0 ||
+        read_digest(s->file, "corpus", i->corpus, s->path, err) != 0 ||
+        h5_read_u64(s->file, "tokens", &i->tokens, s->path, err) != 0 ||
+        h5_read_u64(s->file, "bytes", &i->bytes, s->path, err) != 0 ||
+        read_digest(s->file, "sha256", i->sha256, s->path, err) != 0 ||
+        h5_read_string(s->file, "sources", &s->sources, s->path, err) != 0)
+        return -1;
+    i->sources = s->sources;
+    if (i->index >= i->count || i->count > SHARD_MAX_COUNT)
+        return fail(err, "%s: it says it is shard %llu of %llu", s->path, (unsigned long long)i->index,
+                    (unsigned long long)i->count);
+    if (i->vocab_size == 0 || i->vocab_size > MAX_VOCAB)
+        return fail(err, "%s: vocab_size %llu: expected 1 to 2^31", s->path, (unsigned long long)i->vocab_size);
+    if (i->bytes < i->tokens || i->bytes > MAX_TOKENS * 1024)
+        return fail(err, "%s: %llu tokens cannot stand for %llu bytes of text", s->path, (unsigned long long)i->tokens,
+                    (unsigned long long)i->bytes);
+    return 0;
+}
+
+/* One slot for each chunk (as far as one can believe the file), so that no two compete for one while there is room; the least
+ * recently used goes first. */
+static int open_dataset(struct shard *s, size_t cache_bytes, struct error *err)
+{
+    const hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
+    uint64_t length = 0;
+    const uint64_t slots = s->info.tokens / CHUNK + 2;
+    H5Pset_chunk_cache(access, slots < MAX_SLOTS ? slots : MAX_SLOTS, cache_bytes, 0.0);
+    s->dataset = h5_dataset_open(s->file, "tokens", stored_type(s->info.vocab_size), MAX_TOKENS, access, &length, s->path, err);
+    H5Pclose(access);
+    if (s->dataset < 0)
+        return -1;
+    if (length != s->info.tokens)
+        return fail(err, "%s: /tokens has %llu elements, but the attribute tokens says %llu", s->path, (unsigned long long)length,
+                    (unsigned long long)s->info.tokens);
+    return 0;
+}
+
+struct shard *shard_open(const char *path, size_t cache_bytes, struct error *err)
+{
+    struct shard *s = calloc(1, sizeof *s);
+    if (!s || !(s->path = strdup(path))) {
+        fail(err, "%s: out of memory", path);
+        free(s);
+        return NULL;
+    }
+    s->dataset = -1;
+    h5_lock();
+    s->file = h5_file_open(path, err);
+    const int status = s->file < 0 || read_attributes(s, err) != 0 || open_dataset(s, cache_bytes, err) != 0 ? -1 : 0;
+    h5_unlock();
+    if (status != 0) {
+        shard_close(s);
+        return NULL;
+    }
+    return s;
+}
+
+void shard_close(struct shard *s)
+{
+    if (!s)
+        return;
+    h5_lock();
+    if (s->dataset >= 0)
+        H5Dclose(s->dataset);
+    if (s->file >= 0)
+        H5Fclose(s->file);
+    h5_unlock();
+    free(s->sources);
+    free(s->path);
+    free(s);
+}
+
+const struct shard_info *shard_get_info(const struct shard *s)
+{
+    return &s->info;
+}
+
+static int read_as(struct shard *s, uint64_t first, size_t n, hid_t type, void *tokens, struct error *err)
+{
+    if (first > s->info.tokens || n > s->info.tokens - first)
+        return fail(err, "%s: tokens %llu to %llu are not all among its %llu", s->path, (unsigned long long)first,
+                    (unsigned long long)first + n, (unsigned long long)s->info.tokens);
+    if (n == 0)
+        return 0;
+    const hsize_t start = first, count = n;
+    h5_lock();
+    const hid_t file_space = H5Dget_space(s->dataset), memory_space = H5Screate_simple(1, &count, NULL);
+    int status = 0;
+    if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &start, NULL, &count, NULL) < 0 ||
+        H5Dread(s->dataset, type, memory_space, file_space, H5P_DEFAULT, tokens) < 0)
+        status = h5_fail(err, s->path, "/tokens");
+    H5Sclose(file_space);
+    H5Sclose(memory_space);
+    h5_unlock();
+    return status;
+}
+
+int shard_read(struct shard *s, uint64_t first, size_t n, uint32_t *tokens, struct error *err)
+{
+    if (read_as(s, first, n, H5T_NATIVE_UINT32, tokens, err) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        if (tokens[i] >= s->info.vocab_size)
+            return fail(err, "%s: token %llu has id %u, but vocab_size is %llu", s->path, (unsigned long long)first + i,
+                        tokens[i], (unsigned long long)s->info.vocab_size);
+    return 0;
+}
+
+int shard_verify(struct shard *s, struct error *err)
+{
+    uint32_t *tokens = malloc(CHUNK * sizeof *tokens);
+    uint8_t *stored = malloc(CHUNK * sizeof *tokens);
+    struct digest d;
+    char hex[DIGEST_HEX];
+    int status = tokens && stored ? 0 : fail(err, "%s: out of memory", s->path);
+    digest_init(&d);
+    for (uint64_t first = 0; first < s->info.tokens && status == 0; first += CHUNK) {
+        const uint64_t left = s->info.tokens - first;
+        const size_t n = left < CHUNK ? (size_t)left : CHUNK;
+        status = shard_read(s, first, n, tokens, err);
+        if (status == 0)
+            status = read_as(s, first, n, stored_type(s->info.vocab_size), stored, err);
+        if (status == 0)
+            digest_update(&d, stored, n * token_width(s->info.vocab_size));
+    }
+    digest_finish(&d, hex);
+    if (status == 0 && strcmp(hex, s->info.sha256) != 0)
+        status = fail(err, "%s: the SHA-256 of its tokens is not the one it names: damaged", s->path);
+    free(tokens);
+    free(stored);
+    return status;
+}
