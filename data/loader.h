@@ -7,7 +7,7 @@
 #define LOADER_H
 
 #include "error.h"
-#include "tokenizer.h"
+#include "split.h"
 #include "window.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -39,13 +39,6 @@ void loader_close(struct loader *l);
 int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t **inputs, const uint32_t **targets,
                  struct error *err);
 
-uint64_t loader_tokens(const struct loader *l);         /* in the split */
-uint64_t loader_bytes(const struct loader *l);          /* of the text that they stand for: bits per byte */
-uint64_t loader_vocab_size(const struct loader *l);     /* the tokenizer's */
-const char *loader_fingerprint(const struct loader *l); /* of the data: SHA-256 over the shards' tokens digests, in hexadecimal */
-const char *loader_tokenizer_fingerprint(const struct loader *l);
-
-/* tokens [first, first + n) of the split, for evaluation in order. */
-int loader_read(struct loader *l, uint64_t first, size_t n, uint32_t *tokens, struct error *err);
+const struct split *loader_split(const struct loader *l);
 
 #endif

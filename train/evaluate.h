@@ -1,0 +1,24 @@
+/* evaluate.h: the loss over a split, in order. */
+#ifndef EVALUATE_H
+#define EVALUATE_H
+
+#include "../data/error.h"
+#include "../data/split.h"
+#include "../data/tokenizer.h"
+#include "../model/gpt.h"
+#include <stdbool.h>
+
+struct evaluation {
+    double loss;           /* nats per token */
+    double perplexity;     /* exp(loss) */
+    double bits_per_byte;  /* of the text behind the tokens; NAN without a tokenizer */
+    uint64_t tokens;       /* that were predicted */
+    bool stopped;          /* by a signal: nothing above holds */
+};
+
+/* Predicts every token of the split but the first: windows of block_size tokens one after the other, the last one shorter, so
+ * each token is predicted once whatever the number of rows. max_tokens ends earlier; 0 for all. tokenizer may be NULL. */
+int evaluate(struct evaluation *e, struct gpt *g, struct split *split, size_t rows, uint64_t max_tokens,
+             const struct tokenizer *tokenizer, struct error *err);
+
+#endif
