@@ -31,10 +31,10 @@ LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 TYPES   := f32 f64 c128
 PLAIN   := model/tensors.c model/arena.c       # independent of the number type
 MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
-OPTIM   := $(filter-out optim/schedule.c,$(wildcard optim/*.c))
-ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c,$(wildcard train/*.c))
+TWICE   := $(filter-out optim/schedule.c,$(wildcard optim/*.c)) train/gradient_file.c # float and double
+ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c train/gradient_file.c,$(wildcard train/*.c))
 
-OBJECTS := $(foreach t,$(TYPES),$(MATHS:%.c=$(BUILD)/$t/%.o)) $(foreach t,f32 f64,$(OPTIM:%.c=$(BUILD)/$t/%.o)) \
+OBJECTS := $(foreach t,$(TYPES),$(MATHS:%.c=$(BUILD)/$t/%.o)) $(foreach t,f32 f64,$(TWICE:%.c=$(BUILD)/$t/%.o)) \
            $(ONCE:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)

@@ -174,6 +174,11 @@ uint64_t split_bytes(const struct split *s)
     return s->bytes;
 }
 
+uint64_t split_vocab_size(const struct split *s)
+{
+    return s->vocab_size;
+}
+
 const char *split_fingerprint(const struct split *s)
 {
     return s->fingerprint;

@@ -25,6 +25,7 @@ const char *split_dir(const struct split *s);
 const char *split_name(const struct split *s);
 uint64_t split_tokens(const struct split *s);
 uint64_t split_bytes(const struct split *s);          /* of the text that they stand for */
+uint64_t split_vocab_size(const struct split *s);     /* the tokenizer's */
 const char *split_fingerprint(const struct split *s); /* SHA-256 over the shards' digests of their tokens, in hexadecimal */
 const char *split_tokenizer_fingerprint(const struct split *s);
 

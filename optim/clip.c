@@ -13,7 +13,7 @@ static double sum_of_squares(const real *x, size_t n)
     return sum;
 }
 
-double grad_norm(const real *grads, const struct tensors *tensors)
+double gradient_norm(const real *grads, const struct tensors *tensors)
 {
     double total = 0;
     for (size_t k = 0; k < tensors->count; k++) {

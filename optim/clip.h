@@ -5,10 +5,10 @@
 #include "../model/real.h"
 #include "../model/tensors.h"
 
-#define grad_norm NAME(grad_norm)
+#define gradient_norm NAME(gradient_norm)
 
 /* The Euclidean norm of all gradients as one vector. */
-double grad_norm(const real *grads, const struct tensors *tensors);
+double gradient_norm(const real *grads, const struct tensors *tensors);
 
 /* The factor that brings a gradient of this norm to at most `clip`; 1 for clip 0. One factor for all tensors, so the direction
  * stays; with PyTorch's 1e-6 in the quotient. */

@@ -9,11 +9,11 @@
 #include <stdbool.h>
 
 struct evaluation {
-    double loss;           /* nats per token */
-    double perplexity;     /* exp(loss) */
-    double bits_per_byte;  /* of the text behind the tokens; NAN without a tokenizer */
-    uint64_t tokens;       /* that were predicted */
-    bool stopped;          /* by a signal: nothing above holds */
+    double loss;          /* nats per token */
+    double perplexity;    /* exp(loss) */
+    double bits_per_byte; /* of the text behind the tokens; NAN without a tokenizer */
+    uint64_t tokens;      /* that were predicted */
+    bool stopped;         /* by a signal: nothing above holds */
 };
 
 /* Predicts every token of the split but the first: windows of block_size tokens one after the other, the last one shorter, so

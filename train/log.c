@@ -146,11 +146,17 @@ void log_note(struct log *l, const char *format, ...)
     va_end(arguments);
 }
 
-void log_close(struct log *l)
+void log_end_line(struct log *l)
 {
     if (l->line_open)
         putchar('\n');
     l->line_open = false;
+    fflush(stdout);
+}
+
+void log_close(struct log *l)
+{
+    log_end_line(l);
     if (l->metrics)
         fclose(l->metrics);
     l->metrics = NULL;

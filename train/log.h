@@ -35,6 +35,8 @@ int log_step(struct log *l, const struct step_metrics *m, struct error *err);
 int log_validation(struct log *l, uint64_t step, double val_loss, struct error *err);
 /* A line of its own, above the live one. */
 void log_note(struct log *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Leaves the live line as it is and begins a new one. */
+void log_end_line(struct log *l);
 void log_close(struct log *l);
 
 double seconds(void); /* a monotonic clock */

@@ -21,7 +21,8 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 
 static void usage(FILE *out)
 {
-    fprintf(out, "Usage: handgrad COMMAND …\n\nTrains small GPT-style language models on CPUs, every gradient derived by hand.\n\n");
+    fprintf(out,
+            "Usage: handgrad COMMAND …\n\nTrains small GPT-style language models on CPUs, every gradient derived by hand.\n\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\n`handgrad COMMAND --help` tells more.\n");

@@ -7,8 +7,8 @@
 double step_flops(const struct model_config *c, size_t B, size_t T)
 {
     const double N = (double)B * (double)T, C = (double)c->n_embd;
-    const double block = 12 * C * C;                                                /* c_attn 3, c_proj 1, mlp 8 */
-    const double attention = 2 * C * (double)(T + 1) / 2;                           /* q . k and p v over (T+1)/2 keys on average */
+    const double block = 12 * C * C;                      /* c_attn 3, c_proj 1, mlp 8 */
+    const double attention = 2 * C * (double)(T + 1) / 2; /* q . k and p v over (T+1)/2 keys on average */
     const double forward = (double)c->n_layer * (block + attention) + C * (double)c->vocab_size; /* multiply-adds a token */
     return 3 * 2 * N * forward;
 }

@@ -2,9 +2,9 @@
 #ifndef TRAINER_H
 #define TRAINER_H
 
+#include "../data/digest.h"
 #include "../data/error.h"
 #include "../data/loader.h"
-#include "../data/split.h"
 #include "../model/gpt.h"
 #include "../optim/adamw.h"
 #include "checkpoint.h"
@@ -19,12 +19,10 @@ struct trainer {
     struct arena moments; /* m and v */
     real *m, *v;
     struct loader *loader;
-    struct split *val; /* NULL where the data has none */
-    char run_dir[CONFIG_PATH_MAX];
+    char data_fingerprint[DIGEST_HEX];
     char last_checkpoint[CONFIG_PATH_MAX + 32]; /* "" before the first */
-    struct log log;
-    struct step_metrics metrics; /* of the step in hand */
-    double peak, step_started, step_seconds;
+    struct step_metrics metrics;                /* of the last finished step */
+    double peak, started;                       /* FLOP/s; the clock when the step in hand began */
 };
 
 /* Opens the data, checks it against the configuration, and allocates all that a run needs. Weights are the initial ones. On
@@ -32,19 +30,17 @@ struct trainer {
 int trainer_create(struct trainer *t, const struct config *config, struct error *err);
 void trainer_destroy(struct trainer *t);
 
-/* Weights of a checkpoint, for a fresh run. */
+/* Weights of a checkpoint, for a fresh run. Its tokenizer has to be the data's. */
 int trainer_load_weights(struct trainer *t, const char *path, struct error *err);
-/* All of a checkpoint: the run goes on bit for bit. Refuses other data, another model, and other batches in the middle of an
- * accumulation. Other differences are told in `differences`. */
-int trainer_resume(struct trainer *t, const char *path, char *differences, size_t size, struct error *err);
-/* Starts reading ahead where the state stands, after either of them. */
+/* All of a checkpoint: the run goes on bit for bit. Refuses another model or other data, and another batch in the middle of an
+ * accumulation; notes on stdout what else of the configuration has changed. */
+int trainer_resume(struct trainer *t, const char *path, struct error *err);
+/* Starts reading ahead where the state stands: after either of them. */
 int trainer_start(struct trainer *t, struct error *err);
 
 /* One micro-batch, and where it completes its step, the update. A loss or norm that is not finite is an error that names the
  * step and the last checkpoint, and leaves weights and moments as they were. */
 int trainer_micro_step(struct trainer *t, struct error *err);
-/* Trains until `stop_at` steps are done, with evaluations, checkpoints and the log, or until a signal asks to stop; then saves. */
-int trainer_run(struct trainer *t, uint64_t stop_at, struct error *err);
 /* Writes the whole run to a file. */
 int trainer_save(struct trainer *t, const char *path, struct error *err);
 

@@ -1,0 +1,22 @@
+/* model_file.h: a model out of a checkpoint, for the commands that only use it. */
+#ifndef MODEL_FILE_H
+#define MODEL_FILE_H
+
+#include "../data/error.h"
+#include "../data/tokenizer.h"
+#include "../model/gpt.h"
+#include "checkpoint.h"
+
+struct model_file {
+    struct gpt model;
+    struct tokenizer *tokenizer; /* or NULL */
+    struct config config;
+    struct train_state state;
+};
+
+/* Reads the checkpoint's weights into a model for batches of `rows` sequences of block_size tokens; rows 0: its batch_size. On failure nothing is left
+ * open. */
+int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use, struct error *err);
+void model_file_close(struct model_file *m);
+
+#endif
