@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MAX_STRING = 16 << 20, IMAGE_INCREMENT = 1 << 20, MAX_CHUNK = 1 << 20 };
+enum { MAX_STRING = 16 << 20, MAX_CHUNK = 1 << 20 };
 
 /* --- the lock --- */
 
@@ -53,61 +53,6 @@ int h5_fail(struct error *err, const char *file, const char *what)
 }
 
 /* --- files --- */
-
-hid_t h5_image_create(const char *file, struct error *err)
-{
-    h5_lock();
-    const hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_FILE_CREATE);
-    hid_t image = -1;
-    /* One fixed format, whatever the library: 1.10's, the first that checksums all of its metadata. */
-    if (H5Pset_fapl_core(access, IMAGE_INCREMENT, false) >= 0 &&
-        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 && H5Pset_obj_track_times(create, false) >= 0)
-        image = H5Fcreate(file, H5F_ACC_TRUNC, create, access);
-    if (image < 0)
-        h5_fail(err, file, "cannot begin an HDF5 image in memory");
-    H5Pclose(access);
-    H5Pclose(create);
-    h5_unlock();
-    return image;
-}
-
-int h5_image_close(hid_t image, void **bytes, size_t *size, const char *file, struct error *err)
-{
-    h5_lock();
-    int status = 0;
-    if (bytes) {
-        *bytes = NULL;
-        const ssize_t n = H5Fflush(image, H5F_SCOPE_GLOBAL) < 0 ? -1 : H5Fget_file_image(image, NULL, 0);
-        if (n <= 0 || !(*bytes = malloc((size_t)n)) || H5Fget_file_image(image, *bytes, (size_t)n) != n) {
-            status = h5_fail(err, file, "cannot finish the HDF5 image in memory");
-            free(*bytes);
-            *bytes = NULL;
-        }
-        *size = status == 0 ? (size_t)n : 0;
-    }
-    if (H5Fclose(image) < 0 && status == 0 && bytes) {
-        status = h5_fail(err, file, "cannot close the HDF5 image in memory");
-        free(*bytes);
-        *bytes = NULL;
-    }
-    h5_unlock();
-    return status;
-}
-
-hid_t h5_image_open(const void *bytes, size_t size, const char *file, struct error *err)
-{
-    h5_lock();
-    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    hid_t image = -1;
-    /* The library copies the bytes; its prototype only forgot the const. */
-    if (H5Pset_fapl_core(access, IMAGE_INCREMENT, false) >= 0 && H5Pset_file_image(access, (void *)(uintptr_t)bytes, size) >= 0)
-        image = H5Fopen(file, H5F_ACC_RDONLY, access);
-    if (image < 0)
-        h5_fail(err, file, "not an HDF5 file, or damaged");
-    H5Pclose(access);
-    h5_unlock();
-    return image;
-}
 
 hid_t h5_file_open(const char *path, struct error *err)
 {

@@ -18,13 +18,21 @@ void h5_unlock(void);
 /* fail(err, "FILE: WHAT: …") with the innermost reason that the library gave on this thread, where it gave one. */
 int h5_fail(struct error *err, const char *file, const char *what);
 
-/* Files. Those we write are images in memory (libhdf5 neither syncs nor reports late errors reliably): create, fill, close into
- * bytes for atomic_write. Metadata is checksummed by the library, and equal contents give equal bytes. */
-hid_t h5_image_create(const char *file, struct error *err);
-/* Closes the image in any case. *bytes is allocated, the caller frees it; bytes may be NULL to discard the image. */
-int h5_image_close(hid_t image, void **bytes, size_t *size, const char *file, struct error *err);
-/* For reading only: an image in memory (copied), and a regular file on the disk. H5Fclose closes both. */
-hid_t h5_image_open(const void *bytes, size_t size, const char *file, struct error *err);
+/* A file that we write is made in memory (libhdf5 neither syncs nor reports late errors reliably): create, fill, finish,
+ * atomic_write, free. Its metadata is checksummed by the library, and equal contents give equal bytes. */
+struct h5_image {
+    hid_t file;           /* open, or -1 */
+    unsigned char *bytes; /* the file, once it is finished */
+    size_t size;
+};
+/* The image may not move while it is open. */
+int h5_image_create(struct h5_image *image, const char *file, struct error *err);
+/* Closes the file, and whatever is open in it. */
+int h5_image_finish(struct h5_image *image, const char *file, struct error *err);
+/* Also of one that was never created: {.file = -1}. */
+void h5_image_free(struct h5_image *image);
+
+/* A regular file on the disk, for reading only. H5Fclose closes it. */
 hid_t h5_file_open(const char *path, struct error *err);
 
 /* Opens a dataset of one dimension whose stored type is exactly `type`, and gives its length. It must be a plain one, so that

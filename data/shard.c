@@ -47,7 +47,8 @@ bool shard_parse_name(const char *name, const char *split, uint64_t *index)
 
 struct shard_writer {
     char *path;
-    hid_t image, dataset;
+    struct h5_image image;
+    hid_t dataset;
     uint64_t tokens, written, vocab_size;
     size_t width, pending; /* tokens in the buffer */
     struct digest digest;
@@ -86,9 +87,8 @@ struct shard_writer *shard_writer_create(const char *path, const struct shard_in
     w->dataset = -1;
     digest_init(&w->digest);
     h5_lock();
-    w->image = h5_image_create(path, err);
-    if (w->image >= 0 && write_attributes(w->image, info, path, err) == 0)
-        w->dataset = h5_dataset_create(w->image, "tokens", stored_type(info->vocab_size), info->tokens,
+    if (h5_image_create(&w->image, path, err) == 0 && write_attributes(w->image.file, info, path, err) == 0)
+        w->dataset = h5_dataset_create(w->image.file, "tokens", stored_type(info->vocab_size), info->tokens,
                                        info->tokens < CHUNK ? info->tokens : CHUNK, path, err);
     h5_unlock();
     if (w->dataset < 0) {
@@ -142,39 +142,40 @@ void shard_writer_discard(struct shard_writer *w)
     h5_lock();
     if (w->dataset >= 0)
         H5Dclose(w->dataset);
-    if (w->image >= 0)
-        h5_image_close(w->image, NULL, NULL, w->path, NULL);
     h5_unlock();
+    h5_image_free(&w->image);
     free(w->path);
     free(w);
 }
 
+/* The attributes that are known at the end. */
+static int finish_image(struct shard_writer *w, uint64_t bytes, struct error *err)
+{
+    char sha256[DIGEST_HEX];
+    digest_finish(&w->digest, sha256);
+    if (h5_write_string(w->image.file, "sha256", sha256, w->path, err) != 0 ||
+        h5_write_u64(w->image.file, "bytes", bytes, w->path, err) != 0)
+        return -1;
+    const hid_t dataset = w->dataset;
+    w->dataset = -1;
+    if (H5Dclose(dataset) < 0)
+        return h5_fail(err, w->path, "packing tokens");
+    return h5_image_finish(&w->image, w->path, err);
+}
+
 int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *err)
 {
-    void *image = NULL;
-    size_t size = 0;
-    char sha256[DIGEST_HEX];
     int status = flush_buffer(w, err);
     if (status == 0 && w->written != w->tokens)
         status = fail(err, "%s: only %llu of the %llu tokens announced", w->path, (unsigned long long)w->written,
                       (unsigned long long)w->tokens);
     if (status == 0) {
-        digest_finish(&w->digest, sha256);
         h5_lock();
-        status = h5_write_string(w->image, "sha256", sha256, w->path, err);
-        if (status == 0)
-            status = h5_write_u64(w->image, "bytes", bytes, w->path, err);
-        if (status == 0) {
-            H5Dclose(w->dataset);
-            w->dataset = -1;
-            status = h5_image_close(w->image, &image, &size, w->path, err);
-            w->image = -1;
-        }
+        status = finish_image(w, bytes, err);
         h5_unlock();
     }
     if (status == 0)
-        status = atomic_write(w->path, NULL, 0, image, size, err);
-    free(image);
+        status = atomic_write(w->path, NULL, 0, w->image.bytes, w->image.size, err);
     shard_writer_discard(w);
     return status;
 }

@@ -244,17 +244,17 @@ out:
 
 int tokenizer_save(const struct tokenizer *t, const char *path, struct error *err)
 {
-    void *bytes = NULL;
-    size_t size = 0;
+    struct h5_image image;
     h5_lock();
-    const hid_t image = h5_image_create(path, err);
-    int status = image < 0 ? -1 : tokenizer_write(t, image, path, err);
-    if (image >= 0 && h5_image_close(image, status == 0 ? &bytes : NULL, &size, path, err) != 0)
-        status = -1;
+    int status = h5_image_create(&image, path, err);
+    if (status == 0)
+        status = tokenizer_write(t, image.file, path, err);
+    if (status == 0)
+        status = h5_image_finish(&image, path, err);
     h5_unlock();
     if (status == 0)
-        status = atomic_write(path, NULL, 0, bytes, size, err);
-    free(bytes);
+        status = atomic_write(path, NULL, 0, image.bytes, image.size, err);
+    h5_image_free(&image);
     return status;
 }
 
