@@ -18,7 +18,6 @@ struct position {
 };
 
 struct slot {
-    struct position position;
     uint32_t *inputs, *targets;
     int status;
     struct error err;
@@ -166,7 +165,6 @@ static void *read_ahead(void *loader)
         const uint64_t generation = l->generation;
         pthread_mutex_unlock(&l->mutex);
 
-        s->position = p;
         s->status = read_batch(l, p, s);
 
         pthread_mutex_lock(&l->mutex);
