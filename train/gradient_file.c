@@ -68,24 +68,21 @@ static int write_gradients(hid_t image, const struct gpt *g, const char *file, s
 
 static int write_file(const char *out, const struct gpt *g, real loss, const real *logits, size_t B, size_t T, struct error *err)
 {
-    void *bytes = NULL;
-    size_t size = 0;
+    struct h5_image image;
     h5_lock();
-    const hid_t image = h5_image_create(out, err);
-    int status = image < 0 ? -1 : 0;
-    if (status == 0) {
-        status = write_array(image, "loss", 0, NULL, &loss, out, err);
-        if (status == 0)
-            status = write_array(image, "logits", 3, (hsize_t[]){B, T, g->tensors->config.vocab_size}, logits, out, err);
-        if (status == 0)
-            status = write_gradients(image, g, out, err);
-        if (h5_image_close(image, status ? NULL : &bytes, &size, out, err))
-            status = -1;
-    }
-    h5_unlock();
+    int status = h5_image_create(&image, out, err);
     if (status == 0)
-        status = atomic_write(out, bytes, size, NULL, 0, err);
-    free(bytes);
+        status = write_array(image.file, "loss", 0, NULL, &loss, out, err);
+    if (status == 0)
+        status = write_array(image.file, "logits", 3, (hsize_t[]){B, T, g->tensors->config.vocab_size}, logits, out, err);
+    if (status == 0)
+        status = write_gradients(image.file, g, out, err);
+    if (status == 0)
+        status = h5_image_finish(&image, out, err);
+    if (status == 0)
+        status = atomic_write(out, image.bytes, image.size, NULL, 0, err);
+    h5_image_free(&image);
+    h5_unlock();
     return status;
 }
 
