@@ -1,10 +1,14 @@
-# handgrad: make deps · all · demo · check · bench · asan · format · install
-#
-#   make                 ./handgrad, for this machine (ARCH=x86-64-v3 for another, ARCH= for none)
-#   make check           every test; ends with "N passed, N failed"
-#   make CC=clang        another compiler (its objects go to a folder of their own)
+# make deps                 installs every package (Debian, Ubuntu; elsewhere it lists what is needed)
+# make                      ./handgrad, for this machine (ARCH=x86-64-v3 for another, ARCH= for any)
+# make demo                 from a real text to a trained model that writes, in about a minute of training
+#                           (DEMO_TEXT=file… for a text of your own, DEMO_STEPS=50 for a short one)
+# make check                every test; ends with "N passed, N failed"
+# make asan                 every test with the address and undefined-behaviour sanitizers
+# make memcheck             the tests of one thread each under valgrind
+# make format-check         .clang-format is applied
+# make install PREFIX=…     the binary and the configurations
+# make CC=clang …           another compiler (its objects go to a folder of their own)
 
-CC      ?= gcc
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
@@ -13,6 +17,10 @@ PREFIX  ?= /usr/local
 BUILD   ?= build$(if $(filter gcc,$(CC)),,-$(notdir $(CC)))
 OPT     ?= -O3
 
+PACKAGES := build-essential pkg-config libopenblas-openmp-dev libhdf5-dev zlib1g-dev libinih-dev libcjson-dev nettle-dev \
+            check fortunes fortunes-min clang clang-format libomp-dev valgrind
+
+comma   := ,
 IS_CLANG := $(shell $(CC) --version 2>/dev/null | grep -c clang)
 WARN    := -Wall -Wextra -Werror
 # No -ffast-math: it removes NaN tests. errno and traps are not used; products and sums may fuse.
@@ -24,7 +32,9 @@ else
 CFLAGS  += -fveclib=libmvec -Wno-pass-failed
 endif
 PKGS    := hdf5 openblas zlib inih libcjson nettle
-LDLIBS  := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
+# Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
+OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))
+LDLIBS  := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS)) $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
@@ -39,7 +49,7 @@ OBJECTS := $(foreach t,$(TYPES),$(MATHS:%.c=$(BUILD)/$t/%.o)) $(foreach t,f32 f6
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps demo check bench asan format format-check install clean
+.PHONY: all deps ready demo demo-run tests-build check check-run asan memcheck format format-check install clean FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -87,8 +97,46 @@ $(eval $(call typed_test,f32,F32))
 $(eval $(call typed_test,f64,F64))
 $(TESTS): %: %.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
-check: $(BINARY) $(TESTS)
-	@tests/run $(BUILD)
+tests-build: $(TESTS)
+check-run: $(BINARY) $(TESTS)
+	@HANDGRAD=$(abspath $(BINARY)) WRAPPER="$(WRAPPER)" tests/run $(BUILD) $(ONLY)
+asan:
+	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT=-O1 EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
+	    EXTRA_LDFLAGS=-fsanitize=address,undefined
+memcheck: # valgrind knows no AVX-512
+	@$(MAKE) --no-print-directory check-run BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes'
+
+# --- from a bare clone: what is missing is installed first, then make starts anew and finds it ---
+ready:
+	@{ pkg-config --exists $(PKGS) check && ls /usr/share/games/fortunes/literature; } >/dev/null 2>&1 || $(MAKE) --no-print-directory deps
+check demo: ready
+	@$(MAKE) --no-print-directory $@-run
+deps:
+	@if command -v apt-get >/dev/null; then \
+	    sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $(PACKAGES); \
+	else \
+	    echo "make deps installs with apt-get, which is not here. Needed: a C11 compiler with OpenMP, make, pkg-config, OpenBLAS (its"; \
+	    echo "OpenMP build), HDF5, zlib, inih, cJSON, nettle, Check; for the demo a text (fortunes, or DEMO_TEXT=file)."; \
+	    exit 1; \
+	fi
+
+# --- the demo ---
+DEMO_TEXT ?= $(shell find /usr/share/games/fortunes -maxdepth 1 -type f ! -name '*.dat' 2>/dev/null | sort)
+demo-run: $(BINARY)
+	@rm -rf demo && mkdir demo
+	./$(BINARY) tokenize $(DEMO_TEXT) -o demo/data --tokenizer char
+	./$(BINARY) train configs/demo.ini --out demo/run $(if $(DEMO_STEPS),--set train.steps=$(DEMO_STEPS) --set optim.warmup=10)
+	./$(BINARY) sample demo/run/best.h5 --tokens 400
+	@printf '%s\n' '' 'The data is in demo/data, the run in demo/run: config.ini, metrics.jsonl, best.h5 and the newest checkpoints.' \
+	    'More:  ./handgrad sample demo/run/best.h5 --prompt "The "' \
+	    '       ./handgrad eval demo/run/best.h5 demo/data' \
+	    '       ./handgrad train --out demo/run --resume --set train.steps=2000'
+
+install: $(BINARY)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/handgrad/configs
+	install -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/handgrad
+	install -m 644 configs/* $(DESTDIR)$(PREFIX)/share/handgrad/configs
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -1,0 +1,190 @@
+#!/usr/bin/env bash
+# The commands as a person uses them: text to model, stop, resume, kill, write; and what they say where something is wrong.
+# Prints "ok - …" or "not ok - …" for each check.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+: "${HANDGRAD:=$PWD/handgrad}"
+here=$PWD
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+check() { # check NAME COMMAND…: ok where the command succeeds
+    local name=$1
+    shift
+    if "$@" >out.txt 2>&1; then echo "ok - $name"; else
+        echo "not ok - $name"
+        sed 's/^/#   /' out.txt
+    fi
+}
+# refused NAME PATTERN COMMAND…: exit 1 and exactly one line on stderr, that begins with "handgrad: " and matches
+refused() {
+    local name=$1 pattern=$2
+    shift 2
+    "$@" >out.txt 2>err.txt
+    local code=$?
+    if [ $code -eq 1 ] && [ "$(wc -l <err.txt)" -eq 1 ] && grep -qE "^handgrad: " err.txt && grep -qE -- "$pattern" err.txt; then
+        echo "ok - refused: $name"
+    else
+        echo "not ok - refused: $name (exit $code)"
+        sed 's/^/#   /' err.txt out.txt
+    fi
+}
+# A text with structure enough to learn: numbers and their names, no two lines alike.
+awk 'BEGIN { srand(7); for (i = 0; i < 400; i++) printf "line %d: the %s of %c is née %d\n", i, (i % 3 ? "weight" : "bias"), 97 + i % 26, int(rand() * 1000) }' >text.txt
+cat >small.ini <<'EOF'
+[model]
+n_layer = 2
+n_head = 2
+n_embd = 24
+block_size = 16
+dropout = 0.1
+[data]
+dir = data
+order = shuffled
+[optim]
+lr = 3e-3
+warmup = 4
+[train]
+batch_size = 4
+accumulate = 2
+steps = 24
+eval_every = 8
+checkpoint_every = 8
+keep = 3
+seed = 5
+EOF
+train() { "$HANDGRAD" train small.ini "$@"; }
+# metrics without what the clock decides
+metrics() { sed -E 's/, "tokens_per_s": [^,}]+, "mfu": [^,}]+//' "$1/metrics.jsonl"; }
+same_metrics() { diff <(metrics "$1") <(metrics "$2"); }
+value() { sed -nE "s/.*\"$2\": ([-0-9.e+]+).*/\1/p" <<<"$1"; }
+close() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; exit !(a != "" && b != "" && d <= t) }'; }
+
+# --- the way through ---
+check "tokenize" "$HANDGRAD" tokenize text.txt -o data --tokenizer char
+check "train" train --out whole
+check "checkpoints are rotated, best is kept" test "$(ls whole)" = "$(printf '%s\n' best.h5 ckpt-16.h5 ckpt-24.h5 ckpt-8.h5 config.ini metrics.jsonl)"
+check "one line of metrics a step" test "$(wc -l <whole/metrics.jsonl)" -eq 24
+check "inspect --verify" "$HANDGRAD" inspect whole/ckpt-24.h5 --verify
+
+check "stop at 12" train --out half --stop-at 12
+check "resume" train --out half --resume
+check "2N steps are N, stop, resume, N: weights, moments, state" cmp whole/ckpt-24.h5 half/ckpt-24.h5
+check "… and metrics" same_metrics whole half
+check "resume from the run folder's own configuration" "$HANDGRAD" train --out half --resume
+
+# Ctrl-C and SIGTERM: exit 0, and nothing lost
+interrupt() {
+    "$HANDGRAD" train long.ini --out "$2" >"$2.log" 2>&1 &
+    local pid=$! i
+    for i in $(seq 200); do
+        [ -e "$2/metrics.jsonl" ] && [ "$(wc -l <"$2/metrics.jsonl")" -ge 3 ] && break
+        sleep 0.05
+    done
+    kill -"$1" $pid
+    wait $pid
+}
+sed 's/steps = 24/steps = 2000/; s/_every = 8/_every = 1000/' small.ini >long.ini
+check "long run" "$HANDGRAD" train long.ini --out long --stop-at 40
+for signal in INT TERM; do
+    interrupt $signal int-$signal
+    code=$?
+    check "SIG$signal exits 0" test $code -eq 0
+    check "SIG$signal names where to go on" grep -q "resume goes on from" int-$signal.log
+    step=$(tail -n 1 int-$signal/metrics.jsonl | sed -nE 's/.*"step": ([0-9]+).*/\1/p')
+    check "SIG$signal, resumed" "$HANDGRAD" train long.ini --out int-$signal --resume --stop-at $((step > 39 ? step + 1 : 40))
+    [ "$step" -lt 40 ] && check "SIG$signal, resumed, is bit for bit the run without" cmp long/ckpt-40.h5 int-$signal/ckpt-40.h5
+done
+
+# kill -9 costs no more than the work since the last checkpoint
+"$HANDGRAD" train small.ini --out killed >killed.log 2>&1 &
+pid=$!
+for i in $(seq 200); do
+    [ -e killed/ckpt-8.h5 ] && break
+    sleep 0.02
+done
+kill -9 $pid
+wait $pid 2>killed.msg
+check "kill -9, resume" train --out killed --resume
+check "kill -9, resumed, is bit for bit the run without" cmp whole/ckpt-24.h5 killed/ckpt-24.h5
+check "… and has one line of metrics a step" same_metrics whole killed
+
+# a large batch and its accumulation: one loss curve
+check "large batch" train --out large --set train.batch_size=8 --set train.accumulate=1
+curve() { sed -nE 's/.*"loss": ([^,]+).*/\1/p' "$1/metrics.jsonl"; }
+check "accumulation gives the loss curve of the large batch" \
+    awk 'NR == FNR { a[NR] = $1; next } { d = a[FNR] - $1; if (d < 0) d = -d; if (d > 1e-4) exit 1; n++ } END { exit n != 24 }' <(curve whole) <(curve large)
+
+# evaluation
+logged=$(value "$(grep '"step": 24' whole/metrics.jsonl)" val_loss)
+for rows in 1 3 64; do
+    got=$(value "$("$HANDGRAD" eval whole/ckpt-24.h5 data --json --batch $rows)" loss)
+    check "eval at batch $rows is what train logged ($got, $logged)" close "$got" "$logged" 2e-6
+done
+check "eval predicts every token of the split but the first" test "$(value "$("$HANDGRAD" eval whole/ckpt-24.h5 data --json)" tokens)" = \
+    $(($("$HANDGRAD" inspect data/val-00000.h5 --json | sed -nE 's/.*"tokens": ?([0-9]+).*/\1/p') - 1))
+
+# writing
+check "sample" "$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias"
+check "the prompt comes first" grep -q "^the bias" <("$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias")
+check "the same seed writes the same text" test "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)"
+check "greedy at temperature 0, whatever the seed" test "$("$HANDGRAD" sample whole/best.h5 -n 50 -t 0 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --temperature 0 --seed 4)"
+check "what is written is UTF-8" iconv -f utf-8 -t utf-8 <("$HANDGRAD" sample whole/best.h5 -n 300 -t 2)
+
+# gradients, and a fresh start from given weights
+printf '%s\n' "1 2 3 4 5" "5 4 3 2 1" >ids.txt
+check "init" "$HANDGRAD" init small.ini -o init.h5
+check "grad" "$HANDGRAD" grad init.h5 --ids ids.txt -o grad.h5 --precision f64
+check "a run from given weights" train --out tuned --init whole/best.h5 --stop-at 1
+
+# --- what is refused ---
+refused "a missing text" "nowhere.txt: No such file" "$HANDGRAD" tokenize nowhere.txt -o d2 --tokenizer char
+: >empty.txt
+refused "an empty text" "empty" "$HANDGRAD" tokenize empty.txt -o d2 --tokenizer char
+printf 'abc\377def' >bad.txt
+refused "invalid UTF-8" "bad.txt.*(byte|offset) 3" "$HANDGRAD" tokenize bad.txt -o d2 --tokenizer char
+printf 'too short' >short.txt
+"$HANDGRAD" tokenize short.txt -o short --tokenizer byte --val 0 >/dev/null
+refused "a text shorter than one window" "short.*9 tokens.*block_size 16 needs at least 17" train --out r1 --set data.dir=short
+refused "a missing configuration" "nowhere.ini: No such file" "$HANDGRAD" train nowhere.ini --out r1
+sed 's/n_embd/n_emb/' small.ini >typo.ini
+refused "an unknown key" "typo.ini:[0-9]+.*n_emb.*n_embd" "$HANDGRAD" train typo.ini --out r1
+refused "an unknown key from --set" "n_layers.*n_layer" train --out r1 --set model.n_layers=3
+refused "n_embd not divisible by n_head" "n_embd.*25.*n_head" train --out r1 --set model.n_embd=25
+refused "data that is not there" "nodata" train --out r1 --set data.dir=nodata
+refused "a run folder that exists" "whole.*holds a run" train --out whole
+refused "nothing to resume" "nothing-here.*no run" train --out nothing-here --resume
+refused "a checkpoint of another shape" "wte.weight.*\(43,24\)|shape" train --out r2 --init init.h5 --set model.n_embd=32
+"$HANDGRAD" tokenize text.txt -o bytes --tokenizer byte >/dev/null
+refused "other data on resume" "tokenizer|data|shape" train --out half --resume --set data.dir=bytes
+refused "a shard of another tokenizer" "tokenizer" "$HANDGRAD" eval whole/best.h5 bytes
+cp -r data mixed && cp bytes/train-00000.h5 mixed/
+refused "a shard of another tokenizer in the folder" "mixed/train-00000.h5.*tokenizer" train --out r3 --set data.dir=mixed
+head -c 5000 whole/best.h5 >cut.h5
+refused "a truncated checkpoint" "cut.h5" "$HANDGRAD" sample cut.h5
+refused "a text as a checkpoint" "text.txt" "$HANDGRAD" eval text.txt data
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked && chmod 500 locked
+    refused "an unwritable folder" "locked.*Permission denied" train --out locked/run
+else
+    refused "an unwritable folder" "/proc/run.*" train --out /proc/run
+fi
+refused "a loss that is not finite" "step [0-9]+.*last checkpoint: diverged/ckpt-" train --out diverged --set optim.lr=1e6 --set optim.weight_decay=1e6
+check "… and nothing is overwritten" "$HANDGRAD" inspect diverged/ckpt-0.h5 --verify
+refused "a prompt with an unknown character" "prompt.*U\+20AC|prompt.*€" "$HANDGRAD" sample whole/best.h5 --prompt "5 €"
+echo "1 2 x" >ids.txt
+refused "ids that are none" "ids.txt.*'x'" "$HANDGRAD" grad init.h5 --ids ids.txt -o g.h5
+
+misused() { # exit 2
+    local name=$1
+    shift
+    "$@" >out.txt 2>&1
+    local code=$?
+    check "misused: $name" test $code -eq 2
+}
+misused "an unknown command" "$HANDGRAD" trian
+misused "an unknown option" train --out x --stop-after 3
+misused "no arguments" "$HANDGRAD" eval
+for c in tokenize init train eval sample grad inspect; do check "$c --help" "$HANDGRAD" $c --help; done
+cd "$here" || exit 1
