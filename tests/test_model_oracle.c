@@ -132,7 +132,8 @@ START_TEST(five_clipped_adamw_steps)
     real *m = calloc(g.tensors->total, sizeof *m), *v = calloc(g.tensors->total, sizeof *v);
     for (size_t s = 0; s < STEPS; s++) {
         memset(g.grads, 0, g.tensors->total * sizeof *g.grads);
-        const double loss = gpt_loss_and_grads(&g, inputs[s], targets[s], B, T, 1, NULL), norm = gradient_norm(g.grads, g.tensors);
+        const double loss = gpt_loss_and_grads(&g, inputs[s], targets[s], B, T, 1, NULL),
+                     norm = gradient_norm(g.grads, g.tensors);
         ck_assert_double_le(fabs(loss - losses[s]) / losses[s], s ? TOLERANCE_AFTER : TOLERANCE);
         ck_assert_double_le(fabs(norm - norms[s]) / norms[s], s ? TOLERANCE_AFTER : TOLERANCE);
         adamw_update(g.params, m, v, g.grads, clip_factor(norm, 1.0), g.tensors, &o, 1e-2, s + 1);
