@@ -20,7 +20,7 @@ static char dir[64];
 
 static char *in_dir(const char *name)
 {
-    static char paths[4][128];
+    static char paths[4][512];
     static int next;
     char *path = paths[next++ % 4];
     snprintf(path, sizeof paths[0], "%s/%s", dir, name);
@@ -551,7 +551,7 @@ END_TEST
 
 static void write_steps(const uint64_t *steps, size_t n)
 {
-    char path[128];
+    char path[512];
     for (size_t i = 0; i < n; i++) {
         ck_assert_int_eq(checkpoint_path(dir, steps[i], path, sizeof path, &err), 0);
         write_step(steps[i], path);
@@ -560,7 +560,7 @@ static void write_steps(const uint64_t *steps, size_t n)
 
 static void ck_newest(const char *name)
 {
-    char path[128];
+    char path[512];
     if (checkpoint_newest(dir, path, sizeof path, &err))
         ck_abort_msg("%s", err.text);
     ck_assert_str_eq(path, in_dir(name));
@@ -569,7 +569,7 @@ static void ck_newest(const char *name)
 START_TEST(the_newest_that_verifies)
 {
     enter_dir();
-    char path[128];
+    char path[512];
     ck_assert_int_eq(checkpoint_newest(dir, path, sizeof path, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "expected a checkpoint ckpt-STEP.h5, found none"));
     write_steps((const uint64_t[]){9, 10, 100}, 3);
