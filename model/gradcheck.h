@@ -1,0 +1,68 @@
+/* gradcheck.h: the numerical checker of every backward.
+ *
+ * A forward f and its backward are compared through Jacobian-vector products: with a random signed upstream gradient dy, the
+ * backward must add J^T dy, and element j of that is the derivative of dy . f(x) along coordinate j. Two methods find it without
+ * knowing the backward:
+ *
+ *   complex   Im dy . f(x + ih e_j) / h, h = 1e-20, with the double complex build of the same source: exact to rounding
+ *   central   differences of f in double, Richardson-extrapolated; the tableau's own error estimate is the tolerance
+ *
+ * What else an operation promises is checked beside them ("contract"): the double and the complex forward agree, inputs stay as
+ * they were, nothing undefined is read, and a backward adds to what is there.
+ */
+#ifndef GRADCHECK_H
+#define GRADCHECK_H
+
+#include "optable.h"
+
+enum gradcheck_method { GRADCHECK_COMPLEX = 1, GRADCHECK_CENTRAL = 2, GRADCHECK_CONTRACT = 4, GRADCHECK_ALL = 7 };
+
+/* Norm-wise relative bars of the complex step: for one operation, and for a whole model. */
+#define GRADCHECK_OP_TOLERANCE    1e-13
+#define GRADCHECK_MODEL_TOLERANCE 1e-12
+
+/* One comparison: a tensor of an operation (or of the model) in one case, by one method. */
+struct gradcheck_line {
+    const char *subject, *tensor, *method;
+    char sizes[96];  /* of the case, as text */
+    size_t size;     /* elements of the tensor */
+    size_t checked;  /* coordinates and directions looked at, for each upstream gradient */
+    double error;    /* norm-wise relative, over everything checked */
+    double worst;    /* the largest single difference, relative to the root mean square of the gradient */
+    size_t at;       /* its element; SIZE_MAX where it is a direction */
+    double expected; /* there */
+    double got;
+    double tolerance; /* of error */
+    bool ok;
+};
+
+struct gradcheck {
+    unsigned methods; /* of enum gradcheck_method */
+    uint64_t seed;
+    void (*report)(void *to, const struct gradcheck_line *line); /* or NULL */
+    void *to;
+};
+
+/* What is checked: an operation, with the code that stands in for its own where they differ. */
+struct gradcheck_subject {
+    const char *name;
+    enum op op;
+    struct op_code code[NUMBERS];
+};
+
+struct gradcheck_subject gradcheck_subject(enum op op);
+
+/* Checks one case, or all cases of the operation; returns how many comparisons failed, or -1 where memory is short. */
+int gradcheck_case(const struct gradcheck *g, const struct gradcheck_subject *s, const struct op_case *c);
+int gradcheck_op(const struct gradcheck *g, const struct gradcheck_subject *s);
+
+/* The loss of small models of every kind against each of their parameter tensors, through the code of these builds. */
+struct gradcheck_model {
+    const char *name;
+    struct model_code code[NUMBERS];
+};
+
+struct gradcheck_model gradcheck_model_subject(void);
+int gradcheck_model(const struct gradcheck *g, const struct gradcheck_model *m);
+
+#endif

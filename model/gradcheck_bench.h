@@ -1,0 +1,62 @@
+/* gradcheck_bench.h: what a check works on: an operation's tensors in one case, in every number type, filled with the same random
+ * numbers, and derivatives of its outputs along any direction. */
+#ifndef GRADCHECK_BENCH_H
+#define GRADCHECK_BENCH_H
+
+#include "gradcheck.h"
+
+enum { UPSTREAMS = 3 };
+
+struct bench {
+    const struct gradcheck_subject *subject;
+    const struct op_info *info;
+    struct op_case c;
+    uint32_t *ids, *targets;
+    size_t size[OP_TENSORS_MAX];
+    double *value[OP_TENSORS_MAX];               /* of inputs and parameters, as drawn */
+    double *upstream[UPSTREAMS][OP_TENSORS_MAX]; /* of outputs */
+    void *x[NUMBERS][OP_TENSORS_MAX];
+    double *direction; /* room for one of the largest tensor */
+};
+
+/* A derivative of dy . f for each upstream gradient dy. */
+struct derivative {
+    double value[UPSTREAMS];
+    double error[UPSTREAMS];     /* central: the estimate of its own error */
+    double magnitude[UPSTREAMS]; /* complex: of the terms that it is the sum of */
+};
+
+/* -1 where memory is short; bench_destroy in either case. */
+int bench_create(struct bench *b, const struct gradcheck_subject *s, const struct op_case *c, uint64_t seed);
+void bench_destroy(struct bench *b);
+
+/* Inputs and parameters as drawn, everything else not a number; and a forward from there. */
+void bench_reset(struct bench *b, enum number n);
+void bench_forward(struct bench *b, enum number n);
+void bench_poison(struct bench *b, enum number n, enum role role);
+
+/* The derivative along tensor k's coordinate `at`, or along b->direction where at is SIZE_MAX. */
+struct derivative bench_complex_step(struct bench *b, size_t k, size_t at);
+struct derivative bench_central_difference(struct bench *b, size_t k, size_t at);
+
+/* The steps of both methods. */
+#define COMPLEX_STEP 1e-20
+#define CENTRAL_STEP 0.25
+enum { CENTRAL_LEVELS = 7 };
+
+/* The best value of a derivative, and the estimate of its error, from central differences whose steps halve, and the rounding error
+ * of each. */
+void richardson(double *value, double *error, const double D[CENTRAL_LEVELS], const double rounding[CENTRAL_LEVELS]);
+
+/* Elements of arrays of a number type. */
+double number_get(enum number n, const void *array, size_t i);
+void number_put(enum number n, void *array, size_t i, double re, double im);
+size_t number_size(enum number n);
+
+/* Random numbers of the checker: a stream from a seed (splitmix64; Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195). */
+uint64_t random_bits(uint64_t *state);
+double random_normal(uint64_t *state);
+/* A direction of length 1. */
+void random_direction(double *v, size_t n, uint64_t *state);
+
+#endif
