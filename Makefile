@@ -126,7 +126,7 @@ DEMO_TEXT ?= $(shell find /usr/share/games/fortunes -maxdepth 1 -type f ! -name 
 demo-run: $(BINARY)
 	@rm -rf demo && mkdir demo
 	./$(BINARY) tokenize $(DEMO_TEXT) -o demo/data --tokenizer char
-	./$(BINARY) train configs/demo.ini --out demo/run $(if $(DEMO_STEPS),--set train.steps=$(DEMO_STEPS) --set optim.warmup=10)
+	./$(BINARY) train configs/demo.ini --out demo/run $(if $(DEMO_STEPS),--set train.steps=$(DEMO_STEPS))
 	./$(BINARY) sample demo/run/best.h5 --tokens 400
 	@printf '%s\n' '' 'The data is in demo/data, the run in demo/run: config.ini, metrics.jsonl, best.h5 and the newest checkpoints.' \
 	    'More:  ./handgrad sample demo/run/best.h5 --prompt "The "' \

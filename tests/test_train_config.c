@@ -200,10 +200,7 @@ START_TEST(keys_must_agree)
     } bad[] = {
         {"[model]\nn_embd = 130", "a.ini: model.n_embd: 130 is not divisible by model.n_head 4"},
         {"[optim]\nmin_lr = 0.01", "a.ini: optim.min_lr: expected at most optim.lr 0.001, got 0.01"},
-        {"[train]\nsteps = 50", "a.ini: optim.warmup: expected at most train.steps 50, got 100"},
         {"[optim]\ndecay_steps = 99", "a.ini: optim.decay_steps: expected at least optim.warmup 100, got 99"},
-        {"[optim]\nschedule = wsd\ndecay_steps = 1901",
-         "a.ini: optim.decay_steps: expected at most the 1900 steps after the warm-up, got 1901"},
         {"[train]\nsteps = 1000000000000000\nbatch_size = 100000",
          "a.ini: train.steps: 1000000000000000 steps read more than 2^63 tokens"},
     };
@@ -212,6 +209,8 @@ START_TEST(keys_must_agree)
         ck_assert_int_eq(config_check(&config, "a.ini", &err), -1);
         ck_assert_str_eq(err.text, bad[i].line);
     }
+    ck_parses("[train]\nsteps = 50\n[optim]\nschedule = wsd\ndecay_steps = 100"); /* cut short in its warm-up */
+    ck_assert_int_eq(config_check(&config, "a.ini", &err), 0);
     ck_parses("[optim]\nmin_lr = 0.01\nschedule = constant\ndecay_steps = 3");
     ck_assert_int_eq(config_check(&config, "a.ini", &err), 0);
 }

@@ -198,16 +198,11 @@ int config_set(struct config *c, const char *assignment, struct error *err)
 }
 
 /* What the schedule's keys must agree on. */
+/* Any configuration may be cut short by train.steps, in its warm-up or in its decay. */
 static int check_schedule(const struct config *c, const char *name, struct error *err)
 {
     if (c->optim.schedule != SCHEDULE_CONSTANT && c->optim.min_lr > c->optim.lr)
         return fail(err, "%s: optim.min_lr: expected at most optim.lr %g, got %g", name, c->optim.lr, c->optim.min_lr);
-    if (c->optim.warmup > c->train.steps)
-        return fail(err, "%s: optim.warmup: expected at most train.steps %" PRIu64 ", got %" PRIu64, name, c->train.steps,
-                    c->optim.warmup);
-    if (c->optim.schedule == SCHEDULE_WSD && c->optim.decay_steps > c->train.steps - c->optim.warmup)
-        return fail(err, "%s: optim.decay_steps: expected at most the %" PRIu64 " steps after the warm-up, got %" PRIu64, name,
-                    c->train.steps - c->optim.warmup, c->optim.decay_steps);
     if ((c->optim.schedule == SCHEDULE_LINEAR || c->optim.schedule == SCHEDULE_COSINE) && c->optim.decay_steps &&
         c->optim.decay_steps < c->optim.warmup)
         return fail(err, "%s: optim.decay_steps: expected at least optim.warmup %" PRIu64 ", got %" PRIu64, name, c->optim.warmup,

@@ -48,7 +48,7 @@ int config_load(struct config *c, const char *path, struct error *err);
 int config_parse(struct config *c, const char *text, const char *name, struct error *err);
 /* "section.key=value", from --set. */
 int config_set(struct config *c, const char *assignment, struct error *err);
-/* What a single key cannot show: n_embd divisible by n_head, min_lr <= lr, warmup <= steps, … `name` as above. */
+/* What a single key cannot show: n_embd divisible by n_head, min_lr <= lr, … `name` as above. */
 int config_check(const struct config *c, const char *name, struct error *err);
 /* The whole configuration as INI text, every key, that reads back to the same values bit for bit. Allocated; NULL where memory
  * is short. */
