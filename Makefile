@@ -3,6 +3,7 @@
 # make demo                 from a real text to a trained model that writes, in about a minute of training
 #                           (DEMO_TEXT=file… for a text of your own, DEMO_STEPS=50 for a short one)
 # make check                every test; ends with "N passed, N failed"
+# make bench                how the time of a step divides, against the machine's own product rate
 # make asan                 every test with the address and undefined-behaviour sanitizers
 # make memcheck             the tests of one thread each under valgrind
 # make format-check         .clang-format is applied
@@ -49,7 +50,7 @@ OBJECTS := $(foreach t,$(TYPES),$(MATHS:%.c=$(BUILD)/$t/%.o)) $(foreach t,f32 f6
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run asan memcheck format format-check install clean FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run bench asan memcheck format format-check install clean FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -100,6 +101,10 @@ $(TESTS): %: %.o $(LIBRARY)
 tests-build: $(TESTS)
 check-run: $(BINARY) $(TESTS)
 	@HANDGRAD=$(abspath $(BINARY)) WRAPPER="$(WRAPPER)" tests/run $(BUILD) $(ONLY)
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+bench: $(BUILD)/tests/bench/step
+	$<
 asan:
 	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT=-O1 EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined

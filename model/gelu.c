@@ -21,7 +21,6 @@
 
 enum { BLOCK = 4096 };
 #define SQRT_2_OVER_PI    0.79788456080286535588
-#define SQRT_1_2          0.70710678118654752440
 #define ONE_OVER_SQRT_2PI 0.39894228040143267794
 #define CUBIC             0.044715
 
@@ -49,16 +48,15 @@ static void erf_forward(real *restrict y, const real *restrict x, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++)
-        y[i] = x[i] * ((real)0.5 * (1 + real_erf(x[i] * (real)SQRT_1_2)));
+        y[i] = x[i] * real_normal_cdf(x[i], real_exp((real)-0.5 * x[i] * x[i]));
 }
 
 static void erf_backward(real *restrict dx, const real *restrict dy, const real *restrict x, size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
-        const real Phi = (real)0.5 * (1 + real_erf(x[i] * (real)SQRT_1_2));
-        const real phi = (real)ONE_OVER_SQRT_2PI * real_exp((real)-0.5 * x[i] * x[i]);
-        dx[i] += dy[i] * (Phi + x[i] * phi);
+        const real e = real_exp((real)-0.5 * x[i] * x[i]);
+        dx[i] += dy[i] * (real_normal_cdf(x[i], e) + x[i] * (real)ONE_OVER_SQRT_2PI * e);
     }
 }
 

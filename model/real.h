@@ -21,14 +21,15 @@
 #include <stdint.h>
 
 #if defined REAL_F32
+#include "vector_math.h"
 typedef float real;
 typedef double acc; /* long sums */
-#define NAME(x)      x##_f32
-#define real_part(x) (x)
-#define real_sqrt    sqrtf
-#define real_exp     expf
-#define real_log     logf
-#define real_erf     erff
+#define NAME(x)         x##_f32
+#define real_part(x)    (x)
+#define real_sqrt       sqrtf
+#define real_exp        vector_expf
+#define real_log        logf
+#define real_normal_cdf vector_normal_cdff
 #elif defined REAL_F64
 typedef double real;
 typedef double acc;
@@ -37,7 +38,12 @@ typedef double acc;
 #define real_sqrt    sqrt
 #define real_exp     exp
 #define real_log     log
-#define real_erf     erf
+/* The normal distribution function Phi(x), given exp(-x^2 / 2), which only the other types make use of. */
+static inline double real_normal_cdf(double x, double density)
+{
+    (void)density;
+    return 0.5 * erfc(-0.70710678118654752440 * x);
+}
 #elif defined REAL_C128
 #include <complex.h>
 #undef I /* the name is wanted for loops */
@@ -48,11 +54,11 @@ typedef double complex acc;
 #define real_sqrt    csqrt
 #define real_exp     cexp
 #define real_log     clog
-/* erf(a + ib) to first order in b, which is exact in double for the complex step's b of 1e-20. */
-static inline double complex real_erf(double complex z)
+/* Phi(a + ib) to first order in b, which is exact in double for the complex step's b of 1e-20. */
+static inline double complex real_normal_cdf(double complex z, double complex density)
 {
-    const double a = creal(z), two_over_sqrt_pi = 1.12837916709551257390;
-    return __builtin_complex(erf(a), cimag(z) * two_over_sqrt_pi * exp(-a * a));
+    const double one_over_sqrt_2pi = 0.39894228040143267794;
+    return __builtin_complex(0.5 * erfc(-0.70710678118654752440 * creal(z)), cimag(z) * one_over_sqrt_2pi * creal(density));
 }
 #else
 #error "compile with -DREAL_F32, -DREAL_F64 or -DREAL_C128"
