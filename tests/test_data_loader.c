@@ -180,6 +180,7 @@ START_TEST(batches_are_as_defined)
         snprintf(command, sizeof command, "rm -f %s/*", folder);
         ck_assert_int_eq(system(command), 0);
     }
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -217,6 +218,7 @@ START_TEST(any_order_and_any_beginning)
     check_batch(l, &c, tokens, 0, 1);
     loader_close(l);
     free(tokens);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -240,6 +242,7 @@ START_TEST(accumulation_gives_the_same_rows)
         loader_close(a);
         loader_close(b);
     }
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -259,6 +262,7 @@ START_TEST(batches_stay_valid)
     }
     loader_close(l);
     free(tokens);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -276,6 +280,8 @@ START_TEST(threads_end)
 {
     enter_folder();
     uint32_t *tokens = make_corpus(folder, N, TRAIN, 1500);
+    const struct loader_config first = config_for(ORDER_SHUFFLED, 1, 1, 50);
+    loader_close(open_loader(&first)); /* sanitizers start threads of their own with the first one */
     const size_t before = count_threads();
     for (size_t round = 0; round < 60; round++) {
         const struct loader_config c = config_for(ORDER_SHUFFLED, 1 + random_below(40), 1, 50);
@@ -292,6 +298,7 @@ START_TEST(threads_end)
         usleep(10000);
     ck_assert_uint_eq(count_threads(), before);
     free(tokens);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -324,6 +331,7 @@ START_TEST(readers_side_by_side)
     split_close(s), split_close(val);
     loader_close(la), loader_close(lb);
     free(tokens);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -348,6 +356,7 @@ START_TEST(signals_stay_with_the_caller)
         kill(getpid(), SIGUSR1);
     ck_assert_int_eq(wrong_thread, 0);
     loader_close(l);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -393,6 +402,7 @@ START_TEST(errors_reach_the_caller)
     }
     loader_close(l);
     free(tokens);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -428,6 +438,7 @@ START_TEST(what_does_not_fit)
     REFUSED(c, "out of memory");
     c.accumulate = 3;
     REFUSED(c, "cannot read");
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -463,6 +474,7 @@ START_TEST(shards_that_do_not_belong_together)
     REFUSED(c, "train-00000.h5: made with another tokenizer (byte ");
     ck_assert_int_eq(unlink(in_folder("tokenizer.h5")), 0);
     REFUSED(c, "tokenizer.h5: No such file");
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -490,6 +502,7 @@ START_TEST(fingerprints)
     s = split_open(folder, "train", &err);
     ck_assert_str_ne(split_fingerprint(s), first); /* others */
     split_close(s);
+    ck_assert(nothing_open());
 }
 END_TEST
 

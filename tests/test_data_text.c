@@ -81,6 +81,7 @@ START_TEST(texts_come_back_in_whole_characters)
     cJSON_Delete(list);
     free(json), free(expected), free(g.bytes);
     text_free(&t);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -122,6 +123,7 @@ START_TEST(invalid_bytes_are_named)
     FAILS(text_read(&t, gather, &g, &err), "byte 1049573: the file ends inside a UTF-8 character");
     text_free(&t);
     free(text), free(g.bytes);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -146,6 +148,7 @@ START_TEST(a_changed_file_is_noticed)
         FAILS(text_read(&t, gather, &g, &err), "text: No such file");
         text_free(&t);
     }
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -185,6 +188,7 @@ START_TEST(which_files)
     FAILS(text_add(&t, in_folder("none"), &skip, &err), "none: No such file");
     FAILS(text_add(&t, "", &skip, &err), "No such file");
     text_free(&t);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -231,6 +235,7 @@ START_TEST(the_folder_of_a_corpus)
     FAILS(corpus_folder_open(&f, "", &err), "No such file");
     OK(corpus_folder_open(&f, "/", &err) == 0 || geteuid() != 0 ? 0 : -1);
     corpus_folder_close(&f, false);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -263,6 +268,7 @@ START_TEST(a_corpus_counts_its_bytes)
     FAILS(corpus_writer_finish(w, &err), "fewer tokens than were counted");
     FAILS(!split_open(folder, "train", &err), "tokenizer.h5: No such file");
     tokenizer_destroy(t);
+    ck_assert(nothing_open());
 }
 END_TEST
 
