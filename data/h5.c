@@ -140,8 +140,11 @@ hid_t h5_dataset_open(hid_t group, const char *name, hid_t type, uint64_t max_le
     hid_t dataset = -1;
     H5L_info_t link;
     const char *wrong = NULL;
-    if (H5Lexists(group, name, H5P_DEFAULT) <= 0 || H5Lget_info(group, name, &link, H5P_DEFAULT) < 0)
+    const htri_t exists = H5Lexists(group, name, H5P_DEFAULT);
+    if (exists == 0)
         wrong = "missing";
+    else if (exists < 0 || H5Lget_info(group, name, &link, H5P_DEFAULT) < 0)
+        wrong = "damaged";
     else if (link.type != H5L_TYPE_HARD)
         wrong = "expected a dataset, not a link to one";
     else if ((dataset = H5Dopen2(group, name, access)) < 0)
@@ -226,9 +229,10 @@ int h5_write_string(hid_t object, const char *name, const char *value, const cha
 static hid_t open_attribute(hid_t object, const char *name, H5T_class_t class, hid_t *type, const char *file, struct error *err)
 {
     *type = -1;
-    if (H5Aexists(object, name) <= 0)
+    const htri_t exists = H5Aexists(object, name);
+    if (exists == 0)
         return fail(err, "%s: attribute %s is missing", file, name);
-    const hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
+    const hid_t attribute = exists < 0 ? -1 : H5Aopen(object, name, H5P_DEFAULT);
     if (attribute < 0)
         return h5_fail(err, file, name);
     const hid_t space = H5Aget_space(attribute);

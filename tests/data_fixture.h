@@ -4,6 +4,7 @@
 
 #include "../data/corpus.h"
 #include "../data/error.h"
+#include "../data/h5.h"
 #include "../data/tokenizer.h"
 #include "test.h"
 #include <stdbool.h>
@@ -96,6 +97,20 @@ FIXTURE void write_file(const char *path, const void *bytes, size_t size)
     ck_assert_msg(f, "%s", path);
     ck_assert_uint_eq(fwrite(bytes, 1, size, f), size);
     ck_assert_int_eq(fclose(f), 0);
+}
+
+/* libhdf5 1.10 forgets some memory of its own where it cannot open a damaged file. What we left open, nothing_open finds. */
+const char *__lsan_default_suppressions(void);
+__attribute__((used)) const char *__lsan_default_suppressions(void)
+{
+    return "leak:libhdf5";
+}
+FIXTURE bool nothing_open(void)
+{
+    h5_lock();
+    const ssize_t n = H5Fget_obj_count(H5F_OBJ_ALL, H5F_OBJ_ALL);
+    h5_unlock();
+    return n == 0;
 }
 
 /* Flips bits of a byte in place: rewriting a file makes some file systems sync it. */

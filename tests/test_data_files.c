@@ -75,6 +75,7 @@ START_TEST(atomic_write_replaces)
     ck_assert_uint_eq((size_t)s.st_size, n + 1);
     free(big);
     ck_assert_uint_eq(count_entries(folder), 3);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -117,6 +118,7 @@ START_TEST(atomic_write_fails_and_leaves_the_old)
     }
     FAILS(atomic_write("/proc/handgrad", NULL, 0, "x", 1, &err), "/proc/handgrad: cannot create");
     check_contents(path, "old");
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -151,6 +153,7 @@ START_TEST(atomic_write_survives_a_kill)
                           atomic_is_leftover(e->d_name, "file"),
                       "%s", e->d_name);
     closedir(d);
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -256,6 +259,7 @@ START_TEST(attributes)
     ck_assert_ptr_null(s);
     H5Fclose(f);
     h5_unlock();
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -270,6 +274,7 @@ START_TEST(files_that_are_none)
     FAILS(h5_file_open(in_folder("text"), &err) < 0, "text: not an HDF5 file");
     write_file(in_folder("empty"), "", 0);
     FAILS(h5_file_open(in_folder("empty"), &err) < 0, "empty: not an HDF5 file");
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -290,6 +295,7 @@ START_TEST(images_stay_in_memory)
     ck_assert(d >= 0);
     h5_image_free(&image);
     ck_assert_uint_eq(count_entries(folder), 0);
+    ck_assert(nothing_open());
 }
 END_TEST
 

@@ -84,6 +84,7 @@ START_TEST(tokens_come_back)
             shard_close(s);
             free(tokens);
         }
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -130,6 +131,7 @@ START_TEST(the_file_itself)
     free(digest), free(back), free(tokens);
     H5Tclose(type), H5Pclose(p), H5Dclose(d), H5Fclose(f);
     h5_unlock();
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -153,6 +155,7 @@ START_TEST(a_writer_keeps_its_word)
     w = shard_writer_create(in_folder("none/x.h5"), &(struct shard_info){.tokens = 1, .vocab_size = 5, .count = 1}, &err);
     OK(shard_writer_append(w, ids, 1, &err));
     FAILS(shard_writer_finish(w, 1, &err), "none/x.h5: cannot create");
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -346,6 +349,7 @@ START_TEST(hostile_files)
                           status ? err.text : "taken");
         shard_close(s);
     }
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -379,6 +383,7 @@ START_TEST(damaged_files)
         EXPECT(!shard_open(path, 0, &err));
     }
     free(tokens), free(back);
+    ck_assert(nothing_open());
 }
 END_TEST
 

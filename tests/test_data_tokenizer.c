@@ -160,6 +160,7 @@ START_TEST(files_come_back)
         tokenizer_destroy(back);
     }
     FAILS(!tokenizer_load(in_folder("none.h5"), &err), "none.h5: No such file");
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -241,6 +242,7 @@ START_TEST(hostile_files)
         tokenizer_destroy(t);
     }
     h5_unlock();
+    ck_assert(nothing_open());
 }
 END_TEST
 
@@ -270,6 +272,7 @@ START_TEST(damaged_files)
         EXPECT_MSG(!tokenizer_load(path, &err), "cut to %zu bytes", cut);
     }
     tokenizer_destroy(t);
+    ck_assert(nothing_open());
 }
 END_TEST
 
