@@ -84,18 +84,22 @@ FORCE:
 -include $(OBJECTS:.o=.d) $(BUILD)/train/main.d $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)
 
 # --- tests: every tests/test_*.c is a program of its own, with Check; tests/test_*.sh a script that drives ./handgrad.
-# Those that test the mathematics in a number type's own terms are built for f32 and f64. ---
-TYPED   := $(patsubst %.c,%,$(notdir $(shell grep -l 'built for float and for double' tests/test_*.c)))
-TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%)
+# Those that test the mathematics in a number type's own terms are built for f32 and f64, or for all three types, and say so. ---
+says     = $(patsubst tests/%.c,%,$(shell grep -l '$1' tests/test_*.c))
+TRIPLE  := $(call says,built for all three types)
+TYPED   := $(call says,built for float and for double) $(TRIPLE)
+TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%) \
+           $(TRIPLE:%=c128/%)
 TESTS   := $(TESTS:%=$(BUILD)/tests/%)
 define typed_test
 $(BUILD)/tests/$1/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo '  CC [$1] $$<'
-	@$$(CC) $$(CFLAGS) -DREAL_$2 -c -o $$@ $$<
+	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
 endef
 $(eval $(call typed_test,f32,F32))
 $(eval $(call typed_test,f64,F64))
+$(eval $(call typed_test,c128,C128))
 $(TESTS): %: %.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
 tests-build: $(TESTS)

@@ -71,7 +71,7 @@ static void attention_cached(struct decoder *s, size_t n, size_t layer)
         const real *q = s->block.qkv + i * 3 * C + h * size;
         real *p = s->scores + ih * T;
         gemm_tile(N_, T_, 1, seen, size, scale, q, size, keys + h * size, C, 0, p, seen);
-        softmax_forward(p, p, 1, seen);
+        softmax_row(p, p, seen);
         gemm_tile(N_, N_, 1, size, seen, 1, p, seen, values + h * size, C, 0, s->block.att + i * C + h * size, size);
     }
 }

@@ -55,7 +55,7 @@ void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t 
     const real a = alpha, b = beta; /* complex calls take them by address */
     const int m = (int)M, n = (int)N, k = (int)K, la = (int)lda, lb = (int)ldb, lc = (int)ldc;
     const CBLAS_TRANSPOSE op_a = ta == N_ ? CblasNoTrans : CblasTrans, op_b = tb == N_ ? CblasNoTrans : CblasTrans;
-    if (M == 1 && ta == N_) { /* one row: a product with a vector, which need not copy B to pack it */
+    if (M == 1 && ta == N_ && K > 0) { /* one row: a product with a vector, which need not copy B to pack it */
         const CBLAS_TRANSPOSE op = tb == N_ ? CblasTrans : CblasNoTrans;
         const int r = tb == N_ ? k : n, c = tb == N_ ? n : k;
 #if defined REAL_F32

@@ -10,26 +10,28 @@
  */
 #include "softmax.h"
 
+void softmax_row(real *p, const real *x, size_t C)
+{
+    real m = real_part(x[0]);
+    for (size_t i = 1; i < C; i++)
+        if (real_part(x[i]) > real_part(m))
+            m = real_part(x[i]);
+    acc sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = 0; i < C; i++) {
+        p[i] = real_exp(x[i] - m);
+        sum += p[i];
+    }
+    const real scale = (real)(1 / sum);
+    for (size_t i = 0; i < C; i++)
+        p[i] *= scale;
+}
+
 void softmax_forward(real *p, const real *x, size_t N, size_t C)
 {
 #pragma omp parallel for
-    for (size_t n = 0; n < N; n++) {
-        const real *xn = x + n * C;
-        real *pn = p + n * C;
-        real m = real_part(xn[0]);
-        for (size_t i = 1; i < C; i++)
-            if (real_part(xn[i]) > real_part(m))
-                m = real_part(xn[i]);
-        acc sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < C; i++) {
-            pn[i] = real_exp(xn[i] - m);
-            sum += pn[i];
-        }
-        const real scale = (real)(1 / sum);
-        for (size_t i = 0; i < C; i++)
-            pn[i] *= scale;
-    }
+    for (size_t n = 0; n < N; n++)
+        softmax_row(p + n * C, x + n * C, C);
 }
 
 void softmax_backward(real *dx, const real *dp, const real *p, size_t N, size_t C)

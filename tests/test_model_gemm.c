@@ -1,0 +1,260 @@
+/* test_model_gemm.c: gemm and gemm_tile are gemm_plain: for every transpose, for sizes on both sides of each piece's edge, for
+ * rows that lie further apart than they are wide, and whatever stands between the rows. The program is built for all three types.
+ *
+ *   property                                        bar
+ *   random numbers, against gemm_plain              (K + 4) roundings of sum |a b|, element by element: the bound of any order
+ *   small integers, against gemm_plain              equal: every sum is exact, whatever the order
+ *   (A + A') B = A B + A' B, integers               equal
+ *   1, 2, 3, 5 threads                              the same bits
+ *   gaps between rows; C under beta = 0             NaN goes in, none comes out, gaps keep their bits
+ */
+#include "../model/gemm.h"
+#include "numbers.h"
+
+typedef void product(enum transpose, enum transpose, size_t, size_t, size_t, double, const real *, size_t, const real *, size_t,
+                     double, real *, size_t);
+
+/* Complex products round four products and two sums where real ones round one of each. */
+#ifdef REAL_C128
+enum { PER_TERM = 4 };
+#else
+enum { PER_TERM = 1 };
+#endif
+
+static const struct sizes {
+    size_t M, N, K;
+} sizes[] = {{1, 1, 1},     {1, 1, 7},     {1, 5, 0},     {3, 5, 0},     {1, 768, 31},   {1, 769, 64},  {1, 2305, 3},
+             {2, 1, 5},     {7, 13, 1},    {31, 33, 32},  {64, 64, 64},  {67, 1, 129},   {255, 767, 3}, {256, 768, 8},
+             {257, 769, 5}, {257, 5, 300}, {3, 769, 257}, {1031, 40, 9}, {40, 2311, 11}, {113, 97, 89}};
+enum { SIZES = sizeof sizes / sizeof *sizes };
+
+static const struct scales {
+    double alpha, beta;
+} scales[] = {{1, 0}, {-0.75, 0.5}, {1, 1}, {0.5, 0}, {0, 0.5}, {0, 0}};
+enum { SCALES = sizeof scales / sizeof *scales, SCALES_OF_LARGE = 2, LARGE = 5000 };
+
+static size_t scales_for(const struct sizes *s)
+{
+    return s->M * s->N < LARGE ? SCALES : SCALES_OF_LARGE;
+}
+
+/* A matrix whose rows lie further apart than they are wide. */
+struct matrix {
+    size_t rows, columns, ld;
+    real *x;
+};
+
+static struct matrix matrix(enum transpose t, size_t rows, size_t columns, size_t gap)
+{
+    struct matrix m = {t == N_ ? rows : columns, t == N_ ? columns : rows, 0, NULL};
+    m.ld = m.columns + gap;
+    m.x = zeros(m.rows * m.ld);
+    for (size_t i = 0; i < m.rows * m.ld; i++)
+        m.x[i] = NAN;
+    return m;
+}
+
+static int in_gap(const struct matrix *m, size_t i)
+{
+    return i % m->ld >= m->columns;
+}
+
+static void fill_random(struct matrix *m, uint32_t stream)
+{
+    for (size_t r = 0; r < m->rows; r++)
+        fill(m->x + r * m->ld, m->columns, 1, stream + (uint32_t)r * 16);
+}
+
+static void fill_integers(struct matrix *m, uint32_t stream)
+{
+    for (size_t i = 0; i < m->rows * m->ld; i++)
+        if (!in_gap(m, i))
+            m->x[i] = (real)floor(8 * uniform(stream, i));
+}
+
+static struct matrix copy(const struct matrix *m)
+{
+    struct matrix c = *m;
+    c.x = copy_of(m->x, m->rows * m->ld);
+    return c;
+}
+
+static struct matrix magnitudes(const struct matrix *m)
+{
+    struct matrix c = copy(m);
+    for (size_t i = 0; i < m->rows * m->ld; i++)
+        c.x[i] = (real)magnitude(m->x[i]);
+    return c;
+}
+
+/* gemm_tile as it is called: by every thread of a parallel region, here each on an array of its own. The first one's counts. */
+static void tile_in_parallel(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A,
+                             size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+#pragma omp parallel num_threads(2)
+    {
+        real *mine = omp_get_thread_num() ? copy_of(C, M * ldc) : C;
+#pragma omp barrier
+        gemm_tile(ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, mine, ldc);
+        if (mine != C)
+            free(mine);
+    }
+}
+
+struct operands {
+    enum transpose ta, tb;
+    struct matrix A, B, C;
+};
+
+static struct operands operands(const struct sizes *s, int transposes, size_t gap)
+{
+    const enum transpose ta = transposes & 1 ? T_ : N_, tb = transposes & 2 ? T_ : N_;
+    return (struct operands){ta, tb, matrix(ta, s->M, s->K, gap), matrix(tb, s->K, s->N, 2 * gap),
+                             matrix(N_, s->M, s->N, 3 * gap)};
+}
+
+static void free_operands(struct operands *o)
+{
+    free(o->A.x);
+    free(o->B.x);
+    free(o->C.x);
+}
+
+static void multiply(product *f, const struct operands *o, const struct sizes *s, const struct scales *c, struct matrix *C)
+{
+    f(o->ta, o->tb, s->M, s->N, s->K, c->alpha, o->A.x, o->A.ld, o->B.x, o->B.ld, c->beta, C->x, C->ld);
+}
+
+/* The bound of each element: |alpha| |A| |B| + |beta| |C|. */
+static struct matrix bounds(const struct operands *o, const struct sizes *s, const struct scales *c)
+{
+    struct operands m = {o->ta, o->tb, magnitudes(&o->A), magnitudes(&o->B), magnitudes(&o->C)};
+    const struct scales positive = {fabs(c->alpha), fabs(c->beta)};
+    multiply(gemm_plain, &m, s, &positive, &m.C);
+    free(m.A.x);
+    free(m.B.x);
+    return m.C;
+}
+
+static void check_random(product *f, const struct sizes *s, const struct scales *c, int transposes, size_t gap)
+{
+    struct operands o = operands(s, transposes, gap);
+    fill_random(&o.A, 1);
+    fill_random(&o.B, 2);
+    if (c->beta != 0)
+        fill_random(&o.C, 3); /* otherwise NaN stays: C must not be read */
+    struct matrix expected = copy(&o.C), result = copy(&o.C), bound = bounds(&o, s, c);
+    multiply(gemm_plain, &o, s, c, &expected);
+    multiply(f, &o, s, c, &result);
+    for (size_t i = 0; i < result.rows * result.ld; i++)
+        if (in_gap(&result, i))
+            require(same_bits(&result.x[i], &o.C.x[i], 1), "a gap of C was written");
+        else
+            require_within(magnitude(result.x[i] - expected.x[i]),
+                           PER_TERM * (double)(s->K + 4) * ROUNDOFF * magnitude(bound.x[i]),
+                           "%zu x %zu x %zu, transposes %d, alpha %g, beta %g, element %zu, %zu", s->M, s->N, s->K, transposes,
+                           c->alpha, c->beta, i / result.ld, i % result.ld);
+    free(expected.x);
+    free(result.x);
+    free(bound.x);
+    free_operands(&o);
+}
+
+static void check_all_random(product *f)
+{
+    for (size_t s = 0; s < SIZES; s++)
+        for (int transposes = 0; transposes < 4; transposes++)
+            for (size_t c = 0; c < scales_for(&sizes[s]); c++)
+                check_random(f, &sizes[s], &scales[c], transposes, (s + c) % 3);
+}
+
+START_TEST(gemm_is_plain_to_rounding)
+{
+    check_all_random(gemm);
+}
+END_TEST
+
+START_TEST(gemm_tile_is_plain_to_rounding)
+{
+    check_all_random(tile_in_parallel);
+}
+END_TEST
+
+START_TEST(integers_are_exact)
+{
+    for (size_t s = 0; s < SIZES; s++)
+        for (int transposes = 0; transposes < 4; transposes++)
+            for (size_t c = 0; c < scales_for(&sizes[s]); c++) {
+                struct operands o = operands(&sizes[s], transposes, 1);
+                fill_integers(&o.A, 1);
+                fill_integers(&o.B, 2);
+                fill_integers(&o.C, 3);
+                struct matrix expected = copy(&o.C), tile = copy(&o.C);
+                multiply(gemm_plain, &o, &sizes[s], &scales[c], &expected);
+                multiply(tile_in_parallel, &o, &sizes[s], &scales[c], &tile);
+                multiply(gemm, &o, &sizes[s], &scales[c], &o.C);
+                for (size_t i = 0; i < o.C.rows * o.C.ld; i++)
+                    require(in_gap(&o.C, i) || (o.C.x[i] == expected.x[i] && tile.x[i] == expected.x[i]),
+                            "sizes %zu, element %zu", s, i);
+                free(expected.x);
+                free(tile.x);
+                free_operands(&o);
+            }
+}
+END_TEST
+
+START_TEST(linear_in_its_operand)
+{
+    static const struct scales once = {1, 0}, more = {1, 1};
+    for (size_t s = 0; s < SIZES; s++)
+        for (int transposes = 0; transposes < 4; transposes++) {
+            struct operands o = operands(&sizes[s], transposes, 0);
+            fill_integers(&o.A, 1);
+            fill_integers(&o.B, 2);
+            struct operands second = o, sum = o;
+            second.A = copy(&o.A);
+            fill_integers(&second.A, 4);
+            sum.A = copy(&o.A);
+            for (size_t i = 0; i < sum.A.rows * sum.A.ld; i++)
+                sum.A.x[i] += second.A.x[i];
+            struct matrix whole = copy(&o.C);
+            multiply(gemm, &sum, &sizes[s], &once, &whole);
+            multiply(gemm, &o, &sizes[s], &once, &o.C);
+            multiply(gemm, &second, &sizes[s], &more, &o.C);
+            for (size_t i = 0; i < o.C.rows * o.C.ld; i++)
+                require(o.C.x[i] == whole.x[i], "sizes %zu, element %zu", s, i);
+            free(whole.x);
+            free(second.A.x);
+            free(sum.A.x);
+            free_operands(&o);
+        }
+}
+END_TEST
+
+START_TEST(same_bits_at_any_thread_count)
+{
+    static const struct sizes more[] = {{512, 130, 384}, {1, 3000, 300}, {257, 769, 131}, {31, 33, 32}, {33, 2000, 77}};
+    for (size_t s = 0; s < sizeof more / sizeof *more; s++)
+        for (int transposes = 0; transposes < 4; transposes++) {
+            struct operands o = operands(&more[s], transposes, 0);
+            fill_random(&o.A, 1);
+            fill_random(&o.B, 2);
+            fill_random(&o.C, 3);
+            struct matrix first = {0};
+            for (int t = 0; t < THREAD_COUNTS; t++) {
+                omp_set_num_threads(thread_counts[t]);
+                struct matrix result = copy(&o.C);
+                multiply(gemm, &o, &more[s], &scales[1], &result);
+                if (t == 0)
+                    first = copy(&result);
+                require(same_bits(result.x, first.x, result.rows * result.ld), "%d threads give other bits", thread_counts[t]);
+                free(result.x);
+            }
+            free(first.x);
+            free_operands(&o);
+        }
+}
+END_TEST
+
+SUITE("gemm", gemm_is_plain_to_rounding, gemm_tile_is_plain_to_rounding, integers_are_exact, linear_in_its_operand,
+      same_bits_at_any_thread_count)

@@ -1,0 +1,293 @@
+/* test_model_gpt.c: what the whole model promises: gradients that accumulate, a loss that is the logits' own, a past that does not
+ * see the future, and numbers that depend on the seed alone. The program is built for float and for double.
+ *
+ *   property                                              bar
+ *   two micro-batches against one batch, each tensor      1024 roundings, norm-wise: sums over rows are cut in two; some hundred
+ *                                                         operations, each good to a few, lie between
+ *   loss against log-softmax of the logits                64 roundings
+ *   GPT_INFER against GPT_TRAIN; 1, 2, 3 threads;         the same bits
+ *   logits before a changed token; padded vocabulary
+ *   loss of a fresh model                                 log V + s^2 / 2, s = 0.02 sqrt(C) the logits' deviation, within 5
+ *                                                         standard deviations of its mean
+ *   moments of initial weights, correlations              5 standard deviations
+ */
+#include "../model/gpt.h"
+#include "../optim/adamw.h"
+#include "../optim/clip.h"
+#include "numbers.h"
+
+enum { B = 4, T = 18, V = 67, N = B * T };
+
+static const struct model_config plain = {.n_layer = 2,
+                                          .n_head = 3,
+                                          .n_embd = 36,
+                                          .block_size = T,
+                                          .vocab_size = V,
+                                          .padded_vocab_size = V,
+                                          .bias = true,
+                                          .gelu = GELU_TANH};
+static const struct dropout dropout = {.p = 0.2, .seed = 11, .step = 2};
+static uint32_t inputs[N], targets[N];
+
+static struct gpt model(const struct model_config *c, size_t rows, enum gpt_use use)
+{
+    struct gpt g;
+    ck_assert_int_eq(gpt_create(&g, tensors_create(c), rows, use), 0);
+    gpt_init(&g, 5);
+    for (size_t n = 0; n < N; n++) {
+        inputs[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
+        targets[n] = (uint32_t)((uniform(2, n) + 1) / 2 * V);
+    }
+    return g;
+}
+
+/* Initial weights are small and biases zero; these are not, so that every part of the gradient counts. */
+static void stir(struct gpt *g)
+{
+    for (size_t k = 0; k < g->tensors->count; k++)
+        for (size_t i = 0; i < tensor_file_size(&g->tensors->list[k]); i++)
+            g->params[g->tensors->list[k].offset + i] += (real)(0.1 * uniform(3 + (uint32_t)k, i));
+}
+
+static void require_same_grads(const struct gpt *a, const struct gpt *b, double tolerance)
+{
+    for (size_t k = 0; k < a->tensors->count; k++) {
+        const struct tensor *t = &a->tensors->list[k];
+        require_within(error_of(a->grads + t->offset, b->grads + t->offset, t->size), tolerance, "%s", t->name);
+    }
+}
+
+START_TEST(accumulation_is_the_large_batch)
+{
+    for (int dropped = 0; dropped < 2; dropped++) {
+        struct gpt whole = model(&plain, N, GPT_TRAIN), parts = model(&plain, N / 2, GPT_TRAIN);
+        stir(&whole);
+        stir(&parts);
+        struct dropout d = dropout;
+        const double loss = gpt_loss_and_grads(&whole, inputs, targets, B, T, 1, dropped ? &d : NULL);
+        double sum = 0;
+        for (size_t part = 0; part < 2; part++) {
+            d.first_row = part * B / 2;
+            sum +=
+                gpt_loss_and_grads(&parts, inputs + part * N / 2, targets + part * N / 2, B / 2, T, 0.5, dropped ? &d : NULL) / 2;
+        }
+        require_within(fabs(sum - loss), 64 * ROUNDOFF, "loss");
+        require_same_grads(&parts, &whole, 1024 * ROUNDOFF);
+        gpt_destroy(&whole);
+        gpt_destroy(&parts);
+    }
+}
+END_TEST
+
+START_TEST(gradients_add_and_scale)
+{
+    struct gpt a = model(&plain, N, GPT_TRAIN), b = model(&plain, N, GPT_TRAIN);
+    gpt_loss_and_grads(&a, inputs, targets, B, T, 1, &dropout);
+    for (int i = 0; i < 4; i++)
+        gpt_loss_and_grads(&b, inputs, targets, B, T, 0.25, &dropout);
+    require_same_grads(&b, &a, 64 * ROUNDOFF);
+    gpt_destroy(&a);
+    gpt_destroy(&b);
+}
+END_TEST
+
+START_TEST(loss_is_the_logits_own)
+{
+    struct gpt g = model(&plain, N, GPT_INFER);
+    stir(&g);
+    real *logits = zeros(N * V);
+    gpt_logits(&g, logits, inputs, B, T);
+    const double loss = gpt_loss(&g, inputs, targets, B, T, NULL);
+    double total = 0;
+    for (size_t n = 0; n < N; n++) {
+        double sum = 0;
+        for (size_t v = 0; v < V; v++)
+            sum += exp((double)logits[n * V + v]);
+        const double one = log(sum) - (double)logits[n * V + targets[n]];
+        require_within(fabs(one - (double)g.losses[n]), 64 * ROUNDOFF, "token %zu", n);
+        total += one / N;
+    }
+    require_within(fabs(loss - total), 64 * ROUNDOFF, "mean");
+    free(logits);
+    gpt_destroy(&g);
+}
+END_TEST
+
+START_TEST(inference_is_training)
+{
+    struct gpt train = model(&plain, N, GPT_TRAIN), infer = model(&plain, N, GPT_INFER);
+    for (int dropped = 0; dropped < 2; dropped++) {
+        const struct dropout *d = dropped ? &dropout : NULL;
+        const double a = gpt_loss_and_grads(&train, inputs, targets, B, T, 1, d), b = gpt_loss(&infer, inputs, targets, B, T, d);
+        require(a == b && same_bits(train.losses, infer.losses, N), "losses of inference and training differ");
+        require(a == gpt_loss(&train, inputs, targets, B, T, d), "losses of forward and backward differ");
+    }
+    struct dropout off = dropout;
+    off.p = 0;
+    require(gpt_loss(&infer, inputs, targets, B, T, &off) == gpt_loss(&infer, inputs, targets, B, T, NULL),
+            "p = 0 is no dropout");
+    require(gpt_loss(&infer, inputs, targets, B, T, &dropout) != gpt_loss(&infer, inputs, targets, B, T, NULL), "p > 0 is none");
+    gpt_destroy(&train);
+    gpt_destroy(&infer);
+}
+END_TEST
+
+START_TEST(the_past_does_not_see_the_future)
+{
+    for (int form = 0; form < 2; form++) {
+        struct model_config c = plain;
+        c.bias = form;
+        c.gelu = form ? GELU_ERF : GELU_TANH;
+        struct gpt g = model(&c, N, GPT_INFER);
+        stir(&g);
+        real *before = zeros(N * V), *after = zeros(N * V);
+        gpt_logits(&g, before, inputs, B, T);
+        for (size_t t = 0; t < T; t++) {
+            uint32_t changed[N];
+            memcpy(changed, inputs, sizeof inputs);
+            for (size_t b = 0; b < B; b++)
+                changed[b * T + t] = (changed[b * T + t] + 1) % V;
+            gpt_logits(&g, after, changed, B, T);
+            for (size_t b = 0; b < B; b++) {
+                require(same_bits(after + b * T * V, before + b * T * V, t * V), "token %zu changed what came before", t);
+                for (size_t later = t; later < T; later++)
+                    require(!same_bits(after + (b * T + later) * V, before + (b * T + later) * V, V), "%zu does not see %zu",
+                            later, t);
+            }
+        }
+        free(before);
+        free(after);
+        gpt_destroy(&g);
+    }
+}
+END_TEST
+
+/* Twenty steps of training with dropout; the weights. */
+static real *trained(const struct model_config *c, int threads, int dropped, double *loss)
+{
+    const struct adamw o = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
+    omp_set_num_threads(threads);
+    struct gpt g = model(c, N, GPT_TRAIN);
+    const size_t n = g.tensors->total;
+    real *m = zeros(n), *v = zeros(n);
+    struct dropout d = dropout;
+    for (d.step = 1; d.step <= 20; d.step++) {
+        memset(g.grads, 0, n * sizeof(real));
+        *loss = gpt_loss_and_grads(&g, inputs, targets, B, T, 1, dropped ? &d : NULL);
+        adamw_update(g.params, m, v, g.grads, clip_factor(grad_norm(g.grads, g.tensors), 1), g.tensors, &o, 1e-2, d.step);
+    }
+    const struct tensor *wte = tensors_find(g.tensors, WTE, 0);
+    for (size_t i = tensor_file_size(wte); i < wte->size; i++)
+        require(g.params[wte->offset + i] == 0 && g.grads[wte->offset + i] == 0, "padding of wte is not zero");
+    real *weights = copy_of(g.params, n);
+    gpt_destroy(&g);
+    free(m);
+    free(v);
+    return weights;
+}
+
+START_TEST(training_is_the_same_at_any_thread_count)
+{
+    struct gpt g = model(&plain, 1, GPT_INFER);
+    double loss[3];
+    real *one = trained(&plain, 1, 1, &loss[0]), *two = trained(&plain, 2, 1, &loss[1]), *three = trained(&plain, 3, 1, &loss[2]);
+    require(same_bits(one, two, g.tensors->total) && same_bits(one, three, g.tensors->total), "weights after 20 steps differ");
+    require(loss[0] == loss[1] && loss[0] == loss[2], "losses after 20 steps differ");
+    require(loss[0] < log(V) - 0.3, "20 steps on one batch learn nothing: loss %g", loss[0]);
+    free(one);
+    free(two);
+    free(three);
+    gpt_destroy(&g);
+}
+END_TEST
+
+/* Products of other widths may sum in another order: equal to rounding; at step one, before Adam divides small errors by themselves. */
+START_TEST(padded_vocabulary_changes_nothing)
+{
+    struct model_config padded = plain;
+    padded.padded_vocab_size = 128;
+    struct gpt a = model(&plain, N, GPT_TRAIN), b = model(&padded, N, GPT_TRAIN);
+    const double x = gpt_loss_and_grads(&a, inputs, targets, B, T, 1, NULL),
+                 y = gpt_loss_and_grads(&b, inputs, targets, B, T, 1, NULL);
+    require_within(fabs(x - y), 64 * ROUNDOFF, "loss");
+    for (size_t k = 0; k < a.tensors->count; k++) {
+        const struct tensor *s = &a.tensors->list[k], *t = &b.tensors->list[k];
+        require_within(error_of(b.grads + t->offset, a.grads + s->offset, tensor_file_size(s)), 1024 * ROUNDOFF, "%s", s->name);
+    }
+    double loss, padded_loss;
+    free(trained(&plain, 2, 0, &loss));
+    free(trained(&padded, 2, 0, &padded_loss)); /* looks at its padding */
+    require_within(fabs(loss - padded_loss), 1e-3, "loss after 20 steps");
+    gpt_destroy(&a);
+    gpt_destroy(&b);
+}
+END_TEST
+
+START_TEST(fresh_model_knows_nothing)
+{
+    struct gpt g = model(&plain, N, GPT_INFER);
+    const double s2 = 0.02 * 0.02 * (double)plain.n_embd;
+    require_within(fabs(gpt_loss(&g, inputs, targets, B, T, NULL) - log(V) - s2 / 2), 5 * sqrt(s2 / N), "loss of a fresh model");
+    gpt_destroy(&g);
+}
+END_TEST
+
+/* Mean, variance and fourth moment of z, normal if the table says so, and its correlation with its neighbour. */
+static void check_normal(const real *x, const struct tensor *t)
+{
+    const size_t n = tensor_file_size(t);
+    double mean = 0, variance = 0, fourth = 0, neighbours = 0;
+    for (size_t i = 0; i < n; i++) {
+        const double z = ((double)x[i] - t->init_mean) / t->init_std;
+        mean += z / (double)n;
+        variance += z * z / (double)n;
+        fourth += z * z * z * z / (double)n;
+        neighbours += i + 1 < n ? z * ((double)x[i + 1] - t->init_mean) / t->init_std / (double)n : 0;
+    }
+    require_within(fabs(mean), 5 / sqrt((double)n), "%s: mean", t->name);
+    require_within(fabs(variance - 1), 5 * sqrt(2 / (double)n), "%s: variance", t->name);
+    require_within(fabs(fourth - 3), 5 * sqrt(96 / (double)n), "%s: fourth moment", t->name);
+    require_within(fabs(neighbours), 5 / sqrt((double)n), "%s: correlation of neighbours", t->name);
+}
+
+START_TEST(initial_weights_have_their_moments)
+{
+    struct model_config c = plain;
+    c.n_embd = 63; /* odd sizes: pairs of normal numbers end in the middle */
+    struct gpt g = model(&c, 1, GPT_INFER);
+    for (size_t k = 0; k < g.tensors->count; k++) {
+        const struct tensor *t = &g.tensors->list[k];
+        const real *x = g.params + t->offset;
+        if (t->init_std > 0)
+            check_normal(x, t);
+        else
+            for (size_t i = 0; i < t->size; i++)
+                require(x[i] == (real)t->init_mean, "%s %zu is %g", t->name, i, (double)x[i]);
+    }
+    const struct tensor *a = tensors_find(g.tensors, C_FC_WEIGHT, 0), *b = tensors_find(g.tensors, C_FC_WEIGHT, 1);
+    double correlation = 0;
+    for (size_t i = 0; i < a->size; i++)
+        correlation += (double)g.params[a->offset + i] * (double)g.params[b->offset + i] / (0.02 * 0.02) / (double)a->size;
+    require_within(fabs(correlation), 5 / sqrt((double)a->size), "correlation of two layers");
+    gpt_destroy(&g);
+}
+END_TEST
+
+START_TEST(initial_weights_depend_on_the_seed_alone)
+{
+    struct gpt first = model(&plain, 1, GPT_INFER), other = model(&plain, N, GPT_TRAIN);
+    for (int t = 0; t < THREAD_COUNTS; t++) {
+        omp_set_num_threads(thread_counts[t]);
+        gpt_init(&other, 5);
+        require(same_bits(first.params, other.params, first.tensors->total), "%d threads give other weights", thread_counts[t]);
+    }
+    gpt_init(&other, 5 + (1ull << 32));
+    require(!same_bits(first.params, other.params, V * 36), "the high word of the seed does not count");
+    gpt_destroy(&first);
+    gpt_destroy(&other);
+}
+END_TEST
+
+SUITE("the whole model", accumulation_is_the_large_batch, gradients_add_and_scale, loss_is_the_logits_own, inference_is_training,
+      the_past_does_not_see_the_future, training_is_the_same_at_any_thread_count, padded_vocabulary_changes_nothing,
+      fresh_model_knows_nothing, initial_weights_have_their_moments, initial_weights_depend_on_the_seed_alone)
