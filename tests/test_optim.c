@@ -176,7 +176,7 @@ START_TEST(norm_is_exact_and_the_same_at_any_thread_count)
         double first = 0;
         for (int n = 0; n < THREAD_COUNTS; n++) {
             omp_set_num_threads(thread_counts[n]);
-            const double norm = grad_norm(g, t);
+            const double norm = gradient_norm(g, t);
             require_within(fabs(norm - (double)sqrtl(sum)) / norm, 4096 * 0x1p-53, "width %zu", widths[k]);
             first = n ? first : norm;
             require(norm == first, "%d threads give another norm", thread_counts[n]);
