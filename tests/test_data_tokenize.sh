@@ -1,150 +1,133 @@
-#!/ usr / bin / env bash
-#handgrad tokenize from the outside : what it writes, what it refuses and in which words, and what a kill leaves.
-set - u handgrad = ${HANDGRAD : -./ handgrad} handgrad = $(realpath "$handgrad") dir =
-    $(mktemp - d / tmp / handgrad - tokenize - XXXXXX) trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT cd "$dir" ||
-    exit 1 failures = 0
+#!/usr/bin/env bash
+# handgrad tokenize from the outside: what it writes, what it refuses and in which words, and what a kill leaves.
+set -u
+handgrad=${HANDGRAD:-./handgrad}
+handgrad=$(realpath "$handgrad")
+dir=$(mktemp -d /tmp/handgrad-tokenize-XXXXXX)
+trap 'chmod -R u+w "$dir"; rm -rf "$dir"' EXIT
+cd "$dir" || exit 1
+failures=0
 
-    ok()
-{
-#ok WHAT COMMAND… : the command succeeds local what = $1 shift if "$@"> new 2> err;
-    then echo "ok - $what"; else
+ok() { # ok WHAT COMMAND…: the command succeeds
+    local what=$1
+    shift
+    if "$@" >new 2>err; then echo "ok - $what"; else
         echo "not ok - $what: $(cat err)"
         failures=$((failures + 1))
     fi
     [ ! -s new ] || mv new out # for `says`
 }
-refused()
-{
-#refused WHAT STATUS TEXT COMMAND… : it fails with this status and one line that contains TEXT local what = $1 status =
-        $2 text = $3 got shift 3 "$@"> out 2> err got =
-            $ ? if[$got - eq "$status"] &&["$(wc -l <err)" - eq 1] && grep - q '^handgrad: ' err && grep - qF-- "$text" err;
-    then echo "ok - $what" else echo "not ok - $what: status $got, $(cat err)" failures = $((failures + 1)) fi
+refused() { # refused WHAT STATUS TEXT COMMAND…: it fails with this status and one line that contains TEXT
+    local what=$1 status=$2 text=$3 got
+    shift 3
+    "$@" >out 2>err
+    got=$?
+    if [ $got -eq "$status" ] && [ "$(wc -l <err)" -eq 1 ] && grep -q '^handgrad: ' err && grep -qF -- "$text" err; then
+        echo "ok - $what"
+    else
+        echo "not ok - $what: status $got, $(cat err)"
+        failures=$((failures + 1))
+    fi
 }
-tokenize()
-{
-    "$handgrad" tokenize "$@";
-}
-says()
-{
-    grep - qF-- "$1" out;
-}
-same()
-{
-    diff - r "$1"
-             "$2" >
-        / dev / null;
-}
-holds_nothing()
-{
-    [!-e "$1"] || [-z "$(ls -A " $1 ")"];
-}
+tokenize() { "$handgrad" tokenize "$@"; }
+says() { grep -qF -- "$1" out; }
+same() { diff -r "$1" "$2" >/dev/null; }
+holds_nothing() { [ ! -e "$1" ] || [ -z "$(ls -A "$1")" ]; }
 
-#-- - what it writes -- -
-for
-    i in $(seq 3000);
-do
-    echo "Zeile $i: grüße, 你好, 😀";
-done > text.txt cp text.txt first &&sleep 1.1 ok "char" tokenize text.txt -
-           o char --tokenizer char ok
-           "it says what it read" says "1 file, $(wc -c <text.txt) bytes: $(wc -m <text.txt) tokens" ok
-           "and how it divided it" says
-           "train $(($(wc -m <text.txt) * 9 / 10)), val $(($(wc -m <text.txt) - $(wc -m <text.txt) * 9 / 10)) tokens in char" ok
-           "again, later" tokenize text.txt -
-           o char2-- tokenizer char ok "equal input, equal bytes" same char char2 ok "byte" tokenize text.txt -
-           o byte-- tokenizer byte-- val 0.25 ok
-           "its bytes are its tokens" says "$(wc -c <text.txt) bytes: $(wc -c <text.txt) tokens of a vocabulary of 256 (byte)" ok
-           "no val split" tokenize text.txt -
-           o noval-- tokenizer byte-- val 0 ok "no val shard then" test !-e noval / val - 00000.h5 - a - e noval / train -
-           00000.h5 ok "an existing tokenizer" tokenize first -
-           o reused-- tokenizer char / tokenizer.h5 ok "is copied as it is" cmp char / tokenizer.h5 reused /
-               tokenizer.h5
+# --- what it writes ---
+for i in $(seq 3000); do echo "Zeile $i: grüße, 你好, 😀"; done >text.txt
+cp text.txt first && sleep 1.1
+ok "char" tokenize text.txt -o char --tokenizer char
+ok "it says what it read" says "1 file, $(wc -c <text.txt) bytes: $(wc -m <text.txt) tokens"
+ok "and how it divided it" says "train $(($(wc -m <text.txt) * 9 / 10)), val $(($(wc -m <text.txt) - $(wc -m <text.txt) * 9 / 10)) tokens in char"
+ok "again, later" tokenize text.txt -o char2 --tokenizer char
+ok "equal input, equal bytes" same char char2
+ok "byte" tokenize text.txt -o byte --tokenizer byte --val 0.25
+ok "its bytes are its tokens" says "$(wc -c <text.txt) bytes: $(wc -c <text.txt) tokens of a vocabulary of 256 (byte)"
+ok "no val split" tokenize text.txt -o noval --tokenizer byte --val 0
+ok "no val shard then" test ! -e noval/val-00000.h5 -a -e noval/train-00000.h5
+ok "an existing tokenizer" tokenize first -o reused --tokenizer char/tokenizer.h5
+ok "is copied as it is" cmp char/tokenizer.h5 reused/tokenizer.h5
 
-                   printf 'a\xc3\xa9b' >
-    e.txt ok "the cut is moved to the beginning of a character" tokenize e.txt -
-        o cut-- tokenizer byte-- val 0.5 ok "so that none is halved" says "train 1, val 3 tokens" ok
-                                            "a char token is a whole one" tokenize e.txt -
-        o cut2-- tokenizer char --val 0.3 ok "so that the cut may stand" says "train 2, val 1 tokens"
+printf 'a\xc3\xa9b' >e.txt
+ok "the cut is moved to the beginning of a character" tokenize e.txt -o cut --tokenizer byte --val 0.5
+ok "so that none is halved" says "train 1, val 3 tokens"
+ok "a char token is a whole one" tokenize e.txt -o cut2 --tokenizer char --val 0.3
+ok "so that the cut may stand" says "train 2, val 1 tokens"
 
-        mkdir -
-        p folder / b folder /.git &&printf 'a' >
-    folder / a &&printf 'c' > folder / b / c &&printf 'd' > folder / d &&printf 'x' > folder /.x printf '\xff' >
-    folder /.git / x ok "a folder" tokenize folder -
-        o folder / out-- tokenizer char --val 0 ok "without hidden files" says
-                                                   "3 files, 3 bytes: 3 tokens of a vocabulary of 3" ok
-                                                   "once more, now with its own output in it" tokenize folder -
-        o folder / out-- tokenizer char --val 0 --force ok "which is not text" says "3 files, 3 bytes" ids =
-    $(printf '\0\0\1\0\2\0' | sha256sum | cut - c 1 - 64) ok "sorted by name, and nothing in between" grep -
-        qa "$ids" folder / out / train - 00000.h5 printf 'acd' >
-    acd ok "into the folder of the text" tokenize folder / a -
-        o folder-- tokenizer byte-- val 0
+mkdir -p folder/b folder/.git && printf 'a' >folder/a && printf 'c' >folder/b/c && printf 'd' >folder/d && printf 'x' >folder/.x
+printf '\xff' >folder/.git/x
+ok "a folder" tokenize folder -o folder/out --tokenizer char --val 0
+ok "without hidden files" says "3 files, 3 bytes: 3 tokens of a vocabulary of 3"
+ok "once more, now with its own output in it" tokenize folder -o folder/out --tokenizer char --val 0 --force
+ok "which is not text" says "3 files, 3 bytes"
+ids=$(printf '\0\0\1\0\2\0' | sha256sum | cut -c 1-64)
+ok "sorted by name, and nothing in between" grep -qa "$ids" folder/out/train-00000.h5
+printf 'acd' >acd
+ok "into the folder of the text" tokenize folder/a -o folder --tokenizer byte --val 0
 
-#-- - what it refuses -- -
-        refused "a missing file" 1 "none: No such file or directory" tokenize none -
-        o x-- tokenizer char
-    : >
-      empty refused "an empty text" 1 "empty: no text: 1 file with 0 bytes" tokenize empty -
-          o x-- tokenizer char printf 'ab\xffcd' >
-      bad refused "invalid UTF-8, char" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -
-          o x-- tokenizer char refused "invalid UTF-8, byte" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -
-          o x-- tokenizer byte printf 'ab\xe2\x82' >
-      half refused "half a character at the end" 1 "half: byte 2: the file ends inside" tokenize half -
-          o x-- tokenizer byte printf 'xyz' >
-      xyz ok "another alphabet" tokenize xyz -
-          o xyz.d-- tokenizer char --val 0 refused
-          "a character unknown to the tokenizer" 1 'acd: byte 0: U+0061 "a" is not among the 3 symbols' tokenize acd -
-          o x-- tokenizer xyz.d / tokenizer.h5 refused "a tokenizer that is none" 1 "acd: not an HDF5 file" tokenize acd -
-          o x-- tokenizer acd refused "a tokenizer that is missing" 1 "neither byte nor char" tokenize acd -
-          o x-- tokenizer bits refused "a text too short to split" 1 "1 tokens are too few" tokenize folder / a -
-          o x-- tokenizer char refused "a pipe" 1 "neither a regular file nor a folder" tokenize / dev / null -
-          o x-- tokenizer char mkdir -
-          p none.d /.git refused "a folder without text" 1 "none.d: no files in this folder" tokenize none.d -
-          o x-- tokenizer char ok
-          "none of them leaves a folder" holds_nothing x refused
-          "shards that are there" 1 "char: already holds shards or a tokenizer (--force replaces them)" tokenize text.txt -
-          o char --tokenizer char ok "they stay" same char char2 refused
-          "a file for a folder" 1 "acd: Not a directory" tokenize text.txt -
-          o acd-- tokenizer char refused "a folder that cannot be made" 1 "cannot make this folder" tokenize text.txt -
-          o acd / x-- tokenizer char refused "an output as text" 1 "would be overwritten" tokenize char / train - 00000.h5 -
-          o char --tokenizer byte-- force if["$(id -u)" - ne 0]; then
+# --- what it refuses ---
+refused "a missing file" 1 "none: No such file or directory" tokenize none -o x --tokenizer char
+: >empty
+refused "an empty text" 1 "empty: no text: 1 file with 0 bytes" tokenize empty -o x --tokenizer char
+printf 'ab\xffcd' >bad
+refused "invalid UTF-8, char" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -o x --tokenizer char
+refused "invalid UTF-8, byte" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -o x --tokenizer byte
+printf 'ab\xe2\x82' >half
+refused "half a character at the end" 1 "half: byte 2: the file ends inside" tokenize half -o x --tokenizer byte
+printf 'xyz' >xyz
+ok "another alphabet" tokenize xyz -o xyz.d --tokenizer char --val 0
+refused "a character unknown to the tokenizer" 1 'acd: byte 0: U+0061 "a" is not among the 3 symbols' tokenize acd -o x --tokenizer xyz.d/tokenizer.h5
+refused "a tokenizer that is none" 1 "acd: not an HDF5 file" tokenize acd -o x --tokenizer acd
+refused "a tokenizer that is missing" 1 "neither byte nor char" tokenize acd -o x --tokenizer bits
+refused "a text too short to split" 1 "1 tokens are too few" tokenize folder/a -o x --tokenizer char
+refused "a pipe" 1 "neither a regular file nor a folder" tokenize /dev/null -o x --tokenizer char
+mkdir -p none.d/.git
+refused "a folder without text" 1 "none.d: no files in this folder" tokenize none.d -o x --tokenizer char
+ok "none of them leaves a folder" holds_nothing x
+refused "shards that are there" 1 "char: already holds shards or a tokenizer (--force replaces them)" tokenize text.txt -o char --tokenizer char
+ok "they stay" same char char2
+refused "a file for a folder" 1 "acd: Not a directory" tokenize text.txt -o acd --tokenizer char
+refused "a folder that cannot be made" 1 "cannot make this folder" tokenize text.txt -o acd/x --tokenizer char
+refused "an output as text" 1 "would be overwritten" tokenize char/train-00000.h5 -o char --tokenizer byte --force
+if [ "$(id -u)" -ne 0 ]; then
     mkdir locked && chmod 555 locked
     refused "an unwritable folder" 1 "locked: cannot write to this folder: Permission denied" tokenize text.txt -o locked --tokenizer char
 fi
 refused "an unwritable file system" 1 "/proc/handgrad: cannot make this folder" tokenize text.txt -o /proc/handgrad --tokenizer char
-for val in 1 -0.1 1.5 nan x "" 0.1x;
-do
-    refused "--val=$val" 2 "expected a fraction" tokenize text.txt - o x-- tokenizer char --val =
-        "$val" done refused "no text" 2 "TEXT is missing" tokenize -
-            o x-- tokenizer char refused "no folder" 2 "-o DIR is missing" tokenize text
-                .txt-- tokenizer char refused "no tokenizer" 2 "--tokenizer byte|char|FILE is missing" tokenize text.txt -
-            o x tokenize text.txt - o x-- tokenizer char --nonsense >
-        out 2 > err ok "an unknown option is misuse" test $
-        ? -eq 2 ok "--help" tokenize-- help
+for val in 1 -0.1 1.5 nan x "" 0.1x; do
+    refused "--val=$val" 2 "expected a fraction" tokenize text.txt -o x --tokenizer char --val="$val"
+done
+refused "no text" 2 "TEXT is missing" tokenize -o x --tokenizer char
+refused "no folder" 2 "-o DIR is missing" tokenize text.txt --tokenizer char
+refused "no tokenizer" 2 "--tokenizer byte|char|FILE is missing" tokenize text.txt -o x
+tokenize text.txt -o x --tokenizer char --nonsense >out 2>err
+ok "an unknown option is misuse" test $? -eq 2
+ok "--help" tokenize --help
 
-#-- - earlier runs, and runs cut short -- -
-                      cp -
-                  r char work &&cp char / train - 00000.h5 work / train - 00001.h5 &&
-              cp char / train - 00000.h5 work / val - 00007.h5 touch work /.train -
-                  00000.h5.012abc.tmp work / notes.txt ok "--force" tokenize text.txt -
-                  o work-- tokenizer byte-- val 0.25 --force rm work / notes.txt ok
-                                                                       "leaves nothing of an earlier run" same work byte cp -
-                  r char keep refused "a text that is wrong" 1 "bad: byte 2" tokenize text.txt bad -
-                  o keep-- tokenizer byte-- force ok "leaves the old shards" same keep char
+# --- earlier runs, and runs cut short ---
+cp -r char work && cp char/train-00000.h5 work/train-00001.h5 && cp char/train-00000.h5 work/val-00007.h5
+touch work/.train-00000.h5.012abc.tmp work/notes.txt
+ok "--force" tokenize text.txt -o work --tokenizer byte --val 0.25 --force
+rm work/notes.txt
+ok "leaves nothing of an earlier run" same work byte
+cp -r char keep
+refused "a text that is wrong" 1 "bad: byte 2" tokenize text.txt bad -o keep --tokenizer byte --force
+ok "leaves the old shards" same keep char
 
-                  for i in $(seq 40);
-do
-    cat text.txt; done >long.txt
+for i in $(seq 40); do cat text.txt; done >long.txt
 killed=0
-for delay in 0.02 0.05 0.1 0.15 0.2 0.3;
-do
-rm - rf killed timeout - s KILL $delay "$handgrad" tokenize long.txt - o killed-- tokenizer char > / dev / null 2 > &1 &&
-    continue[-e killed / tokenizer.h5] && [!-e killed / val - 00000.h5] &&killed =
-    1 done 2 > / dev / null ok "a killed run leaves no tokenizer.h5 before its shards" test $killed -
-                   eq 0 ok "and --force makes up for it" tokenize text.txt -
-                   o killed-- tokenizer char --force ok "without a trace" same killed char
+for delay in 0.02 0.05 0.1 0.15 0.2 0.3; do
+    rm -rf killed
+    timeout -s KILL $delay "$handgrad" tokenize long.txt -o killed --tokenizer char >/dev/null 2>&1 && continue
+    [ -e killed/tokenizer.h5 ] && [ ! -e killed/val-00000.h5 ] && killed=1
+done 2>/dev/null
+ok "a killed run leaves no tokenizer.h5 before its shards" test $killed -eq 0
+ok "and --force makes up for it" tokenize text.txt -o killed --tokenizer char --force
+ok "without a trace" same killed char
 
-                   (ulimit - f 8 && trap '' XFSZ && tokenize long.txt - o full-- tokenizer byte 2 > full.err) ok
-                   "a full disk is named" grep
-                   -
-                   q '^handgrad: full/train-00000.h5: writing: File too large' full.err ok "and nothing stays" holds_nothing full
+(ulimit -f 8 && trap '' XFSZ && tokenize long.txt -o full --tokenizer byte 2>full.err)
+ok "a full disk is named" grep -q '^handgrad: full/train-00000.h5: writing: File too large' full.err
+ok "and nothing stays" holds_nothing full
 
-                       [$failures - eq 0]
+[ $failures -eq 0 ]
