@@ -177,7 +177,7 @@ START_TEST(nothing_in_a_training_step)
                 atomic_store(&counting, d.step > WARM_UP);
                 memset(g.grads, 0, g.tensors->total * sizeof(real));
                 gpt_loss_and_grads(&g, inputs, targets, B, T, 1, &d);
-                const double factor = clip_factor(grad_norm(g.grads, g.tensors), 1);
+                const double factor = clip_factor(gradient_norm(g.grads, g.tensors), 1);
                 adamw_update(g.params, m, v, g.grads, factor, g.tensors, &o, 1e-3, d.step);
                 gpt_loss(&g, inputs, targets, B, T, NULL);
             }

@@ -174,7 +174,7 @@ static real *trained(const struct model_config *c, int threads, int dropped, dou
     for (d.step = 1; d.step <= 20; d.step++) {
         memset(g.grads, 0, n * sizeof(real));
         *loss = gpt_loss_and_grads(&g, inputs, targets, B, T, 1, dropped ? &d : NULL);
-        adamw_update(g.params, m, v, g.grads, clip_factor(grad_norm(g.grads, g.tensors), 1), g.tensors, &o, 1e-2, d.step);
+        adamw_update(g.params, m, v, g.grads, clip_factor(gradient_norm(g.grads, g.tensors), 1), g.tensors, &o, 1e-2, d.step);
     }
     const struct tensor *wte = tensors_find(g.tensors, WTE, 0);
     for (size_t i = tensor_file_size(wte); i < wte->size; i++)

@@ -5,7 +5,7 @@
  *                                                         lr sqrt(1 / (1 - beta2)) after some fifteen roundings
  *   tensors of one dimension do not decay                 follows from the above: lr lambda is 10^-2, far above any bar
  *   padding rows; gaps between tensors                    zero stays zero; no bit changes
- *   grad_norm against long double                         4096 roundings of double: blocks of 5,000 terms and 256 blocks are
+ *   gradient_norm against long double                         4096 roundings of double: blocks of 5,000 terms and 256 blocks are
  *                                                         summed, one after the other at worst, and the root halves the error
  *   1, 2, 3, 5 threads                                    the same bits
  */
@@ -176,7 +176,7 @@ START_TEST(norm_is_exact_and_the_same_at_any_thread_count)
         double first = 0;
         for (int n = 0; n < THREAD_COUNTS; n++) {
             omp_set_num_threads(thread_counts[n]);
-            const double norm = grad_norm(g, t);
+            const double norm = gradient_norm(g, t);
             require_within(fabs(norm - (double)sqrtl(sum)) / norm, 4096 * 0x1p-53, "width %zu", widths[k]);
             first = n ? first : norm;
             require(norm == first, "%d threads give another norm", thread_counts[n]);
