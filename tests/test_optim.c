@@ -5,7 +5,7 @@
  *                                                         lr sqrt(1 / (1 - beta2)) after some fifteen roundings
  *   tensors of one dimension do not decay                 follows from the above: lr lambda is 10^-2, far above any bar
  *   padding rows; gaps between tensors                    zero stays zero; no bit changes
- *   grad_norm against long double                         4096 roundings of double: blocks of 5,000 terms and 256 blocks are
+ *   gradient_norm against long double                         4096 roundings of double: blocks of 5,000 terms and 256 blocks are
  *                                                         summed, one after the other at worst, and the root halves the error
  *   1, 2, 3, 5 threads                                    the same bits
  */
