@@ -18,17 +18,22 @@ void h5_unlock(void);
 /* fail(err, "FILE: WHAT: …") with the innermost reason that the library gave on this thread, where it gave one. */
 int h5_fail(struct error *err, const char *file, const char *what);
 
-/* A file that we write is made in memory (libhdf5 neither syncs nor reports late errors reliably): create, fill, finish,
- * atomic_write, free. Its metadata is checksummed by the library, and equal contents give equal bytes. */
+/* A file in a buffer of ours. One that we write is made there (libhdf5 neither syncs nor reports late errors reliably): create,
+ * fill, finish, atomic_write, free. Its metadata is checksummed by the library, and equal contents give equal bytes. */
 struct h5_image {
-    hid_t file;           /* open, or -1 */
-    unsigned char *bytes; /* the file, once it is finished */
-    size_t size;
+    hid_t file;            /* open, or -1 */
+    unsigned char *bytes;  /* the file, once it is finished or where it is only read */
+    size_t size, capacity; /* of the file; allocated */
+    size_t user_block;     /* bytes in front that are the caller's: 0, or a power of two from 512 on */
 };
 /* The image may not move while it is open. */
 int h5_image_create(struct h5_image *image, const char *file, struct error *err);
+/* The same with a user block; capacity is a guess of the file's size, one that holds avoids copying. */
+int h5_image_create_sized(struct h5_image *image, size_t user_block, size_t capacity, const char *file, struct error *err);
 /* Closes the file, and whatever is open in it. */
 int h5_image_finish(struct h5_image *image, const char *file, struct error *err);
+/* Opens bytes (size), which are a file's, for reading. */
+int h5_image_open(struct h5_image *image, const char *file, struct error *err);
 /* Also of one that was never created: {.file = -1}. */
 void h5_image_free(struct h5_image *image);
 

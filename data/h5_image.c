@@ -12,29 +12,36 @@
 
 enum { INCREMENT = 64 << 10 /* by which the driver lets a file grow */ };
 
-static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *context)
+/* The one buffer, at least so long; what is new in it is zero, so that equal contents are equal bytes. */
+static void *resize(struct h5_image *image, size_t size)
 {
-    (void)op;
-    struct h5_image *image = context;
-    unsigned char *grown = realloc(bytes, size);
-    if (!grown)
-        return NULL;
-    if (size > image->size)
-        memset(grown + image->size, 0, size - image->size); /* equal contents, equal bytes */
-    image->bytes = grown;
-    image->size = size;
-    return grown;
+    if (size > image->capacity) {
+        unsigned char *grown = realloc(image->bytes, size);
+        if (!grown)
+            return NULL;
+        memset(grown + image->capacity, 0, size - image->capacity);
+        image->bytes = grown;
+        image->capacity = size;
+    }
+    return image->bytes;
 }
 
 static void *on_malloc(size_t size, H5FD_file_image_op_t op, void *context)
 {
-    return on_realloc(NULL, size, op, context);
+    (void)op;
+    return resize(context, size);
 }
 
-static void *on_memcpy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *context)
+static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *context)
+{
+    (void)bytes, (void)op;
+    return resize(context, size);
+}
+
+static void *on_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *context)
 {
     (void)op, (void)context;
-    return memcpy(to, from, size);
+    return memmove(to, from, to == from ? 0 : size); /* an image is opened where it lies */
 }
 
 static herr_t on_free(void *bytes, H5FD_file_image_op_t op, void *context)
@@ -55,27 +62,47 @@ static herr_t on_free_context(void *context)
     return 0;
 }
 
+/* Access to the buffer of an image; -1 where the library has no memory for it. */
+static hid_t access_to(struct h5_image *image)
+{
+    H5FD_file_image_callbacks_t callbacks = {on_malloc, on_copy, on_realloc, on_free, on_copy_context, on_free_context, image};
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_fapl_core(access, INCREMENT, false) >= 0 &&
+        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0) /* an error's leftovers go with the file */
+        return access;
+    H5Pclose(access);
+    return -1;
+}
+
+/* The driver looks a name up on the disk, and takes two files of one name for the same: no file can have this one. */
+static void unique_name(const struct h5_image *image, char name[64])
+{
+    snprintf(name, 64, "/dev/null/%p", (const void *)image);
+}
+
 static hid_t create_file(struct h5_image *image)
 {
-    /* The library looks for open files of this name: none can have it. */
     char name[64];
-    snprintf(name, sizeof name, "/dev/null/%p", (void *)image);
-    H5FD_file_image_callbacks_t callbacks = {on_malloc, on_memcpy, on_realloc, on_free, on_copy_context, on_free_context, image};
-    const hid_t access = H5Pcreate(H5P_FILE_ACCESS), create = H5Pcreate(H5P_FILE_CREATE);
+    unique_name(image, name);
+    const hid_t access = access_to(image), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t file = -1;
     /* One format, whatever the library: 1.10's, the first that checksums all of its metadata. */
-    if (H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_fapl_core(access, INCREMENT, false) >= 0 &&
-        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0 &&
-        H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 && H5Pset_obj_track_times(create, false) >= 0)
+    if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+        H5Pset_userblock(create, image->user_block) >= 0 && H5Pset_obj_track_times(create, false) >= 0)
         file = H5Fcreate(name, H5F_ACC_TRUNC, create, access);
-    H5Pclose(access);
+    if (access >= 0)
+        H5Pclose(access);
     H5Pclose(create);
     return file;
 }
 
-int h5_image_create(struct h5_image *image, const char *file, struct error *err)
+int h5_image_create_sized(struct h5_image *image, size_t user_block, size_t capacity, const char *file, struct error *err)
 {
-    *image = (struct h5_image){.file = -1};
+    *image = (struct h5_image){.file = -1, .user_block = user_block, .bytes = calloc(capacity, 1), .capacity = capacity};
+    if (!image->bytes) {
+        image->capacity = 0;
+        return fail(err, "%s: out of memory for %zu bytes", file, capacity);
+    }
     h5_lock();
     image->file = create_file(image);
     const int status = image->file < 0 ? h5_fail(err, file, "cannot begin an HDF5 file in memory") : 0;
@@ -85,18 +112,25 @@ int h5_image_create(struct h5_image *image, const char *file, struct error *err)
     return status;
 }
 
+int h5_image_create(struct h5_image *image, const char *file, struct error *err)
+{
+    return h5_image_create_sized(image, 0, INCREMENT, file, err);
+}
+
 /* Where a closed file ends is written in its superblock (HDF5 file format 3.0, II.A, versions 2 and 3); the buffer is longer. 0
  * where there is no such superblock. */
 static size_t file_end(const struct h5_image *image)
 {
     enum { VERSION = 8, OFFSET_SIZE = 9, END = 28, SUPERBLOCK = 48 };
-    if (image->size < SUPERBLOCK || memcmp(image->bytes, "\x89HDF\r\n\x1a\n", 8) != 0 || image->bytes[VERSION] < 2 ||
-        image->bytes[OFFSET_SIZE] != 8)
+    if (image->capacity < image->user_block + SUPERBLOCK)
+        return 0;
+    const unsigned char *superblock = image->bytes + image->user_block;
+    if (memcmp(superblock, "\x89HDF\r\n\x1a\n", 8) != 0 || superblock[VERSION] < 2 || superblock[OFFSET_SIZE] != 8)
         return 0;
     uint64_t end = 0;
     for (unsigned i = 0; i < 8; i++)
-        end |= (uint64_t)image->bytes[END + i] << 8 * i;
-    return end <= image->size ? end : 0;
+        end |= (uint64_t)superblock[END + i] << 8 * i;
+    return end > image->user_block && end <= image->capacity ? end : 0;
 }
 
 int h5_image_finish(struct h5_image *image, const char *file, struct error *err)
@@ -106,6 +140,21 @@ int h5_image_finish(struct h5_image *image, const char *file, struct error *err)
     image->file = -1;
     image->size = closed ? file_end(image) : 0;
     const int status = image->size ? 0 : h5_fail(err, file, "cannot finish the HDF5 file in memory");
+    h5_unlock();
+    return status;
+}
+
+int h5_image_open(struct h5_image *image, const char *file, struct error *err)
+{
+    char name[64];
+    unique_name(image, name);
+    h5_lock();
+    const hid_t access = access_to(image);
+    if (access >= 0 && H5Pset_file_image(access, image->bytes, image->size) >= 0)
+        image->file = H5Fopen(name, H5F_ACC_RDONLY, access);
+    const int status = image->file < 0 ? h5_fail(err, file, "not an HDF5 file") : 0;
+    if (access >= 0)
+        H5Pclose(access);
     h5_unlock();
     return status;
 }

@@ -137,7 +137,7 @@ static size_t expected_size(const struct checkpoint *c)
     return arrays * (4 * c->tensors->n_parameters + 1024 * c->tensors->count) + tokenizer + ((size_t)2 << 20);
 }
 
-static int fill(const struct image *image, const struct checkpoint *c, const char *path, struct error *err)
+static int fill(const struct h5_image *image, const struct checkpoint *c, const char *path, struct error *err)
 {
     h5_lock();
     const int status = write_attributes(image->file, c, path, err) || write_tokenizer(image->file, c->tokenizer, path, err) ||
@@ -150,13 +150,13 @@ static int fill(const struct image *image, const struct checkpoint *c, const cha
 
 int checkpoint_write(const struct checkpoint *c, const char *path, struct error *err)
 {
-    struct image image = {.file = -1};
+    struct h5_image image = {.file = -1};
     int status = -1;
     if (check(c, path, err) || image_create(&image, expected_size(c), path, err) || fill(&image, c, path, err) ||
         image_finish(&image, c->state.step, path, err))
         goto out;
     status = atomic_write(path, image.bytes, USER_BLOCK, image.bytes + USER_BLOCK, image.size - USER_BLOCK, err);
 out:
-    image_free(&image);
+    h5_image_free(&image);
     return status;
 }

@@ -13,7 +13,8 @@
 #include <string.h>
 
 struct checkpoint_file {
-    struct image image;
+    struct h5_image image;
+    uint64_t step; /* in the user block */
     struct checkpoint *checkpoint;
     char *path;
 };
@@ -165,8 +166,8 @@ static int read_state(struct checkpoint_file *f, struct error *err)
     free(fingerprint);
     if (!whole)
         return fail(err, "%s: data_fingerprint: longer than 64 bytes", f->path);
-    if (c->state.step != f->image.step)
-        return fail(err, "%s: step: %" PRIu64 " in the user block, %" PRIu64 " in the attribute", f->path, f->image.step,
+    if (c->state.step != f->step)
+        return fail(err, "%s: step: %" PRIu64 " in the user block, %" PRIu64 " in the attribute", f->path, f->step,
                     c->state.step);
     if (c->state.micro >= c->config.train.accumulate)
         return fail(err, "%s: micro: expected less than train.accumulate %" PRIu64 ", got %" PRIu64, f->path,
@@ -217,9 +218,9 @@ struct checkpoint_file *checkpoint_open(const char *path, struct checkpoint *c, 
     f->checkpoint = c;
     f->path = strdup(path);
     h5_lock();
-    const int status = (f->path ? 0 : fail(err, "%s: out of memory", path)) || image_read(&f->image, path, err) ||
-                       image_open(&f->image, path, err) || read_config(f, err) || read_state(f, err) || read_tokenizer(f, err) ||
-                       make_table(f, err) || take_group(f, "params", NULL, err);
+    const int status = (f->path ? 0 : fail(err, "%s: out of memory", path)) || image_read(&f->image, &f->step, path, err) ||
+                       h5_image_open(&f->image, path, err) || read_config(f, err) || read_state(f, err) ||
+                       read_tokenizer(f, err) || make_table(f, err) || take_group(f, "params", NULL, err);
     h5_unlock();
     if (status) {
         checkpoint_close(f);
@@ -252,7 +253,7 @@ void checkpoint_close(struct checkpoint_file *f)
     tensors_destroy(f->checkpoint->tensors);
     f->checkpoint->tokenizer = NULL;
     f->checkpoint->tensors = NULL;
-    image_free(&f->image);
+    h5_image_free(&f->image);
     free(f->path);
     free(f);
 }

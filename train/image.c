@@ -1,10 +1,5 @@
-/* image.c: an HDF5 file in a buffer of ours, with a checksummed user block in front.
- *
- * Why callbacks and not H5Fget_file_image: that one copies the file, which may be gigabytes, and leaves the user block out. Here
- * the driver's buffer is ours from the start; what it holds after H5Fclose is the file.
- */
+/* image.c: the sealed user block in front of an HDF5 file in memory; the file itself is data/h5_image.c's. */
 #include "image.h"
-#include "../data/h5.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,15 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-enum {
-    AT_MAGIC = 0,
-    AT_VERSION = 16,
-    AT_LENGTH = 24,
-    AT_STEP = 32,
-    AT_PAYLOAD_CRC = 40,
-    AT_BLOCK_CRC = 508,
-    INCREMENT = 1 << 20 /* by which the driver lets the file grow */
-};
+enum { AT_MAGIC = 0, AT_VERSION = 16, AT_LENGTH = 24, AT_STEP = 32, AT_PAYLOAD_CRC = 40, AT_BLOCK_CRC = 508 };
 /* Readable, and damaged by any conversion of line ends. */
 static const char MAGIC[16] = "handgrad\r\n\x1a\n\0\0\0";
 
@@ -66,121 +53,15 @@ void image_seal(unsigned char *bytes, size_t size, uint64_t step)
     put(bytes + AT_BLOCK_CRC, 4, checksum(bytes, AT_BLOCK_CRC));
 }
 
-/* --- what libhdf5 calls in place of malloc and free: always the one buffer --- */
-
-static void *buffer_resize(struct image *image, size_t size)
+int image_create(struct h5_image *image, size_t capacity, const char *name, struct error *err)
 {
-    if (size > image->capacity) {
-        unsigned char *bytes = realloc(image->bytes, size);
-        if (!bytes)
-            return NULL;
-        image->bytes = bytes;
-        image->capacity = size;
-    }
-    return image->bytes;
+    return h5_image_create_sized(image, USER_BLOCK, capacity, name, err);
 }
 
-static void *on_malloc(size_t size, H5FD_file_image_op_t op, void *image)
+int image_finish(struct h5_image *image, uint64_t step, const char *name, struct error *err)
 {
-    (void)op;
-    return buffer_resize(image, size);
-}
-
-static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *image)
-{
-    (void)bytes, (void)op;
-    return buffer_resize(image, size);
-}
-
-static void *on_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *image)
-{
-    (void)op, (void)image;
-    return memmove(to, from, to == from ? 0 : size);
-}
-
-static herr_t on_free(void *bytes, H5FD_file_image_op_t op, void *image)
-{
-    (void)bytes, (void)op, (void)image;
-    return 0;
-}
-
-static void *on_copy_image(void *image)
-{
-    return image;
-}
-
-static herr_t on_free_image(void *image)
-{
-    (void)image;
-    return 0;
-}
-
-/* Creates or opens the HDF5 file in the buffer. The caller holds the lock. */
-static hid_t open_file(struct image *image, bool create)
-{
-    /* The driver looks its name up on the disk, and takes two files of one name for the same: no file can have this one. */
-    char name[64];
-    snprintf(name, sizeof name, "/dev/null/%p", (void *)image);
-    H5FD_file_image_callbacks_t callbacks = {on_malloc, on_copy, on_realloc, on_free, on_copy_image, on_free_image, image};
-    const hid_t access = H5Pcreate(H5P_FILE_ACCESS), layout = H5Pcreate(H5P_FILE_CREATE);
-    hid_t file = -1;
-    if (H5Pset_file_image_callbacks(access, &callbacks) < 0 || H5Pset_fapl_core(access, INCREMENT, false) < 0)
-        goto out;
-    if (H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) < 0) /* an error's leftovers go with the file */
-        goto out;
-    if (!create) {
-        if (H5Pset_file_image(access, image->bytes, image->size) >= 0)
-            file = H5Fopen(name, H5F_ACC_RDONLY, access);
-        goto out;
-    }
-    /* One format whatever the library: 1.10's, the first to checksum all metadata. No times: equal contents are equal bytes. */
-    if (H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 && H5Pset_userblock(layout, USER_BLOCK) >= 0 &&
-        H5Pset_obj_track_times(layout, false) >= 0)
-        file = H5Fcreate(name, H5F_ACC_TRUNC, layout, access);
-out:
-    H5Pclose(access);
-    H5Pclose(layout);
-    return file;
-}
-
-int image_create(struct image *image, size_t capacity, const char *name, struct error *err)
-{
-    *image = (struct image){.bytes = malloc(capacity), .capacity = capacity, .file = -1};
-    if (!image->bytes)
-        return fail(err, "%s: out of memory for %zu bytes", name, capacity);
-    h5_lock();
-    image->file = open_file(image, true);
-    const int status = image->file < 0 ? h5_fail(err, name, "beginning an HDF5 file in memory") : 0;
-    h5_unlock();
-    return status;
-}
-
-/* Where the file ends is written in its superblock (HDF5 file format 3.0, II.A, versions 2 and 3); the driver's buffer is longer. */
-static size_t file_end(const struct image *image)
-{
-    const unsigned char *superblock = image->bytes + USER_BLOCK;
-    if (image->capacity < USER_BLOCK + 48 || memcmp(superblock, "\x89HDF\r\n\x1a\n", 8) || superblock[8] < 2 ||
-        superblock[9] != 8)
-        return 0;
-    const uint64_t end = get(superblock + 28, 8);
-    return end > USER_BLOCK && end <= image->capacity ? end : 0;
-}
-
-int image_finish(struct image *image, uint64_t step, const char *name, struct error *err)
-{
-    h5_lock();
-    /* Whatever is still open was not finished, though H5Fclose would not mind. */
-    const bool closed = H5Fget_obj_count(image->file, H5F_OBJ_ALL | H5F_OBJ_LOCAL) == 1 &&
-                        H5Fflush(image->file, H5F_SCOPE_GLOBAL) >= 0 && H5Fclose(image->file) >= 0;
-    int status = 0;
-    if (closed)
-        image->file = -1;
-    if (!closed || !(image->size = file_end(image)))
-        status = h5_fail(err, name, "finishing the HDF5 file in memory");
-    h5_unlock();
-    if (status)
-        return status;
-    image->step = step;
+    if (h5_image_finish(image, name, err))
+        return -1;
     image_seal(image->bytes, image->size, step);
     return 0;
 }
@@ -231,7 +112,7 @@ static int check_block(const unsigned char *block, uint64_t file_size, const cha
     return 0;
 }
 
-static int read_checked(struct image *image, int fd, const char *path, struct error *err)
+static int read_checked(struct h5_image *image, uint64_t *step, int fd, const char *path, struct error *err)
 {
     unsigned char block[USER_BLOCK];
     struct stat st;
@@ -250,7 +131,7 @@ static int read_checked(struct image *image, int fd, const char *path, struct er
     if (!image->bytes)
         return fail(err, "%s: out of memory for %zu bytes", path, size);
     image->size = image->capacity = size;
-    image->step = get(block + AT_STEP, 8);
+    *step = get(block + AT_STEP, 8);
     memcpy(image->bytes, block, USER_BLOCK);
     if (!read_all(fd, image->bytes + USER_BLOCK, size - USER_BLOCK))
         return fail(err, "%s: %s", path, errno ? strerror(errno) : "truncated while it was read");
@@ -259,33 +140,13 @@ static int read_checked(struct image *image, int fd, const char *path, struct er
     return 0;
 }
 
-int image_read(struct image *image, const char *path, struct error *err)
+int image_read(struct h5_image *image, uint64_t *step, const char *path, struct error *err)
 {
-    *image = (struct image){.file = -1};
+    *image = (struct h5_image){.file = -1, .user_block = USER_BLOCK};
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would hang */
     if (fd < 0)
         return fail(err, "%s: %s", path, strerror(errno));
-    const int status = read_checked(image, fd, path, err);
+    const int status = read_checked(image, step, fd, path, err);
     close(fd);
     return status;
-}
-
-int image_open(struct image *image, const char *name, struct error *err)
-{
-    h5_lock();
-    image->file = open_file(image, false);
-    const int status = image->file < 0 ? h5_fail(err, name, "not an HDF5 file") : 0;
-    h5_unlock();
-    return status;
-}
-
-void image_free(struct image *image)
-{
-    if (image->file >= 0) {
-        h5_lock();
-        H5Fclose(image->file);
-        h5_unlock();
-    }
-    free(image->bytes);
-    *image = (struct image){.file = -1};
 }

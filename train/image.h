@@ -1,7 +1,7 @@
-/* image.h: an HDF5 file that lives in a buffer of ours, with a checksummed user block in front.
+/* image.h: an HDF5 file that lives in a buffer of ours (data/h5.h), with a checksummed user block in front.
  *
- * libhdf5 builds and parses the buffer in place (core driver, file image callbacks) and never sees the disk. Nothing of a file
- * is parsed before the user block has vouched for all of it: against accidents, not against somebody who writes a checksum.
+ * libhdf5 builds and parses the buffer in place and never sees the disk. Nothing of a file is parsed before the user block has
+ * vouched for all of it: against accidents, not against somebody who writes a checksum.
  *
  *   offset  size  field, little-endian
  *        0    16  magic
@@ -14,36 +14,24 @@
 #ifndef IMAGE_H
 #define IMAGE_H
 
-#include "../data/error.h"
-#include <hdf5.h>
+#include "../data/h5.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 enum { USER_BLOCK = 512, IMAGE_VERSION = 1 };
 
-struct image {
-    unsigned char *bytes;  /* the user block, then the HDF5 file */
-    size_t size, capacity; /* in use, once finished or read; allocated */
-    hid_t file;            /* open, or -1 */
-    uint64_t step;
-};
-
-/* An empty HDF5 file. capacity is a guess of its size: one that holds avoids copying. `name` is for error lines. */
-int image_create(struct image *image, size_t capacity, const char *name, struct error *err);
+/* An empty HDF5 file behind a user block. capacity is a guess of its size: one that holds avoids copying. `name` is for error
+ * lines. */
+int image_create(struct h5_image *image, size_t capacity, const char *name, struct error *err);
 /* Closes the HDF5 file and seals the user block: bytes are ready to be written. */
-int image_finish(struct image *image, uint64_t step, const char *name, struct error *err);
+int image_finish(struct h5_image *image, uint64_t step, const char *name, struct error *err);
 /* The user block of bytes[USER_BLOCK … size). */
 void image_seal(unsigned char *bytes, size_t size, uint64_t step);
 
 /* Whether a file begins with the magic; false also where it cannot be read. */
 bool image_is(const char *path);
-/* Reads a file and checks user block and payload; parses nothing. */
-int image_read(struct image *image, const char *path, struct error *err);
-/* Opens what was read. */
-int image_open(struct image *image, const char *name, struct error *err);
-
-/* Closes what is open and frees the bytes; an image of zeros with file -1 is allowed. */
-void image_free(struct image *image);
+/* Reads a file and checks user block and payload; parses nothing: h5_image_open does. */
+int image_read(struct h5_image *image, uint64_t *step, const char *path, struct error *err);
 
 #endif
