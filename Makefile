@@ -90,6 +90,7 @@ TRIPLE  := $(call says,built for all three types)
 TYPED   := $(call says,built for float and for double) $(TRIPLE)
 TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%) \
            $(TRIPLE:%=c128/%)
+TESTS   := $(if $(findstring sanitize,$(EXTRA_CFLAGS)),$(filter-out test_model_allocation,$(TESTS)),$(TESTS)) # its own malloc
 TESTS   := $(TESTS:%=$(BUILD)/tests/%)
 define typed_test
 $(BUILD)/tests/$1/%.o: tests/%.c $(BUILD)/flags
