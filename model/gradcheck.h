@@ -7,8 +7,8 @@
  *   complex   Im dy . f(x + ih e_j) / h, h = 1e-20, with the double complex build of the same source: exact to rounding
  *   central   differences of f in double, Richardson-extrapolated; the tableau's own error estimate is the tolerance
  *
- * What else an operation promises is checked beside them ("contract"): the double and the complex forward agree, inputs stay as
- * they were, nothing undefined is read, and a backward adds to what is there.
+ * What else an operation promises is checked beside them ("contract"): the double forward agrees with the complex one and with the
+ * plain definition (mistakes.h), inputs stay as they were, nothing undefined is read, and a backward adds to what is there.
  */
 #ifndef GRADCHECK_H
 #define GRADCHECK_H
@@ -39,6 +39,8 @@ struct gradcheck_line {
 struct gradcheck {
     unsigned methods; /* of enum gradcheck_method */
     uint64_t seed;
+    bool first_only;                                             /* stop soon after a failure */
+    bool small_only;                                             /* leave out the cases that are expensive */
     void (*report)(void *to, const struct gradcheck_line *line); /* or NULL */
     void *to;
 };
@@ -48,6 +50,7 @@ struct gradcheck_subject {
     const char *name;
     enum op op;
     struct op_code code[NUMBERS];
+    unsigned faults; /* for the plain operations: see mistakes.h */
 };
 
 struct gradcheck_subject gradcheck_subject(enum op op);
@@ -64,5 +67,16 @@ struct gradcheck_model {
 
 struct gradcheck_model gradcheck_model_subject(void);
 int gradcheck_model(const struct gradcheck *g, const struct gradcheck_model *m);
+
+/* The habit that this checker replaces: float, one step size, an upstream gradient of ones, gradients that start at zero. Returns
+ * whether it sees anything wrong in any case; -1 where memory is short. */
+int gradcheck_naive(const struct gradcheck_subject *s, uint64_t seed);
+int gradcheck_naive_model(const struct gradcheck_model *m, uint64_t seed);
+
+/* Which methods fail one of the planted mistakes (mistakes.h); 0, or -1 where memory is short. */
+struct gradcheck_caught {
+    bool complex, central, contract, naive;
+};
+int gradcheck_mistake(struct gradcheck_caught *caught, size_t mistake, uint64_t seed);
 
 #endif

@@ -59,9 +59,8 @@ struct derivative bench_complex_step(struct bench *b, size_t k, size_t at)
         const double complex *y = b->x[NUMBER_C128][o];
         for (size_t s = 0; s < UPSTREAMS; s++)
             for (size_t i = 0; b->upstream[s][o] && i < b->size[o]; i++) {
-                const double term = b->upstream[s][o][i] * (cimag(y[i]) / COMPLEX_STEP);
-                d.value[s] += term;
-                d.magnitude[s] += fabs(term);
+                d.value[s] += b->upstream[s][o][i] * (cimag(y[i]) / COMPLEX_STEP);
+                d.magnitude[s] += fabs(b->upstream[s][o][i] * creal(y[i]));
             }
     }
     return d;
@@ -87,7 +86,7 @@ struct derivative bench_central_difference(struct bench *b, size_t k, size_t at)
 {
     double D[UPSTREAMS][CENTRAL_LEVELS], rounding[UPSTREAMS][CENTRAL_LEVELS], h = CENTRAL_STEP;
     for (int level = 0; level < CENTRAL_LEVELS; level++, h /= 2) {
-        double sum[UPSTREAMS] = {0}, magnitude[UPSTREAMS] = {0};
+        double sum[UPSTREAMS] = {0}, magnitude[UPSTREAMS] = {0}; /* of both sides */
         shift(b, NUMBER_F64, k, at, h, 0);
         bench_forward(b, NUMBER_F64);
         add_outputs(b, 1, sum, magnitude);
@@ -101,7 +100,9 @@ struct derivative bench_central_difference(struct bench *b, size_t k, size_t at)
     }
     shift(b, NUMBER_F64, k, at, 0, 0);
     struct derivative d = {0};
-    for (size_t s = 0; s < UPSTREAMS; s++)
+    for (size_t s = 0; s < UPSTREAMS; s++) {
         richardson(&d.value[s], &d.error[s], D[s], rounding[s]);
+        d.magnitude[s] = rounding[s][0] * 2 * CENTRAL_STEP / DBL_EPSILON;
+    }
     return d;
 }

@@ -87,12 +87,14 @@ static void head_backward(struct head *h, unsigned faults)
     weights(h, faults);
     weight_gradients(h, faults);
     const real a = (real)(MADE(ATTENTION_SCALE_DROPPED) ? 1 : MADE(ATTENTION_SCALE_TWICE) ? h->scale * h->scale : h->scale);
+    real D = 0;
     for (size_t i = 0; i < T; i++)
         for (size_t j = 0; j < T; j++) {
             const size_t at = i * T + j;
+            if (j == 0 || MADE(ATTENTION_OVER_QUERIES))
+                D = MADE(ATTENTION_DOT_DROPPED) ? 0 : dot(h, i, j, faults);
             if (!seen(i, j, faults) || (MADE(ATTENTION_DIAGONAL_LOST) && i == j))
                 continue;
-            const real D = MADE(ATTENTION_DOT_DROPPED) ? 0 : dot(h, i, j, faults);
             const real ds = a * h->p[at] * (h->dp[at] - D);
             for (size_t e = 0; e < h->d; e++) {
                 const size_t ei = i * h->ld + e * h->step, ej = j * h->ld + e * h->step;

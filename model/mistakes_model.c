@@ -58,10 +58,9 @@ void plain_mlp_backward(op_function *f, void *const *dx, void *const *x, const s
     real *dfc = x[8], *dact = x[9];
     const size_t n = c->B * c->T * 4 * c->C;
     zero(dfc, n);
-    zero(dact, n);
+    if (!MADE(MLP_STALE))
+        zero(dact, n);
     backward(OP_LINEAR, (void *[]){dx[0], dact, dx[6], dx[7]}, (void *[]){x[0], x[2], x[6], x[7]}, &down);
-    if (MADE(MLP_STALE))
-        backward(OP_LINEAR, (void *[]){dx[0], dact, NULL, NULL}, (void *[]){x[0], x[2], x[6], x[7]}, &down);
     backward(gelu_op(c), (void *[]){dact, dfc}, (void *[]){x[2], MADE(MLP_GELU_OF_ACT) ? x[2] : x[1]}, &down);
     if (MADE(MLP_GELU_SKIPPED))
         memcpy(dfc, dact, n * sizeof *dfc);
