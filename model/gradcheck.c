@@ -134,8 +134,7 @@ static void report_sums(struct check *k, const struct sums *sums, size_t t, unsi
     const double partly = looked_at < n ? analytic_square(k, t) * looked_at / n : 0;
     const double scale = sqrt(fmax(sums->reference, fmax(partly, ZERO * ZERO * sums->magnitude)));
     const double rms = scale / sqrt(looked_at * UPSTREAMS);
-    struct gradcheck_line line = {.tensor = k->b.info->tensors[t].name,
-                                  .method = method == GRADCHECK_COMPLEX ? "complex" : "central",
+    struct gradcheck_line line = {.method = method == GRADCHECK_COMPLEX ? "complex" : "central",
                                   .size = k->b.size[t],
                                   .checked = sums->checked,
                                   .error = sums->difference == 0 ? 0 : sqrt(sums->difference) / scale,
@@ -148,7 +147,7 @@ static void report_sums(struct check *k, const struct sums *sums, size_t t, unsi
         const double estimate = CENTRAL_SAFETY * sqrt(sums->estimate) + CENTRAL_ROUNDING * scale;
         line.tolerance = fmin(estimate / scale, CENTRAL_LOOSEST);
     }
-    check_report(k, &line);
+    check_report(k, t, &line);
 }
 
 static void check_tensor(struct check *k, size_t t, unsigned method)
@@ -191,6 +190,8 @@ static int run(struct check *k)
         for (size_t t = 0; t < k->b.info->count && k->g->methods & method; t++)
             if (op_differentiable(&k->b.info->tensors[t]) && k->b.size[t])
                 check_tensor(k, t, method);
+    if (!failed && k->g->methods & GRADCHECK_FLOAT)
+        failed = check_precision(k);
     return failed;
 }
 

@@ -42,11 +42,19 @@ struct derivative bench_central_difference(struct bench *b, size_t k, size_t at)
 /* The steps of both methods. */
 #define COMPLEX_STEP 1e-20
 #define CENTRAL_STEP 0.25
-enum { CENTRAL_LEVELS = 7 };
+enum { CENTRAL_LEVELS = 12 };
 
-/* The best value of a derivative, and the estimate of its error, from central differences whose steps halve, and the rounding error
- * of each. */
-void richardson(double *value, double *error, const double D[CENTRAL_LEVELS], const double rounding[CENTRAL_LEVELS]);
+/* Richardson's tableau of central differences whose steps halve. */
+struct tableau {
+    double A[CENTRAL_LEVELS][CENTRAL_LEVELS];
+    int level, best;     /* rows, and the one of the best entry */
+    double value, error; /* the best entry, and its estimate */
+    double rounding;     /* of the last row */
+};
+
+/* The next difference, and its rounding error. Done when further steps no longer help. */
+void tableau_add(struct tableau *t, double difference, double rounding);
+bool tableau_done(const struct tableau *t);
 
 /* One run of the checker over one case. */
 struct check {
@@ -57,7 +65,7 @@ struct check {
 };
 
 /* Fills in what all lines of a case share and the verdict, counts, and hands the line on. */
-void check_report(struct check *k, struct gradcheck_line *line);
+void check_report(struct check *k, size_t tensor, struct gradcheck_line *line);
 
 /* Cases run in parallel: the lines of one, until its turn to report has come. */
 struct lines {
@@ -77,6 +85,9 @@ void check_unchanged(struct check *k, const struct copy *copy, const char *metho
 
 /* After a forward in double and complex double: that both agree, and with the definition. -1 where memory is short. */
 int check_forward(struct check *k);
+
+/* The float build against the double one. -1 where memory is short. */
+int check_precision(struct check *k);
 
 /* Elements of arrays of a number type. */
 double number_get(enum number n, const void *array, size_t i);

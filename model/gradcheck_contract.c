@@ -26,8 +26,26 @@ static void describe(char *text, size_t size, const struct op_info *info, const 
         snprintf(text + n, size - (size_t)n, " p=%g", c->p);
 }
 
-void check_report(struct check *k, struct gradcheck_line *line)
+void gradcheck_where(char *text, size_t size, size_t at, const size_t *shape, int ndim)
 {
+    text[0] = '\0';
+    size_t below = 1;
+    for (int i = 1; i < ndim; i++)
+        below *= shape[i];
+    int n = 0;
+    for (int i = 0; i < ndim && at != SIZE_MAX; i++) {
+        n += snprintf(text + n, size - (size_t)n, "[%zu]", at / below);
+        at %= below;
+        below /= i + 1 < ndim ? shape[i + 1] : 1;
+    }
+}
+
+void check_report(struct check *k, size_t tensor, struct gradcheck_line *line)
+{
+    size_t shape[3];
+    const struct op_tensor *t = &k->b.info->tensors[tensor];
+    gradcheck_where(line->where, sizeof line->where, line->at, shape, op_shape(shape, t, &k->b.c));
+    snprintf(line->tensor, sizeof line->tensor, "%s", t->name);
     line->subject = k->b.subject->name;
     describe(line->sizes, sizeof line->sizes, k->b.info, &k->b.c);
     line->ok = line->error <= line->tolerance; /* not a number fails */
@@ -62,12 +80,9 @@ void check_unchanged(struct check *k, const struct copy *copy, const char *metho
     for (size_t t = 0; t < k->b.info->count; t++) {
         if (!copy->x[t] || !memcmp(copy->x[t], k->b.x[NUMBER_F64][t], k->b.size[t] * sizeof(double)))
             continue;
-        check_report(k, &(struct gradcheck_line){.tensor = k->b.info->tensors[t].name,
-                                                 .method = method,
-                                                 .size = k->b.size[t],
-                                                 .checked = k->b.size[t],
-                                                 .error = INFINITY,
-                                                 .at = SIZE_MAX});
+        check_report(k, t,
+                     &(struct gradcheck_line){
+                         .method = method, .size = k->b.size[t], .checked = k->b.size[t], .error = INFINITY, .at = SIZE_MAX});
     }
 }
 
@@ -80,13 +95,13 @@ static void compare_forward(struct check *k, size_t t, const char *method, enum 
         difference += (x - z) * (x - z);
         size += z * z;
     }
-    check_report(k, &(struct gradcheck_line){.tensor = k->b.info->tensors[t].name,
-                                             .method = method,
-                                             .size = k->b.size[t],
-                                             .checked = k->b.size[t],
-                                             .error = difference == 0 ? 0 : sqrt(difference / size),
-                                             .at = SIZE_MAX,
-                                             .tolerance = GRADCHECK_OP_TOLERANCE});
+    check_report(k, t,
+                 &(struct gradcheck_line){.method = method,
+                                          .size = k->b.size[t],
+                                          .checked = k->b.size[t],
+                                          .error = difference == 0 ? 0 : sqrt(difference / size),
+                                          .at = SIZE_MAX,
+                                          .tolerance = GRADCHECK_OP_TOLERANCE});
 }
 
 static bool written(const struct op_tensor *t)

@@ -49,8 +49,9 @@ static struct dropout dropout_at(const struct model_check *k, size_t first_row)
     return (struct dropout){k->c->config.dropout, OP_DROPOUT_SEED, OP_DROPOUT_STEP, first_row};
 }
 
-static void report(struct model_check *k, struct gradcheck_line *line)
+static void report(struct model_check *k, const char *tensor, struct gradcheck_line *line)
 {
+    snprintf(line->tensor, sizeof line->tensor, "%s", tensor);
     const struct model_case *c = k->c;
     line->subject = k->subject->name;
     int n = snprintf(line->sizes, sizeof line->sizes, "L=%zu H=%zu C=%zu B=%zu T=%zu V=%zu P=%zu %s", c->config.n_layer,
@@ -93,16 +94,15 @@ static double complex_step(struct model_check *k, const struct tensor *t, size_t
 
 static double central_difference(double *error, struct model_check *k, const struct tensor *t, size_t at)
 {
-    double D[CENTRAL_LEVELS], rounding[CENTRAL_LEVELS], h = FIRST_STEP, value;
-    for (int level = 0; level < CENTRAL_LEVELS; level++, h /= 2) {
+    struct tableau tableau = {0};
+    for (double h = FIRST_STEP; !tableau_done(&tableau); h /= 2) {
         double up[2], down[2];
         loss_at(up, k, NUMBER_F64, t, at, h, 0);
         loss_at(down, k, NUMBER_F64, t, at, -h, 0);
-        D[level] = (up[0] - down[0]) / (2 * h);
-        rounding[level] = LOSS_ROUNDING * fabs(up[0]) / (2 * h);
+        tableau_add(&tableau, (up[0] - down[0]) / (2 * h), LOSS_ROUNDING * fabs(up[0]) / (2 * h));
     }
-    richardson(&value, error, D, rounding);
-    return value;
+    *error = tableau.error;
+    return tableau.value;
 }
 
 struct sums {
@@ -138,8 +138,7 @@ static void report_sums(struct model_check *k, const struct sums *s, const struc
         whole += k->gradient[t->offset + i] * k->gradient[t->offset + i];
     /* The norm of the part looked at; coordinates at random may all have a gradient of zero. */
     const double scale = sqrt(fmax(s->reference, looked_at < n ? whole * looked_at / n : 0));
-    struct gradcheck_line line = {.tensor = t->name,
-                                  .method = method == GRADCHECK_COMPLEX ? "complex" : "central",
+    struct gradcheck_line line = {.method = method == GRADCHECK_COMPLEX ? "complex" : "central",
                                   .size = tensor_file_size(t),
                                   .checked = s->checked,
                                   .error = s->difference == 0 ? 0 : sqrt(s->difference) / scale,
@@ -150,7 +149,8 @@ static void report_sums(struct model_check *k, const struct sums *s, const struc
                                   .tolerance = GRADCHECK_MODEL_TOLERANCE};
     if (method == GRADCHECK_CENTRAL)
         line.tolerance = fmin(CENTRAL_SAFETY * sqrt(s->estimate) / scale + CENTRAL_ROUNDING, CENTRAL_LOOSEST);
-    report(k, &line);
+    gradcheck_where(line.where, sizeof line.where, line.at, t->shape, t->ndim);
+    report(k, t->name, &line);
 }
 
 static void check_tensor(struct model_check *k, const struct tensor *t, unsigned method)
@@ -200,12 +200,9 @@ static void check_padding(struct model_check *k)
             touched += k->gradient[next] != 0;
         next = t ? t->offset + tensor_file_size(t) : next;
     }
-    report(k, &(struct gradcheck_line){.tensor = "padding",
-                                       .method = "unchanged",
-                                       .size = checked,
-                                       .checked = checked,
-                                       .error = (double)touched,
-                                       .at = SIZE_MAX});
+    report(k, "padding",
+           &(struct gradcheck_line){
+               .method = "unchanged", .size = checked, .checked = checked, .error = (double)touched, .at = SIZE_MAX});
 }
 
 static int create(struct model_check *k)
