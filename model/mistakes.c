@@ -159,7 +159,7 @@ BACKWARD(layernorm)
 static real gelu_gate(real x, enum gelu_kind kind)
 {
     if (kind == GELU_ERF)
-        return (real)0.5 * (1 + real_erf(x * (real)sqrt(0.5)));
+        return real_normal_cdf(x, real_exp((real)-0.5 * x * x));
     return 1 / (1 + real_exp((real)(-2 * SQRT_2_OVER_PI) * (x + (real)0.044715 * x * x * x)));
 }
 
