@@ -40,7 +40,7 @@ CFLAGS  += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
 TYPES   := f32 f64 c128
-PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c $(wildcard model/gradcheck*.c) # independent of the number type
+PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/mistake_list.c $(wildcard model/gradcheck*.c) # independent of the number type
 MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
 TWICE   := $(filter-out optim/schedule.c,$(wildcard optim/*.c)) train/gradient_file.c # float and double
 ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c train/gradient_file.c,$(wildcard train/*.c))

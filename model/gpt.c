@@ -192,17 +192,23 @@ acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, siz
     return mean(g->losses, B * T);
 }
 
-acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
-                       const struct dropout *d)
+void gpt_backward(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d)
 {
     const struct model_config *c = &g->tensors->config;
     const size_t N = B * T;
     stream_forward(g, inputs, B, T, d);
-    for (size_t n = 0; n < N; n++)
-        g->dlosses[n] = (real)(scale / (double)N); /* the loss is the mean over the tokens */
     zero(g->dln_f, N * c->n_embd);
     loss_backward(g->dln_f, g->dw[0][WTE], g->losses, g->logits, g->dlosses, g->ln_f, g->w[0][WTE], targets, N, c->n_embd,
                   c->vocab_size, c->padded_vocab_size);
     stream_backward(g, inputs, B, T, d);
+}
+
+acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
+                       const struct dropout *d)
+{
+    const size_t N = B * T;
+    for (size_t n = 0; n < N; n++)
+        g->dlosses[n] = (real)(scale / (double)N); /* the loss is the mean over the tokens */
+    gpt_backward(g, inputs, targets, B, T, d);
     return mean(g->losses, N);
 }

@@ -15,6 +15,7 @@
 #define gpt_logits         NAME(gpt_logits)
 #define gpt_loss           NAME(gpt_loss)
 #define gpt_loss_and_grads NAME(gpt_loss_and_grads)
+#define gpt_backward       NAME(gpt_backward)
 
 enum gpt_use { GPT_INFER, GPT_TRAIN };
 
@@ -49,5 +50,9 @@ acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, siz
 /* The same, and adds into g->grads the gradient of scale times that mean: scale is 1, or 1 / accumulate. */
 acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
                        const struct dropout *d);
+
+/* What gpt_loss_and_grads is made of: a forward, and a backward for the upstream gradients in g->dlosses (B T), one for each
+ * token's loss. Without dropout, g->dstream is the gradient of the embedded tokens afterwards. */
+void gpt_backward(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d);
 
 #endif

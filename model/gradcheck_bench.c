@@ -107,6 +107,7 @@ static uint32_t *draw_symbols(size_t N, size_t V, uint64_t *state)
 int bench_create(struct bench *b, const struct gradcheck_subject *s, const struct op_case *c, uint64_t seed)
 {
     *b = (struct bench){.subject = s, .info = &op_info[s->op], .c = *c};
+    b->c.faults = s->faults;
     const size_t N = c->B * c->T;
     b->c.ids = b->ids = draw_symbols(N, c->V, &seed);
     b->c.targets = b->targets = draw_symbols(N, c->V, &seed);

@@ -23,7 +23,7 @@ struct bench {
 struct derivative {
     double value[UPSTREAMS];
     double error[UPSTREAMS];     /* central: the estimate of its own error */
-    double magnitude[UPSTREAMS]; /* complex: of the terms that it is the sum of */
+    double magnitude[UPSTREAMS]; /* |dy| . |f|, about what a derivative could be */
 };
 
 /* -1 where memory is short; bench_destroy in either case. */
@@ -42,11 +42,52 @@ struct derivative bench_central_difference(struct bench *b, size_t k, size_t at)
 /* The steps of both methods. */
 #define COMPLEX_STEP 1e-20
 #define CENTRAL_STEP 0.25
-enum { CENTRAL_LEVELS = 7 };
+enum { CENTRAL_LEVELS = 12 };
 
-/* The best value of a derivative, and the estimate of its error, from central differences whose steps halve, and the rounding error
- * of each. */
-void richardson(double *value, double *error, const double D[CENTRAL_LEVELS], const double rounding[CENTRAL_LEVELS]);
+/* Richardson's tableau of central differences whose steps halve. */
+struct tableau {
+    double A[CENTRAL_LEVELS][CENTRAL_LEVELS];
+    int level, best;     /* rows, and the one of the best entry */
+    double value, error; /* the best entry, and its estimate */
+    double rounding;     /* of the last row */
+};
+
+/* The next difference, and its rounding error. Done when further steps no longer help. */
+void tableau_add(struct tableau *t, double difference, double rounding);
+bool tableau_done(const struct tableau *t);
+
+/* One run of the checker over one case. */
+struct check {
+    const struct gradcheck *g;
+    struct bench b;
+    double *dx[UPSTREAMS][OP_TENSORS_MAX]; /* what the backward added, for each upstream gradient */
+    int failed;
+};
+
+/* Fills in what all lines of a case share and the verdict, counts, and hands the line on. */
+void check_report(struct check *k, size_t tensor, struct gradcheck_line *line);
+
+/* Cases run in parallel: the lines of one, until its turn to report has come. */
+struct lines {
+    struct gradcheck_line line[4 * OP_TENSORS_MAX];
+    size_t count;
+};
+void keep_line(void *to, const struct gradcheck_line *line); /* to: a struct lines */
+void report_lines(const struct lines *lines, const struct gradcheck *g);
+
+/* Copies of an operation's tensors in double, to see what a pass changes (gradcheck_contract.c). */
+struct copy {
+    void *x[OP_TENSORS_MAX];
+};
+int copy_tensors(struct copy *copy, const struct bench *b, bool differentiable_only);
+void copy_free(struct copy *copy);
+void check_unchanged(struct check *k, const struct copy *copy, const char *method);
+
+/* After a forward in double and complex double: that both agree, and with the definition. -1 where memory is short. */
+int check_forward(struct check *k);
+
+/* The float build against the double one. -1 where memory is short. */
+int check_precision(struct check *k);
 
 /* Elements of arrays of a number type. */
 double number_get(enum number n, const void *array, size_t i);

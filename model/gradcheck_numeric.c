@@ -9,31 +9,41 @@
  *     A_i0 = D(h_0 / 2^i),   A_im = (4^m A_i,m-1 - A_i-1,m-1) / (4^m - 1)
  *
  * and each entry comes with an estimate of its error: how far it moved from the two it was made of, plus the rounding that its
- * smallest step amplifies. The entry of least estimate is taken (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
+ * smallest step amplifies. The entry of least estimate is taken, and no smaller step tried once a good
+ * estimate grows again (Ridders 1982,
+ * doi:10.1016/S0141-1195(82)80057-0).
  */
 #include "gradcheck_bench.h"
 #include <complex.h>
 #include <float.h>
 #include <math.h>
 
-void richardson(double *value, double *error, const double D[CENTRAL_LEVELS], const double rounding[CENTRAL_LEVELS])
+void tableau_add(struct tableau *t, double difference, double rounding)
 {
-    double A[CENTRAL_LEVELS][CENTRAL_LEVELS];
-    *error = INFINITY;
-    *value = NAN;
-    for (int i = 0; i < CENTRAL_LEVELS; i++) {
-        A[i][0] = D[i];
-        double power = 1;
-        for (int m = 1; m <= i; m++) {
-            power *= 4;
-            A[i][m] = (power * A[i][m - 1] - A[i - 1][m - 1]) / (power - 1);
-            const double moved = fmax(fabs(A[i][m] - A[i][m - 1]), fabs(A[i][m] - A[i - 1][m - 1])) + rounding[i];
-            if (moved < *error) {
-                *error = moved;
-                *value = A[i][m];
-            }
+    const int i = t->level++;
+    double power = 1;
+    t->A[i][0] = difference;
+    t->rounding = rounding;
+    if (i == 0) {
+        t->value = NAN;
+        t->error = INFINITY;
+    }
+    for (int m = 1; m <= i; m++) {
+        power *= 4;
+        t->A[i][m] = (power * t->A[i][m - 1] - t->A[i - 1][m - 1]) / (power - 1);
+        const double moved = fmax(fabs(t->A[i][m] - t->A[i][m - 1]), fabs(t->A[i][m] - t->A[i - 1][m - 1])) + rounding;
+        if (moved < t->error) {
+            t->error = moved;
+            t->value = t->A[i][m];
+            t->best = i;
         }
     }
+}
+
+bool tableau_done(const struct tableau *t)
+{
+    const bool known = t->error <= 1e-8 * fabs(t->value) || t->error <= 100 * t->rounding;
+    return t->level == CENTRAL_LEVELS || (known && t->level - t->best > 2);
 }
 
 /* Tensor k as drawn, plus (re + i im) times the direction. */
@@ -59,9 +69,8 @@ struct derivative bench_complex_step(struct bench *b, size_t k, size_t at)
         const double complex *y = b->x[NUMBER_C128][o];
         for (size_t s = 0; s < UPSTREAMS; s++)
             for (size_t i = 0; b->upstream[s][o] && i < b->size[o]; i++) {
-                const double term = b->upstream[s][o][i] * (cimag(y[i]) / COMPLEX_STEP);
-                d.value[s] += term;
-                d.magnitude[s] += fabs(term);
+                d.value[s] += b->upstream[s][o][i] * (cimag(y[i]) / COMPLEX_STEP);
+                d.magnitude[s] += fabs(b->upstream[s][o][i] * creal(y[i]));
             }
     }
     return d;
@@ -85,23 +94,29 @@ static void add_outputs(struct bench *b, double sign, double sum[UPSTREAMS], dou
 
 struct derivative bench_central_difference(struct bench *b, size_t k, size_t at)
 {
-    double D[UPSTREAMS][CENTRAL_LEVELS], rounding[UPSTREAMS][CENTRAL_LEVELS], h = CENTRAL_STEP;
-    for (int level = 0; level < CENTRAL_LEVELS; level++, h /= 2) {
-        double sum[UPSTREAMS] = {0}, magnitude[UPSTREAMS] = {0};
+    struct tableau tableau[UPSTREAMS] = {0};
+    struct derivative d = {0};
+    bool done = false;
+    for (double h = CENTRAL_STEP; !done; h /= 2) {
+        double sum[UPSTREAMS] = {0}, magnitude[UPSTREAMS] = {0}; /* of both sides */
         shift(b, NUMBER_F64, k, at, h, 0);
         bench_forward(b, NUMBER_F64);
         add_outputs(b, 1, sum, magnitude);
         shift(b, NUMBER_F64, k, at, -h, 0);
         bench_forward(b, NUMBER_F64);
         add_outputs(b, -1, sum, magnitude);
+        done = true;
         for (size_t s = 0; s < UPSTREAMS; s++) {
-            D[s][level] = sum[s] / (2 * h);
-            rounding[s][level] = DBL_EPSILON * magnitude[s] / (2 * h);
+            tableau_add(&tableau[s], sum[s] / (2 * h), DBL_EPSILON * magnitude[s] / (2 * h));
+            done &= tableau_done(&tableau[s]);
+            d.magnitude[s] = magnitude[s];
         }
+        done |= tableau[0].level == CENTRAL_LEVELS;
     }
     shift(b, NUMBER_F64, k, at, 0, 0);
-    struct derivative d = {0};
-    for (size_t s = 0; s < UPSTREAMS; s++)
-        richardson(&d.value[s], &d.error[s], D[s], rounding[s]);
+    for (size_t s = 0; s < UPSTREAMS; s++) {
+        d.value[s] = tableau[s].value;
+        d.error[s] = tableau[s].error;
+    }
     return d;
 }

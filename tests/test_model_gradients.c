@@ -25,7 +25,7 @@ static void count(void *to, const struct gradcheck_line *l)
 static void check_op(int op, unsigned methods)
 {
     struct tally tally = {0};
-    const struct gradcheck g = {methods, 20170612, count, &tally};
+    const struct gradcheck g = {.methods = methods, .seed = 20170612, .report = count, .to = &tally};
     const struct gradcheck_subject s = gradcheck_subject((enum op)op);
     ck_assert_int_eq(gradcheck_op(&g, &s), (int)tally.failed);
     ck_assert_msg(tally.failed == 0, "%s", tally.first);
@@ -53,10 +53,17 @@ START_TEST(operations_keep_their_contract)
 }
 END_TEST
 
+START_TEST(operations_in_float)
+{
+    for (int op = 0; op < OPS; op++)
+        check_op(op, GRADCHECK_FLOAT);
+}
+END_TEST
+
 START_TEST(whole_model)
 {
     struct tally tally = {0};
-    const struct gradcheck g = {GRADCHECK_ALL, 20170612, count, &tally};
+    const struct gradcheck g = {.methods = GRADCHECK_ALL, .seed = 20170612, .report = count, .to = &tally};
     const struct gradcheck_model m = gradcheck_model_subject();
     ck_assert_int_eq(gradcheck_model(&g, &m), 0);
     ck_assert_msg(tally.failed == 0, "%s", tally.first);
@@ -114,7 +121,7 @@ static void softmax_backward_scribbles(double *dx, const double *dp, const doubl
 static int failures(unsigned methods, op_function *backward)
 {
     struct tally tally = {0};
-    const struct gradcheck g = {methods, 1, count, &tally};
+    const struct gradcheck g = {.methods = methods, .seed = 1, .report = count, .to = &tally};
     struct gradcheck_subject s = gradcheck_subject(OP_SOFTMAX);
     s.code[NUMBER_F64].backward = backward;
     const int failed = gradcheck_op(&g, &s);
@@ -161,4 +168,4 @@ START_TEST(table_of_operations)
 END_TEST
 
 SUITE("model/gradients", operations_by_complex_step, operations_by_central_differences, operations_keep_their_contract,
-      whole_model, wrong_backwards_are_seen_by_each_method, table_of_operations)
+      operations_in_float, whole_model, wrong_backwards_are_seen_by_each_method, table_of_operations)

@@ -9,6 +9,7 @@ int command_train(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_sample(int argc, char **argv);
 int command_grad(int argc, char **argv);
+int command_gradcheck(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 
 #endif

@@ -15,6 +15,7 @@ static const struct {
     {"eval", "the loss over a whole split", command_eval},
     {"sample", "let a checkpoint write", command_sample},
     {"grad", "loss, logits and every gradient of one batch", command_grad},
+    {"gradcheck", "prove every derivative", command_gradcheck},
     {"inspect", "what a checkpoint or shard holds", command_inspect},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -2,6 +2,7 @@
  * loss of its own step, and a run that is stopped at any point of that order does what is left when it goes on. */
 #include "run.h"
 #include "../data/atomic.h"
+#include "../model/probe.h"
 #include "evaluate.h"
 #include "stop.h"
 #include <errno.h>
@@ -90,6 +91,13 @@ static int open_validation(struct run *r, struct error *err)
     return r->val ? 0 : -1;
 }
 
+/* Before weights are loaded: a leak is in the code, not in them, and the probe clears gradients. */
+static int probe(struct run *r, struct error *err)
+{
+    char leak[256];
+    return gpt_causal_probe(&r->trainer.model, leak, sizeof leak) ? fail(err, "refuses to train: %s", leak) : 0;
+}
+
 int run_open(struct run *r, const struct config *config, const char *dir, enum run_start start, const char *init,
              struct error *err)
 {
@@ -98,8 +106,8 @@ int run_open(struct run *r, const struct config *config, const char *dir, enum r
         return fail(err, "%s: the path is too long", dir);
     if (trainer_create(&r->trainer, config, err))
         return -1;
-    if (open_validation(r, err) || make_folder(r, start, err) || load(r, start, init, err) || write_config(r, err) ||
-        trainer_start(&r->trainer, err) ||
+    if (probe(r, err) || open_validation(r, err) || make_folder(r, start, err) || load(r, start, init, err) ||
+        write_config(r, err) || trainer_start(&r->trainer, err) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps, config->train.log_every, err)) {
         run_close(r);
         return -1;
