@@ -182,8 +182,13 @@ int main(int argc, char **argv)
     if (gpt_create(&g, tensors_create(&config), N, GPT_TRAIN))
         return 1;
     gpt_init(&g, 1);
-    m = calloc(g.tensors->total, sizeof *m);
-    v = calloc(g.tensors->total, sizeof *v);
+    struct arena moments = {0};
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass && arena_allocate(&moments))
+            return 1;
+        m = arena_take(&moments, g.tensors->total, sizeof *m);
+        v = arena_take(&moments, g.tensors->total, sizeof *v);
+    }
     inputs = malloc(N * sizeof *inputs);
     targets = malloc(N * sizeof *targets);
     for (size_t i = 0; i < N; i++) {
