@@ -153,6 +153,7 @@ refused "an unknown key" "typo.ini:[0-9]+.*n_emb.*n_embd" "$HANDGRAD" train typo
 refused "an unknown key from --set" "n_layers.*n_layer" train --out r1 --set model.n_layers=3
 refused "n_embd not divisible by n_head" "n_embd.*25.*n_head" train --out r1 --set model.n_embd=25
 refused "data that is not there" "nodata" train --out r1 --set data.dir=nodata
+refused "no data named" "data.dir is not set" train --out r1 --set data.dir=
 refused "a run folder that exists" "whole.*holds a run" train --out whole
 refused "nothing to resume" "nothing-here.*no run" train --out nothing-here --resume
 refused "a checkpoint of another shape" "wte.weight.*\(43,24\)|shape" train --out r2 --init init.h5 --set model.n_embd=32

@@ -12,8 +12,12 @@
 static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
 {
     char path[CONFIG_PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/tokenizer.h5", t->config.data.dir);
     struct model_config sizes;
+    if (!t->config.data.dir[0]) {
+        fail(err, "data.dir is not set: expected the folder that `handgrad tokenize` wrote");
+        return NULL;
+    }
+    snprintf(path, sizeof path, "%s/tokenizer.h5", t->config.data.dir);
     t->tokenizer = tokenizer_load(path, err);
     if (!t->tokenizer || config_model(&t->config, tokenizer_vocab_size(t->tokenizer), &sizes, "configuration", err))
         return NULL;
