@@ -54,7 +54,7 @@ struct op_case {
     double p;                      /* of dropout; 0 for none */
     uint64_t first_row;            /* of dropout */
     bool large;                    /* a pass is expensive: a few directions and coordinates stand for all */
-    unsigned faults; /* mistakes.h: read by the plain operations alone */
+    unsigned faults;               /* mistakes.h: read by the plain operations alone */
     const uint32_t *ids, *targets; /* (N), below V: the caller's */
 };
 
