@@ -90,7 +90,8 @@ TRIPLE  := $(call says,built for all three types)
 TYPED   := $(call says,built for float and for double) $(TRIPLE)
 TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%) \
            $(TRIPLE:%=c128/%)
-TESTS   := $(if $(findstring sanitize,$(EXTRA_CFLAGS)),$(filter-out test_model_allocation,$(TESTS)),$(TESTS)) # its own malloc
+# It counts with a malloc of its own, which sanitizers forbid; and clang's OpenMP allocates at every parallel region.
+TESTS   := $(if $(findstring sanitize,$(EXTRA_CFLAGS))$(filter-out 0,$(IS_CLANG)),$(filter-out test_model_allocation,$(TESTS)),$(TESTS))
 TESTS   := $(TESTS:%=$(BUILD)/tests/%)
 define typed_test
 $(BUILD)/tests/$1/%.o: tests/%.c $(BUILD)/flags
