@@ -144,8 +144,9 @@ demo-run: $(BINARY)
 	    '       ./handgrad train --out demo/run --resume --set train.steps=2000'
 
 install: $(BINARY)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/handgrad/configs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/handgrad/configs
 	install -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/handgrad
+	install -m 644 include/handgrad_op.h $(DESTDIR)$(PREFIX)/include/handgrad_op.h
 	install -m 644 configs/* $(DESTDIR)$(PREFIX)/share/handgrad/configs
 
 format:
