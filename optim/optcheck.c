@@ -169,7 +169,8 @@ static double run(struct state *s, const struct tensors *t, int mistake)
                 s->g[i] = (double)(s->real_g[i] = (real)(noise(&random) * pow(10, -(double)((k + i + step) % 5))));
         plain_step(s->p, s->m, s->v, s->g, t, &o, lr, clip, step, 0);
         if (mistake == OPTIM_RIGHT)
-            adamw_update(s->real_p, s->real_m, s->real_v, s->real_g, clip_factor(gradient_norm(s->real_g, t), clip), t, &o, lr, step);
+            adamw_update(s->real_p, s->real_m, s->real_v, s->real_g, clip_factor(gradient_norm(s->real_g, t), clip), t, &o, lr,
+                         step);
         else
             plain_step(s->wrong_p, s->wrong_m, s->wrong_v, s->g, t, &o, lr, clip, step, 1u << mistake);
         const double now = error_of_state(s, t->total, mistake == OPTIM_RIGHT);
