@@ -56,9 +56,12 @@ static op_function *find(void *library, enum op op, const char *direction)
     return f;
 }
 
-/* A busy loop in the file's code costs BUSY_SECONDS, whatever the searching of mistakes may take. */
+/* All that runs the file's code. */
 static void child(struct report *r, enum op op, const char *path)
 {
+    const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+        signal(fatal[i], SIG_DFL); /* a sanitizer would turn them into an exit */
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CPU_SECONDS);
     limit_memory();
