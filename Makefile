@@ -115,7 +115,7 @@ asan:
 	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT=-O1 EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined
 memcheck: # valgrind knows no AVX-512
-	@$(MAKE) --no-print-directory check-run BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --soname-synonyms=somalloc=nouserintercepts'
+	@$(MAKE) --no-print-directory check-run BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
 
 # --- from a bare clone: what is missing is installed first, then make starts anew and finds it ---
 ready:
@@ -145,8 +145,9 @@ demo-run: $(BINARY)
 	    '       ./handgrad train --out demo/run --resume --set train.steps=2000'
 
 install: $(BINARY)
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/handgrad/configs
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/handgrad/configs
 	install -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/handgrad
+	install -m 644 include/handgrad_op.h $(DESTDIR)$(PREFIX)/include/handgrad_op.h
 	install -m 644 configs/* $(DESTDIR)$(PREFIX)/share/handgrad/configs
 
 format:

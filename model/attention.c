@@ -21,6 +21,8 @@
  * Causality is a loop bound. The plane of (query, key) below the diagonal is cut into rectangles, whose products go to gemm_tile,
  * and small triangles on the diagonal, done by loops that end at j = i: no score beyond the diagonal is ever computed, so there
  * is nothing to mask. One head of one sequence belongs to one thread in both passes.
+ *
+ * In more steps: docs/derivations.md#attention
  */
 #include "attention.h"
 #include "gemm.h"

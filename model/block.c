@@ -5,6 +5,8 @@
  *
  * The backward reads the forward from its last line to its first. A residual line y = x + branch hands dy on to x as it is, so
  * one array, dx, is the gradient of the stream at every point; what comes back through a branch's LayerNorm is added to it.
+ *
+ * In more steps: docs/derivations.md#block
  */
 #include "block.h"
 #include "attention.h"

@@ -5,6 +5,8 @@
  *
  * A mask drawn anew in the backward gives a gradient of the right expectation and the wrong network; counter-based random bits
  * (philox.h) make the same mask from the same address: (seed; column / 4, row, site, step).
+ *
+ * In more steps: docs/derivations.md#dropout
  */
 #include "dropout.h"
 #include "philox.h"

@@ -9,6 +9,8 @@
  *
  * Several (b,t) add into one row of dwte, so threads share out the columns, not the tokens: no two write the same element, and
  * the order of each sum is that of the tokens.
+ *
+ * In more steps: docs/derivations.md#embedding
  */
 #include "embedding.h"
 

@@ -16,6 +16,8 @@
  *
  * Threads take whole blocks of fixed length: where a vector loop ends in a remainder then depends on n alone, and so does the
  * last bit of each exponential.
+ *
+ * In more steps: docs/derivations.md#gelu
  */
 #include "gelu.h"
 

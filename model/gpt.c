@@ -2,6 +2,8 @@
  *
  * The forward keeps each block's activations; the backward walks the blocks from the last to the first with one array, dstream,
  * that is the gradient of the residual stream wherever the walk stands.
+ *
+ * In more steps: docs/derivations.md#the-whole-model
  */
 #include "gpt.h"
 #include "embedding.h"

@@ -67,6 +67,9 @@ struct check {
 /* Fills in what all lines of a case share and the verdict, counts, and hands the line on. */
 void check_report(struct check *k, size_t tensor, struct gradcheck_line *line);
 
+/* "B=2 T=3 C=5 …": the sizes that an operation's shapes mention. */
+void op_describe(char *text, size_t size, const struct op_info *info, const struct op_case *c);
+
 /* Cases run in parallel: the lines of one, until its turn to report has come. */
 struct lines {
     struct gradcheck_line line[4 * OP_TENSORS_MAX];

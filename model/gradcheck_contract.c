@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* Prints the sizes that the operation's shapes mention. */
-static void describe(char *text, size_t size, const struct op_info *info, const struct op_case *c)
+void op_describe(char *text, size_t size, const struct op_info *info, const struct op_case *c)
 {
     bool wide = false, heads = false, symbols = false;
     for (size_t k = 0; k < info->count; k++) {
@@ -47,7 +47,7 @@ void check_report(struct check *k, size_t tensor, struct gradcheck_line *line)
     gradcheck_where(line->where, sizeof line->where, line->at, shape, op_shape(shape, t, &k->b.c));
     snprintf(line->tensor, sizeof line->tensor, "%s", t->name);
     line->subject = k->b.subject->name;
-    describe(line->sizes, sizeof line->sizes, k->b.info, &k->b.c);
+    op_describe(line->sizes, sizeof line->sizes, k->b.info, &k->b.c);
     line->ok = line->error <= line->tolerance; /* not a number fails */
     k->failed += !line->ok;
     if (k->g->report)

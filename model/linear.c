@@ -7,6 +7,8 @@
  *     db_o  += sum_n dy_no
  *
  * Sums, not means, over the rows: the loss has its 1/(B T) already.
+ *
+ * In more steps: docs/derivations.md#linear
  */
 #include "linear.h"
 #include "gemm.h"

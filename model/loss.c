@@ -13,6 +13,8 @@
  * later, so forward and backward of a chunk are one visit.
  *
  * Rows of wte beyond V (padding) get logits that nobody reads and dz = 0.
+ *
+ * In more steps: docs/derivations.md#loss
  */
 #include "loss.h"
 #include "gemm.h"

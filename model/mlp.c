@@ -1,4 +1,7 @@
-/* mlp.c: linear, gelu, linear. The chain rule walks the forward's three lines from the last to the first. */
+/* mlp.c: linear, gelu, linear. The chain rule walks the forward's three lines from the last to the first.
+ *
+ * In more steps: docs/derivations.md#mlp
+ */
 #include "mlp.h"
 #include "gelu.h"
 #include "linear.h"

@@ -4,6 +4,8 @@
  *     dbranch += dy * mask
  *
  * Assigning either of dx's two parts where it must be added cuts the network in two, and it still trains.
+ *
+ * In more steps: docs/derivations.md#residual
  */
 #include "residual.h"
 

@@ -7,6 +7,8 @@
  *
  * The rows of d p / d x sum to zero: an upstream gradient of all ones gives dx = 0, so a checker that uses one passes a backward
  * that does nothing.
+ *
+ * In more steps: docs/derivations.md#softmax
  */
 #include "softmax.h"
 

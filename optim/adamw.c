@@ -10,6 +10,8 @@
  * m and v start at zero and so are too small at first, by just the factors that 1 - beta^t undoes. eps stands outside the root.
  *
  * Memory decides the speed: one pass over the four arrays, the corrections folded into two constants.
+ *
+ * In more steps: docs/derivations.md#adamw
  */
 #include "adamw.h"
 
