@@ -115,7 +115,7 @@ asan:
 	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT=-O1 EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined
 memcheck: # valgrind knows no AVX-512
-	@$(MAKE) --no-print-directory check-run BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
+	@CK_TIMEOUT_MULTIPLIER=20 $(MAKE) --no-print-directory check-run BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
 
 # --- from a bare clone: what is missing is installed first, then make starts anew and finds it ---
 ready:
