@@ -28,7 +28,7 @@ static void lay_out(struct decoder *s)
     a->att = arena_take(m, N * C, sizeof(real));
     a->mid = arena_take(m, N * C, sizeof(real));
     a->fc = arena_take(m, N * 4 * C, sizeof(real));
-    a->act = a->fc;
+    a->act = arena_take(m, N * 4 * C, sizeof(real));
     a->out = s->x;
     s->scratch.branch = arena_take(m, N * C, sizeof(real));
 }

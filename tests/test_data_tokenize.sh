@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # handgrad tokenize from the outside: what it writes, what it refuses and in which words, and what a kill leaves.
 set -u
+export LC_ALL=C.UTF-8 # wc -m counts characters
 handgrad=${HANDGRAD:-./handgrad}
 handgrad=$(realpath "$handgrad")
 dir=$(mktemp -d /tmp/handgrad-tokenize-XXXXXX)
