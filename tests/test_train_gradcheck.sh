@@ -14,17 +14,23 @@ result() { # result NAME STATUS: ok where the status is 0
     fi
 }
 
-"$HANDGRAD" gradcheck >"$work/out.txt" 2>&1
+# Under valgrind, fifty times slower, a few operations stand for all.
+ops='' rows=70
+[[ ${WRAPPER:-} == *valgrind* ]] && ops='embedding layernorm softmax' rows=10
+
+# shellcheck disable=SC2086
+"$HANDGRAD" gradcheck $ops >"$work/out.txt" 2>&1
 result "every operation and the model" $?
 grep -qE '^[0-9]+ comparisons, 0 failed' "$work/out.txt"
 result "nothing failed, and says so" $?
-[ "$(grep -c ' ok$' "$work/out.txt")" -gt 70 ] && ! grep -q WRONG "$work/out.txt"
+[ "$(grep -c ' ok$' "$work/out.txt")" -gt $rows ] && ! grep -q WRONG "$work/out.txt"
 result "a row for every tensor" $?
 
-"$HANDGRAD" gradcheck --mistakes --json >"$work/out.txt" 2>&1
+# shellcheck disable=SC2086
+"$HANDGRAD" gradcheck $ops --mistakes --json >"$work/out.txt" 2>&1
 result "every planted mistake is caught" $?
 planted=$(grep -c '"mistake": ' "$work/out.txt")
-[ "$planted" -ge 30 ] && grep -q "^{\"caught\": $planted, \"planted\": $planted," "$work/out.txt"
+[ "$planted" -ge $((rows < 70 ? 15 : 30)) ] && grep -q "^{\"caught\": $planted, \"planted\": $planted," "$work/out.txt"
 result "caught of planted: all of $planted" $?
 sed -n 's/.*"mistake": "\(.*\)", "caught".*/\1/p' "$work/out.txt" | sort -u | while read -r name; do
     grep -qF -- "- **$name**: " docs/derivations.md || echo "$name"

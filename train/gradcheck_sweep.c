@@ -31,17 +31,6 @@ static void print_table(const struct sweep *s)
     }
 }
 
-static int write_svg(const struct sweep *s, const char *path, struct error *err)
-{
-    FILE *f = fopen(path, "w");
-    if (!f)
-        return fail(err, "%s: %s", path, strerror(errno));
-    sweep_svg(s, f);
-    if (ferror(f) | fclose(f))
-        return fail(err, "%s: %s", path, strerror(errno));
-    return 0;
-}
-
 /* One operation: the one that is named, or layernorm. */
 static enum op chosen(const struct gradcheck_options *o)
 {
@@ -54,11 +43,18 @@ static enum op chosen(const struct gradcheck_options *o)
 int gradcheck_print_sweep(const struct gradcheck_options *o, struct error *err)
 {
     struct sweep s;
+    FILE *svg = o->output ? fopen(o->output, "w") : NULL;
+    if (o->output && !svg)
+        return fail(err, "%s: %s", o->output, strerror(errno)), 1;
     if (sweep_run(&s, chosen(o), o->seed))
-        return fail(err, "out of memory"), 1;
-    if (o->json)
+        fail(err, "out of memory");
+    else if (o->json)
         print_json(&s);
     else
         print_table(&s);
-    return o->output && write_svg(&s, o->output, err) ? 1 : 0;
+    if (svg && !err->text[0])
+        sweep_svg(&s, svg);
+    if (svg && (ferror(svg) | fclose(svg)) && !err->text[0])
+        fail(err, "%s: %s", o->output, strerror(errno));
+    return err->text[0] ? 1 : 0;
 }
