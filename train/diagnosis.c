@@ -2,32 +2,18 @@
  * every planted mistake runs too, then every pair of them, and one that gives the same numbers in all cases is the mistake.
  *
  * Gradients are compared as they stand after the call, over random numbers that stood there before: an assignment differs from an
- * addition. Arrays lie between guards, so that a write beyond an end is seen.
+ * addition.
  */
 #include "diagnosis.h"
-#include "../model/gradcheck_bench.h"
 #include "../model/mistakes.h"
+#include "diagnosis_trial.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const double TOLERANCE = 1e-12, CANARY = 0x1.badbadp-900;
-enum { GUARD = 8 };
-
-/* The tensors of one run, each between guards. */
-struct set {
-    double *room[OP_TENSORS_MAX];
-    void *x[OP_TENSORS_MAX];
-};
-
-/* One case of the operation: the right results, and those of the function in question. */
-struct trial {
-    struct bench b;
-    struct set forward, saved, given_forward; /* right; its copy, that a backward reads; theirs */
-    struct set right, given, other;           /* gradients: right, theirs, a candidate's */
-};
+static const double TOLERANCE = 1e-12;
 
 struct investigation {
     struct diagnosis *d;
@@ -42,83 +28,6 @@ const char *diagnosis_symbol(enum op op)
 {
     return op == OP_GELU_TANH || op == OP_GELU_ERF ? "gelu" : op_info[op].name;
 }
-
-/* --- one run --- */
-
-static int create_set(struct set *s, const struct bench *b)
-{
-    for (size_t t = 0; t < b->info->count; t++) {
-        if (b->size[t] == 0)
-            continue;
-        if (!(s->room[t] = malloc((b->size[t] + 2 * GUARD) * sizeof(double))))
-            return -1;
-        for (size_t i = 0; i < b->size[t] + 2 * GUARD; i++)
-            s->room[t][i] = CANARY;
-        s->x[t] = s->room[t] + GUARD;
-    }
-    return 0;
-}
-
-static void free_set(struct set *s)
-{
-    for (size_t t = 0; t < OP_TENSORS_MAX; t++)
-        free(s->room[t]);
-}
-
-/* The tensor whose guards were written to, or the number of tensors. */
-static size_t overrun(const struct set *s, const struct bench *b)
-{
-    for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; b->size[t] && i < GUARD; i++)
-            if (s->room[t][i] != CANARY || s->room[t][GUARD + b->size[t] + i] != CANARY)
-                return t;
-    return b->info->count;
-}
-
-/* Scratch holds the same odd numbers in every run: a function that forgets to clear it is still a function. */
-static void fill_scratch(struct set *s, const struct bench *b)
-{
-    uint64_t random = 3;
-    for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; b->info->tensors[t].role == ROLE_SCRATCH && i < b->size[t]; i++)
-            ((double *)s->x[t])[i] = random_normal(&random);
-}
-
-static void run_forward(struct set *s, const struct bench *b, const struct op_code *code, unsigned faults)
-{
-    for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; i < b->size[t]; i++)
-            ((double *)s->x[t])[i] = b->value[t] ? b->value[t][i] : NAN;
-    fill_scratch(s, b);
-    struct op_case c = b->c;
-    c.faults = faults;
-    code->call_forward(code->forward, s->x, &c);
-}
-
-static double before(uint64_t *random)
-{
-    return random_normal(random);
-}
-
-static void run_backward(struct set *dx, struct set *x, const struct bench *b, const struct op_code *code, unsigned faults)
-{
-    void *pointers[OP_TENSORS_MAX] = {0};
-    uint64_t random = 5;
-    for (size_t t = 0; t < b->info->count; t++) {
-        const enum role role = b->info->tensors[t].role;
-        if (b->size[t] == 0 || role == ROLE_SAVED || role == ROLE_SCRATCH)
-            continue;
-        pointers[t] = dx->x[t];
-        for (size_t i = 0; i < b->size[t]; i++)
-            ((double *)dx->x[t])[i] = role == ROLE_OUTPUT ? b->upstream[0][t][i] : before(&random);
-    }
-    fill_scratch(x, b);
-    struct op_case c = b->c;
-    c.faults = faults;
-    code->call_backward(code->backward, pointers, x->x, &c);
-}
-
-/* --- comparisons --- */
 
 /* What a forward writes, or a backward adds to. */
 static bool compared(const struct op_tensor *t, bool backward)
@@ -167,9 +76,9 @@ static double distance(const struct investigation *v, unsigned faults)
     for (size_t i = 0; i < v->trials && worst <= TOLERANCE; i++) {
         struct trial *t = &v->trial[i];
         if (v->backward)
-            run_backward(&t->other, &t->saved, &t->b, plain, faults);
+            trial_backward(&t->other, &t->saved, &t->b, plain, faults);
         else
-            run_forward(&t->other, &t->b, plain, faults);
+            trial_forward(&t->other, &t->b, plain, faults);
         const double e = worst_error(theirs(v, t), &t->other, &t->b, v->backward);
         if (!(e <= worst))
             worst = e;
@@ -229,18 +138,6 @@ static bool match_pair(const struct investigation *v)
     return false;
 }
 
-/* What stood in the gradient of tensor k before a backward. */
-static void fill_start(double *start, const struct bench *b, size_t k)
-{
-    uint64_t random = 5;
-    for (size_t s = 0; s <= k; s++)
-        for (size_t i = 0; op_differentiable(&b->info->tensors[s]) && i < b->size[s]; i++) {
-            const double x = before(&random);
-            if (s == k)
-                start[i] = x;
-        }
-}
-
 /* A gradient that no planted mistake gives may still be the right one untouched, assigned, or times a number. */
 static bool match_simple(const struct investigation *v, struct trial *t, size_t k, const double *start)
 {
@@ -297,7 +194,7 @@ static bool describe_tensor(const struct investigation *v, struct trial *t, size
     if (!start)
         return false;
     if (v->backward)
-        fill_start(start, &t->b, k);
+        trial_start(start, &t->b, k);
     if (!v->backward || !match_simple(v, t, k, start))
         describe_element(v, t, k, start);
     free(start);
@@ -327,15 +224,15 @@ static bool run_given(const struct investigation *v)
         snprintf(v->d->doing, sizeof v->d->doing, "%s_%s with %s", diagnosis_symbol(v->subject.op),
                  v->backward ? "backward" : "forward", sizes);
         if (v->backward)
-            run_backward(&t->given, &t->saved, &t->b, &v->code, 0);
+            trial_backward(&t->given, &t->saved, &t->b, &v->code, 0);
         else
-            run_forward(&t->given_forward, &t->b, &v->code, 0);
+            trial_forward(&t->given_forward, &t->b, &v->code, 0);
         v->d->doing[0] = '\0';
         struct set *x = v->backward ? &t->saved : &t->given_forward;
-        size_t k = overrun(x, &t->b);
+        size_t k = trial_overrun(x, &t->b);
         const bool argument = k < t->b.info->count;
         if (!argument && v->backward)
-            k = overrun(&t->given, &t->b);
+            k = trial_overrun(&t->given, &t->b);
         if (k < t->b.info->count) {
             answer(v, UNKNOWN_MISTAKE, "writes outside of %s%s, with %s", argument ? "" : "d", t->b.info->tensors[k].name, sizes);
             return false;
@@ -370,29 +267,6 @@ static void investigate(struct investigation *v, bool backward)
         describe_difference(v);
 }
 
-static int create_trial(struct trial *t, const struct gradcheck_subject *s, const struct op_case *c, uint64_t seed)
-{
-    struct set *const sets[] = {&t->forward, &t->saved, &t->given_forward, &t->right, &t->given, &t->other};
-    if (bench_create(&t->b, s, c, seed))
-        return -1;
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (create_set(sets[i], &t->b))
-            return -1;
-    const struct op_code *code = &s->code[NUMBER_F64];
-    run_forward(&t->forward, &t->b, code, 0);
-    run_forward(&t->saved, &t->b, code, 0);
-    run_backward(&t->right, &t->saved, &t->b, code, 0);
-    return 0;
-}
-
-static void destroy_trial(struct trial *t)
-{
-    struct set *const sets[] = {&t->forward, &t->saved, &t->given_forward, &t->right, &t->given, &t->other};
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        free_set(sets[i]);
-    bench_destroy(&t->b);
-}
-
 void diagnose(struct diagnosis *d, enum op op, op_function *forward, op_function *backward)
 {
     size_t count;
@@ -404,12 +278,12 @@ void diagnose(struct diagnosis *d, enum op op, op_function *forward, op_function
     d->out_of_memory = !v.trial;
     for (size_t i = 0; i < count && !d->out_of_memory; i++)
         if (!cases[i].large)
-            d->out_of_memory = create_trial(&v.trial[v.trials++], &v.subject, &cases[i], i + 1) != 0;
+            d->out_of_memory = trial_create(&v.trial[v.trials++], &v.subject, &cases[i], i + 1) != 0;
     if (!d->out_of_memory && forward)
         investigate(&v, false);
     if (!d->out_of_memory && backward)
         investigate(&v, true);
     for (size_t i = 0; i < v.trials; i++)
-        destroy_trial(&v.trial[i]);
+        trial_destroy(&v.trial[i]);
     free(v.trial);
 }

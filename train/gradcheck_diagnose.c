@@ -5,6 +5,7 @@
 #include <cjson/cJSON.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <omp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,7 @@ static void child(struct report *r, enum op op, const char *path)
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CPU_SECONDS);
     limit_memory();
+    omp_set_num_threads(1); /* the cases are small */
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         snprintf(r->error, sizeof r->error, "%.500s", dlerror());
