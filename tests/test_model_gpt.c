@@ -5,6 +5,7 @@
  *   two micro-batches against one batch, each tensor      1024 roundings, norm-wise: sums over rows are cut in two; some hundred
  *                                                         operations, each good to a few, lie between
  *   loss against log-softmax of the logits                64 roundings
+ *   loss after 20 steps, vocabulary padded or not         16384 roundings: training makes errors grow, here some hundredfold
  *   GPT_INFER against GPT_TRAIN; 1, 2, 3 threads;         the same bits
  *   logits before a changed token; padded vocabulary
  *   loss of a fresh model                                 log V + s^2 / 2, s = 0.02 sqrt(C) the logits' deviation, within 5
@@ -217,7 +218,7 @@ START_TEST(padded_vocabulary_changes_nothing)
     double loss, padded_loss;
     free(trained(&plain, 2, 0, &loss));
     free(trained(&padded, 2, 0, &padded_loss)); /* looks at its padding */
-    require_within(fabs(loss - padded_loss), 1e-3, "loss after 20 steps");
+    require_within(fabs(loss - padded_loss), 16384 * ROUNDOFF, "loss after 20 steps");
     gpt_destroy(&a);
     gpt_destroy(&b);
 }
