@@ -18,7 +18,7 @@ PREFIX  ?= /usr/local
 BUILD   ?= build$(if $(filter gcc,$(CC)),,-$(notdir $(CC)))
 OPT     ?= -O3
 
-PACKAGES := build-essential pkg-config libopenblas-openmp-dev libhdf5-dev zlib1g-dev libinih-dev libcjson-dev nettle-dev \
+PACKAGES := build-essential pkg-config libopenblas-openmp-dev libdnnl-dev libhdf5-dev zlib1g-dev libinih-dev libcjson-dev nettle-dev \
             check fortunes fortunes-min clang clang-format libomp-dev valgrind
 
 comma   := ,
@@ -37,16 +37,25 @@ PKGS    := hdf5 openblas zlib inih libcjson nettle
 OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))
 LDLIBS  := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS)) $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
 CFLAGS  += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+# oneDNN, where it is installed: bf16 products, and float ones on AVX-512. ONEDNN=0 leaves it out.
+ONEDNN  ?= $(if $(wildcard /usr/include/oneapi/dnnl/dnnl.h /usr/include/dnnl.h /usr/local/include/oneapi/dnnl/dnnl.h),1,0)
+ifneq ($(ONEDNN),0)
+CFLAGS  += -DHAVE_ONEDNN
+LDLIBS  += -ldnnl
+endif
 LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
-TYPES   := f32 f64 c128
-PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/mistake_list.c $(wildcard model/gradcheck*.c) # independent of the number type
+TYPES   := f32 bf16 f64 c128
+PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/mistake_list.c model/gemm_backend.c model/gemm_onednn.c \
+           model/gemm_bf16.c $(wildcard model/gradcheck*.c) # independent of the number type
 MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
 TWICE   := $(filter-out optim/schedule.c,$(wildcard optim/*.c)) train/gradient_file.c # float and double
-ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c train/gradient_file.c,$(wildcard train/*.c))
+MIXED_C := train/gradient_file.c train/passes.c # float and bf16
+ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c $(MIXED_C),$(wildcard train/*.c))
 
-OBJECTS := $(foreach t,$(TYPES),$(MATHS:%.c=$(BUILD)/$t/%.o)) $(foreach t,f32 f64,$(TWICE:%.c=$(BUILD)/$t/%.o)) \
-           $(ONCE:%.c=$(BUILD)/%.o)
+# bf16 differs in the products alone, so it has no mistakes of its own
+OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf16,$t),$(filter-out model/mistakes%,$(MATHS)),$(MATHS)))) $(foreach t,f32 f64,$(TWICE:%.c=$(BUILD)/$t/%.o)) \
+           $(BUILD)/f32/train/passes.o $(MIXED_C:%.c=$(BUILD)/bf16/%.o) $(ONCE:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
@@ -67,6 +76,7 @@ $(BUILD)/$1/%.o: %.c $(BUILD)/flags
 	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
 endef
 $(eval $(call typed,f32,F32))
+$(eval $(call typed,bf16,BF16))
 $(eval $(call typed,f64,F64))
 $(eval $(call typed,c128,C128))
 # data/ and train/ see the float build
@@ -88,8 +98,9 @@ FORCE:
 says     = $(patsubst tests/%.c,%,$(shell grep -l '$1' tests/test_*.c))
 TRIPLE  := $(call says,built for all three types)
 TYPED   := $(call says,built for float and for double) $(TRIPLE)
+MIXED   := test_model_gemm test_model_gpt test_model_probe # where products in bf16 could go wrong
 TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%) \
-           $(TRIPLE:%=c128/%)
+           $(TRIPLE:%=c128/%) $(MIXED:%=bf16/%)
 # It counts with a malloc of its own, which sanitizers forbid; and clang's OpenMP allocates at every parallel region.
 TESTS   := $(if $(findstring sanitize,$(EXTRA_CFLAGS))$(filter-out 0,$(IS_CLANG)),$(filter-out test_model_allocation,$(TESTS)),$(TESTS))
 TESTS   := $(TESTS:%=$(BUILD)/tests/%)
@@ -100,6 +111,7 @@ $(BUILD)/tests/$1/%.o: tests/%.c $(BUILD)/flags
 	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
 endef
 $(eval $(call typed_test,f32,F32))
+$(eval $(call typed_test,bf16,BF16))
 $(eval $(call typed_test,f64,F64))
 $(eval $(call typed_test,c128,C128))
 $(TESTS): %: %.o $(LIBRARY)

@@ -10,8 +10,8 @@
 #define block_after_attention  NAME(block_after_attention)
 #define block_forward          NAME(block_forward)
 #define block_backward         NAME(block_backward)
-#define block_activations      NAME(block_activations)
-#define block_scratch          NAME(block_scratch)
+#define block_activations      TYPE(block_activations)
+#define block_scratch          TYPE(block_scratch)
 
 /* What a block's forward saves, for N = B T rows. */
 struct block_activations {

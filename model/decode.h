@@ -5,7 +5,7 @@
 #include "arena.h"
 #include "gpt.h"
 
-#define decoder         NAME(decoder)
+#define decoder         TYPE(decoder)
 #define decoder_create  NAME(decoder_create)
 #define decoder_destroy NAME(decoder_destroy)
 #define decoder_forward NAME(decoder_forward)

@@ -1,17 +1,25 @@
-/* gemm.c: matrix products on OpenBLAS, cut into pieces.
+/* gemm.c: matrix products on OpenBLAS or oneDNN, cut into pieces.
  *
  * A threaded BLAS splits a product by the number of threads, and another split sums in another order. Here C is cut into pieces
  * by the sizes alone, each computed whole by one single-threaded call, and OpenMP hands the pieces out: 1, 2 or 16 threads give
- * the same bits. (Inside a parallel region OpenBLAS's OpenMP build is single-threaded by itself. Calling
+ * the same bits. (Inside a parallel region both libraries are single-threaded by themselves. Calling
  * openblas_set_num_threads instead would change OpenMP's own setting, and so everybody else's.)
  *
  * A piece of 256 x 768 keeps the packing of its operands small against its arithmetic; small products are cut finer, so that
  * there is work for several threads.
  */
 #include "gemm.h"
+#include "bf16.h"
+#include "gemm_bf16.h"
+#include "gemm_onednn.h"
 #include <cblas.h>
 
-enum { PIECE_M = 256, PIECE_N = 768, FEW_PIECES = 8, SMALL_PIECE = 32 };
+#ifdef REAL_BF16
+enum { PIECE_M = BF16_PIECE_M, PIECE_N = BF16_PIECE_N };
+#else
+enum { PIECE_M = 256, PIECE_N = 768 };
+#endif
+enum { FEW_PIECES = 8, SMALL_PIECE = 32 };
 
 static size_t ceil_div(size_t a, size_t b)
 {
@@ -31,8 +39,52 @@ static void cut(size_t M, size_t N, size_t *piece_m, size_t *piece_n)
     *piece_n = n;
 }
 
-void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
-          const real *B, size_t ldb, double beta, real *C, size_t ldc)
+/* One row: a product with a vector, which need not copy B to pack it. */
+static void row_product(enum transpose tb, int n, int k, real alpha, const real *A, const real *B, int ldb, real beta, real *C)
+{
+    const CBLAS_TRANSPOSE op = tb == N_ ? CblasTrans : CblasNoTrans;
+    const int rows = tb == N_ ? k : n, columns = tb == N_ ? n : k;
+#if defined REAL_F64
+    cblas_dgemv(CblasRowMajor, op, rows, columns, alpha, B, ldb, A, 1, beta, C, 1);
+#elif defined REAL_C128
+    cblas_zgemv(CblasRowMajor, op, rows, columns, &alpha, B, ldb, A, 1, &beta, C, 1);
+#else
+    cblas_sgemv(CblasRowMajor, op, rows, columns, alpha, B, ldb, A, 1, beta, C, 1);
+#endif
+}
+
+static void tile_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
+                    const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    ASSERT(M <= INT32_MAX && N <= INT32_MAX && K <= INT32_MAX && lda <= INT32_MAX && ldb <= INT32_MAX && ldc <= INT32_MAX);
+    const real a = alpha, b = beta; /* complex calls take them by address */
+    const int m = (int)M, n = (int)N, k = (int)K, la = (int)lda, lb = (int)ldb, lc = (int)ldc;
+    const CBLAS_TRANSPOSE op_a = ta == N_ ? CblasNoTrans : CblasTrans, op_b = tb == N_ ? CblasNoTrans : CblasTrans;
+    if (M == 1 && ta == N_ && K > 0) {
+        row_product(tb, n, k, a, A, B, lb, b, C);
+        return;
+    }
+#if defined REAL_F64
+    (void)library;
+    cblas_dgemm(CblasRowMajor, op_a, op_b, m, n, k, a, A, la, B, lb, b, C, lc);
+#elif defined REAL_C128
+    (void)library;
+    cblas_zgemm(CblasRowMajor, op_a, op_b, m, n, k, &a, A, la, B, lb, &b, C, lc);
+#else
+    if (library == GEMM_ONEDNN && K > 0 && onednn_sgemm(ta == T_, tb == T_, M, N, K, a, A, lda, B, ldb, b, C, ldc) == 0)
+        return;
+    cblas_sgemm(CblasRowMajor, op_a, op_b, m, n, k, a, A, la, B, lb, b, C, lc);
+#endif
+}
+
+void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
+               const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    tile_on(gemm_backend_choice(NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
+             const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
 {
     if (M == 0 || N == 0)
         return;
@@ -43,38 +95,26 @@ void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, do
     for (size_t p = 0; p < rows * columns; p++) {
         const size_t i = p / columns * piece_m, j = p % columns * piece_n;
         const size_t m = M - i < piece_m ? M - i : piece_m, n = N - j < piece_n ? N - j : piece_n;
-        gemm_tile(ta, tb, m, n, K, alpha, A + (ta == N_ ? i * lda : i), lda, B + (tb == N_ ? j : j * ldb), ldb, beta,
-                  C + i * ldc + j, ldc);
+        const real *a = A + (ta == N_ ? i * lda : i), *b = B + (tb == N_ ? j : j * ldb);
+#ifdef REAL_BF16
+        gemm_bf16_piece(library, ta, tb, m, n, K, (float)alpha, a, lda, b, ldb, (float)beta, C + i * ldc + j, ldc);
+#else
+        tile_on(library, ta, tb, m, n, K, alpha, a, lda, b, ldb, beta, C + i * ldc + j, ldc);
+#endif
     }
 }
 
-void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
-               const real *B, size_t ldb, double beta, real *C, size_t ldc)
+void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
+          const real *B, size_t ldb, double beta, real *C, size_t ldc)
 {
-    ASSERT(M <= INT32_MAX && N <= INT32_MAX && K <= INT32_MAX && lda <= INT32_MAX && ldb <= INT32_MAX && ldc <= INT32_MAX);
-    const real a = alpha, b = beta; /* complex calls take them by address */
-    const int m = (int)M, n = (int)N, k = (int)K, la = (int)lda, lb = (int)ldb, lc = (int)ldc;
-    const CBLAS_TRANSPOSE op_a = ta == N_ ? CblasNoTrans : CblasTrans, op_b = tb == N_ ? CblasNoTrans : CblasTrans;
-    if (M == 1 && ta == N_ && K > 0) { /* one row: a product with a vector, which need not copy B to pack it */
-        const CBLAS_TRANSPOSE op = tb == N_ ? CblasTrans : CblasNoTrans;
-        const int r = tb == N_ ? k : n, c = tb == N_ ? n : k;
-#if defined REAL_F32
-        cblas_sgemv(CblasRowMajor, op, r, c, a, B, lb, A, 1, b, C, 1);
-#elif defined REAL_F64
-        cblas_dgemv(CblasRowMajor, op, r, c, a, B, lb, A, 1, b, C, 1);
-#else
-        cblas_zgemv(CblasRowMajor, op, r, c, &a, B, lb, A, 1, &b, C, 1);
-#endif
-        return;
-    }
-#if defined REAL_F32
-    cblas_sgemm(CblasRowMajor, op_a, op_b, m, n, k, a, A, la, B, lb, b, C, lc);
-#elif defined REAL_F64
-    cblas_dgemm(CblasRowMajor, op_a, op_b, m, n, k, a, A, la, B, lb, b, C, lc);
-#else
-    cblas_zgemm(CblasRowMajor, op_a, op_b, m, n, k, &a, A, la, B, lb, &b, C, lc);
-#endif
+    gemm_on(gemm_backend_choice(NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
+
+#ifdef REAL_BF16
+#define OPERAND(x) bf16_round(x)
+#else
+#define OPERAND(x) (x)
+#endif
 
 void gemm_plain(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
                 const real *B, size_t ldb, double beta, real *C, size_t ldc)
@@ -83,7 +123,7 @@ void gemm_plain(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t
         for (size_t j = 0; j < N; j++) {
             acc sum = 0;
             for (size_t k = 0; k < K; k++)
-                sum += (acc)A[ta == N_ ? i * lda + k : k * lda + i] * B[tb == N_ ? k * ldb + j : j * ldb + k];
+                sum += (acc)OPERAND(A[ta == N_ ? i * lda + k : k * lda + i]) * OPERAND(B[tb == N_ ? k * ldb + j : j * ldb + k]);
             real *c = C + i * ldc + j;
             *c = (real)(alpha * sum + (beta == 0 ? 0 : beta * *c));
         }

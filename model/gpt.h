@@ -8,7 +8,7 @@
 #include "real.h"
 #include "tensors.h"
 
-#define gpt                NAME(gpt)
+#define gpt                TYPE(gpt)
 #define gpt_create         NAME(gpt_create)
 #define gpt_destroy        NAME(gpt_destroy)
 #define gpt_init           NAME(gpt_init)

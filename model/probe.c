@@ -3,18 +3,11 @@
 #include "attention.h"
 #include "philox.h"
 #include "zero.h"
-#include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { POSITIONS = 3, WEIGHT_PASSES = 4 };
-
-#ifdef REAL_F32
-#define EPSILON FLT_EPSILON
-#else
-#define EPSILON DBL_EPSILON
-#endif
 
 struct probe {
     struct gpt *g;
@@ -97,7 +90,7 @@ static bool beyond(const struct probe *p, size_t pass, size_t j, size_t c)
 static int check_weights(struct probe *p)
 {
     attend(p, always, 0);
-    const double tolerance = EPSILON * (16 + (double)p->T);
+    const double tolerance = real_epsilon * (16 + (double)p->T);
     for (size_t i = 0; i < p->T * p->C; i++)
         if (!(fabs((double)real_part(p->y[i]) - 1) <= tolerance)) {
             snprintf(p->message, p->size, "attention's weights of the query at position %zu sum to %.9g, not to one", i / p->C,

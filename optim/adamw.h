@@ -5,7 +5,7 @@
 #include "../model/real.h"
 #include "../model/tensors.h"
 
-#define adamw_update NAME(adamw_update)
+#define adamw_update TYPE(adamw_update)
 
 struct adamw {
     double beta1, beta2, eps, weight_decay;

@@ -5,7 +5,7 @@
 #include "../model/real.h"
 #include "../model/tensors.h"
 
-#define gradient_norm NAME(gradient_norm)
+#define gradient_norm TYPE(gradient_norm)
 
 /* The Euclidean norm of all gradients as one vector. */
 double gradient_norm(const real *grads, const struct tensors *tensors);

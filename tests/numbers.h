@@ -10,10 +10,12 @@
 #include <string.h>
 
 /* The relative error of one rounding. Every tolerance is a multiple of it. */
-#ifdef REAL_F32
-#define ROUNDOFF 0x1p-24
+#define ROUNDOFF (real_epsilon / 2)
+/* What a product's operand is off by beside: where two ways of computing it differ by a rounding, bf16 may round them apart. */
+#ifdef REAL_BF16
+#define OPERAND_ROUNDOFF 0x1p-9
 #else
-#define ROUNDOFF 0x1p-53
+#define OPERAND_ROUNDOFF 0.0
 #endif
 
 /* Thread counts that must give the same bits: one, even, odd, more than there are cores. */

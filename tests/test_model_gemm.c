@@ -1,7 +1,8 @@
 /* test_model_gemm.c: gemm and gemm_tile are gemm_plain: for every transpose, for sizes on both sides of each piece's edge, for
- * rows that lie further apart than they are wide, and whatever stands between the rows. The program is built for all three types.
+ * rows that lie further apart than they are wide, and whatever stands between the rows. The program is built for all three types, and for bf16.
  *
  *   property                                        bar
+ *   each library that is there                      all of this
  *   random numbers, against gemm_plain              (K + 4) roundings of sum |a b|, element by element: the bound of any order
  *   small integers, against gemm_plain              equal: every sum is exact, whatever the order
  *   (A + A') B = A B + A' B, integers               equal
@@ -13,6 +14,21 @@
 
 typedef void product(enum transpose, enum transpose, size_t, size_t, size_t, double, const real *, size_t, const real *, size_t,
                      double, real *, size_t);
+
+/* gemm on each library, whichever it would choose itself. */
+static void on_openblas(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A,
+                        size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    gemm_on(GEMM_OPENBLAS, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+static void on_onednn(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
+                      const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    gemm_on(GEMM_ONEDNN, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+static product *const libraries[GEMM_BACKENDS] = {on_openblas, on_onednn};
 
 /* Complex products round four products and two sums where real ones round one of each. */
 #ifdef REAL_C128
@@ -170,15 +186,36 @@ static void check_all_random(product *f)
 
 START_TEST(gemm_is_plain_to_rounding)
 {
-    check_all_random(gemm);
+    for (int l = 0; l < GEMM_BACKENDS; l++)
+        if (gemm_backend_available(l))
+            check_all_random(libraries[l]);
 }
 END_TEST
 
+START_TEST(gemm_is_that_of_the_library_chosen)
+{
+    const char *why = NULL;
+    const enum gemm_backend l = gemm_backend_choice(&why);
+    require(gemm_backend_available(l) && why && *why, "%s, because: %s", gemm_backend_name(l), why);
+    struct operands o = operands(&sizes[14], 0, 0);
+    fill_random(&o.A, 1);
+    fill_random(&o.B, 2);
+    struct matrix chosen = copy(&o.C);
+    multiply(gemm, &o, &sizes[14], &scales[0], &o.C);
+    multiply(libraries[l], &o, &sizes[14], &scales[0], &chosen);
+    require(same_bits(o.C.x, chosen.x, o.C.rows * o.C.ld), "gemm does not run on %s", gemm_backend_name(l));
+    free(chosen.x);
+    free_operands(&o);
+}
+END_TEST
+
+#ifndef REAL_BF16 /* gemm_tile is f32's there */
 START_TEST(gemm_tile_is_plain_to_rounding)
 {
     check_all_random(tile_in_parallel);
 }
 END_TEST
+#endif
 
 START_TEST(integers_are_exact)
 {
@@ -231,6 +268,21 @@ START_TEST(linear_in_its_operand)
 }
 END_TEST
 
+static void check_thread_counts(product *f, const struct operands *o, const struct sizes *s)
+{
+    struct matrix first = {0};
+    for (int t = 0; t < THREAD_COUNTS; t++) {
+        omp_set_num_threads(thread_counts[t]);
+        struct matrix result = copy(&o->C);
+        multiply(f, o, s, &scales[1], &result);
+        if (t == 0)
+            first = copy(&result);
+        require(same_bits(result.x, first.x, result.rows * result.ld), "%d threads give other bits", thread_counts[t]);
+        free(result.x);
+    }
+    free(first.x);
+}
+
 START_TEST(same_bits_at_any_thread_count)
 {
     static const struct sizes more[] = {{512, 130, 384}, {1, 3000, 300}, {257, 769, 131}, {31, 33, 32}, {33, 2000, 77}};
@@ -240,21 +292,16 @@ START_TEST(same_bits_at_any_thread_count)
             fill_random(&o.A, 1);
             fill_random(&o.B, 2);
             fill_random(&o.C, 3);
-            struct matrix first = {0};
-            for (int t = 0; t < THREAD_COUNTS; t++) {
-                omp_set_num_threads(thread_counts[t]);
-                struct matrix result = copy(&o.C);
-                multiply(gemm, &o, &more[s], &scales[1], &result);
-                if (t == 0)
-                    first = copy(&result);
-                require(same_bits(result.x, first.x, result.rows * result.ld), "%d threads give other bits", thread_counts[t]);
-                free(result.x);
-            }
-            free(first.x);
+            for (int l = 0; l < GEMM_BACKENDS; l++)
+                if (gemm_backend_available(l))
+                    check_thread_counts(libraries[l], &o, &more[s]);
             free_operands(&o);
         }
 }
 END_TEST
 
-SUITE("gemm", gemm_is_plain_to_rounding, gemm_tile_is_plain_to_rounding, integers_are_exact, linear_in_its_operand,
-      same_bits_at_any_thread_count)
+SUITE("gemm", gemm_is_plain_to_rounding, gemm_is_that_of_the_library_chosen,
+#ifndef REAL_BF16
+      gemm_tile_is_plain_to_rounding,
+#endif
+      integers_are_exact, linear_in_its_operand, same_bits_at_any_thread_count)

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 enum { CONFIG_PATH_MAX = 1024 };
-enum precision { PRECISION_F32 };
+enum precision { PRECISION_F32, PRECISION_BF16 };
 
 struct config {
     struct {

@@ -7,6 +7,7 @@
 
 struct pass {
     struct gpt *g;
+    const struct passes *passes;
     struct split *split;
     const struct tokenizer *tokenizer;
     uint32_t *tokens, *inputs, *targets; /* (rows T + 1), (rows, T), (rows, T) */
@@ -23,7 +24,7 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
         p->inputs[i] = p->tokens[i];
         p->targets[i] = p->tokens[i + 1];
     }
-    gpt_loss(p->g, p->inputs, p->targets, rows, T, NULL);
+    p->passes->loss(p->g, p->inputs, p->targets, rows, T, NULL);
     for (size_t i = 0; i < n; i++) {
         p->nats += p->g->losses[i];
         size_t length = 0;
@@ -49,8 +50,8 @@ static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *
     return 0;
 }
 
-int evaluate(struct evaluation *e, struct gpt *g, struct split *split, size_t rows, uint64_t max_tokens,
-             const struct tokenizer *tokenizer, struct error *err)
+int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
+             uint64_t max_tokens, const struct tokenizer *tokenizer, struct error *err)
 {
     const size_t T = g->tensors->config.block_size, n = rows * T;
     uint64_t total = split_tokens(split) - 1;
@@ -59,7 +60,7 @@ int evaluate(struct evaluation *e, struct gpt *g, struct split *split, size_t ro
     uint32_t *tokens = malloc((3 * n + 1) * sizeof *tokens);
     if (!tokens)
         return fail(err, "evaluation: no memory for %zu tokens", n);
-    struct pass p = {.g = g, .split = split, .tokenizer = tokenizer};
+    struct pass p = {.g = g, .passes = passes, .split = split, .tokenizer = tokenizer};
     p.tokens = tokens;
     p.inputs = tokens + n + 1;
     p.targets = p.inputs + n;

@@ -5,7 +5,7 @@
 #include "../data/error.h"
 #include "../data/split.h"
 #include "../data/tokenizer.h"
-#include "../model/gpt.h"
+#include "passes.h"
 #include <stdbool.h>
 
 struct evaluation {
@@ -18,7 +18,7 @@ struct evaluation {
 
 /* Predicts every token of the split but the first: windows of block_size tokens one after the other, the last one shorter, so
  * each token is predicted once whatever the number of rows. max_tokens ends earlier; 0 for all. tokenizer may be NULL. */
-int evaluate(struct evaluation *e, struct gpt *g, struct split *split, size_t rows, uint64_t max_tokens,
-             const struct tokenizer *tokenizer, struct error *err);
+int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
+             uint64_t max_tokens, const struct tokenizer *tokenizer, struct error *err);
 
 #endif

@@ -19,8 +19,13 @@ static const struct argp_option options[] = {
     {"ids", IDS, "FILE", 0, "The batch: rows of T+1 token ids in decimal; inputs are all but the last, targets all but the first",
      0},
     {"output", 'o', "OUT.h5", 0, "Where loss, logits and grads/<name> go", 0},
-    {"precision", 'p', "TYPE", 0, "f32 or f64 (f32)", 0},
+    {"precision", 'p', "TYPE", 0, "f32, bf16 (products of rounded operands) or f64; f32 unless told", 0},
     {0}};
+
+static const struct {
+    const char *precision;
+    gradient_file_writer *write;
+} writers[] = {{"f32", gradient_file_write_f32}, {"bf16", gradient_file_write_bf16}, {"f64", gradient_file_write_f64}};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -33,9 +38,12 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->out = arg;
         return 0;
     case 'p':
-        if (strcmp(arg, "f32") != 0 && strcmp(arg, "f64") != 0)
-            argp_error(state, "--precision: '%s' is neither f32 nor f64", arg);
-        a->write = strcmp(arg, "f64") ? gradient_file_write_f32 : gradient_file_write_f64;
+        for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
+            if (!strcmp(arg, writers[i].precision)) {
+                a->write = writers[i].write;
+                return 0;
+            }
+        argp_error(state, "--precision: '%s' is none of f32, bf16, f64", arg);
         return 0;
     case ARGP_KEY_ARG:
         if (a->checkpoint)

@@ -1,16 +1,16 @@
-/* gradient_file.c: see gradient_file.h. Compiled for float and for double. */
+/* gradient_file.c: see gradient_file.h. Compiled for float, for bf16 products, and for double. */
 #include "gradient_file.h"
 #include "../data/atomic.h"
 #include "../data/h5.h"
 #include "../model/gpt.h"
 #include <stdlib.h>
 
-#ifdef REAL_F32
-#define STORED H5T_IEEE_F32LE
-#define NATIVE H5T_NATIVE_FLOAT
-#else
+#ifdef REAL_F64
 #define STORED H5T_IEEE_F64LE
 #define NATIVE H5T_NATIVE_DOUBLE
+#else
+#define STORED H5T_IEEE_F32LE
+#define NATIVE H5T_NATIVE_FLOAT
 #endif
 
 /* The checkpoint's float weights, in a model of this build's type. */

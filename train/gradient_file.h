@@ -1,4 +1,4 @@
-/* gradient_file.h: loss, logits and every gradient of one batch, in float or double, into a file. */
+/* gradient_file.h: loss, logits and every gradient of one batch, in float, bf16 or double, into a file. */
 #ifndef GRADIENT_FILE_H
 #define GRADIENT_FILE_H
 

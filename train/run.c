@@ -2,7 +2,6 @@
  * loss of its own step, and a run that is stopped at any point of that order does what is left when it goes on. */
 #include "run.h"
 #include "../data/atomic.h"
-#include "../model/probe.h"
 #include "evaluate.h"
 #include "stop.h"
 #include <errno.h>
@@ -95,7 +94,9 @@ static int open_validation(struct run *r, struct error *err)
 static int probe(struct run *r, struct error *err)
 {
     char leak[256];
-    return gpt_causal_probe(&r->trainer.model, leak, sizeof leak) ? fail(err, "refuses to train: %s", leak) : 0;
+    return passes_of(&r->trainer.config)->causal_probe(&r->trainer.model, leak, sizeof leak)
+               ? fail(err, "refuses to train: %s", leak)
+               : 0;
 }
 
 int run_open(struct run *r, const struct config *config, const char *dir, enum run_start start, const char *init,
@@ -137,7 +138,7 @@ static int validate(struct run *r, bool *measured, struct error *err)
         (!isnan(t->state.val_loss) && t->state.val_step == t->state.step))
         return 0;
     struct evaluation e;
-    if (evaluate(&e, &t->model, r->val, c->train.batch_size, c->train.eval_tokens, NULL, err))
+    if (evaluate(&e, &t->model, passes_of(c), r->val, c->train.batch_size, c->train.eval_tokens, NULL, err))
         return -1;
     if (e.stopped)
         return 0;

@@ -3,6 +3,7 @@
 #include "../model/zero.h"
 #include "../optim/clip.h"
 #include "log.h"
+#include "passes.h"
 #include "peak.h"
 #include <math.h>
 #include <stdlib.h>
@@ -250,8 +251,8 @@ int trainer_micro_step(struct trainer *t, struct error *err)
     }
     const struct dropout dropout = {
         .p = c->model.dropout, .seed = c->train.seed, .step = t->state.step, .first_row = t->state.micro * c->train.batch_size};
-    const double loss = gpt_loss_and_grads(g, inputs, targets, c->train.batch_size, c->model.block_size,
-                                           1 / (double)c->train.accumulate, &dropout);
+    const double loss = passes_of(c)->loss_and_grads(g, inputs, targets, c->train.batch_size, c->model.block_size,
+                                                     1 / (double)c->train.accumulate, &dropout);
     if (!isfinite(loss))
         return not_finite(t, "loss", loss, err);
     t->state.micro_loss += loss;

@@ -1,0 +1,5 @@
+/* passes.c: see passes.h. Compiled for float and for bf16. */
+#include "passes.h"
+#include "../model/probe.h"
+
+const struct passes NAME(passes) = {gpt_loss, gpt_loss_and_grads, gpt_causal_probe};
