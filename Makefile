@@ -18,8 +18,23 @@ PREFIX  ?= /usr/local
 BUILD   ?= build$(if $(filter gcc,$(CC)),,-$(notdir $(CC)))
 OPT     ?= -O3
 
-PACKAGES := build-essential pkg-config libopenblas-openmp-dev libdnnl-dev libhdf5-dev zlib1g-dev libinih-dev libcjson-dev nettle-dev \
-            check fortunes fortunes-min clang clang-format libomp-dev valgrind
+# one a line, so that two changes seldom meet
+PACKAGES := build-essential \
+            pkg-config \
+            libopenblas-openmp-dev \
+            libdnnl-dev \
+            libhdf5-dev \
+            zlib1g-dev \
+            libinih-dev \
+            libcjson-dev \
+            nettle-dev \
+            check \
+            fortunes \
+            fortunes-min \
+            clang \
+            clang-format \
+            libomp-dev \
+            valgrind
 
 comma   := ,
 IS_CLANG := $(shell $(CC) --version 2>/dev/null | grep -c clang)
@@ -32,7 +47,12 @@ CFLAGS_c128 := -fcx-limited-range
 else
 CFLAGS  += -fveclib=libmvec -Wno-pass-failed
 endif
-PKGS    := hdf5 openblas zlib inih libcjson nettle
+PKGS    := hdf5 \
+           openblas \
+           zlib \
+           inih \
+           libcjson \
+           nettle
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
 OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))
 LDLIBS  := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS)) $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
