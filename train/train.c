@@ -88,7 +88,8 @@ static void announce(const struct run *r)
     printf("%s: %llu training tokens, %llu for validation\n", c->data.dir,
            (unsigned long long)split_tokens(loader_split(t->loader)), (unsigned long long)(r->val ? split_tokens(r->val) : 0));
     const char *why;
-    printf("products: %s (%s)", gemm_backend_name(gemm_backend_choice(&why)), why);
+    const enum gemm_backend library = gemm_backend_choice(&why);
+    printf("products: %s (%s)", gemm_backend_name(library), why);
     if (c->train.precision == PRECISION_BF16)
         printf(gemm_bf16_native() ? ", operands rounded to bf16"
                                   : ", operands rounded to bf16: slower than f32, as this machine has no instructions for it");
