@@ -66,7 +66,7 @@ endif
 LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
 TYPES   := f32 bf16 f64 c128
-PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/mistake_list.c model/gemm_backend.c model/gemm_onednn.c \
+PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/opparts.c model/mistake_list.c model/gemm_backend.c model/gemm_onednn.c \
            model/gemm_bf16.c $(wildcard model/gradcheck*.c) # independent of the number type
 MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
 TWICE   := $(filter-out optim/schedule.c,$(wildcard optim/*.c)) train/gradient_file.c # float and double

@@ -15,7 +15,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The guards are those of handgrad's own headers, which declare the same. */
+#ifndef REAL_H
 typedef double real;
+#endif
 
 #ifndef TENSORS_H
 enum gelu_kind { GELU_TANH, GELU_ERF };
@@ -28,6 +31,9 @@ struct dropout {
     uint64_t step;      /* of the optimiser */
     uint64_t first_row; /* sequences before the first of x */
 };
+
+/* Which mask of a layer: site is 4 layer + one of these. */
+enum dropout_site { DROP_EMBEDDING, DROP_ATTENTION, DROP_ATTENTION_OUTPUT, DROP_MLP_OUTPUT };
 
 /* mask (n): 0 or 1/(1-p), for columns [column, column + n) of a row; column is a multiple of 4. The same address gives the same
  * mask. handgrad sets the pointer when it loads the file. */
@@ -89,5 +95,29 @@ void loss_forward(real *losses, real *logits, const real *x, const real *wte, co
                   size_t V, size_t padded);
 void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const real *wte,
                    const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded);
+
+/* One layer of GPT-2, with N = B T: mid (N,C) = x + mask proj(attention(qkv(ln_1(x)))), out (N,C) = mid + mask mlp(ln_2(mid)).
+ * Parameters bear their GPT-2 names: gains of ln_1 and ln_2 (C), attn_c_attn (C,3C), attn_c_proj (C,C), mlp_c_fc (C,4C), mlp_c_proj
+ * (4C,C), and their biases. Saves ln_1 and ln_2 (N,C) with mean and rstd (N) of each, qkv (N,3C), att (N,C) and lse (B,H,T) of the
+ * attention, mid (N,C), fc and act (N,4C). Sites of the masks are 4 layer + DROP_ATTENTION, DROP_ATTENTION_OUTPUT (in mid) and
+ * DROP_MLP_OUTPUT (in out); d->p may be 0.
+ * Scratch: branch (N,C), and in the backward dmid, dbranch, dln, datt (N,C), dqkv (N,3C), dfc, dact (N,4C). */
+void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid, real *ln_2,
+                   real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x, const real *ln_1_weight,
+                   const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
+                   const real *attn_c_proj_weight, const real *attn_c_proj_bias, const real *ln_2_weight, const real *ln_2_bias,
+                   const real *mlp_c_fc_weight, const real *mlp_c_fc_bias, const real *mlp_c_proj_weight,
+                   const real *mlp_c_proj_bias, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
+                   const struct dropout *d, uint32_t layer);
+void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight, real *dattn_c_attn_bias,
+                    real *dattn_c_proj_weight, real *dattn_c_proj_bias, real *dln_2_weight, real *dln_2_bias,
+                    real *dmlp_c_fc_weight, real *dmlp_c_fc_bias, real *dmlp_c_proj_weight, real *dmlp_c_proj_bias, real *dmid,
+                    real *dbranch, real *dln, real *datt, real *dqkv, real *dfc, real *dact, const real *dout, const real *ln_1,
+                    const real *ln_1_mean, const real *ln_1_rstd, const real *qkv, const real *att, const real *lse,
+                    const real *mid, const real *ln_2, const real *ln_2_mean, const real *ln_2_rstd, const real *fc,
+                    const real *act, const real *x, const real *ln_1_weight, const real *attn_c_attn_weight,
+                    const real *attn_c_proj_weight, const real *ln_2_weight, const real *mlp_c_fc_weight,
+                    const real *mlp_c_proj_weight, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
+                    const struct dropout *d, uint32_t layer);
 
 #endif

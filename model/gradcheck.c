@@ -107,7 +107,7 @@ static void compare(struct check *k, struct sums *sums, size_t t, size_t at, uns
         sums->reference += d.value[s] * d.value[s];
         sums->magnitude += d.magnitude[s] * d.magnitude[s];
         sums->estimate += d.error[s] * d.error[s];
-        if (!(fabs(difference) <= sums->worst)) {
+        if (worse(sums->worst, fabs(difference)) != sums->worst) {
             sums->worst = fabs(difference);
             sums->at = at;
             sums->expected = d.value[s];

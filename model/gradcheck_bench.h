@@ -4,6 +4,7 @@
 #define GRADCHECK_BENCH_H
 
 #include "gradcheck.h"
+#include <math.h>
 
 enum { UPSTREAMS = 3 };
 
@@ -91,6 +92,12 @@ int check_forward(struct check *k);
 
 /* The float build against the double one. -1 where memory is short. */
 int check_precision(struct check *k);
+
+/* The worse of two errors. Not a number is the worst, and stays. */
+static inline double worse(double a, double b)
+{
+    return isnan(a) || a >= b ? a : b;
+}
 
 /* Elements of arrays of a number type. */
 double number_get(enum number n, const void *array, size_t i);

@@ -122,7 +122,7 @@ static void compare(struct model_check *k, struct sums *s, const struct tensor *
     s->reference += expected * expected;
     s->estimate += error * error;
     s->checked++;
-    if (!(fabs(difference) <= s->worst)) {
+    if (worse(s->worst, fabs(difference)) != s->worst) {
         s->worst = fabs(difference);
         s->at = at;
         s->expected = expected;

@@ -264,7 +264,7 @@ static real mask_at(const struct op_case *c, uint32_t site, size_t n, size_t i, 
         return 1;
     const struct dropout d = {c->p, OP_DROPOUT_SEED, step, c->first_row};
     real mask[4];
-    dropout_mask(mask, &d, 4 * OP_LAYER + site, c->first_row * c->T + n, i / 4 * 4, 4);
+    dropout_mask(mask, &d, 4 * OP_LAYER + (c->site ? c->site : site), c->first_row * c->T + n, i / 4 * 4, 4);
     return mask[i % 4];
 }
 

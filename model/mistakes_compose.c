@@ -1,5 +1,4 @@
-/* mistakes_compose.c: plain MLP, loss and block, put together from the plain operations, with their mistakes: see mistakes.h. */
-#include "dropout.h"
+/* mistakes_compose.c: plain MLP and loss, with their mistakes: see mistakes.h. */
 #include "mistakes_plain.h"
 #include "zero.h"
 #include <string.h>
@@ -17,13 +16,13 @@ static void backward(enum op op, void *const *dx, void *const *x, const struct o
     NAME(plain)[op].call_backward(NULL, dx, x, c);
 }
 
-/* A part's case: other widths, no mistakes of its own. */
-static struct op_case part(const struct op_case *c, size_t C, size_t O)
+/* A part's case: its own widths, and its own mistakes. */
+static struct op_case part(const struct op_case *c, enum op_part part, size_t C, size_t O)
 {
     struct op_case p = *c;
     p.C = C;
     p.O = O;
-    p.faults = 0;
+    p.faults = c->part_faults[part];
     return p;
 }
 
@@ -34,26 +33,33 @@ static enum op gelu_op(const struct op_case *c)
     return c->gelu == GELU_ERF ? OP_GELU_ERF : OP_GELU_TANH;
 }
 
+static struct op_case gelu_case(const struct op_case *c)
+{
+    return part(c, c->gelu == GELU_ERF ? PART_GELU_ERF : PART_GELU_TANH, 4 * c->C, 0);
+}
+
 void plain_mlp_forward(op_function *f, void *const *x, const struct op_case *c)
 {
     (void)f;
-    const struct op_case up = part(c, c->C, 4 * c->C), down = part(c, 4 * c->C, c->C);
+    const struct op_case up = part(c, PART_C_FC, c->C, 4 * c->C), down = part(c, PART_MLP_C_PROJ, 4 * c->C, c->C);
+    const struct op_case gelu = gelu_case(c);
     forward(OP_LINEAR, (void *[]){x[1], x[3], x[4], x[5]}, &up);
-    forward(gelu_op(c), (void *[]){x[2], x[1]}, &down);
+    forward(gelu_op(c), (void *[]){x[2], x[1]}, &gelu);
     forward(OP_LINEAR, (void *[]){x[0], x[2], x[6], x[7]}, &down);
 }
 
 void plain_mlp_backward(op_function *f, void *const *dx, void *const *x, const struct op_case *c)
 {
     (void)f;
-    const struct op_case up = part(c, c->C, 4 * c->C), down = part(c, 4 * c->C, c->C);
+    const struct op_case up = part(c, PART_C_FC, c->C, 4 * c->C), down = part(c, PART_MLP_C_PROJ, 4 * c->C, c->C);
+    const struct op_case gelu = gelu_case(c);
     real *dfc = x[8], *dact = x[9];
     const size_t n = c->B * c->T * 4 * c->C;
     zero(dfc, n);
     if (!MADE(MLP_STALE))
         zero(dact, n);
     backward(OP_LINEAR, (void *[]){dx[0], dact, dx[6], dx[7]}, (void *[]){x[0], x[2], x[6], x[7]}, &down);
-    backward(gelu_op(c), (void *[]){dact, dfc}, (void *[]){x[2], MADE(MLP_GELU_OF_ACT) ? x[2] : x[1]}, &down);
+    backward(gelu_op(c), (void *[]){dact, dfc}, (void *[]){x[2], MADE(MLP_GELU_OF_ACT) ? x[2] : x[1]}, &gelu);
     if (MADE(MLP_GELU_SKIPPED))
         memcpy(dfc, dact, n * sizeof *dfc);
     backward(OP_LINEAR, (void *[]){dfc, dx[3], dx[4], MADE(MLP_BIAS_OF_DACT) ? NULL : dx[5]}, (void *[]){x[1], x[3], x[4], x[5]},
@@ -117,92 +123,4 @@ void plain_loss_backward(op_function *f, void *const *dx, void *const *x, const 
             }
         }
     }
-}
-
-/* --- block: mid = x + attention branch, out = mid + MLP branch --- */
-
-/* Places of op_info[OP_BLOCK]. */
-enum { OUT, LN_1, LN_1_MEAN, LN_1_RSTD, QKV, ATT, LSE, MID, LN_2, LN_2_MEAN, LN_2_RSTD, FC, ACT, X, W };
-enum { BRANCH = 26, WIDE, WIDE_2, NARROW, STREAM };
-#define AT(kind) (W + (kind)-LN_1_WEIGHT)
-
-/* y = x + branch, with the mask of a site: the plain residual knows that of the MLP's output alone. */
-static void add_branch(real *y, const real *x, const real *branch, const struct op_case *c, uint32_t site)
-{
-    const struct dropout d = {c->p, OP_DROPOUT_SEED, OP_DROPOUT_STEP, c->first_row};
-    for (size_t n = 0; n < c->B * c->T; n++)
-        for (size_t i = 0; i < c->C; i++) {
-            real mask[4] = {1, 1, 1, 1};
-            if (c->p > 0)
-                dropout_mask(mask, &d, 4 * OP_LAYER + site, c->first_row * c->T + n, i / 4 * 4, 4);
-            y[n * c->C + i] = (x ? x[n * c->C + i] : 0) + branch[n * c->C + i] * mask[i % 4];
-        }
-}
-
-void plain_block_forward(op_function *f, void *const *x, const struct op_case *c)
-{
-    (void)f;
-    const struct op_case same = part(c, c->C, c->C), wide = part(c, c->C, 3 * c->C);
-    forward(OP_LAYERNORM, (void *[]){x[LN_1], x[LN_1_MEAN], x[LN_1_RSTD], x[X], x[AT(LN_1_WEIGHT)], x[AT(LN_1_BIAS)]}, &same);
-    forward(OP_LINEAR, (void *[]){x[QKV], x[LN_1], x[AT(C_ATTN_WEIGHT)], x[AT(C_ATTN_BIAS)]}, &wide);
-    forward(OP_ATTENTION, (void *[]){x[ATT], x[LSE], x[QKV]}, &same);
-    forward(OP_LINEAR, (void *[]){x[BRANCH], x[ATT], x[AT(ATTN_C_PROJ_WEIGHT)], x[AT(ATTN_C_PROJ_BIAS)]}, &same);
-    add_branch(x[MID], x[X], x[BRANCH], c, DROP_ATTENTION_OUTPUT);
-    forward(OP_LAYERNORM, (void *[]){x[LN_2], x[LN_2_MEAN], x[LN_2_RSTD], x[MID], x[AT(LN_2_WEIGHT)], x[AT(LN_2_BIAS)]}, &same);
-    forward(OP_MLP,
-            (void *[]){x[BRANCH], x[FC], x[ACT], x[LN_2], x[AT(C_FC_WEIGHT)], x[AT(C_FC_BIAS)], x[AT(MLP_C_PROJ_WEIGHT)],
-                       x[AT(MLP_C_PROJ_BIAS)]},
-            &same);
-    add_branch(x[OUT], x[MID], x[BRANCH], c, DROP_MLP_OUTPUT);
-}
-
-static void mlp_half(real *dstream, void *const *dx, void *const *x, const struct op_case *c)
-{
-    const struct op_case same = part(c, c->C, c->C);
-    const size_t n = c->B * c->T * c->C;
-    add_branch(x[BRANCH], NULL, dstream, c, DROP_MLP_OUTPUT);
-    zero(x[NARROW], n);
-    backward(
-        OP_MLP,
-        (void *[]){x[BRANCH], NULL, NULL, x[NARROW], dx[AT(C_FC_WEIGHT)], dx[AT(C_FC_BIAS)], dx[AT(MLP_C_PROJ_WEIGHT)],
-                   dx[AT(MLP_C_PROJ_BIAS)]},
-        (void *[]){NULL, x[FC], x[ACT], x[LN_2], x[AT(C_FC_WEIGHT)], NULL, x[AT(MLP_C_PROJ_WEIGHT)], NULL, x[WIDE], x[WIDE_2]},
-        &same);
-    if (MADE(BLOCK_MLP_SKIP_LOST))
-        zero(dstream, n);
-    backward(OP_LAYERNORM, (void *[]){x[NARROW], NULL, NULL, dstream, dx[AT(LN_2_WEIGHT)], dx[AT(LN_2_BIAS)]},
-             (void *[]){NULL, x[LN_2_MEAN], x[LN_2_RSTD], x[MADE(BLOCK_LAYERNORM_OF_OUTPUT) ? LN_2 : MID], x[AT(LN_2_WEIGHT)]},
-             &same);
-}
-
-static void attention_half(real *dstream, void *const *dx, void *const *x, const struct op_case *c)
-{
-    const struct op_case same = part(c, c->C, c->C), wide = part(c, c->C, 3 * c->C);
-    const size_t n = c->B * c->T * c->C;
-    real *datt = x[NARROW], *dqkv = x[WIDE], *dln = x[NARROW];
-    add_branch(x[BRANCH], NULL, dstream, c, MADE(BLOCK_OTHER_MASK) ? DROP_MLP_OUTPUT : DROP_ATTENTION_OUTPUT);
-    zero(datt, n);
-    backward(OP_LINEAR, (void *[]){x[BRANCH], datt, dx[AT(ATTN_C_PROJ_WEIGHT)], dx[AT(ATTN_C_PROJ_BIAS)]},
-             (void *[]){NULL, x[ATT], x[AT(ATTN_C_PROJ_WEIGHT)]}, &same);
-    zero(dqkv, 3 * n);
-    backward(OP_ATTENTION, (void *[]){datt, NULL, dqkv}, (void *[]){x[ATT], x[LSE], x[QKV]}, &same);
-    zero(dln, n);
-    backward(OP_LINEAR, (void *[]){dqkv, dln, dx[AT(C_ATTN_WEIGHT)], dx[AT(C_ATTN_BIAS)]},
-             (void *[]){NULL, x[LN_1], x[AT(C_ATTN_WEIGHT)]}, &wide);
-    if (MADE(BLOCK_ATTENTION_SKIP_LOST))
-        zero(dstream, n);
-    backward(OP_LAYERNORM, (void *[]){dln, NULL, NULL, dstream, dx[AT(LN_1_WEIGHT)], dx[AT(LN_1_BIAS)]},
-             (void *[]){NULL, x[LN_1_MEAN], x[LN_1_RSTD], x[X], x[AT(LN_1_WEIGHT)]}, &same);
-}
-
-void plain_block_backward(op_function *f, void *const *dx, void *const *x, const struct op_case *c)
-{
-    (void)f;
-    const size_t n = c->B * c->T * c->C;
-    real *dstream = x[STREAM], *din = dx[X];
-    memcpy(dstream, dx[OUT], n * sizeof *dstream);
-    mlp_half(dstream, dx, x, c);
-    attention_half(dstream, dx, x, c);
-    for (size_t i = 0; i < n; i++)
-        din[i] += dstream[i];
 }

@@ -47,7 +47,7 @@ const struct op_info op_info[OPS] = {
                  BIAS("b_fc", "4C"), PARAM("w_proj", "4C C"), BIAS("b_proj", "C"), WORK("dfc", "N 4C"), WORK("dact", "N 4C")}},
     [OP_LOSS] = {"loss", 4, {Y("losses", "N"), X("x", "N C"), PARAM("wte", "P C"), WORK("logits", "L P")}},
     [OP_BLOCK] = {"block",
-                  31,
+                  34,
                   {Y("out", "N C"),
                    SAVED("ln_1", "N C"),
                    SAVED("ln_1_mean", "N"),
@@ -75,10 +75,13 @@ const struct op_info op_info[OPS] = {
                    PARAM("mlp.c_proj.weight", "4C C"),
                    BIAS("mlp.c_proj.bias", "C"),
                    WORK("branch", "N C"),
-                   WORK("wide", "N 4C"),
-                   WORK("wide2", "N 4C"),
-                   WORK("narrow", "N C"),
-                   WORK("dstream", "N C")}},
+                   WORK("dmid", "N C"),
+                   WORK("dbranch", "N C"),
+                   WORK("dln", "N C"),
+                   WORK("datt", "N C"),
+                   WORK("dqkv", "N 3C"),
+                   WORK("dfc", "N 4C"),
+                   WORK("dact", "N 4C")}},
 };
 
 enum op op_find(const char *name)
@@ -87,6 +90,14 @@ enum op op_find(const char *name)
     while (op < OPS && strcmp(op_info[op].name, name))
         op++;
     return op;
+}
+
+void op_argument(char name[OP_NAME_MAX], const struct op_tensor *t)
+{
+    size_t i = 0;
+    for (; t->name[i] && i + 1 < OP_NAME_MAX; i++)
+        name[i] = t->name[i] == '.' ? '_' : t->name[i];
+    name[i] = '\0';
 }
 
 static size_t size_of(char letter, const struct op_case *c)

@@ -35,12 +35,36 @@ struct op_tensor {
     bool is_bias;      /* absent (NULL) in a case without biases */
 };
 
-enum { OP_TENSORS_MAX = 40 };
+enum { OP_TENSORS_MAX = 40, OP_NAME_MAX = 32 };
 
 struct op_info {
     const char *name;
     size_t count;
     struct op_tensor tensors[OP_TENSORS_MAX];
+};
+
+/* Where other operations stand inside a block, those of its MLP last: see op_part_info. */
+enum op_part {
+    PART_LN_1,
+    PART_C_ATTN,
+    PART_ATTENTION,
+    PART_ATTN_C_PROJ,
+    PART_ATTN_RESIDUAL,
+    PART_ATTN_DROPOUT,
+    PART_LN_2,
+    PART_MLP,
+    PART_MLP_RESIDUAL,
+    PART_MLP_DROPOUT,
+    PART_C_FC,
+    PART_GELU_TANH,
+    PART_GELU_ERF,
+    PART_MLP_C_PROJ,
+    OP_PARTS
+};
+
+struct op_part_info {
+    const char *name;
+    enum op op;
 };
 
 /* The sizes and settings of one call. */
@@ -55,6 +79,8 @@ struct op_case {
     uint64_t first_row;            /* of dropout */
     bool large;                    /* a pass is expensive: a few directions and coordinates stand for all */
     unsigned faults;               /* mistakes.h: read by the plain operations alone */
+    unsigned part_faults[OP_PARTS]; /* the same, of what a composition is made of */
+    uint32_t site;                 /* of a plain operation's dropout, where it is not the operation's own (0) */
     const uint32_t *ids, *targets; /* (N), below V: the caller's */
 };
 
@@ -62,9 +88,16 @@ struct op_case {
 enum { OP_DROPOUT_SEED = 20240229, OP_DROPOUT_STEP = 7, OP_LAYER = 3 };
 
 extern const struct op_info op_info[OPS];
+extern const struct op_part_info op_part_info[OP_PARTS];
+
+/* Is the part one of this composition's? */
+bool op_has_part(enum op op, enum op_part part);
 
 /* The operation of this name, or OPS. */
 enum op op_find(const char *name);
+
+/* A tensor's name as that of a function's argument: "ln_1.weight" is ln_1_weight. */
+void op_argument(char name[OP_NAME_MAX], const struct op_tensor *t);
 
 /* The numbers of a tensor's shape, at most three, and how many there are. An absent tensor has none. */
 int op_shape(size_t shape[3], const struct op_tensor *t, const struct op_case *c);

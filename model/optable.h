@@ -36,6 +36,10 @@ struct model_code {
 enum number { NUMBER_F32, NUMBER_F64, NUMBER_C128, NUMBERS };
 
 extern const struct op_code optable_f32[OPS], optable_f64[OPS], optable_c128[OPS];
+
+/* The callers of a block with the signature of include/handgrad_op.h, for functions from outside. */
+extern const struct op_code block_flat_f32, block_flat_f64, block_flat_c128;
+
 extern const struct model_code model_code_f32, model_code_f64, model_code_c128;
 
 #endif

@@ -138,7 +138,7 @@ static double error_of(const double *x, const double *expected, const double *fr
 
 static double worst(double a, double b)
 {
-    return a >= b ? a : b; /* not a number stays */
+    return isnan(a) || a >= b ? a : b; /* not a number stays */
 }
 
 static double error_of_state(struct state *s, size_t n, bool trains)
@@ -150,7 +150,7 @@ static double error_of_state(struct state *s, size_t n, bool trains)
     }
     const double p = error_of(s->wrong_p, s->p, s->start, n);
     const double moments = worst(error_of(s->wrong_m, s->m, NULL, n), error_of(s->wrong_v, s->v, NULL, n));
-    return isnan(p) || isnan(moments) ? NAN : worst(p, moments);
+    return worst(p, moments);
 }
 
 static double run(struct state *s, const struct tensors *t, int mistake)
@@ -173,9 +173,7 @@ static double run(struct state *s, const struct tensors *t, int mistake)
                          step);
         else
             plain_step(s->wrong_p, s->wrong_m, s->wrong_v, s->g, t, &o, lr, clip, step, 1u << mistake);
-        const double now = error_of_state(s, t->total, mistake == OPTIM_RIGHT);
-        if (!(now <= error))
-            error = now;
+        error = worst(error, error_of_state(s, t->total, mistake == OPTIM_RIGHT));
     }
     return error;
 }

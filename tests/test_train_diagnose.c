@@ -29,7 +29,7 @@ static void setup(void)
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(library, sizeof library, "%s/planted.so", folder);
     run("${CC:-cc} -O1 -std=gnu11 -D_GNU_SOURCE -DREAL_F64 -Iinclude -shared -fPIC tests/diagnose/planted.c model/mistakes.c "
-        "model/mistakes_attention.c model/mistakes_compose.c model/dropout.c -o %s -lm",
+        "model/mistakes_attention.c model/mistakes_compose.c model/mistakes_block.c model/opparts.c model/dropout.c -o %s -lm",
         library);
 }
 

@@ -5,7 +5,7 @@
  * addition.
  */
 #include "diagnosis.h"
-#include "../model/mistakes.h"
+#include "diagnosis_candidates.h"
 #include "diagnosis_trial.h"
 #include <math.h>
 #include <stdarg.h>
@@ -22,12 +22,9 @@ struct investigation {
     struct trial *trial;
     size_t trials;
     bool backward;
+    struct candidate candidate[CANDIDATES_MAX];
+    size_t candidates;
 };
-
-const char *diagnosis_symbol(enum op op)
-{
-    return op == OP_GELU_TANH || op == OP_GELU_ERF ? "gelu" : op_info[op].name;
-}
 
 /* What a forward writes, or a backward adds to. */
 static bool compared(const struct op_tensor *t, bool backward)
@@ -46,14 +43,13 @@ static double error_of(const struct set *a, const struct set *right, const struc
     return difference == 0 ? 0 : sqrt(difference / size);
 }
 
-/* The largest error over all that is compared; not a number stays one. */
+/* The largest error over all that is compared. */
 static double worst_error(const struct set *a, const struct set *right, const struct bench *b, bool backward)
 {
     double worst = 0;
     for (size_t t = 0; t < b->info->count; t++) {
-        const double e = b->size[t] && compared(&b->info->tensors[t], backward) ? error_of(a, right, b, t) : 0;
-        if (!(e <= worst))
-            worst = e;
+        if (b->size[t] && compared(&b->info->tensors[t], backward))
+            worst = worse(worst, error_of(a, right, b, t));
     }
     return worst;
 }
@@ -68,20 +64,22 @@ static struct set *correct(const struct investigation *v, struct trial *t)
     return v->backward ? &t->right : &t->forward;
 }
 
-/* How far the mistakes `faults` are from the given results, over all cases; stops at the first that rules them out. */
-static double distance(const struct investigation *v, unsigned faults)
+/* How far one mistake, or two together, are from the given results, over all cases; stops at the first that rules them out. */
+static double distance(const struct investigation *v, const struct candidate *one, const struct candidate *two)
 {
     const struct op_code *plain = &plain_f64[v->subject.op];
     double worst = 0;
     for (size_t i = 0; i < v->trials && worst <= TOLERANCE; i++) {
         struct trial *t = &v->trial[i];
+        struct op_case c = t->b.c;
+        candidate_plant(&c, one);
+        if (two)
+            candidate_plant(&c, two);
         if (v->backward)
-            trial_backward(&t->other, &t->saved, &t->b, plain, faults);
+            trial_backward(&t->other, &t->saved, &t->b, plain, &c);
         else
-            trial_forward(&t->other, &t->b, plain, faults);
-        const double e = worst_error(theirs(v, t), &t->other, &t->b, v->backward);
-        if (!(e <= worst))
-            worst = e;
+            trial_forward(&t->other, &t->b, plain, &c);
+        worst = worse(worst, worst_error(theirs(v, t), &t->other, &t->b, v->backward));
     }
     return worst;
 }
@@ -100,7 +98,7 @@ static void answer(const struct investigation *v, enum verdict verdict, const ch
 {
     char *text = text_of(v);
     const size_t size = sizeof v->d->forward_text;
-    const int n = snprintf(text, size, "your %s_%s ", diagnosis_symbol(v->subject.op), v->backward ? "backward" : "forward");
+    const int n = snprintf(text, size, "your %s_%s ", op_symbol(v->subject.op), v->backward ? "backward" : "forward");
     va_list args;
     va_start(args, format);
     vsnprintf(text + n, size - (size_t)n, format, args);
@@ -110,12 +108,12 @@ static void answer(const struct investigation *v, enum verdict verdict, const ch
 
 static bool match_single(const struct investigation *v)
 {
-    for (size_t i = 0; i < mistakes_count; i++) {
-        if (mistakes[i].op != v->subject.op)
-            continue;
-        const double e = distance(v, mistakes[i].faults);
+    for (size_t i = 0; i < v->candidates; i++) {
+        const double e = distance(v, &v->candidate[i], NULL);
         if (e <= TOLERANCE) {
-            answer(v, KNOWN_MISTAKE, "matches \"%s\" to %.0e: %s", mistakes[i].name, fmax(e, 1e-16), mistakes[i].why);
+            char name[160];
+            candidate_name(name, sizeof name, &v->candidate[i]);
+            answer(v, KNOWN_MISTAKE, "matches %s to %.0e: %s", name, fmax(e, 1e-16), v->candidate[i].mistake->why);
             return true;
         }
     }
@@ -124,18 +122,29 @@ static bool match_single(const struct investigation *v)
 
 static bool match_pair(const struct investigation *v)
 {
-    for (size_t i = 0; i < mistakes_count; i++)
-        for (size_t j = 0; j < i && mistakes[i].op == v->subject.op; j++) {
-            if (mistakes[j].op != v->subject.op)
-                continue;
-            const double e = distance(v, mistakes[i].faults | mistakes[j].faults);
+    for (size_t i = 0; i < v->candidates; i++)
+        for (size_t j = 0; j < i; j++) {
+            const double e = distance(v, &v->candidate[j], &v->candidate[i]);
             if (e <= TOLERANCE) {
-                answer(v, KNOWN_MISTAKE, "matches \"%s\" and \"%s\" together to %.0e", mistakes[j].name, mistakes[i].name,
-                       fmax(e, 1e-16));
+                char first[160], second[160];
+                candidate_name(first, sizeof first, &v->candidate[j]);
+                candidate_name(second, sizeof second, &v->candidate[i]);
+                answer(v, KNOWN_MISTAKE, "matches %s and %s together to %.0e", first, second, fmax(e, 1e-16));
                 return true;
             }
         }
     return false;
+}
+
+/* Is every gradient as it was before the call? */
+static bool match_nothing(const struct investigation *v)
+{
+    bool touched = !v->backward;
+    for (size_t i = 0; i < v->trials && !touched; i++)
+        touched = trial_touched(&v->trial[i].given, &v->trial[i].b);
+    if (!touched)
+        answer(v, UNKNOWN_MISTAKE, "adds nothing to any gradient");
+    return !touched;
 }
 
 /* A gradient that no planted mistake gives may still be the right one untouched, assigned, or times a number. */
@@ -151,7 +160,8 @@ static bool match_simple(const struct investigation *v, struct trial *t, size_t 
         size += g * g;
     }
     const double factor = dot / size, unlike = added - factor * dot;
-    const char *name = t->b.info->tensors[k].name;
+    char name[OP_NAME_MAX];
+    op_argument(name, &t->b.info->tensors[k]);
     if (!(size > 0))
         return false;
     if (added == 0)
@@ -180,9 +190,12 @@ static void describe_element(const struct investigation *v, struct trial *t, siz
     char where[64], sizes[96];
     gradcheck_where(where, sizeof where, at, shape, op_shape(shape, tensor, &t->b.c));
     op_describe(sizes, sizeof sizes, t->b.info, &t->b.c);
+    char name[OP_NAME_MAX];
+    op_argument(name, tensor);
     answer(v, UNKNOWN_MISTAKE,
-           "is wrong, and matches no known mistake: with %s it first differs at %s%s%s: expected %.12g, got %.12g", sizes,
-           v->backward ? "d" : "", tensor->name, where, right[at] - start[at], got[at] - start[at]);
+           "is wrong, and matches no known mistake: with %s it first differs at %s%s%s: expected %.12g, got %.12g%s", sizes,
+           v->backward ? "d" : "", name, where, right[at] - start[at], got[at] - start[at],
+           isnan(got[at]) ? " (what lies outside of an array, or was not written yet, is not a number here)" : "");
 }
 
 /* Describes tensor k of a trial if it differs. */
@@ -214,38 +227,90 @@ static void describe_difference(const struct investigation *v)
             }
 }
 
-/* Runs the given function in every case; false where it wrote what it must not. */
+/* Runs the given function once in a case, into `out`. */
+static void call_given(const struct investigation *v, struct trial *t, struct set *out, const char *sizes)
+{
+    snprintf(v->d->doing, sizeof v->d->doing, "%s_%s with %s", op_symbol(v->subject.op), v->backward ? "backward" : "forward",
+             sizes);
+    if (v->backward)
+        trial_backward(out, &t->saved, &t->b, &v->code, &t->b.c);
+    else
+        trial_forward(out, &t->b, &v->code, &t->b.c);
+    v->d->doing[0] = '\0';
+}
+
+/* Says so, and returns false, where the call wrote beyond an end. */
+static bool kept_inside(const struct investigation *v, struct trial *t, const char *sizes)
+{
+    const struct set *const sets[] = {v->backward ? &t->saved : &t->given_forward, &t->given};
+    for (size_t i = 0; i < (v->backward ? 2 : 1); i++) {
+        const size_t k = trial_overrun(sets[i], &t->b);
+        if (k == t->b.info->count)
+            continue;
+        char name[OP_NAME_MAX];
+        op_argument(name, &t->b.info->tensors[k]);
+        answer(v, UNKNOWN_MISTAKE, "writes outside of %s%s, with %s", i ? "d" : "", name, sizes);
+        return false;
+    }
+    return true;
+}
+
+/* May the function in question write this tensor? A backward of the loss writes the losses again. */
+static bool may_write(const struct investigation *v, const struct op_tensor *t)
+{
+    return t->role == ROLE_SCRATCH || (!v->backward && !op_differentiable(t)) ||
+           (v->subject.op == OP_LOSS && t->role == ROLE_OUTPUT);
+}
+
+/* Says so, and returns false, where the call changed what it may only read. */
+static bool kept_inputs(const struct investigation *v, struct trial *t, const char *sizes)
+{
+    const struct set *x = v->backward ? &t->saved : &t->given_forward;
+    for (size_t k = 0; k < t->b.info->count; k++) {
+        const struct op_tensor *tensor = &t->b.info->tensors[k];
+        const size_t bytes = t->b.size[k] * sizeof(double);
+        const bool gradient = v->backward && tensor->role == ROLE_OUTPUT && memcmp(t->given.x[k], t->b.upstream[0][k], bytes);
+        if (!gradient && (bytes == 0 || may_write(v, tensor) || !memcmp(x->x[k], t->forward.x[k], bytes)))
+            continue;
+        char name[OP_NAME_MAX];
+        op_argument(name, tensor);
+        answer(v, UNKNOWN_MISTAKE, "changes %s%s, which it may only read, with %s", gradient ? "d" : "", name, sizes);
+        return false;
+    }
+    if (trial_symbols_kept(t))
+        return true;
+    answer(v, UNKNOWN_MISTAKE, "changes ids or targets, which it may only read, with %s", sizes);
+    return false;
+}
+
+/* Says so, and returns false, where the same call gives other numbers another time. */
+static bool repeats_itself(const struct investigation *v, struct trial *t, const char *sizes)
+{
+    call_given(v, t, &t->other, sizes);
+    for (size_t k = 0; k < t->b.info->count; k++) {
+        const struct op_tensor *tensor = &t->b.info->tensors[k];
+        if (t->b.size[k] && compared(tensor, v->backward) &&
+            memcmp(t->other.x[k], theirs(v, t)->x[k], t->b.size[k] * sizeof(double))) {
+            char name[OP_NAME_MAX];
+            op_argument(name, tensor);
+            answer(v, UNKNOWN_MISTAKE, "gives another %s%s when it is called again with the same arguments, with %s",
+                   v->backward ? "d" : "", name, sizes);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Runs the given function in every case; false where it does what it must not. */
 static bool run_given(const struct investigation *v)
 {
     for (size_t i = 0; i < v->trials; i++) {
         struct trial *t = &v->trial[i];
         char sizes[96];
         op_describe(sizes, sizeof sizes, t->b.info, &t->b.c);
-        snprintf(v->d->doing, sizeof v->d->doing, "%s_%s with %s", diagnosis_symbol(v->subject.op),
-                 v->backward ? "backward" : "forward", sizes);
-        if (v->backward)
-            trial_backward(&t->given, &t->saved, &t->b, &v->code, 0);
-        else
-            trial_forward(&t->given_forward, &t->b, &v->code, 0);
-        v->d->doing[0] = '\0';
-        struct set *x = v->backward ? &t->saved : &t->given_forward;
-        size_t k = trial_overrun(x, &t->b);
-        const bool argument = k < t->b.info->count;
-        if (!argument && v->backward)
-            k = trial_overrun(&t->given, &t->b);
-        if (k < t->b.info->count) {
-            answer(v, UNKNOWN_MISTAKE, "writes outside of %s%s, with %s", argument ? "" : "d", t->b.info->tensors[k].name, sizes);
+        call_given(v, t, theirs(v, t), sizes);
+        if (!kept_inside(v, t, sizes) || !kept_inputs(v, t, sizes) || !repeats_itself(v, t, sizes))
             return false;
-        }
-        for (k = 0; k < t->b.info->count; k++) {
-            const enum role role = t->b.info->tensors[k].role;
-            const bool own = role == ROLE_SCRATCH || (!v->backward && !op_differentiable(&t->b.info->tensors[k]));
-            if (t->b.size[k] && !own && memcmp(x->x[k], t->forward.x[k], t->b.size[k] * sizeof(double)) != 0 &&
-                !(v->subject.op == OP_LOSS && role == ROLE_OUTPUT)) { /* whose backward writes the losses again */
-                answer(v, UNKNOWN_MISTAKE, "changes %s, which it may only read, with %s", t->b.info->tensors[k].name, sizes);
-                return false;
-            }
-        }
     }
     return true;
 }
@@ -257,13 +322,12 @@ static void investigate(struct investigation *v, bool backward)
         return;
     double worst = 0;
     for (size_t i = 0; i < v->trials; i++) {
-        const double e = worst_error(theirs(v, &v->trial[i]), correct(v, &v->trial[i]), &v->trial[i].b, backward);
-        if (!(e <= worst))
-            worst = e;
+        struct trial *t = &v->trial[i];
+        worst = worse(worst, worst_error(theirs(v, t), correct(v, t), &t->b, backward));
     }
     if (worst <= TOLERANCE)
         answer(v, RIGHT, "is right: the largest error over %zu cases is %.0e", v->trials, fmax(worst, 1e-17));
-    else if (!match_single(v) && !match_pair(v))
+    else if (!match_single(v) && !match_nothing(v) && !match_pair(v))
         describe_difference(v);
 }
 
@@ -272,7 +336,8 @@ void diagnose(struct diagnosis *d, enum op op, op_function *forward, op_function
     size_t count;
     const struct op_case *cases = op_cases(op, &count);
     struct investigation v = {.d = d, .subject = gradcheck_subject(op), .trial = calloc(count, sizeof *v.trial)};
-    v.code = v.subject.code[NUMBER_F64];
+    v.candidates = candidates_of(v.candidate, op);
+    v.code = op == OP_BLOCK ? block_flat_f64 : v.subject.code[NUMBER_F64];
     v.code.forward = forward;
     v.code.backward = backward;
     d->out_of_memory = !v.trial;

@@ -14,9 +14,6 @@ struct diagnosis {
     bool out_of_memory;
 };
 
-/* The functions' names of an operation: "layernorm", or "gelu" for both forms. */
-const char *diagnosis_symbol(enum op op);
-
 /* Looks at a forward and a backward (NULL where not given) with the natural signatures, in double, of operation op. */
 void diagnose(struct diagnosis *d, enum op op, op_function *forward, op_function *backward);
 

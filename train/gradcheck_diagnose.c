@@ -1,6 +1,7 @@
 /* gradcheck_diagnose.c: handgrad gradcheck --diagnose OP FILE.so. The file is loaded and run in a child process with limits on
  * time and memory: what it does to itself is reported, not suffered. */
 #include "diagnosis.h"
+#include "diagnosis_candidates.h"
 #include "gradcheck_report.h"
 #include <cjson/cJSON.h>
 #include <dlfcn.h>
@@ -50,7 +51,7 @@ void dropout_mask_f64(double *mask, const struct dropout *d, uint32_t site, uint
 static op_function *find(void *library, enum op op, const char *direction)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s_%s", diagnosis_symbol(op), direction);
+    snprintf(name, sizeof name, "%s_%s", op_symbol(op), direction);
     op_function *f;
     void *symbol = dlsym(library, name);
     memcpy(&f, &symbol, sizeof f);
@@ -67,6 +68,7 @@ static void child(struct report *r, enum op op, const char *path)
     limit(RLIMIT_CPU, CPU_SECONDS);
     limit_memory();
     omp_set_num_threads(1); /* the cases are small */
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* what the file prints is no part of the answer */
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         snprintf(r->error, sizeof r->error, "%.500s", dlerror());
@@ -77,8 +79,8 @@ static void child(struct report *r, enum op op, const char *path)
         *mask = dropout_mask_f64;
     op_function *forward = find(library, op, "forward"), *backward = find(library, op, "backward");
     if (!forward && !backward)
-        snprintf(r->error, sizeof r->error, "%.300s: defines neither %s_forward nor %s_backward", path, diagnosis_symbol(op),
-                 diagnosis_symbol(op));
+        snprintf(r->error, sizeof r->error, "%.300s: defines neither %s_forward nor %s_backward", path, op_symbol(op),
+                 op_symbol(op));
     else
         diagnose(&r->d, op, forward, backward);
 }
@@ -148,8 +150,6 @@ static int conclude(const struct gradcheck_options *o, const struct report *r, i
 
 int gradcheck_diagnose(const struct gradcheck_options *o, struct error *err)
 {
-    if (o->diagnosed == OP_BLOCK)
-        return fail(err, "block: a composition; diagnose its parts, and check the whole with `handgrad gradcheck block`"), 1;
     /* A bare name is a file here, not one on the library path. */
     char path[4096];
     if (snprintf(path, sizeof path, "%s%s", strchr(o->library, '/') ? "" : "./", o->library) >= (int)sizeof path)

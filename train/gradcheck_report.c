@@ -1,5 +1,6 @@
 /* gradcheck_report.c: the table of `handgrad gradcheck`, and its JSON. */
 #include "gradcheck_report.h"
+#include "../model/gradcheck_bench.h"
 #include <cjson/cJSON.h>
 #include <math.h>
 #include <string.h>
@@ -53,16 +54,10 @@ static struct gradcheck_row *find_row(struct gradcheck_report *r, const char *te
     return row;
 }
 
-static void keep_worst(double *worst, double error)
-{
-    if (!(error <= *worst))
-        *worst = error;
-}
-
 /* The error nearest to its bar, with the bar. */
 static void keep_nearest(double *worst, double *allowed, const struct gradcheck_line *l)
 {
-    if (*worst < 0 || *allowed == 0 || !(l->error * *allowed <= *worst * l->tolerance)) {
+    if (!isnan(*worst) && (*worst < 0 || *allowed == 0 || !(l->error * *allowed <= *worst * l->tolerance))) {
         *worst = l->error;
         *allowed = l->tolerance;
     }
@@ -82,13 +77,13 @@ void gradcheck_collect(void *report, const struct gradcheck_line *l)
     struct gradcheck_row *row = find_row(r, l->tensor);
     row->ok &= l->ok;
     if (!strcmp(l->method, "complex"))
-        keep_worst(&row->complex, l->error);
+        row->complex = worse(row->complex, l->error);
     else if (!strcmp(l->method, "central"))
         keep_nearest(&row->central, &row->central_allowed, l);
     else if (!strcmp(l->method, "float"))
         keep_nearest(&row->single, &row->single_allowed, l);
     else
-        keep_worst(&row->definition, l->error);
+        row->definition = worse(row->definition, l->error);
 }
 
 void gradcheck_print_heading(void)

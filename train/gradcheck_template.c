@@ -1,5 +1,6 @@
-/* gradcheck_template.c: handgrad gradcheck --template OP: a C file with the forward written out and the backward to fill in. */
-#include "diagnosis.h"
+/* gradcheck_template.c: handgrad gradcheck --template OP: a C file with the forward written out and the backward to fill in. A
+ * composition's file has the forwards of its parts too, from their own templates. */
+#include "diagnosis_candidates.h"
 #include "gradcheck_report.h"
 #include <errno.h>
 #include <stdlib.h>
@@ -129,26 +130,12 @@ static const struct {
                       "size_t B, size_t T,\n"
                       "                        size_t C, size_t H, const struct dropout *d, uint32_t site)\n"},
     [OP_MLP] =
-        {"/* y (N,O) = x (N,I) w (I,O) + bias. */\n"
-         "static void product(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I, size_t O)\n"
-         "{\n"
-         "    for (size_t n = 0; n < N; n++)\n"
-         "        for (size_t o = 0; o < O; o++) {\n"
-         "            y[n * O + o] = bias ? bias[o] : 0;\n"
-         "            for (size_t i = 0; i < I; i++)\n"
-         "                y[n * O + o] += x[n * I + i] * w[i * O + o];\n"
-         "        }\n"
-         "}\n"
-         "\n"
-         "void mlp_forward(real *y, real *fc, real *act, const real *x, const real *w_fc, const real *b_fc, const real *w_proj,\n"
+        {"void mlp_forward(real *y, real *fc, real *act, const real *x, const real *w_fc, const real *b_fc, const real *w_proj,\n"
          "                 const real *b_proj, size_t N, size_t C, enum gelu_kind kind)\n"
          "{\n"
-         "    product(fc, x, w_fc, b_fc, N, C, 4 * C);\n"
-         "    for (size_t i = 0; i < N * 4 * C; i++) {\n"
-         "        const real u = sqrt(2 / M_PI) * (fc[i] + 0.044715 * fc[i] * fc[i] * fc[i]);\n"
-         "        act[i] = fc[i] * (kind == GELU_ERF ? erfc(-fc[i] * M_SQRT1_2) / 2 : 1 / (1 + exp(-2 * u)));\n"
-         "    }\n"
-         "    product(y, act, w_proj, b_proj, N, 4 * C, C);\n"
+         "    linear_forward(fc, x, w_fc, b_fc, N, C, 4 * C);\n"
+         "    gelu_forward(act, fc, N * 4 * C, kind);\n"
+         "    linear_forward(y, act, w_proj, b_proj, N, 4 * C, C);\n"
          "}\n",
          "void mlp_backward(real *dx, real *dw_fc, real *db_fc, real *dw_proj, real *db_proj, real *dfc, real *dact, const real "
          "*dy,\n"
@@ -175,7 +162,41 @@ static const struct {
                  "void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const "
                  "real *wte,\n"
                  "                   const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)\n"},
+    [OP_BLOCK] =
+        {"void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid,\n"
+         "                   real *ln_2, real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x,\n"
+         "                   const real *ln_1_weight, const real *ln_1_bias, const real *attn_c_attn_weight,\n"
+         "                   const real *attn_c_attn_bias, const real *attn_c_proj_weight, const real *attn_c_proj_bias,\n"
+         "                   const real *ln_2_weight, const real *ln_2_bias, const real *mlp_c_fc_weight,\n"
+         "                   const real *mlp_c_fc_bias, const real *mlp_c_proj_weight, const real *mlp_c_proj_bias, size_t B,\n"
+         "                   size_t T, size_t C, size_t H, enum gelu_kind kind, const struct dropout *d, uint32_t layer)\n"
+         "{\n"
+         "    const size_t N = B * T;\n"
+         "    layernorm_forward(ln_1, ln_1_mean, ln_1_rstd, x, ln_1_weight, ln_1_bias, N, C);\n"
+         "    linear_forward(qkv, ln_1, attn_c_attn_weight, attn_c_attn_bias, N, C, 3 * C);\n"
+         "    attention_forward(att, lse, qkv, B, T, C, H, d, 4 * layer + DROP_ATTENTION);\n"
+         "    linear_forward(branch, att, attn_c_proj_weight, attn_c_proj_bias, N, C, C);\n"
+         "    residual_forward(mid, x, branch, N, T, C, d, 4 * layer + DROP_ATTENTION_OUTPUT);\n"
+         "    layernorm_forward(ln_2, ln_2_mean, ln_2_rstd, mid, ln_2_weight, ln_2_bias, N, C);\n"
+         "    mlp_forward(branch, fc, act, ln_2, mlp_c_fc_weight, mlp_c_fc_bias, mlp_c_proj_weight, mlp_c_proj_bias, N, C, kind);\n"
+         "    residual_forward(out, mid, branch, N, T, C, d, 4 * layer + DROP_MLP_OUTPUT);\n"
+         "}\n",
+         "void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight, real *dattn_c_attn_bias,\n"
+         "                    real *dattn_c_proj_weight, real *dattn_c_proj_bias, real *dln_2_weight, real *dln_2_bias,\n"
+         "                    real *dmlp_c_fc_weight, real *dmlp_c_fc_bias, real *dmlp_c_proj_weight, real *dmlp_c_proj_bias,\n"
+         "                    real *dmid, real *dbranch, real *dln, real *datt, real *dqkv, real *dfc, real *dact,\n"
+         "                    const real *dout, const real *ln_1, const real *ln_1_mean, const real *ln_1_rstd, const real *qkv,\n"
+         "                    const real *att, const real *lse, const real *mid, const real *ln_2, const real *ln_2_mean,\n"
+         "                    const real *ln_2_rstd, const real *fc, const real *act, const real *x, const real *ln_1_weight,\n"
+         "                    const real *attn_c_attn_weight, const real *attn_c_proj_weight, const real *ln_2_weight,\n"
+         "                    const real *mlp_c_fc_weight, const real *mlp_c_proj_weight, size_t B, size_t T, size_t C, size_t H,\n"
+         "                    enum gelu_kind kind, const struct dropout *d, uint32_t layer)\n"},
 };
+
+static enum op text_of(enum op op)
+{
+    return op == OP_GELU_ERF ? OP_GELU_TANH : op;
+}
 
 static const char *role_name(enum role role)
 {
@@ -183,9 +204,8 @@ static const char *role_name(enum role role)
     return names[role];
 }
 
-static void write_template(FILE *f, enum op op, const char *output)
+static void write_head(FILE *f, enum op op, const char *output)
 {
-    const enum op text = op == OP_GELU_ERF ? OP_GELU_TANH : op;
     const char *file = output ? output : "my.c", *slash = strrchr(file, '/');
     file = slash ? slash + 1 : file;
     const char *dot = strrchr(file, '.');
@@ -195,20 +215,41 @@ static void write_template(FILE *f, enum op op, const char *output)
             stem, file, op_info[op].name, stem, file);
     for (size_t k = 0; k < op_info[op].count; k++) {
         const struct op_tensor *t = &op_info[op].tensors[k];
-        fprintf(f, " *     %-9s (%s) %s%s\n", t->name, t->shape, role_name(t->role), t->is_bias ? ", or NULL" : "");
+        char name[OP_NAME_MAX];
+        op_argument(name, t);
+        fprintf(f, " *     %-*s (%s) %s%s\n", op == OP_BLOCK ? 18 : 9, name, t->shape, role_name(t->role),
+                t->is_bias ? ", or NULL" : "");
     }
     fprintf(
         f,
         " *\n * with N = B T. The backward adds (+=) into the gradients of inputs and parameters. Without the forward, only the\n"
         " * backward is diagnosed.\n */\n");
-    fprintf(f, "#include <handgrad_op.h>\n#include <math.h>\n\n%s\n%s{\n    /* Yours. */\n}\n", texts[text].forward,
-            texts[text].backward);
+    fprintf(f, "#include <handgrad_op.h>\n#include <math.h>\n\n");
+}
+
+/* The forwards that a composition's own calls; each function once, inner ones first. */
+static void write_parts(FILE *f, enum op op)
+{
+    bool written[OPS] = {false};
+    for (int nested = 1; nested >= 0; nested--) /* mlp's own parts before mlp */
+        for (unsigned part = 0; part < OP_PARTS; part++) {
+            const enum op text = text_of(op_part_info[part].op);
+            if (!op_has_part(op, part) || op_has_part(OP_MLP, part) != nested || written[text] || text == OP_DROPOUT)
+                continue;
+            written[text] = true;
+            fprintf(f, "%s\n", texts[text].forward);
+        }
+}
+
+static void write_template(FILE *f, enum op op, const char *output)
+{
+    write_head(f, op, output);
+    write_parts(f, op);
+    fprintf(f, "%s\n%s{\n    /* Yours. */\n}\n", texts[text_of(op)].forward, texts[text_of(op)].backward);
 }
 
 int gradcheck_write_template(const struct gradcheck_options *o, struct error *err)
 {
-    if (!texts[o->template == OP_GELU_ERF ? OP_GELU_TANH : o->template].forward)
-        return fail(err, "%s: a composition; there are templates for its parts", op_info[o->template].name), 1;
     if (!o->output) {
         write_template(stdout, o->template, NULL);
         return 0;

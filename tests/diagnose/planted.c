@@ -1,5 +1,6 @@
 /* planted.c: somebody's own operations, as a shared object, that go wrong as the environment says: HANDGRAD_FAULTS is a sum of
- * faults (model/mistakes.h) for the plain operations, HANDGRAD_MISCHIEF something worse. Built with the plain operations alone. */
+ * faults (model/mistakes.h) for the plain operations, HANDGRAD_PART_FAULTS ("PART:FAULTS PART:FAULTS …", enum op_part) of those
+ * inside a composition, HANDGRAD_MISCHIEF something worse. Built with the plain operations alone. */
 #include "../../model/mistakes.h"
 #undef dropout_forward /* their plain names are this file's own */
 #undef dropout_backward
@@ -11,8 +12,12 @@
 
 static struct op_case sizes(size_t B, size_t T, size_t C)
 {
-    const char *faults = getenv("HANDGRAD_FAULTS");
-    return (struct op_case){.B = B, .T = T, .C = C, .faults = faults ? (unsigned)atoi(faults) : 0};
+    const char *faults = getenv("HANDGRAD_FAULTS"), *parts = getenv("HANDGRAD_PART_FAULTS");
+    struct op_case c = {.B = B, .T = T, .C = C, .faults = faults ? (unsigned)atoi(faults) : 0};
+    unsigned part, bits;
+    for (int n; parts && sscanf(parts, "%u:%u%n", &part, &bits, &n) == 2; parts += n)
+        c.part_faults[part] = bits;
+    return c;
 }
 
 static bool mischief(const char *name)
@@ -205,4 +210,52 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
 {
     backward(OP_LOSS, V((void *)dlosses, dx, dwte), V(losses, (void *)x, (void *)wte, logits),
              vocabulary(N, C, V, padded, targets));
+}
+
+static struct op_case layer_case(size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind, const struct dropout *d)
+{
+    struct op_case c = dropping(B, T, C, d);
+    c.H = H;
+    c.gelu = kind;
+    return c;
+}
+
+void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid, real *ln_2,
+                   real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x, const real *ln_1_weight,
+                   const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
+                   const real *attn_c_proj_weight, const real *attn_c_proj_bias, const real *ln_2_weight, const real *ln_2_bias,
+                   const real *mlp_c_fc_weight, const real *mlp_c_fc_bias, const real *mlp_c_proj_weight,
+                   const real *mlp_c_proj_bias, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
+                   const struct dropout *d, uint32_t layer)
+{
+    (void)layer;
+    forward(OP_BLOCK,
+            V(out, ln_1, ln_1_mean, ln_1_rstd, qkv, att, lse, mid, ln_2, ln_2_mean, ln_2_rstd, fc, act, (void *)x,
+              (void *)ln_1_weight, (void *)ln_1_bias, (void *)attn_c_attn_weight, (void *)attn_c_attn_bias,
+              (void *)attn_c_proj_weight, (void *)attn_c_proj_bias, (void *)ln_2_weight, (void *)ln_2_bias,
+              (void *)mlp_c_fc_weight, (void *)mlp_c_fc_bias, (void *)mlp_c_proj_weight, (void *)mlp_c_proj_bias, branch),
+            layer_case(B, T, C, H, kind, d));
+}
+
+void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight, real *dattn_c_attn_bias,
+                    real *dattn_c_proj_weight, real *dattn_c_proj_bias, real *dln_2_weight, real *dln_2_bias,
+                    real *dmlp_c_fc_weight, real *dmlp_c_fc_bias, real *dmlp_c_proj_weight, real *dmlp_c_proj_bias, real *dmid,
+                    real *dbranch, real *dln, real *datt, real *dqkv, real *dfc, real *dact, const real *dout, const real *ln_1,
+                    const real *ln_1_mean, const real *ln_1_rstd, const real *qkv, const real *att, const real *lse,
+                    const real *mid, const real *ln_2, const real *ln_2_mean, const real *ln_2_rstd, const real *fc,
+                    const real *act, const real *x, const real *ln_1_weight, const real *attn_c_attn_weight,
+                    const real *attn_c_proj_weight, const real *ln_2_weight, const real *mlp_c_fc_weight,
+                    const real *mlp_c_proj_weight, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
+                    const struct dropout *d, uint32_t layer)
+{
+    (void)layer;
+    backward(OP_BLOCK,
+             V((void *)dout, [13] = dx, dln_1_weight, dln_1_bias, dattn_c_attn_weight, dattn_c_attn_bias, dattn_c_proj_weight,
+               dattn_c_proj_bias, dln_2_weight, dln_2_bias, dmlp_c_fc_weight, dmlp_c_fc_bias, dmlp_c_proj_weight,
+               dmlp_c_proj_bias),
+             V(NULL, (void *)ln_1, (void *)ln_1_mean, (void *)ln_1_rstd, (void *)qkv, (void *)att, (void *)lse, (void *)mid,
+               (void *)ln_2, (void *)ln_2_mean, (void *)ln_2_rstd, (void *)fc, (void *)act, (void *)x, (void *)ln_1_weight, NULL,
+               (void *)attn_c_attn_weight, NULL, (void *)attn_c_proj_weight, NULL, (void *)ln_2_weight, NULL,
+               (void *)mlp_c_fc_weight, NULL, (void *)mlp_c_proj_weight, NULL, NULL, dmid, dbranch, dln, datt, dqkv, dfc, dact),
+             layer_case(B, T, C, H, kind, d));
 }
