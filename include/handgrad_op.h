@@ -102,9 +102,9 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
  * attention, mid (N,C), fc and act (N,4C). Sites of the masks are 4 layer + DROP_ATTENTION, DROP_ATTENTION_OUTPUT (in mid) and
  * DROP_MLP_OUTPUT (in out); d->p may be 0.
  * Scratch: branch (N,C), and in the backward dmid, dbranch, dln, datt (N,C), dqkv (N,3C), dfc, dact (N,4C). */
-void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid, real *ln_2,
-                   real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x, const real *ln_1_weight,
-                   const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
+void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid,
+                   real *ln_2, real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x,
+                   const real *ln_1_weight, const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
                    const real *attn_c_proj_weight, const real *attn_c_proj_bias, const real *ln_2_weight, const real *ln_2_bias,
                    const real *mlp_c_fc_weight, const real *mlp_c_fc_bias, const real *mlp_c_proj_weight,
                    const real *mlp_c_proj_bias, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,

@@ -137,6 +137,11 @@ void bench_destroy(struct bench *b)
     }
 }
 
+bool bench_degenerate(const struct bench *b)
+{
+    return b->c.C == 1 && (b->subject->op == OP_LAYERNORM || b->subject->op == OP_BLOCK);
+}
+
 void bench_poison(struct bench *b, enum number n, enum role role)
 {
     for (size_t k = 0; k < b->info->count; k++)

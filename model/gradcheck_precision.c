@@ -22,12 +22,6 @@ static double chain(enum op op)
     return op == OP_MLP ? 3 : op == OP_BLOCK ? 9 : 1;
 }
 
-/* A LayerNorm of one element has no deviation: its dx is zero by cancellation, which no condition number knows of. */
-static bool degenerate(const struct bench *b)
-{
-    return b->c.C == 1 && (b->subject->op == OP_LAYERNORM || b->subject->op == OP_BLOCK);
-}
-
 /* Gradients from zero, and what the forward left, of one pass. */
 struct results {
     double *x[OP_TENSORS_MAX]; /* outputs, or gradients of inputs and parameters */
@@ -115,7 +109,7 @@ int check_precision(struct check *k)
 {
     struct results exact = {0}, moved = {0}, single = {0};
     uint64_t random = k->g->seed ^ 0x666C6F61;
-    if (degenerate(&k->b))
+    if (bench_degenerate(&k->b))
         return 0;
     bench_reset(&k->b, NUMBER_F32);
     bench_reset(&k->b, NUMBER_F64);

@@ -72,8 +72,8 @@ static void mlp_half(void *const *dx, void *const *x, const struct op_case *c)
     backward(PART_MLP,
              (void *[]){x[DBRANCH], NULL, NULL, x[DLN], dx[AT(C_FC_WEIGHT)], dx[AT(C_FC_BIAS)], dx[AT(MLP_C_PROJ_WEIGHT)],
                         dx[AT(MLP_C_PROJ_BIAS)]},
-             (void *[]){NULL, x[FC], x[ACT], x[LN_2], x[AT(C_FC_WEIGHT)], NULL, x[AT(MLP_C_PROJ_WEIGHT)], NULL, x[DFC], x[DACT]}, c,
-             0, 0);
+             (void *[]){NULL, x[FC], x[ACT], x[LN_2], x[AT(C_FC_WEIGHT)], NULL, x[AT(MLP_C_PROJ_WEIGHT)], NULL, x[DFC], x[DACT]},
+             c, 0, 0);
     if (MADE(BLOCK_MLP_SKIP_LOST))
         zero(x[DMID], n);
     backward(PART_LN_2, (void *[]){x[DLN], NULL, NULL, x[DMID], dx[AT(LN_2_WEIGHT)], dx[AT(LN_2_BIAS)]},

@@ -11,7 +11,7 @@
 
 static const struct op_case embedding[] = {
     {.B = 1, .T = 1, .C = 1, .V = 1},   {.B = 2, .T = 5, .C = 7, .V = 11},   {.B = 5, .T = 1, .C = 3, .V = 2},
-    {.B = 3, .T = 7, .C = 65, .V = 13}, {.B = 2, .T = 3, .C = 131, .V = 17},
+    {.B = 3, .T = 7, .C = 65, .V = 13}, {.B = 2, .T = 3, .C = 131, .V = 17}, {.B = 1, .T = 4, .C = 5, .V = 3},
 };
 
 static const struct op_case linear[] = {
@@ -55,6 +55,7 @@ static const struct op_case residual[] = {
     {.B = 2, .T = 3, .C = 11, .p = 0.4, .first_row = 5},
     {.B = 1, .T = 2, .C = 257},
     {.B = 1, .T = 2, .C = 259, .p = 0.3},
+    {.B = 1, .T = 1, .C = 13, .p = 0.3},
 };
 
 static const struct op_case attention[] = {
@@ -79,11 +80,13 @@ static const struct op_case mlp[] = {
     {.B = 2, .T = 3, .C = 5, .bias = true, TANH},
     {.B = 3, .T = 1, .C = 7, .bias = true, ERF},
     {.B = 1, .T = 5, .C = 3, ERF},
+    {.B = 1, .T = 1, .C = 6, .bias = true, ERF},
     {.B = 1, .T = 2, .C = 17, .bias = true, TANH, .large = true},
 };
 
 static const struct op_case loss[] = {
     {.B = 1, .T = 1, .C = 1, .V = 1, .P = 1},
+    {.B = 1, .T = 1, .C = 3, .V = 5, .P = 6},
     {.B = 2, .T = 3, .C = 5, .V = 7, .P = 7},
     {.B = 3, .T = 5, .C = 4, .V = 11, .P = 16},
     {.B = 1, .T = 7, .C = 67, .V = 3, .P = 5},
@@ -98,6 +101,7 @@ static const struct op_case block[] = {
     {.B = 3, .T = 2, .C = 4, .H = 2, .bias = true, ERF, .p = 0.2, .first_row = 4},
     {.B = 2, .T = 7, .C = 6, .H = 2, TANH, .p = 0.3},
     {.B = 2, .T = 1, .C = 7, .H = 7, .bias = true, TANH},
+    {.B = 1, .T = 1, .C = 6, .H = 2, .bias = true, ERF},
     {.B = 1, .T = 67, .C = 6, .H = 2, .bias = true, TANH, .p = 0.1, .large = true},
 };
 

@@ -75,13 +75,13 @@ struct op_case {
     size_t V, P;    /* symbols, and rows of wte in memory */
     bool bias;
     enum gelu_kind gelu;
-    double p;                      /* of dropout; 0 for none */
-    uint64_t first_row;            /* of dropout */
-    bool large;                    /* a pass is expensive: a few directions and coordinates stand for all */
-    unsigned faults;               /* mistakes.h: read by the plain operations alone */
+    double p;                       /* of dropout; 0 for none */
+    uint64_t first_row;             /* of dropout */
+    bool large;                     /* a pass is expensive: a few directions and coordinates stand for all */
+    unsigned faults;                /* mistakes.h: read by the plain operations alone */
     unsigned part_faults[OP_PARTS]; /* the same, of what a composition is made of */
-    uint32_t site;                 /* of a plain operation's dropout, where it is not the operation's own (0) */
-    const uint32_t *ids, *targets; /* (N), below V: the caller's */
+    uint32_t site;                  /* of a plain operation's dropout, where it is not the operation's own (0) */
+    const uint32_t *ids, *targets;  /* (N), below V: the caller's */
 };
 
 /* The random bits that every case with dropout draws from. */

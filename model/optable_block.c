@@ -101,10 +101,10 @@ static void call_flat_forward(op_function *f, void *const *x, const struct op_ca
 {
     const struct dropout d = dropout_of(c);
     ((flat_forward *)f)(x[OUT], x[LN_1], x[LN_1_MEAN], x[LN_1_RSTD], x[QKV], x[ATT], x[LSE], x[MID], x[LN_2], x[LN_2_MEAN],
-                        x[LN_2_RSTD], x[FC], x[ACT], x[BRANCH], x[X], x[AT(LN_1_WEIGHT)], x[AT(LN_1_BIAS)],
-                        x[AT(C_ATTN_WEIGHT)], x[AT(C_ATTN_BIAS)], x[AT(ATTN_C_PROJ_WEIGHT)], x[AT(ATTN_C_PROJ_BIAS)],
-                        x[AT(LN_2_WEIGHT)], x[AT(LN_2_BIAS)], x[AT(C_FC_WEIGHT)], x[AT(C_FC_BIAS)], x[AT(MLP_C_PROJ_WEIGHT)],
-                        x[AT(MLP_C_PROJ_BIAS)], c->B, c->T, c->C, c->H, c->gelu, &d, OP_LAYER);
+                        x[LN_2_RSTD], x[FC], x[ACT], x[BRANCH], x[X], x[AT(LN_1_WEIGHT)], x[AT(LN_1_BIAS)], x[AT(C_ATTN_WEIGHT)],
+                        x[AT(C_ATTN_BIAS)], x[AT(ATTN_C_PROJ_WEIGHT)], x[AT(ATTN_C_PROJ_BIAS)], x[AT(LN_2_WEIGHT)],
+                        x[AT(LN_2_BIAS)], x[AT(C_FC_WEIGHT)], x[AT(C_FC_BIAS)], x[AT(MLP_C_PROJ_WEIGHT)], x[AT(MLP_C_PROJ_BIAS)],
+                        c->B, c->T, c->C, c->H, c->gelu, &d, OP_LAYER);
 }
 
 static void call_flat_backward(op_function *f, void *const *dx, void *const *x, const struct op_case *c)

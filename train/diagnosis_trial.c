@@ -61,8 +61,7 @@ static int copy_symbols(struct trial *t)
 bool trial_symbols_kept(const struct trial *t)
 {
     const size_t N = t->b.c.B * t->b.c.T;
-    return !memcmp(t->symbols, t->b.ids, N * sizeof *t->symbols) &&
-           !memcmp(t->symbols + N, t->b.targets, N * sizeof *t->symbols);
+    return !memcmp(t->symbols, t->b.ids, N * sizeof *t->symbols) && !memcmp(t->symbols + N, t->b.targets, N * sizeof *t->symbols);
 }
 
 /* Scratch holds the same odd numbers in every run: a function that forgets to clear it is still a function. */

@@ -67,7 +67,7 @@ static void child(struct report *r, enum op op, const char *path)
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CPU_SECONDS);
     limit_memory();
-    omp_set_num_threads(1); /* the cases are small */
+    omp_set_num_threads(1);             /* the cases are small */
     dup2(STDERR_FILENO, STDOUT_FILENO); /* what the file prints is no part of the answer */
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {

@@ -163,7 +163,8 @@ static const struct {
                  "real *wte,\n"
                  "                   const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)\n"},
     [OP_BLOCK] =
-        {"void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid,\n"
+        {"void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real "
+         "*mid,\n"
          "                   real *ln_2, real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x,\n"
          "                   const real *ln_1_weight, const real *ln_1_bias, const real *attn_c_attn_weight,\n"
          "                   const real *attn_c_attn_bias, const real *attn_c_proj_weight, const real *attn_c_proj_bias,\n"
@@ -178,18 +179,22 @@ static const struct {
          "    linear_forward(branch, att, attn_c_proj_weight, attn_c_proj_bias, N, C, C);\n"
          "    residual_forward(mid, x, branch, N, T, C, d, 4 * layer + DROP_ATTENTION_OUTPUT);\n"
          "    layernorm_forward(ln_2, ln_2_mean, ln_2_rstd, mid, ln_2_weight, ln_2_bias, N, C);\n"
-         "    mlp_forward(branch, fc, act, ln_2, mlp_c_fc_weight, mlp_c_fc_bias, mlp_c_proj_weight, mlp_c_proj_bias, N, C, kind);\n"
+         "    mlp_forward(branch, fc, act, ln_2, mlp_c_fc_weight, mlp_c_fc_bias, mlp_c_proj_weight, mlp_c_proj_bias, N, C, "
+         "kind);\n"
          "    residual_forward(out, mid, branch, N, T, C, d, 4 * layer + DROP_MLP_OUTPUT);\n"
          "}\n",
-         "void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight, real *dattn_c_attn_bias,\n"
+         "void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight, real "
+         "*dattn_c_attn_bias,\n"
          "                    real *dattn_c_proj_weight, real *dattn_c_proj_bias, real *dln_2_weight, real *dln_2_bias,\n"
          "                    real *dmlp_c_fc_weight, real *dmlp_c_fc_bias, real *dmlp_c_proj_weight, real *dmlp_c_proj_bias,\n"
          "                    real *dmid, real *dbranch, real *dln, real *datt, real *dqkv, real *dfc, real *dact,\n"
-         "                    const real *dout, const real *ln_1, const real *ln_1_mean, const real *ln_1_rstd, const real *qkv,\n"
+         "                    const real *dout, const real *ln_1, const real *ln_1_mean, const real *ln_1_rstd, const real "
+         "*qkv,\n"
          "                    const real *att, const real *lse, const real *mid, const real *ln_2, const real *ln_2_mean,\n"
          "                    const real *ln_2_rstd, const real *fc, const real *act, const real *x, const real *ln_1_weight,\n"
          "                    const real *attn_c_attn_weight, const real *attn_c_proj_weight, const real *ln_2_weight,\n"
-         "                    const real *mlp_c_fc_weight, const real *mlp_c_proj_weight, size_t B, size_t T, size_t C, size_t H,\n"
+         "                    const real *mlp_c_fc_weight, const real *mlp_c_proj_weight, size_t B, size_t T, size_t C, size_t "
+         "H,\n"
          "                    enum gelu_kind kind, const struct dropout *d, uint32_t layer)\n"},
 };
 

@@ -220,9 +220,9 @@ static struct op_case layer_case(size_t B, size_t T, size_t C, size_t H, enum ge
     return c;
 }
 
-void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid, real *ln_2,
-                   real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x, const real *ln_1_weight,
-                   const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
+void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid,
+                   real *ln_2, real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x,
+                   const real *ln_1_weight, const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
                    const real *attn_c_proj_weight, const real *attn_c_proj_bias, const real *ln_2_weight, const real *ln_2_bias,
                    const real *mlp_c_fc_weight, const real *mlp_c_fc_bias, const real *mlp_c_proj_weight,
                    const real *mlp_c_proj_bias, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
