@@ -190,7 +190,7 @@ static int run(struct check *k)
         for (size_t t = 0; t < k->b.info->count && k->g->methods & method; t++)
             if (op_differentiable(&k->b.info->tensors[t]) && k->b.size[t])
                 check_tensor(k, t, method);
-    if (!failed && k->g->methods & GRADCHECK_FLOAT)
+    if (!failed && k->g->methods & GRADCHECK_PRECISION)
         failed = check_precision(k);
     return failed;
 }
@@ -211,14 +211,24 @@ int gradcheck_case(const struct gradcheck *g, const struct gradcheck_subject *s,
 void keep_line(void *to, const struct gradcheck_line *line)
 {
     struct lines *lines = to;
-    if (lines->count < sizeof lines->line / sizeof *lines->line)
-        lines->line[lines->count++] = *line;
+    if (lines->count == lines->room) {
+        const size_t room = 2 * lines->room + 64;
+        struct gradcheck_line *more = realloc(lines->line, room * sizeof *more);
+        lines->lost |= !more;
+        if (!more)
+            return;
+        lines->line = more;
+        lines->room = room;
+    }
+    lines->line[lines->count++] = *line;
 }
 
-void report_lines(const struct lines *lines, const struct gradcheck *g)
+int report_lines(struct lines *lines, const struct gradcheck *g)
 {
-    for (size_t l = 0; lines && l < lines->count && g->report; l++)
+    for (size_t l = 0; l < lines->count && g->report; l++)
         g->report(g->to, &lines->line[l]);
+    free(lines->line);
+    return lines->lost ? -1 : 0;
 }
 
 int gradcheck_op(const struct gradcheck *g, const struct gradcheck_subject *s)
@@ -228,25 +238,23 @@ int gradcheck_op(const struct gradcheck *g, const struct gradcheck_subject *s)
     const struct op_case *cases = op_cases(s->op, &count);
 #pragma omp parallel for schedule(dynamic) ordered
     for (size_t i = 0; i < count; i++) {
-        struct lines *lines = calloc(1, sizeof *lines);
+        struct lines lines = {0};
         struct gradcheck one = *g;
         one.seed += i;
         one.report = keep_line;
-        one.to = lines;
+        one.to = &lines;
         int stopped, f = 0;
 #pragma omp atomic read
         stopped = stop;
         if (!stopped && !(g->small_only && cases[i].large))
-            f = lines ? gradcheck_case(&one, s, &cases[i]) : -1;
+            f = gradcheck_case(&one, s, &cases[i]);
 #pragma omp ordered
         {
-            report_lines(lines, g);
-            broken |= f < 0;
+            broken |= report_lines(&lines, g) < 0 || f < 0;
             failed += f;
 #pragma omp atomic write
             stop = g->first_only && failed;
         }
-        free(lines);
     }
     return broken ? -1 : failed;
 }

@@ -9,7 +9,7 @@
  *
  * What else an operation promises is checked beside them ("contract"): the double forward agrees with the complex one and with the
  * plain definition (mistakes.h), inputs stay as they were, nothing undefined is read, and a backward adds to what is there. And
- * the float build, which trains, is compared with the double one ("float").
+ * the float build, which trains, is compared with the double one ("float"), and so is any other of few digits.
  */
 #ifndef GRADCHECK_H
 #define GRADCHECK_H
@@ -20,9 +20,18 @@ enum gradcheck_method {
     GRADCHECK_COMPLEX = 1,
     GRADCHECK_CENTRAL = 2,
     GRADCHECK_CONTRACT = 4,
-    GRADCHECK_FLOAT = 8,
+    GRADCHECK_PRECISION = 8,
     GRADCHECK_ALL = 15
 };
+
+/* The builds of few digits, that train: each is compared with the double one. */
+struct gradcheck_precision {
+    const char *name; /* of the method, in lines */
+    enum number number;
+    double unit; /* its unit roundoff */
+};
+enum { GRADCHECK_PRECISIONS = 1 };
+extern const struct gradcheck_precision gradcheck_precisions[GRADCHECK_PRECISIONS];
 
 /* Norm-wise relative bars of the complex step: for one operation, and for a whole model. */
 #define GRADCHECK_OP_TOLERANCE    1e-13
@@ -71,7 +80,8 @@ struct gradcheck_subject gradcheck_subject(enum op op);
 int gradcheck_case(const struct gradcheck *g, const struct gradcheck_subject *s, const struct op_case *c);
 int gradcheck_op(const struct gradcheck *g, const struct gradcheck_subject *s);
 
-/* The loss of small models of every kind against each of their parameter tensors, through the code of these builds. */
+/* The loss of small models of every kind against each of their parameter tensors, through the code of these builds; and their
+ * loss, logits and gradients in few digits. */
 struct gradcheck_model {
     const char *name;
     struct model_code code[NUMBERS];

@@ -12,17 +12,28 @@ size_t number_size(enum number n)
 
 double number_get(enum number n, const void *array, size_t i)
 {
-    return n == NUMBER_F32 ? (double)((const float *)array)[i] : ((const double *)array)[n == NUMBER_C128 ? 2 * i : i];
+    switch (number_size(n)) {
+    case sizeof(float):
+        return (double)((const float *)array)[i];
+    case sizeof(double):
+        return ((const double *)array)[i];
+    default:
+        return creal(((const double complex *)array)[i]);
+    }
 }
 
 void number_put(enum number n, void *array, size_t i, double re, double im)
 {
-    if (n == NUMBER_F32)
+    switch (number_size(n)) {
+    case sizeof(float):
         ((float *)array)[i] = (float)re;
-    else if (n == NUMBER_F64)
+        break;
+    case sizeof(double):
         ((double *)array)[i] = re;
-    else
+        break;
+    default:
         ((double complex *)array)[i] = __builtin_complex(re, im);
+    }
 }
 
 uint64_t random_bits(uint64_t *state)

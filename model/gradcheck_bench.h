@@ -76,11 +76,13 @@ void op_describe(char *text, size_t size, const struct op_info *info, const stru
 
 /* Cases run in parallel: the lines of one, until its turn to report has come. */
 struct lines {
-    struct gradcheck_line line[4 * OP_TENSORS_MAX];
-    size_t count;
+    struct gradcheck_line *line;
+    size_t count, room;
+    bool lost; /* one, since memory was short */
 };
 void keep_line(void *to, const struct gradcheck_line *line); /* to: a struct lines */
-void report_lines(const struct lines *lines, const struct gradcheck *g);
+/* Hands them on and frees them; -1 where one was lost. */
+int report_lines(struct lines *lines, const struct gradcheck *g);
 
 /* Copies of an operation's tensors in double, to see what a pass changes (gradcheck_contract.c). */
 struct copy {
@@ -93,8 +95,21 @@ void check_unchanged(struct check *k, const struct copy *copy, const char *metho
 /* After a forward in double and complex double: that both agree, and with the definition. -1 where memory is short. */
 int check_forward(struct check *k);
 
-/* The float build against the double one. -1 where memory is short. */
+/* The builds of few digits against the double one. -1 where memory is short. */
 int check_precision(struct check *k);
+
+/* Results in double, in few digits, and in double from inputs that were moved by a unit roundoff, several times. */
+enum { PRECISION_MOVES = 4 };
+struct precision_results {
+    const double *exact, *low, *moved[PRECISION_MOVES];
+    size_t size;
+};
+
+/* The line that compares them, for results of a chain of so many operations. */
+struct gradcheck_line precision_line(const struct gradcheck_precision *p, const struct precision_results *r, double chain);
+
+/* x times (1 + unit delta), delta uniform in [-1, 1]. */
+double precision_move(double x, double unit, uint64_t *random);
 
 /* The worse of two errors. Not a number is the worst, and stays. */
 static inline double worse(double a, double b)

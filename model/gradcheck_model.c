@@ -5,17 +5,11 @@
  * already holds random numbers; the loss that it is compared with is that of the whole batch at once. Padding of the vocabulary
  * and the gaps between tensors must stay as they were, to the bit.
  */
-#include "gradcheck.h"
-#include "gradcheck_bench.h"
+#include "gradcheck_model.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-struct model_case {
-    struct model_config config;
-    size_t B, T, accumulate; /* B is a multiple of accumulate */
-};
 
 /* All sizes different; T below, at and above attention's triangles of 16; one head, several, as many as C; every option. */
 static const struct model_case cases[] = {
@@ -33,23 +27,12 @@ static const double CENTRAL_SAFETY = 4, CENTRAL_ROUNDING = 256 * DBL_EPSILON, LO
 /* Smaller than an operation's: a step beyond the embeddings' own size leaves the series' radius of convergence at a LayerNorm. */
 static const double FIRST_STEP = 1.0 / 32;
 
-struct model_check {
-    const struct gradcheck *g;
-    const struct gradcheck_model *subject;
-    const struct model_case *c;
-    void *model[NUMBERS];
-    const struct tensors *tensors;
-    uint32_t *ids, *targets;
-    double *value, *before, *gradient, *direction; /* parameters; grads before; what was added; a direction */
-    int failed;
-};
-
-static struct dropout dropout_at(const struct model_check *k, size_t first_row)
+struct dropout model_dropout(const struct model_check *k, size_t first_row)
 {
     return (struct dropout){k->c->config.dropout, OP_DROPOUT_SEED, OP_DROPOUT_STEP, first_row};
 }
 
-static void report(struct model_check *k, const char *tensor, struct gradcheck_line *line)
+void model_report(struct model_check *k, const char *tensor, struct gradcheck_line *line)
 {
     snprintf(line->tensor, sizeof line->tensor, "%s", tensor);
     const struct model_case *c = k->c;
@@ -75,7 +58,7 @@ static void loss_at(double out[2], struct model_check *k, enum number n, const s
     void *params = k->subject->code[n].params(k->model[n]);
     const double *value = k->value + t->offset;
     const size_t first = at == SIZE_MAX ? 0 : at, end = at == SIZE_MAX ? tensor_file_size(t) : at + 1;
-    const struct dropout d = dropout_at(k, 0);
+    const struct dropout d = model_dropout(k, 0);
     for (size_t i = first; i < end; i++) {
         const double v = at == SIZE_MAX ? k->direction[i] : 1;
         number_put(n, params, t->offset + i, value[i] + re * v, im * v);
@@ -150,7 +133,7 @@ static void report_sums(struct model_check *k, const struct sums *s, const struc
     if (method == GRADCHECK_CENTRAL)
         line.tolerance = fmin(CENTRAL_SAFETY * sqrt(s->estimate) / scale + CENTRAL_ROUNDING, CENTRAL_LOOSEST);
     gradcheck_where(line.where, sizeof line.where, line.at, t->shape, t->ndim);
-    report(k, t->name, &line);
+    model_report(k, t->name, &line);
 }
 
 static void check_tensor(struct model_check *k, const struct tensor *t, unsigned method)
@@ -181,7 +164,7 @@ static void accumulate(struct model_check *k)
         number_put(NUMBER_F64, grads, i, k->before[i], 0);
     }
     for (size_t b = 0; b < k->c->B; b += rows) {
-        const struct dropout d = dropout_at(k, b);
+        const struct dropout d = model_dropout(k, b);
         double loss[2];
         code->call_loss_and_grads(code->loss_and_grads, loss, model, k->ids + b * k->c->T, k->targets + b * k->c->T, rows,
                                   k->c->T, 1.0 / (double)k->c->accumulate, &d);
@@ -200,15 +183,15 @@ static void check_padding(struct model_check *k)
             touched += k->gradient[next] != 0;
         next = t ? t->offset + tensor_file_size(t) : next;
     }
-    report(k, "padding",
-           &(struct gradcheck_line){
-               .method = "unchanged", .size = checked, .checked = checked, .error = (double)touched, .at = SIZE_MAX});
+    model_report(k, "padding",
+                 &(struct gradcheck_line){
+                     .method = "unchanged", .size = checked, .checked = checked, .error = (double)touched, .at = SIZE_MAX});
 }
 
 static int create(struct model_check *k)
 {
     const size_t N = k->c->B * k->c->T;
-    for (enum number n = NUMBER_F64; n <= NUMBER_C128; n++)
+    for (enum number n = 0; n < NUMBERS; n++)
         if (!(k->model[n] = k->subject->code[n].create(&k->c->config, N)))
             return -1;
     k->tensors = k->subject->code[NUMBER_F64].tensors(k->model[NUMBER_F64]);
@@ -224,7 +207,7 @@ static int create(struct model_check *k)
 
 static void destroy(struct model_check *k)
 {
-    for (enum number n = NUMBER_F64; n <= NUMBER_C128; n++)
+    for (enum number n = 0; n < NUMBERS; n++)
         k->subject->code[n].destroy(k->model[n]);
     free(k->ids);
     free(k->targets);
@@ -245,7 +228,7 @@ static void draw(struct model_check *k)
     for (size_t t = 0; t < k->tensors->count; t++)
         for (size_t i = 0; i < tensor_file_size(&k->tensors->list[t]); i++)
             k->value[k->tensors->list[t].offset + i] = (float)(k->tensors->list[t].init_mean + 0.4 * random_normal(&random));
-    for (enum number n = NUMBER_F64; n <= NUMBER_C128; n++)
+    for (enum number n = 0; n < NUMBERS; n++)
         for (size_t i = 0; i < k->tensors->total; i++)
             number_put(n, k->subject->code[n].params(k->model[n]), i, k->value[i], 0);
 }
@@ -253,14 +236,16 @@ static void draw(struct model_check *k)
 static int check_case(const struct gradcheck *g, const struct gradcheck_model *m, const struct model_case *c)
 {
     struct model_check k = {.g = g, .subject = m, .c = c};
-    const int failed = create(&k);
+    int failed = create(&k);
     if (!failed) {
         draw(&k);
         accumulate(&k);
         if (g->methods & GRADCHECK_CONTRACT)
             check_padding(&k);
+        if (g->methods & GRADCHECK_PRECISION)
+            failed = check_model_precision(&k);
         for (unsigned method = GRADCHECK_COMPLEX; method <= GRADCHECK_CENTRAL; method *= 2)
-            for (size_t t = 0; t < k.tensors->count && g->methods & method && !(g->first_only && k.failed); t++)
+            for (size_t t = 0; t < k.tensors->count && g->methods & method && !failed && !(g->first_only && k.failed); t++)
                 check_tensor(&k, &k.tensors->list[t], method);
     }
     destroy(&k);
@@ -278,25 +263,23 @@ int gradcheck_model(const struct gradcheck *g, const struct gradcheck_model *m)
     const size_t count = sizeof cases / sizeof *cases;
 #pragma omp parallel for schedule(dynamic) ordered
     for (size_t i = 0; i < count; i++) {
-        struct lines *lines = calloc(1, sizeof *lines);
+        struct lines lines = {0};
         struct gradcheck one = *g;
         one.seed += i;
         one.report = keep_line;
-        one.to = lines;
+        one.to = &lines;
         int stopped, f = 0;
 #pragma omp atomic read
         stopped = stop;
         if (!stopped)
-            f = lines ? check_case(&one, m, &cases[i]) : -1;
+            f = check_case(&one, m, &cases[i]);
 #pragma omp ordered
         {
-            report_lines(lines, g);
-            broken |= f < 0;
+            broken |= report_lines(&lines, g) < 0 || f < 0;
             failed += f;
 #pragma omp atomic write
             stop = g->first_only && failed;
         }
-        free(lines);
     }
     return broken ? -1 : failed;
 }

@@ -1,13 +1,15 @@
-/* gradcheck_precision.c: the float build, with its own fast paths, against the double build on the same inputs.
+/* gradcheck_precision.c: the builds of few digits, with their own fast paths, against the double build on the same inputs.
  *
  * How far float may be off follows from the operation, not from a guess. A stable algorithm returns what exact arithmetic would
  * return for inputs that each differ by a few roundings u = 2^-24 (Higham 2002, "Accuracy and Stability of Numerical Algorithms",
  * section 1.5). So inputs and upstream gradients are moved by u at random, in double, and how far a result f moves then,
  *
- *     kappa = |f(x (1 + u delta)) - f(x)|,   |delta_i| <= 1
+ *     kappa = |f(x (1 + u delta)) - f(x)|,   |delta_i| <= 1,   as the root mean square of a few draws
  *
  * is what u does to this result here. The bound is K sqrt(n) (kappa + u |f|), for a chain of n operations that each round on their
  * own. Sums make kappa grow as they make float's own error grow, with the root of their length, so K does not depend on it.
+ *
+ * Another precision is another row of the table below, and another build in enum number.
  */
 #include "gradcheck_bench.h"
 #include <float.h>
@@ -15,16 +17,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double U = FLT_EPSILON / 2, K = 8;
+const struct gradcheck_precision gradcheck_precisions[GRADCHECK_PRECISIONS] = {
+    {"float", NUMBER_F32, FLT_EPSILON / 2},
+};
+
+static const double K = 8;
 
 static double chain(enum op op)
 {
     return op == OP_MLP ? 3 : op == OP_BLOCK ? 9 : 1;
 }
 
-/* Gradients from zero, and what the forward left, of one pass. */
+double precision_move(double x, double unit, uint64_t *random)
+{
+    return x * (1 + unit * ((double)(random_bits(random) >> 11) * 0x1p-52 - 1));
+}
+
+static double distance(const double *x, const double *y, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (x[i] - y[i]) * (x[i] - y[i]);
+    return sqrt(sum);
+}
+
+struct gradcheck_line precision_line(const struct gradcheck_precision *p, const struct precision_results *r, double chain)
+{
+    double size = 0, kappa = 0;
+    for (size_t i = 0; i < r->size; i++)
+        size += r->exact[i] * r->exact[i];
+    for (size_t m = 0; m < PRECISION_MOVES; m++)
+        kappa += pow(distance(r->moved[m], r->exact, r->size), 2) / PRECISION_MOVES;
+    size = sqrt(size);
+    kappa = sqrt(kappa);
+    const double error = distance(r->low, r->exact, r->size);
+    return (struct gradcheck_line){.method = p->name,
+                                   .size = r->size,
+                                   .checked = r->size,
+                                   .error = error == 0 ? 0 : error / size,
+                                   .at = SIZE_MAX,
+                                   .tolerance = size == 0 ? 0 : K * sqrt(chain) * (kappa / size + p->unit)};
+}
+
+/* --- an operation --- */
+
+/* Outputs, and gradients of inputs and parameters from zero, of one pass. */
 struct results {
-    double *x[OP_TENSORS_MAX]; /* outputs, or gradients of inputs and parameters */
+    double *x[OP_TENSORS_MAX];
 };
 
 static void free_results(struct results *r)
@@ -33,9 +72,8 @@ static void free_results(struct results *r)
         free(r->x[t]);
 }
 
-/* Forward and backward in one number type, from what stands in b->x; upstream gradients times (1 + u delta) where random is
- * given. */
-static int pass(struct results *r, struct bench *b, enum number n, uint64_t *random)
+/* Forward and backward in one number type, from what stands in b->x; upstream gradients moved by unit. */
+static int pass(struct results *r, struct bench *b, enum number n, double unit, uint64_t *random)
 {
     void *dx[OP_TENSORS_MAX] = {0};
     int failed = 0;
@@ -46,10 +84,8 @@ static int pass(struct results *r, struct bench *b, enum number n, uint64_t *ran
         dx[t] = calloc(b->size[t], number_size(n));
         r->x[t] = malloc(b->size[t] * sizeof(double));
         failed |= !dx[t] || !r->x[t];
-        for (size_t i = 0; output && !failed && i < b->size[t]; i++) {
-            const double moved = random ? U * ((random_bits(random) >> 11) * 0x1p-52 - 1) : 0;
-            number_put(n, dx[t], i, b->upstream[0][t][i] * (1 + moved), 0);
-        }
+        for (size_t i = 0; output && !failed && i < b->size[t]; i++)
+            number_put(n, dx[t], i, precision_move(b->upstream[0][t][i], unit, random), 0);
     }
     if (!failed) {
         const struct op_code *code = &b->subject->code[n];
@@ -66,63 +102,49 @@ static int pass(struct results *r, struct bench *b, enum number n, uint64_t *ran
     return failed ? -1 : 0;
 }
 
-static void move_inputs(struct bench *b, uint64_t *random)
+static int pass_from(struct results *r, struct bench *b, enum number n, double unit, uint64_t *random)
 {
+    bench_reset(b, n);
     for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; b->value[t] && i < b->size[t]; i++) {
-            const double moved = U * ((random_bits(random) >> 11) * 0x1p-52 - 1);
-            number_put(NUMBER_F64, b->x[NUMBER_F64][t], i, b->value[t][i] * (1 + moved), 0);
-        }
+        for (size_t i = 0; unit > 0 && b->value[t] && i < b->size[t]; i++)
+            number_put(n, b->x[n][t], i, precision_move(b->value[t][i], unit, random), 0);
+    return pass(r, b, n, unit, random);
 }
 
-static double distance(const double *x, const double *y, size_t n)
-{
-    double sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += (x[i] - y[i]) * (x[i] - y[i]);
-    return sqrt(sum);
-}
-
-static void compare(struct check *k, const struct results *exact, const struct results *moved, const struct results *single)
+static void compare(struct check *k, const struct gradcheck_precision *p, const struct results *exact, const struct results *low,
+                    const struct results moved[PRECISION_MOVES])
 {
     for (size_t t = 0; t < k->b.info->count; t++) {
         if (!exact->x[t])
             continue;
-        const size_t n = k->b.size[t];
-        double size = 0;
-        for (size_t i = 0; i < n; i++)
-            size += exact->x[t][i] * exact->x[t][i];
-        size = sqrt(size);
-        const double error = distance(single->x[t], exact->x[t], n), kappa = distance(moved->x[t], exact->x[t], n);
-        check_report(
-            k, t,
-            &(struct gradcheck_line){.method = "float",
-                                     .size = n,
-                                     .checked = n,
-                                     .error = error == 0 ? 0 : error / size,
-                                     .at = SIZE_MAX,
-                                     .tolerance = size == 0 ? 0 : K * sqrt(chain(k->b.subject->op)) * (kappa / size + U)});
+        struct precision_results r = {.exact = exact->x[t], .low = low->x[t], .size = k->b.size[t]};
+        for (size_t m = 0; m < PRECISION_MOVES; m++)
+            r.moved[m] = moved[m].x[t];
+        struct gradcheck_line line = precision_line(p, &r, chain(k->b.subject->op));
+        check_report(k, t, &line);
     }
+}
+
+static int check_one(struct check *k, const struct gradcheck_precision *p)
+{
+    struct results exact = {0}, low = {0}, moved[PRECISION_MOVES] = {0};
+    uint64_t random = k->g->seed ^ 0x666C6F61;
+    int failed = pass_from(&low, &k->b, p->number, 0, &random) || pass_from(&exact, &k->b, NUMBER_F64, 0, &random);
+    for (size_t m = 0; m < PRECISION_MOVES && !failed; m++)
+        failed = pass_from(&moved[m], &k->b, NUMBER_F64, p->unit, &random);
+    if (!failed)
+        compare(k, p, &exact, &low, moved);
+    free_results(&exact);
+    free_results(&low);
+    for (size_t m = 0; m < PRECISION_MOVES; m++)
+        free_results(&moved[m]);
+    return failed ? -1 : 0;
 }
 
 int check_precision(struct check *k)
 {
-    struct results exact = {0}, moved = {0}, single = {0};
-    uint64_t random = k->g->seed ^ 0x666C6F61;
-    if (bench_degenerate(&k->b))
-        return 0;
-    bench_reset(&k->b, NUMBER_F32);
-    bench_reset(&k->b, NUMBER_F64);
-    int failed = pass(&single, &k->b, NUMBER_F32, NULL) || pass(&exact, &k->b, NUMBER_F64, NULL);
-    if (!failed) {
-        bench_reset(&k->b, NUMBER_F64);
-        move_inputs(&k->b, &random);
-        failed = pass(&moved, &k->b, NUMBER_F64, &random);
-    }
-    if (!failed)
-        compare(k, &exact, &moved, &single);
-    free_results(&exact);
-    free_results(&moved);
-    free_results(&single);
-    return failed ? -1 : 0;
+    int failed = 0;
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS && !failed && !bench_degenerate(&k->b); p++)
+        failed = check_one(k, &gradcheck_precisions[p]);
+    return failed;
 }

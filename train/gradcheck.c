@@ -58,7 +58,7 @@ static void argument(struct parsed *p, const char *arg, struct argp_state *state
 
 static void method(struct parsed *p, const char *arg, struct argp_state *state)
 {
-    const unsigned others = GRADCHECK_CONTRACT | GRADCHECK_FLOAT;
+    const unsigned others = GRADCHECK_CONTRACT | GRADCHECK_PRECISION;
     if (!strcmp(arg, "both"))
         p->o.methods = GRADCHECK_ALL;
     else if (!strcmp(arg, "central"))

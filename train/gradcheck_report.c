@@ -49,7 +49,9 @@ static struct gradcheck_row *find_row(struct gradcheck_report *r, const char *te
         if (!strcmp(r->row[i].tensor, name))
             return &r->row[i];
     struct gradcheck_row *row = &r->row[r->rows < GRADCHECK_ROWS ? r->rows++ : GRADCHECK_ROWS - 1];
-    *row = (struct gradcheck_row){.complex = -1, .definition = -1, .central = -1, .single = -1, .ok = true};
+    *row = (struct gradcheck_row){.complex = -1, .definition = -1, .central = -1, .ok = true};
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+        row->low[p] = -1;
     memcpy(row->tensor, name, sizeof name);
     return row;
 }
@@ -61,6 +63,15 @@ static void keep_nearest(double *worst, double *allowed, const struct gradcheck_
         *worst = l->error;
         *allowed = l->tolerance;
     }
+}
+
+/* The column of a method that compares with double, or their number. */
+static size_t precision_of(const char *method)
+{
+    size_t p = 0;
+    while (p < GRADCHECK_PRECISIONS && strcmp(method, gradcheck_precisions[p].name))
+        p++;
+    return p;
 }
 
 void gradcheck_collect(void *report, const struct gradcheck_line *l)
@@ -80,17 +91,21 @@ void gradcheck_collect(void *report, const struct gradcheck_line *l)
         row->complex = worse(row->complex, l->error);
     else if (!strcmp(l->method, "central"))
         keep_nearest(&row->central, &row->central_allowed, l);
-    else if (!strcmp(l->method, "float"))
-        keep_nearest(&row->single, &row->single_allowed, l);
+    else if (precision_of(l->method) < GRADCHECK_PRECISIONS)
+        keep_nearest(&row->low[precision_of(l->method)], &row->low_allowed[precision_of(l->method)], l);
     else
         row->definition = worse(row->definition, l->error);
 }
 
 void gradcheck_print_heading(void)
 {
-    printf("%-10s %-23s %8s   %-19s %9s   %-19s\n", "", "", "complex", "central differences", "forward", "float for double");
-    printf("%-10s %-23s %8s   %8s   %8s %9s   %8s   %8s\n", "operation", "tensor", "step", "error", "bar", "contract", "error",
-           "bar");
+    printf("%-10s %-23s %8s   %-19s %9s", "", "", "complex", "central differences", "forward");
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+        printf("   %s for double%*s", gradcheck_precisions[p].name, 8 - (int)strlen(gradcheck_precisions[p].name), "");
+    printf("\n%-10s %-23s %8s   %8s   %8s %9s", "operation", "tensor", "step", "error", "bar", "contract");
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+        printf("   %8s   %8s", "error", "bar");
+    putchar('\n');
 }
 
 static void print_number(double x, int width)
@@ -125,7 +140,8 @@ void gradcheck_print_rows(struct gradcheck_report *r, const char *subject)
         print_number(row->complex, 8);
         print_pair(row->central, row->central_allowed);
         print_number(row->definition, 9);
-        print_pair(row->single, row->single_allowed);
+        for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+            print_pair(row->low[p], row->low_allowed[p]);
         printf("  %s\n", row->ok ? "ok" : "WRONG");
     }
     for (size_t i = 0; i < r->failures && !r->json; i++)

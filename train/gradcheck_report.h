@@ -21,7 +21,7 @@ struct gradcheck_row {
     char tensor[52];
     double complex, definition;      /* worst errors; negative: not looked at */
     double central, central_allowed; /* those that came nearest to their bar */
-    double single, single_allowed;
+    double low[GRADCHECK_PRECISIONS], low_allowed[GRADCHECK_PRECISIONS];
     bool ok;
 };
 
