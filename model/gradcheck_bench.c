@@ -150,7 +150,7 @@ void bench_destroy(struct bench *b)
 
 bool bench_degenerate(const struct bench *b)
 {
-    return b->c.C == 1 && (b->subject->op == OP_LAYERNORM || b->subject->op == OP_BLOCK);
+    return b->c.C == 1 && b->subject->op == OP_LAYERNORM;
 }
 
 void bench_poison(struct bench *b, enum number n, enum role role)

@@ -95,7 +95,7 @@ static const struct op_case loss[] = {
 };
 
 static const struct op_case block[] = {
-    {.B = 1, .T = 1, .C = 1, .H = 1, .bias = true, TANH},
+    {.B = 1, .T = 1, .C = 3, .H = 1, .bias = true, TANH},
     {.B = 2, .T = 5, .C = 6, .H = 3, .bias = true, TANH},
     {.B = 2, .T = 3, .C = 5, .H = 1, ERF},
     {.B = 3, .T = 2, .C = 4, .H = 2, .bias = true, ERF, .p = 0.2, .first_row = 4},

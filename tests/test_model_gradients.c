@@ -63,7 +63,7 @@ END_TEST
 START_TEST(operations_in_float)
 {
     for (int op = 0; op < OPS; op++)
-        check_op(op, GRADCHECK_FLOAT);
+        check_op(op, GRADCHECK_PRECISION);
 }
 END_TEST
 
