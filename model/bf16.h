@@ -1,5 +1,5 @@
 /* bf16.h: the number format bfloat16: a float's sign and exponent, and 8 bits of its significand (one of them implied). Rounding
- * errs by at most 2^-9 of the number; whatever fits a float fits a bf16, so nothing needs a loss scale.
+ * errs by at most 2^-8 of the number; whatever fits a float fits a bf16, so nothing needs a loss scale.
  */
 #ifndef BF16_H
 #define BF16_H

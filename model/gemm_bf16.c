@@ -1,6 +1,6 @@
 /* gemm_bf16.c: products with operands rounded to bf16 (mixed precision: Kalamkar et al. 2019, arXiv:1905.12322).
  *
- * The product of two bf16 numbers is exact in float, so all that is lost is the operands' rounding, 2^-9 of each; sums are
+ * The product of two bf16 numbers is exact in float, so all that is lost is the operands' rounding, 2^-8 of each; sums are
  * float's. A thread copies a strip of A and one of B, rounded, into buffers on its stack, as they lie (a transposed operand stays
  * transposed), has them multiplied into a third, and adds that to C. So no rounded copy of a whole matrix is kept anywhere, an
  * element of A is rounded once for 512 columns of C, one of B once for 256 rows.
@@ -72,8 +72,8 @@ static void strip(enum transpose ta, enum transpose tb, size_t M, size_t N, size
     gemm_tile(ta, tb, M, N, K, 1, a.f32, sa.columns, b.f32, sb.columns, first ? 0 : 1, c, N);
 }
 
-void gemm_bf16_piece(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
-                     const float *B, size_t ldb, float beta, float *C, size_t ldc)
+void gemm_bf16_piece(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, float alpha,
+                     const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc)
 {
     ASSERT(M <= BF16_PIECE_M && N <= BF16_PIECE_N);
     const bool native = library == GEMM_ONEDNN && gemm_bf16_native();
@@ -82,8 +82,8 @@ void gemm_bf16_piece(enum gemm_backend library, enum transpose ta, enum transpos
     if (K == 0)
         memset(c, 0, M * N * sizeof *c);
     for (size_t k = 0; k < K; k += depth)
-        strip(ta, tb, M, N, K - k < depth ? K - k : depth, A + (ta == N_ ? k : k * lda), lda, B + (tb == N_ ? k * ldb : k), ldb, c,
-              k == 0, native);
+        strip(ta, tb, M, N, K - k < depth ? K - k : depth, A + (ta == N_ ? k : k * lda), lda, B + (tb == N_ ? k * ldb : k), ldb,
+              c, k == 0, native);
     for (size_t i = 0; i < M; i++)
 #pragma omp simd
         for (size_t j = 0; j < N; j++)

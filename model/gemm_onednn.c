@@ -142,8 +142,8 @@ static struct {
 
 static bool same_shape(const struct shape *a, const struct shape *b)
 {
-    return a->M == b->M && a->N == b->N && a->K == b->K && a->transpose_a == b->transpose_a &&
-           a->transpose_b == b->transpose_b && a->add == b->add && a->bf16 == b->bf16;
+    return a->M == b->M && a->N == b->N && a->K == b->K && a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b &&
+           a->add == b->add && a->bf16 == b->bf16;
 }
 
 /* The index of a shape among the first n, or n. */

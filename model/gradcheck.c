@@ -30,7 +30,8 @@ static const double ZERO = 1e-2;
 
 struct gradcheck_subject gradcheck_subject(enum op op)
 {
-    return (struct gradcheck_subject){op_info[op].name, op, {optable_f32[op], optable_f64[op], optable_c128[op]}, 0};
+    return (struct gradcheck_subject){
+        op_info[op].name, op, {optable_f32[op], optable_f64[op], optable_c128[op], optable_bf16[op]}, 0};
 }
 
 /* --- the analytic gradient --- */

@@ -30,7 +30,7 @@ struct gradcheck_precision {
     enum number number;
     double unit; /* its unit roundoff */
 };
-enum { GRADCHECK_PRECISIONS = 1 };
+enum { GRADCHECK_PRECISIONS = 2 };
 extern const struct gradcheck_precision gradcheck_precisions[GRADCHECK_PRECISIONS];
 
 /* Norm-wise relative bars of the complex step: for one operation, and for a whole model. */

@@ -6,7 +6,7 @@
 
 size_t number_size(enum number n)
 {
-    static const size_t sizes[NUMBERS] = {sizeof(float), sizeof(double), sizeof(double complex)};
+    static const size_t sizes[NUMBERS] = {sizeof(float), sizeof(double), sizeof(double complex), sizeof(float)};
     return sizes[n];
 }
 

@@ -254,7 +254,7 @@ static int check_case(const struct gradcheck *g, const struct gradcheck_model *m
 
 struct gradcheck_model gradcheck_model_subject(void)
 {
-    return (struct gradcheck_model){"model", {model_code_f32, model_code_f64, model_code_c128}};
+    return (struct gradcheck_model){"model", {model_code_f32, model_code_f64, model_code_c128, model_code_bf16}};
 }
 
 int gradcheck_model(const struct gradcheck *g, const struct gradcheck_model *m)

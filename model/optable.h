@@ -1,4 +1,4 @@
-/* optable.h: every operation's forward and backward under one signature, for each of the three builds.
+/* optable.h: every operation's forward and backward under one signature, for each build.
  *
  * A function is kept with the type it has in its own header, as a plain pointer, and called through a caller that knows how that
  * operation's arguments come from an array of tensors (in the order of op_info). So another function with the same natural
@@ -34,13 +34,13 @@ struct model_code {
                                 size_t B, size_t T, double scale, const struct dropout *d);
 };
 
-enum number { NUMBER_F32, NUMBER_F64, NUMBER_C128, NUMBERS };
+enum number { NUMBER_F32, NUMBER_F64, NUMBER_C128, NUMBER_BF16, NUMBERS };
 
-extern const struct op_code optable_f32[OPS], optable_f64[OPS], optable_c128[OPS];
+extern const struct op_code optable_f32[OPS], optable_f64[OPS], optable_c128[OPS], optable_bf16[OPS];
 
 /* The callers of a block with the signature of include/handgrad_op.h, for functions from outside. */
 extern const struct op_code block_flat_f32, block_flat_f64, block_flat_c128;
 
-extern const struct model_code model_code_f32, model_code_f64, model_code_c128;
+extern const struct model_code model_code_f32, model_code_f64, model_code_c128, model_code_bf16;
 
 #endif

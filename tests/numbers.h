@@ -13,7 +13,7 @@
 #define ROUNDOFF (real_epsilon / 2)
 /* What a product's operand is off by beside: where two ways of computing it differ by a rounding, bf16 may round them apart. */
 #ifdef REAL_BF16
-#define OPERAND_ROUNDOFF 0x1p-9
+#define OPERAND_ROUNDOFF 0x1p-8
 #else
 #define OPERAND_ROUNDOFF 0.0
 #endif

@@ -70,10 +70,11 @@ static void check_product(int bf16, int transposes, int add, size_t M, size_t N,
     float *expected = copy_of(C, M * N);
     gemm_plain(ta, tb, M, N, K, 1, A, ta == N_ ? K : M, B, tb == N_ ? N : K, add, expected, N);
     void *a = operand(A, M * K, bf16), *b = operand(B, K * N, bf16);
-    require(onednn_product(bf16, ta == T_, tb == T_, M, N, K, a, b, C, add) == 0, "oneDNN cannot multiply %zu x %zu x %zu", M, N, K);
+    require(onednn_product(bf16, ta == T_, tb == T_, M, N, K, a, b, C, add) == 0, "oneDNN cannot multiply %zu x %zu x %zu", M, N,
+            K);
     for (size_t i = 0; i < M * N; i++) /* |a b| < 1 */
-        require_within(fabs((double)C[i] - expected[i]), 2 * (double)(K + 4) * (double)K * ROUNDOFF, "transposes %d, add %d, element %zu",
-                       transposes, add, i);
+        require_within(fabs((double)C[i] - expected[i]), 2 * (double)(K + 4) * (double)K * ROUNDOFF,
+                       "transposes %d, add %d, element %zu", transposes, add, i);
     free(A);
     free(B);
     free(C);
