@@ -28,6 +28,7 @@ PACKAGES := build-essential \
             libinih-dev \
             libcjson-dev \
             nettle-dev \
+            libpcre2-dev \
             check \
             fortunes \
             fortunes-min \
@@ -52,7 +53,8 @@ PKGS    := hdf5 \
            zlib \
            inih \
            libcjson \
-           nettle
+           nettle \
+           libpcre2-8
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
 OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))
 LDLIBS  := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS)) $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread

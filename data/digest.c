@@ -18,6 +18,12 @@ void digest_update_string(struct digest *d, const char *text)
     digest_update(d, text, strlen(text) + 1);
 }
 
+void digest_update_u32(struct digest *d, uint32_t value)
+{
+    const uint8_t bytes[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16), (uint8_t)(value >> 24)};
+    digest_update(d, bytes, sizeof bytes);
+}
+
 void digest_finish(struct digest *d, char hex[DIGEST_HEX])
 {
     unsigned char raw[SHA256_DIGEST_SIZE];

@@ -1,10 +1,11 @@
-/* tokenizer.c: text to token ids and back: the 256 bytes, or the code points of a text in their order.
+/* tokenizer.c: text to token ids and back: the 256 bytes, the code points of a text in their order, or byte-pair encoding.
  *
  * In a file a tokenizer is a group with attributes (format, kind, vocab_size, fingerprint) and, for char, the dataset
- * code_points. The fingerprint covers all that decides ids, so a reader that computes it again finds any damage.
+ * code_points; for bpe what bpe_h5.c writes. The fingerprint covers all that decides ids, so a reader that computes it again finds any damage.
  */
 #include "tokenizer.h"
 #include "atomic.h"
+#include "bpe_files.h"
 #include "digest.h"
 #include "h5.h"
 #include "utf8.h"
@@ -19,13 +20,17 @@ struct token {
     uint8_t length;
 };
 
+enum kind { KIND_BYTE, KIND_CHAR, KIND_BPE };
+static const char *const KINDS[] = {"byte", "char", "bpe"};
+
 struct tokenizer {
-    bool is_byte;
+    enum kind kind;
     size_t vocab_size;
     struct token *tokens;
     uint32_t *code_points; /* char: of each id, ascending */
     uint32_t *ids;         /* char: 1 + the id of each code point up to the largest; 0 where it is not in the alphabet */
     size_t n_ids;
+    struct bpe *bpe;
     char fingerprint[DIGEST_HEX];
 };
 
@@ -34,11 +39,10 @@ static void compute_fingerprint(struct tokenizer *t)
     struct digest d;
     digest_init(&d);
     digest_update_string(&d, tokenizer_kind(t));
-    for (size_t i = 0; i < t->vocab_size && !t->is_byte; i++) {
-        const uint32_t c = t->code_points[i];
-        const uint8_t little_endian[4] = {(uint8_t)c, (uint8_t)(c >> 8), (uint8_t)(c >> 16), (uint8_t)(c >> 24)};
-        digest_update(&d, little_endian, sizeof little_endian);
-    }
+    for (size_t i = 0; i < t->vocab_size && t->kind == KIND_CHAR; i++)
+        digest_update_u32(&d, t->code_points[i]);
+    if (t->kind == KIND_BPE)
+        bpe_digest(t->bpe, &d);
     digest_finish(&d, t->fingerprint);
 }
 
@@ -50,7 +54,6 @@ struct tokenizer *tokenizer_create_byte(struct error *err)
         tokenizer_destroy(t);
         return NULL;
     }
-    t->is_byte = true;
     t->vocab_size = BYTES;
     for (size_t i = 0; i < BYTES; i++)
         t->tokens[i] = (struct token){.bytes = {(char)i}, .length = 1};
@@ -78,6 +81,7 @@ struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, s
         return NULL;
     struct tokenizer *t = calloc(1, sizeof *t);
     if (t) {
+        t->kind = KIND_CHAR;
         t->vocab_size = n;
         t->n_ids = code_points[n - 1] + 1;
         t->tokens = calloc(n, sizeof *t->tokens);
@@ -98,10 +102,28 @@ struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, s
     return t;
 }
 
+struct tokenizer *tokenizer_create_bpe(struct bpe *bpe, struct error *err)
+{
+    if (!bpe)
+        return NULL;
+    struct tokenizer *t = calloc(1, sizeof *t);
+    if (!t) {
+        fail(err, "bpe tokenizer: out of memory");
+        bpe_destroy(bpe);
+        return NULL;
+    }
+    t->kind = KIND_BPE;
+    t->bpe = bpe;
+    t->vocab_size = bpe_get_parts(bpe)->vocab_size;
+    compute_fingerprint(t);
+    return t;
+}
+
 void tokenizer_destroy(struct tokenizer *t)
 {
     if (!t)
         return;
+    bpe_destroy(t->bpe);
     free(t->tokens);
     free(t->code_points);
     free(t->ids);
@@ -110,7 +132,12 @@ void tokenizer_destroy(struct tokenizer *t)
 
 const char *tokenizer_kind(const struct tokenizer *t)
 {
-    return t->is_byte ? "byte" : "char";
+    return KINDS[t->kind];
+}
+
+const struct bpe *tokenizer_bpe(const struct tokenizer *t)
+{
+    return t->bpe;
 }
 
 size_t tokenizer_vocab_size(const struct tokenizer *t)
@@ -127,7 +154,9 @@ int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t l
                            struct error *err)
 {
     *n = 0;
-    if (t->is_byte) {
+    if (t->kind == KIND_BPE)
+        return fail(err, "a piece of text cannot be encoded by itself"); /* its words may go on */
+    if (t->kind == KIND_BYTE) {
         for (size_t i = 0; i < length; i++)
             ids[i] = (uint8_t)text[i];
         *n = length;
@@ -149,25 +178,65 @@ int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t l
     return 0;
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids, size_t *n, struct error *err)
+static int encode(const struct tokenizer *t, const char *text, size_t length, bool special, uint32_t **ids, size_t *n,
+                  struct error *err)
 {
     *n = 0;
     *ids = malloc((length ? length : 1) * sizeof **ids);
     if (!*ids)
         return fail(err, "out of memory for the tokens of %zu bytes", length);
-    if (tokenizer_encode_piece(t, text, length, 0, *ids, n, err) != 0) {
+    const int status = t->kind == KIND_BPE ? bpe_encode(t->bpe, text, length, special, *ids, n, err)
+                                           : tokenizer_encode_piece(t, text, length, 0, *ids, n, err);
+    if (status != 0) {
         free(*ids);
         *ids = NULL;
         *n = 0;
-        return -1;
     }
-    return 0;
+    return status;
+}
+
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids, size_t *n, struct error *err)
+{
+    return encode(t, text, length, false, ids, n, err);
+}
+
+int tokenizer_encode_special(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids, size_t *n,
+                             struct error *err)
+{
+    return encode(t, text, length, true, ids, n, err);
+}
+
+const char *tokenizer_name(const struct tokenizer *t, uint32_t id, size_t *length)
+{
+    if (t->kind == KIND_BPE)
+        return bpe_token(t->bpe, id, length);
+    *length = t->tokens[id].length;
+    return t->tokens[id].bytes;
+}
+
+bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
+{
+    return t->kind == KIND_BPE && bpe_get_parts(t->bpe)->kinds[id] != BPE_NORMAL;
 }
 
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *length)
 {
-    *length = t->tokens[id].length;
-    return t->tokens[id].bytes;
+    const char *name = tokenizer_name(t, id, length);
+    if (tokenizer_is_special(t, id))
+        *length = 0;
+    return name;
+}
+
+bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id)
+{
+    if (t->kind != KIND_BPE)
+        return false;
+    const struct bpe_parts *p = bpe_get_parts(t->bpe);
+    *id = bpe_find_special(t->bpe, "<|endoftext|>", strlen("<|endoftext|>"));
+    for (uint32_t i = 0; *id == BYTEMAP_NONE && i < p->vocab_size; i++)
+        if (p->kinds[i] == BPE_SPECIAL)
+            *id = i;
+    return *id != BYTEMAP_NONE;
 }
 
 /* --- files --- */
@@ -179,7 +248,9 @@ int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, st
         h5_write_u64(group, "vocab_size", t->vocab_size, file, err) != 0 ||
         h5_write_string(group, "fingerprint", t->fingerprint, file, err) != 0)
         return -1;
-    if (t->is_byte)
+    if (t->kind == KIND_BPE)
+        return bpe_write(t->bpe, group, file, err);
+    if (t->kind == KIND_BYTE)
         return 0;
     const hid_t dataset = h5_dataset_create(group, "code_points", H5T_STD_U32LE, t->vocab_size, 0, file, err);
     if (dataset < 0)
@@ -229,8 +300,10 @@ struct tokenizer *tokenizer_read(hid_t group, const char *file, struct error *er
         t = tokenizer_create_byte(err);
     else if (strcmp(kind, "char") == 0)
         t = read_char(group, vocab_size, file, err);
+    else if (strcmp(kind, "bpe") == 0)
+        t = tokenizer_create_bpe(bpe_read(group, vocab_size, file, err), err);
     else
-        fail(err, "%s: tokenizer kind \"%s\": expected byte or char", file, kind);
+        fail(err, "%s: tokenizer kind \"%s\": expected byte, char or bpe", file, kind);
     if (t && (t->vocab_size != vocab_size || strcmp(t->fingerprint, fingerprint) != 0)) {
         fail(err, "%s: the tokenizer's fingerprint does not match its vocabulary", file);
         tokenizer_destroy(t);
