@@ -29,7 +29,8 @@ int bpe_parts_add(struct bpe_parts *p, const char *bytes, size_t length, enum bp
 {
     const size_t n = p->vocab_size, used = n ? p->ends[n - 1] : 0;
     if (n >= BPE_MAX_VOCAB || length > BPE_MAX_TOKEN || used + length > UINT32_MAX)
-        return fail(err, "token %zu of %zu bytes: more than fits (%d ids, %d bytes a token)", n, length, BPE_MAX_VOCAB, BPE_MAX_TOKEN);
+        return fail(err, "token %zu of %zu bytes: more than fits (%d ids, %d bytes a token)", n, length, BPE_MAX_VOCAB,
+                    BPE_MAX_TOKEN);
     uint32_t *ends = room_for(p->ends, n, sizeof *ends);
     if (ends)
         p->ends = ends;
@@ -125,7 +126,8 @@ static int add_merge(struct bpe *b, size_t rank, struct error *err)
         p->kinds[m.right] != BPE_NORMAL || p->kinds[m.result] != BPE_NORMAL)
         return fail(err, "merge %zu (%u, %u -> %u): not tokens of this vocabulary", rank, m.left, m.right, m.result);
     size_t n, n_left, n_right;
-    const char *left = bpe_token(b, m.left, &n_left), *right = bpe_token(b, m.right, &n_right), *result = bpe_token(b, m.result, &n);
+    const char *left = bpe_token(b, m.left, &n_left), *right = bpe_token(b, m.right, &n_right),
+               *result = bpe_token(b, m.result, &n);
     if (n != n_left + n_right || memcmp(result, left, n_left) != 0 || memcmp(result + n_left, right, n_right) != 0)
         return fail(err, "merge %zu (%u, %u -> %u): the result is not the two together", rank, m.left, m.right, m.result);
     struct pairmap_slot *slot = pairmap_slot(&b->pairs, m.left, m.right);

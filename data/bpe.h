@@ -15,10 +15,10 @@
 
 enum {
     BPE_BYTES = 256,
-    BPE_MAX_VOCAB = 1 << 24,  /* what model.vocab_size allows */
-    BPE_MAX_SPECIAL = 4096,   /* special and unused ids together */
-    BPE_MAX_TOKEN = 1 << 16,  /* bytes of a token */
-    BPE_MAX_WORD = 1 << 28    /* bytes of a word */
+    BPE_MAX_VOCAB = 1 << 24, /* what model.vocab_size allows */
+    BPE_MAX_SPECIAL = 4096,  /* special and unused ids together */
+    BPE_MAX_TOKEN = 1 << 16, /* bytes of a token */
+    BPE_MAX_WORD = 1 << 28   /* bytes of a word */
 };
 
 /* normal: its bytes are text. special: stands for no text, its bytes are a name ("<|endoftext|>"). unused: an id without a token. */

@@ -39,7 +39,8 @@ int bpe_write(const struct bpe *b, hid_t group, const char *file, struct error *
 {
     const struct bpe_parts *p = bpe_get_parts(b);
     const hid_t u8 = H5T_STD_U8LE, u32 = H5T_STD_U32LE;
-    if (h5_write_string(group, "pattern", p->regex, file, err) != 0 || h5_write_u64(group, "n_merges", p->n_merges, file, err) != 0 ||
+    if (h5_write_string(group, "pattern", p->regex, file, err) != 0 ||
+        h5_write_u64(group, "n_merges", p->n_merges, file, err) != 0 ||
         h5_write_u64(group, "whole_words", p->whole_words, file, err) != 0 ||
         write_array(group, "token_bytes", u8, H5T_NATIVE_UINT8, p->ends[p->vocab_size - 1], p->bytes, file, err) != 0 ||
         write_array(group, "token_ends", u32, H5T_NATIVE_UINT32, p->vocab_size, p->ends, file, err) != 0 ||
@@ -75,12 +76,13 @@ static int read_parts(struct bpe_parts *p, hid_t group, uint64_t vocab_size, con
 {
     uint64_t n_merges, whole_words;
     const hid_t u8 = H5T_STD_U8LE, u32 = H5T_STD_U32LE;
-    if (h5_read_string(group, "pattern", &p->regex, file, err) != 0 || h5_read_u64(group, "n_merges", &n_merges, file, err) != 0 ||
+    if (h5_read_string(group, "pattern", &p->regex, file, err) != 0 ||
+        h5_read_u64(group, "n_merges", &n_merges, file, err) != 0 ||
         h5_read_u64(group, "whole_words", &whole_words, file, err) != 0)
         return -1;
     if (vocab_size == 0 || vocab_size > BPE_MAX_VOCAB || n_merges > UINT32_MAX / 3 || whole_words > 1)
-        return fail(err, "%s: vocab_size %llu, n_merges %llu, whole_words %llu: out of range", file, (unsigned long long)vocab_size,
-                    (unsigned long long)n_merges, (unsigned long long)whole_words);
+        return fail(err, "%s: vocab_size %llu, n_merges %llu, whole_words %llu: out of range", file,
+                    (unsigned long long)vocab_size, (unsigned long long)n_merges, (unsigned long long)whole_words);
     p->whole_words = whole_words;
     if (!(p->ends = read_array(group, "token_ends", u32, H5T_NATIVE_UINT32, vocab_size, sizeof *p->ends, file, err)) ||
         !(p->kinds = read_array(group, "token_kinds", u8, H5T_NATIVE_UINT8, vocab_size, 1, file, err)))

@@ -193,7 +193,8 @@ static int add_token(struct trainer *t, const struct pair *p, struct error *err)
     memcpy(bytes, t->parts.bytes + l, n_left);
     memcpy(bytes + n_left, t->parts.bytes + r, n_right);
     const struct merge m = {p->left, p->right, (uint32_t)t->parts.vocab_size};
-    return bpe_parts_add(&t->parts, bytes, n_left + n_right, BPE_NORMAL, err) != 0 || bpe_parts_merge(&t->parts, m, err) != 0 ? -1 : 0;
+    return bpe_parts_add(&t->parts, bytes, n_left + n_right, BPE_NORMAL, err) != 0 || bpe_parts_merge(&t->parts, m, err) != 0 ? -1
+                                                                                                                              : 0;
 }
 
 static int merge_pair(struct trainer *t, uint32_t best, struct error *err)
@@ -251,8 +252,8 @@ static int learn(struct trainer *t, const struct bpe_plan *plan, struct error *e
     while (t->parts.n_merges < merges) {
         const uint32_t best = best_pair(t);
         if (best == PAIRMAP_NONE)
-            return fail(err, "a vocabulary of %zu: the text gives only %zu (256 bytes, %zu merges, %zu special)", plan->vocab_size,
-                        t->parts.vocab_size + plan->n_specials, t->parts.n_merges, plan->n_specials);
+            return fail(err, "a vocabulary of %zu: the text gives only %zu (256 bytes, %zu merges, %zu special)",
+                        plan->vocab_size, t->parts.vocab_size + plan->n_specials, t->parts.n_merges, plan->n_specials);
         if (merge_pair(t, best, err) != 0)
             return -1;
         if (plan->progress)
@@ -280,8 +281,8 @@ static void trainer_free(struct trainer *t)
 struct bpe *bpe_train(const struct word_counts *words, const struct bpe_plan *plan, struct error *err)
 {
     if (plan->vocab_size < BPE_BYTES + plan->n_specials || plan->vocab_size > BPE_MAX_VOCAB) {
-        fail(err, "a vocabulary of %zu: expected %zu (256 bytes, %zu special) to %d", plan->vocab_size, BPE_BYTES + plan->n_specials,
-             plan->n_specials, BPE_MAX_VOCAB);
+        fail(err, "a vocabulary of %zu: expected %zu (256 bytes, %zu special) to %d", plan->vocab_size,
+             BPE_BYTES + plan->n_specials, plan->n_specials, BPE_MAX_VOCAB);
         return NULL;
     }
     struct trainer t = {.words = words};

@@ -12,7 +12,7 @@ enum { PAIRMAP_NONE = UINT32_MAX };
 struct pairmap {
     struct pairmap_slot {
         uint32_t left, right, value; /* value PAIRMAP_NONE: free */
-    } *slots;
+    } * slots;
     size_t n, mask;
 };
 

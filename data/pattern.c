@@ -60,8 +60,8 @@ static int compile(struct pattern *p, struct error *err)
     char *translated = translate(p->regex);
     if (!translated)
         return fail(err, "pattern: out of memory");
-    p->code = pcre2_compile((PCRE2_SPTR)translated, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &error, &at,
-                            NULL);
+    p->code = pcre2_compile((PCRE2_SPTR)translated, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &error,
+                            &at, NULL);
     free(translated);
     if (!p->code) {
         char message[256];
@@ -179,5 +179,7 @@ int matcher_next(struct matcher *m, const char *text, size_t length, size_t begi
     const PCRE2_SIZE *match = pcre2_get_ovector_pointer(m->data);
     /* A match that begins later leaves a gap, and \K can put its beginning anywhere. */
     *end = match[0] > begin ? match[0] : match[1];
-    return *end > begin && *end <= length ? 0 : fail(err, "pattern \"%.100s\": its words do not follow each other", m->pattern->regex);
+    return *end > begin && *end <= length
+               ? 0
+               : fail(err, "pattern \"%.100s\": its words do not follow each other", m->pattern->regex);
 }

@@ -9,9 +9,12 @@
 #include "digest.h"
 #include "h5.h"
 #include "utf8.h"
-#include <stdbool.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum { FORMAT = 1, BYTES = 256 };
 
@@ -331,13 +334,49 @@ int tokenizer_save(const struct tokenizer *t, const char *path, struct error *er
     return status;
 }
 
-struct tokenizer *tokenizer_load(const char *path, struct error *err)
+/* The group of this name in a file. */
+static struct tokenizer *load_group(const char *path, const char *name, struct error *err)
 {
     h5_lock();
     const hid_t file = h5_file_open(path, err);
-    struct tokenizer *t = file < 0 ? NULL : tokenizer_read(file, path, err);
+    const hid_t group = file < 0 ? -1 : H5Gopen2(file, name, H5P_DEFAULT);
+    struct tokenizer *t = NULL;
+    if (group >= 0)
+        t = tokenizer_read(group, path, err);
+    else if (file >= 0)
+        h5_fail(err, path, "holds no tokenizer");
+    if (group >= 0)
+        H5Gclose(group);
     if (file >= 0)
         H5Fclose(file);
     h5_unlock();
     return t;
+}
+
+struct tokenizer *tokenizer_load(const char *path, struct error *err)
+{
+    return load_group(path, "/", err);
+}
+
+struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *hints, struct error *err)
+{
+    char inside[PATH_MAX];
+    struct stat s;
+    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) {
+        if (snprintf(inside, sizeof inside, "%s/tokenizer.h5", path) >= PATH_MAX) {
+            fail(err, "%s: %s", path, strerror(ENAMETOOLONG));
+            return NULL;
+        }
+        return tokenizer_load(inside, err);
+    }
+    h5_lock();
+    const bool is_h5 = H5Fis_hdf5(path) > 0;
+    const hid_t file = is_h5 ? h5_file_open(path, err) : -1;
+    const bool is_checkpoint = file >= 0 && H5Lexists(file, "tokenizer", H5P_DEFAULT) > 0;
+    if (file >= 0)
+        H5Fclose(file);
+    h5_unlock();
+    if (is_h5)
+        return file < 0 ? NULL : load_group(path, is_checkpoint ? "/tokenizer" : "/", err);
+    return tokenizer_create_bpe(bpe_load(path, hints, err), err);
 }

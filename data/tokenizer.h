@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 struct tokenizer;
+struct bpe_hints;
 
 /* NULL, with err filled in, where memory is short or the alphabet is empty. code_points are sorted and distinct. */
 struct tokenizer *tokenizer_create_byte(struct error *err);
@@ -57,5 +58,8 @@ struct tokenizer *tokenizer_read(hid_t group, const char *file, struct error *er
 /* A file of its own, DIR/tokenizer.h5. */
 int tokenizer_save(const struct tokenizer *t, const char *path, struct error *err);
 struct tokenizer *tokenizer_load(const char *path, struct error *err);
+/* Of any file that has one: tokenizer.h5 or the folder that holds it, a checkpoint, and the files of others (bpe_files.h, to which hints
+ * are for; they may be NULL). */
+struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *hints, struct error *err);
 
 #endif

@@ -63,7 +63,8 @@ static int take(void *context, size_t thread, size_t slot, const struct word_run
     return 0;
 }
 
-struct word_counter *word_counter_create(const struct pattern *p, const char *separator, size_t separator_length, struct error *err)
+struct word_counter *word_counter_create(const struct pattern *p, const char *separator, size_t separator_length,
+                                         struct error *err)
 {
     struct word_counter *c = calloc(1, sizeof *c);
     const size_t threads = (size_t)omp_get_max_threads();

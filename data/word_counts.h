@@ -19,7 +19,8 @@ void word_counts_free(struct word_counts *w);
 /* Counts a text as it streams by, on all cores; separators between documents (length 0: there are none) are no words. Words stay below
  * BPE_MAX_TOKEN bytes: of a longer one only so many count. */
 struct word_counter;
-struct word_counter *word_counter_create(const struct pattern *p, const char *separator, size_t separator_length, struct error *err);
+struct word_counter *word_counter_create(const struct pattern *p, const char *separator, size_t separator_length,
+                                         struct error *err);
 int word_counter_append(struct word_counter *c, const char *text, size_t n, struct error *err);
 int word_counter_end_document(struct word_counter *c, struct error *err);
 /* The counts, which are the caller's from then on. */

@@ -11,7 +11,8 @@
 /* Real ones: the project's own, and a book of quotations where it is installed. */
 static char *real_text(size_t *n)
 {
-    static const char *const FILES[] = {"README.md", "docs/derivations.md", "model/attention.c", "/usr/share/games/fortunes/literature"};
+    static const char *const FILES[] = {"README.md", "docs/derivations.md", "model/attention.c",
+                                        "/usr/share/games/fortunes/literature"};
     char *all = NULL;
     *n = 0;
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
@@ -31,8 +32,30 @@ static char *real_text(size_t *n)
 /* Everything that can go wrong: every plane, combining marks, runs of white space, contractions, digits, and bytes that are no UTF-8. */
 static size_t random_text(char *text, size_t max)
 {
-    static const char *const PARTS[] = {"the", " of",  "'s", "'LL", "  ",     "\n\n", "\r\n", "\t ", "12345", "é",  "e\u0301", "漢字",
-                                        "👨‍👩‍👧", "aaaa", "ſ",  "…",   "\u00a0", "\u180e", "\x80", "\xff", "\xe2\x82", "\xed\xa0\x80", " ", "x"};
+    static const char *const PARTS[] = {"the",
+                                        " of",
+                                        "'s",
+                                        "'LL",
+                                        "  ",
+                                        "\n\n",
+                                        "\r\n",
+                                        "\t ",
+                                        "12345",
+                                        "é",
+                                        "e\u0301",
+                                        "漢字",
+                                        "👨‍👩‍👧",
+                                        "aaaa",
+                                        "ſ",
+                                        "…",
+                                        "\u00a0",
+                                        "\u180e",
+                                        "\x80",
+                                        "\xff",
+                                        "\xe2\x82",
+                                        "\xed\xa0\x80",
+                                        " ",
+                                        "x"};
     size_t n = 0;
     while (n + 32 < max) {
         const uint64_t kind = random_below(8);
@@ -110,7 +133,8 @@ static void list_free(struct list *l)
 /* Where words end depends neither on the pieces in which a text comes nor on how it is divided among threads. */
 START_TEST(words_do_not_depend_on_pieces)
 {
-    static const char *const PATTERNS[] = {"gpt2", "gpt4", "gpt4o", "\\w+", "(?<=a)b+|[^b]+", ".", "\\s*\\S+\\s*$|\\s*\\S+", "a{3}"};
+    static const char *const PATTERNS[] = {"gpt2", "gpt4", "gpt4o", "\\w+", "(?<=a)b+|[^b]+", ".", "\\s*\\S+\\s*$|\\s*\\S+",
+                                           "a{3}"};
     static const char *const SEPARATORS[] = {"", "\n\n", "the", " "};
     struct list *whole = malloc(sizeof *whole), *pieces = malloc(sizeof *pieces);
     for (size_t round = 0; round < 240; round++) {
@@ -147,7 +171,10 @@ START_TEST(patterns_cut_as_they_say)
         {"gpt2", "a\u180e b", "a|\u180e| b"}, /* no White_Space: a symbol of its own */
         {"gpt2", " \u180e", " \u180e"},
         {"gpt2", "é漢e\u0301", "é漢e|\u0301"},
-        {"gpt2", "ab\xff\xfe""cd", "ab|\xff\xfe|cd"},
+        {"gpt2",
+         "ab\xff\xfe"
+         "cd",
+         "ab|\xff\xfe|cd"},
         {"gpt2", "x \xe2\x82", "x| |\xe2\x82"},
         {"\\w+", "a b, c", "a| |b|, |c"},
     };
@@ -272,8 +299,8 @@ static void compare_with_textbook(const struct word_counts *counts, size_t merge
         size_t n_left, n_right;
         const char *left = bpe_token(b, parts->merges[m].left, &n_left), *right = bpe_token(b, parts->merges[m].right, &n_right);
         const struct plain_pair ours = {left, right, n_left, n_right, 0};
-        EXPECT_MSG(compare_pairs(&best, &ours) == 0, "merge %zu: \"%.*s\" + \"%.*s\", expected \"%.*s\" + \"%.*s\"", m, (int)n_left, left,
-                   (int)n_right, right, (int)best.n_left, best.left, (int)best.n_right, best.right);
+        EXPECT_MSG(compare_pairs(&best, &ours) == 0, "merge %zu: \"%.*s\" + \"%.*s\", expected \"%.*s\" + \"%.*s\"", m,
+                   (int)n_left, left, (int)n_right, right, (int)best.n_left, best.left, (int)best.n_right, best.right);
         for (size_t i = 0; i < n; i++)
             plain_merge(&words[i], &best);
     }
@@ -489,7 +516,8 @@ START_TEST(documents)
     struct tokenizer *ts[] = {trained(600, "gpt2"), tokenizer_create_byte(&err)};
     collected = malloc(100 * sizeof *collected);
     const uint32_t D = ENCODER_DOCUMENT, E = 597;
-    const uint32_t bpe[] = {'q' | D, E, 'x' | D, '\n', E, 'y' | D, E, 'z' | D, E}, byte[] = {'q' | D, 'x' | D, '\n', 'y' | D, 'z' | D};
+    const uint32_t bpe[] = {'q' | D, E, 'x' | D, '\n', E, 'y' | D, E, 'z' | D, E},
+                   byte[] = {'q' | D, 'x' | D, '\n', 'y' | D, 'z' | D};
     for (size_t i = 0; i < 2; i++) {
         n_collected = 0;
         const struct encoder_config c = {ts[i], "--", 2, true, collect, NULL};

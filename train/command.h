@@ -4,6 +4,7 @@
 #define COMMAND_H
 
 int command_tokenize(int argc, char **argv);
+int command_tokens(int argc, char **argv);
 int command_init(int argc, char **argv);
 int command_train(int argc, char **argv);
 int command_eval(int argc, char **argv);

@@ -10,6 +10,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"tokenize", "text to shards of tokens", command_tokenize},
+    {"tokens", "a text's tokens and ids, and back", command_tokens},
     {"init", "a step-0 checkpoint", command_init},
     {"train", "train, watch, stop, resume", command_train},
     {"eval", "the loss over a whole split", command_eval},
