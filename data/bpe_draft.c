@@ -106,7 +106,8 @@ int draft_set(struct draft *d, double id, const char *bytes, size_t length, enum
         return fail(err, "%s: token \"%.60s\" has the id %.17g: expected a whole number, and no gaps", d->path, bytes, id);
     struct draft_token *t = &d->tokens[(size_t)id];
     if (t->kind != BPE_UNUSED)
-        return fail(err, "%s: two tokens have the id %zu: \"%.*s\" and \"%.60s\"", d->path, (size_t)id, (int)t->length, t->bytes, bytes);
+        return fail(err, "%s: two tokens have the id %zu: \"%.*s\" and \"%.60s\"", d->path, (size_t)id, (int)t->length, t->bytes,
+                    bytes);
     if (length == 0 || length > d->room - d->used)
         return fail(err, "%s: token %zu: %zu bytes", d->path, (size_t)id, length);
     memcpy(d->bytes + d->used, bytes, length);
@@ -124,7 +125,8 @@ int draft_set_printable(struct draft *d, double id, const char *name, struct err
     if (!bytes)
         return fail(err, "%s: out of memory", d->path);
     const size_t length = printable_to_bytes(name, n, bytes);
-    const int status = length == SIZE_MAX ? draft_set(d, id, name, n, BPE_SPECIAL, err) : draft_set(d, id, bytes, length, BPE_NORMAL, err);
+    const int status =
+        length == SIZE_MAX ? draft_set(d, id, name, n, BPE_SPECIAL, err) : draft_set(d, id, bytes, length, BPE_NORMAL, err);
     free(bytes);
     return status;
 }
@@ -166,13 +168,13 @@ int draft_merge(struct draft *d, const char *left, size_t n_left, const char *ri
     const size_t m = printable_to_bytes(left, n_left, bytes);
     const size_t k = m == SIZE_MAX ? m : printable_to_bytes(right, n_right, bytes + m);
     if (k == SIZE_MAX)
-        status = fail(err, "%s: %s: \"%.*s %.*s\" is not written in the characters of byte-level BPE", d->path, where, (int)n_left, left,
-                      (int)n_right, right);
+        status = fail(err, "%s: %s: \"%.*s %.*s\" is not written in the characters of byte-level BPE", d->path, where,
+                      (int)n_left, left, (int)n_right, right);
     const uint32_t l = k == SIZE_MAX ? 0 : draft_find(d, bytes, m), r = k == SIZE_MAX ? 0 : draft_find(d, bytes + m, k);
     const uint32_t result = k == SIZE_MAX ? 0 : draft_find(d, bytes, m + k);
     if (status == 0 && (l == BYTEMAP_NONE || r == BYTEMAP_NONE))
-        status = fail(err, "%s: %s: \"%.*s\" is not in the vocabulary", d->path, where, (int)(l == BYTEMAP_NONE ? n_left : n_right),
-                      l == BYTEMAP_NONE ? left : right);
+        status = fail(err, "%s: %s: \"%.*s\" is not in the vocabulary", d->path, where,
+                      (int)(l == BYTEMAP_NONE ? n_left : n_right), l == BYTEMAP_NONE ? left : right);
     else if (status == 0 && result == BYTEMAP_NONE)
         status = fail(err, "%s: %s: what it makes, \"%.*s%.*s\", is not in the vocabulary", d->path, where, (int)n_left, left,
                       (int)n_right, right);
@@ -188,7 +190,8 @@ struct bpe *draft_finish(struct draft *d, const char *regex, const struct bpe_hi
     struct bpe *b = NULL;
     int status = 0;
     for (size_t i = 0; i < d->n && status == 0; i++)
-        status = bpe_parts_add(&d->parts, d->tokens[i].bytes ? d->tokens[i].bytes : "", d->tokens[i].length, d->tokens[i].kind, &detail);
+        status = bpe_parts_add(&d->parts, d->tokens[i].bytes ? d->tokens[i].bytes : "", d->tokens[i].length, d->tokens[i].kind,
+                               &detail);
     for (size_t i = 0; hints && i < hints->n_specials && status == 0; i++)
         status = bpe_parts_add(&d->parts, hints->specials[i], strlen(hints->specials[i]), BPE_SPECIAL, &detail);
     if (status == 0 && !(d->parts.regex = strdup(regex)))

@@ -21,11 +21,11 @@ struct draft_token {
 struct draft {
     const char *path; /* that error lines name */
     struct draft_token *tokens;
-    size_t n, limit;     /* ids seen: below n; allowed: below limit */
-    char *bytes;         /* room for tokens' bytes */
-    size_t used, room;   /* of it */
-    struct bytemap map;  /* made by draft_index: normal tokens by their bytes … */
-    uint32_t *ids;       /* … and their ids */
+    size_t n, limit;    /* ids seen: below n; allowed: below limit */
+    char *bytes;        /* room for tokens' bytes */
+    size_t used, room;  /* of it */
+    struct bytemap map; /* made by draft_index: normal tokens by their bytes … */
+    uint32_t *ids;      /* … and their ids */
     struct bpe_parts parts;
 };
 
@@ -52,7 +52,8 @@ size_t printable_to_bytes(const char *text, size_t n, char *bytes);
 void bytes_to_printable(const char *bytes, size_t n, char *text);
 
 /* The three readers; a file's text is size bytes. */
-struct bpe *bpe_read_hugging_face(const char *path, const cJSON *root, size_t size, const struct bpe_hints *hints, struct error *err);
+struct bpe *bpe_read_hugging_face(const char *path, const cJSON *root, size_t size, const struct bpe_hints *hints,
+                                  struct error *err);
 struct bpe *bpe_read_tiktoken(const char *path, char *text, size_t size, const struct bpe_hints *hints, struct error *err);
 struct bpe *bpe_read_merges(const char *vocab_path, const cJSON *vocab, size_t size, const char *merges_path, char *merges,
                             const struct bpe_hints *hints, struct error *err);

@@ -87,7 +87,8 @@ static int read_added(struct draft *d, const cJSON *added, struct error *err)
         if (!*content || !cJSON_IsNumber(id))
             return fail(err, "%s: added_tokens: expected id and content", d->path);
         if (!cJSON_IsTrue(get(item, "special")))
-            return fail(err, "%s: the added token \"%.60s\" stands for text (special: false): this is not supported", d->path, content);
+            return fail(err, "%s: the added token \"%.60s\" stands for text (special: false): this is not supported", d->path,
+                        content);
         if (draft_set(d, id->valuedouble, content, strlen(content), BPE_SPECIAL, err) != 0)
             return -1;
     }
@@ -116,18 +117,19 @@ static int read_merges(struct draft *d, const cJSON *merges, struct error *err)
         char where[40];
         snprintf(where, sizeof where, "merge %zu", number++);
         const bool pair = cJSON_IsArray(item) && item->child && item->child->next && !item->child->next->next;
-        const char *left = cJSON_IsString(item) ? item->valuestring : pair && cJSON_IsString(item->child) ? item->child->valuestring : "";
+        const char *left = cJSON_IsString(item)                  ? item->valuestring
+                           : pair && cJSON_IsString(item->child) ? item->child->valuestring
+                                                                 : "";
         const char *space = cJSON_IsString(item) ? strchr(left, ' ') : NULL;
-        const char *right = space                                             ? space + 1
-                            : pair && cJSON_IsString(item->child->next) ? item->child->next->valuestring
-                                                                        : "";
+        const char *right = space ? space + 1 : pair && cJSON_IsString(item->child->next) ? item->child->next->valuestring : "";
         if (draft_merge(d, left, space ? (size_t)(space - left) : strlen(left), right, strlen(right), where, err) != 0)
             return -1;
     }
     return 0;
 }
 
-struct bpe *bpe_read_hugging_face(const char *path, const cJSON *root, size_t size, const struct bpe_hints *hints, struct error *err)
+struct bpe *bpe_read_hugging_face(const char *path, const cJSON *root, size_t size, const struct bpe_hints *hints,
+                                  struct error *err)
 {
     struct draft d = {0};
     struct bpe *b = NULL;
@@ -135,8 +137,8 @@ struct bpe *bpe_read_hugging_face(const char *path, const cJSON *root, size_t si
     if (check_model(path, root, err) == 0 && (regex = find_regex(path, root, err))) {
         const cJSON *model = get(root, "model"), *added = get(root, "added_tokens");
         const size_t n = (size_t)cJSON_GetArraySize(get(model, "vocab")) + (size_t)cJSON_GetArraySize(added);
-        if (draft_create(&d, path, size, n, err) == 0 && read_added(&d, added, err) == 0 && read_vocab(&d, get(model, "vocab"), err) == 0 &&
-            read_merges(&d, get(model, "merges"), err) == 0) {
+        if (draft_create(&d, path, size, n, err) == 0 && read_added(&d, added, err) == 0 &&
+            read_vocab(&d, get(model, "vocab"), err) == 0 && read_merges(&d, get(model, "merges"), err) == 0) {
             d.parts.whole_words = cJSON_IsTrue(get(model, "ignore_merges"));
             b = draft_finish(&d, hints && hints->regex ? hints->regex : regex, hints, err);
         }

@@ -11,7 +11,8 @@ static bool find_beside(char beside[PATH_MAX], const char *path, const char *con
 {
     const char *slash = strrchr(path, '/');
     for (int i = 0; i < 2; i++)
-        if (snprintf(beside, PATH_MAX, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, names[i]) < PATH_MAX && access(beside, R_OK) == 0)
+        if (snprintf(beside, PATH_MAX, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, names[i]) < PATH_MAX &&
+            access(beside, R_OK) == 0)
             return true;
     return false;
 }
@@ -82,7 +83,8 @@ struct bpe *bpe_load(const char *path, const struct bpe_hints *hints, struct err
     else if (strncmp(text, "#version", 8) == 0)
         b = load_merges(path, text, hints, err);
     else
-        fail(err, "%s: not a tokenizer: expected tokenizer.h5, tokenizer.json, vocab.json or merges.txt, or a .tiktoken file", path);
+        fail(err, "%s: not a tokenizer: expected tokenizer.h5, tokenizer.json, vocab.json or merges.txt, or a .tiktoken file",
+             path);
     free(text);
     return b;
 }

@@ -55,7 +55,8 @@ static int read_lines(struct draft *d, char *text, bool *made, struct error *err
         if (!space)
             return fail(err, "%s: %s: expected two tokens with a space between them, got \"%.*s\"", path, where, (int)n, begin);
         const size_t n_left = (size_t)(space - begin);
-        if (draft_merge(d, begin, n_left, space + 1, n - n_left - 1, where, err) != 0 || check_made(d, made, path, line, err) != 0)
+        if (draft_merge(d, begin, n_left, space + 1, n - n_left - 1, where, err) != 0 ||
+            check_made(d, made, path, line, err) != 0)
             return -1;
     }
     return 0;

@@ -160,7 +160,9 @@ struct bpe *bpe_read_tiktoken(const char *path, char *text, size_t size, const s
     for (const char *c = text; (c = memchr(c, '\n', (size_t)(text + size - c))); c++)
         lines++;
     if (!regex) {
-        fail(err, "%s: does not say how it cuts words: give --pattern gpt2, gpt4 or another (and its special tokens by --special)", path);
+        fail(err,
+             "%s: does not say how it cuts words: give --pattern gpt2, gpt4 or another (and its special tokens by --special)",
+             path);
         return NULL;
     }
     int status = draft_create(&d, path, size + 256, lines, err);

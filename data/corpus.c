@@ -2,6 +2,7 @@
 #include "corpus.h"
 #include "atomic.h"
 #include "digest.h"
+#include "encoder.h"
 #include "shard.h"
 #include <dirent.h>
 #include <errno.h>
@@ -99,15 +100,9 @@ static int for_each(const struct corpus_folder *f, int (*each)(const struct corp
     return status;
 }
 
-static int is_not_hidden(const struct corpus_folder *f, const char *name)
-{
-    (void)f;
-    return name[0] != '.';
-}
-
 bool corpus_folder_is_taken(const struct corpus_folder *f)
 {
-    return for_each(f, is_not_hidden) != 0;
+    return faccessat(f->fd, TOKENIZER, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 static int remove_name(const struct corpus_folder *f, const char *name)
@@ -153,8 +148,8 @@ static void name_corpus(struct corpus_writer *w)
 {
     char sizes[80];
     const struct corpus_plan *p = &w->plan;
-    snprintf(sizes, sizeof sizes, "%llu %llu %llu", (unsigned long long)p->train, (unsigned long long)p->val,
-             (unsigned long long)p->max_tokens);
+    snprintf(sizes, sizeof sizes, "%llu %llu %llu%s", (unsigned long long)p->train, (unsigned long long)p->val,
+             (unsigned long long)p->max_tokens, p->documents ? " documents" : "");
     struct digest d;
     digest_init(&d);
     digest_update_string(&d, tokenizer_fingerprint(p->tokenizer));
@@ -174,10 +169,28 @@ struct corpus_writer *corpus_writer_create(const struct corpus_plan *plan, struc
     name_corpus(w);
     snprintf(w->info.tokenizer_kind, SHARD_NAME, "%s", tokenizer_kind(plan->tokenizer));
     strcpy(w->info.tokenizer_fingerprint, tokenizer_fingerprint(plan->tokenizer));
+    w->info.has_documents = plan->documents;
     w->info.vocab_size = tokenizer_vocab_size(plan->tokenizer);
     /* A list too long to be read again is left out; the corpus' name still covers it. */
     w->info.sources = strlen(plan->sources) < MAX_SOURCES ? plan->sources : "[]";
     return w;
+}
+
+/* Tokens that no document begins within, but perhaps with the first. */
+static int append(struct corpus_writer *w, const uint32_t *ids, size_t n, struct error *err)
+{
+    const bool begins = w->plan.documents && ids[0] & ENCODER_DOCUMENT;
+    const uint32_t first = begins ? ids[0] & ~ENCODER_DOCUMENT : ids[0];
+    if ((begins && shard_writer_document(w->shard, err) != 0) || shard_writer_append(w->shard, &first, 1, err) != 0 ||
+        shard_writer_append(w->shard, ids + 1, n - 1, err) != 0)
+        return -1;
+    for (size_t i = 0, length; i < n; i++) {
+        tokenizer_bytes(w->plan.tokenizer, i ? ids[i] : first, &length);
+        w->bytes += length;
+    }
+    w->left -= n;
+    w->done[w->split] += n;
+    return 0;
 }
 
 /* The shard that the next token goes to. */
@@ -206,16 +219,12 @@ int corpus_writer_append(struct corpus_writer *w, const uint32_t *ids, size_t n,
     while (n > 0) {
         if (!w->shard && begin_shard(w, err) != 0)
             return -1;
-        const size_t m = n < w->left ? n : (size_t)w->left;
-        if (shard_writer_append(w->shard, ids, m, err) != 0)
+        size_t m = 1;
+        while (m < n && m < w->left && !(w->plan.documents && ids[m] & ENCODER_DOCUMENT))
+            m++;
+        if (append(w, ids, m, err) != 0)
             return -1;
-        for (size_t i = 0, length; i < m; i++) {
-            tokenizer_bytes(w->plan.tokenizer, ids[i], &length);
-            w->bytes += length;
-        }
         ids += m, n -= m;
-        w->left -= m;
-        w->done[w->split] += m;
         if (w->left == 0) {
             struct shard_writer *shard = w->shard;
             w->shard = NULL;

@@ -23,7 +23,7 @@ struct corpus_folder {
 
 /* Makes the folder, with those above it, where it is missing; checks that it can be written to, and locks it. */
 int corpus_folder_open(struct corpus_folder *f, const char *path, struct error *err);
-/* Whether it holds a corpus, or part of one. */
+/* Whether it holds a corpus. What an interrupted run left is none: its shards are no use to anybody. */
 bool corpus_folder_is_taken(const struct corpus_folder *f);
 /* Removes all that corpus_owns. */
 int corpus_folder_clear(const struct corpus_folder *f, struct error *err);
@@ -34,7 +34,8 @@ struct corpus_plan {
     const char *dir;
     const struct tokenizer *tokenizer;
     uint64_t train, val; /* tokens of each split; val may be 0 */
-    uint64_t max_tokens; /* of a shard: SHARD_MAX_TOKENS */
+    uint64_t max_tokens; /* of a shard: at most SHARD_MAX_TOKENS */
+    bool documents;      /* ids with ENCODER_DOCUMENT added begin documents */
     const char *sources; /* as in struct shard_info */
 };
 

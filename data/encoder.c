@@ -35,7 +35,8 @@ static int reserve(struct run_ids *r, size_t n, struct error *err)
     return 0;
 }
 
-static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, const char *word, size_t n, struct error *err)
+static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, const char *word, size_t n, uint64_t offset,
+                       struct error *err)
 {
     const struct bpe *b = tokenizer_bpe(e->config.tokenizer);
     size_t count;
@@ -43,7 +44,7 @@ static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, cons
         return -1;
     if (b)
         count = bpe_encode_word(b, e->scratch[thread], word, n, r->ids + r->n);
-    else if (tokenizer_encode_piece(e->config.tokenizer, word, n, 0, r->ids + r->n, &count, err) != 0)
+    else if (tokenizer_encode_piece(e->config.tokenizer, word, n, offset, r->ids + r->n, &count, err) != 0)
         return -1;
     if (count == SIZE_MAX)
         return fail(err, "out of memory for a word of %zu bytes", n);
@@ -60,7 +61,7 @@ static int take(void *context, size_t thread, size_t slot, const struct word_run
     for (size_t i = 0; i < run->n; i++) {
         const size_t end = run->marks[i] & ~WORDS_DOCUMENT;
         if (!(run->marks[i] & WORDS_DOCUMENT)) {
-            if (encode_word(e, thread, r, run->text + begin, end - begin, err) != 0)
+            if (encode_word(e, thread, r, run->text + begin, end - begin, run->offset + begin, err) != 0)
                 return -1;
         } else {
             if (reserve(r, 1, err) != 0)
@@ -145,6 +146,11 @@ void encoder_destroy(struct encoder *e)
 int encoder_append(struct encoder *e, const char *text, size_t n, struct error *err)
 {
     return words_append(e->words, text, n, err);
+}
+
+int encoder_end_file(struct encoder *e, struct error *err)
+{
+    return tokenizer_bpe(e->config.tokenizer) ? 0 : words_finish(e->words, err);
 }
 
 int encoder_end_document(struct encoder *e, struct error *err)

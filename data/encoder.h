@@ -12,8 +12,8 @@
 #define ENCODER_DOCUMENT ((uint32_t)1 << 31)
 
 struct encoder_config {
-    const struct tokenizer *tokenizer; /* char: the text has been found to be of its alphabet */
-    const char *separator;             /* as in struct words_config */
+    const struct tokenizer *tokenizer;
+    const char *separator; /* as in struct words_config */
     size_t separator_length;
     /* The first token of each document has ENCODER_DOCUMENT added; its last is the end-of-text token, if the tokenizer has one. Empty
      * documents are left out. Not `documents`: neither. */
@@ -25,6 +25,8 @@ struct encoder_config {
 struct encoder;
 struct encoder *encoder_create(const struct encoder_config *config, struct error *err);
 int encoder_append(struct encoder *e, const char *text, size_t n, struct error *err);
+/* A file of the text ends, where its words, if they are words, may go on in the next: error lines of char count bytes from here. */
+int encoder_end_file(struct encoder *e, struct error *err);
 int encoder_end_document(struct encoder *e, struct error *err);
 int encoder_finish(struct encoder *e, struct error *err);
 void encoder_destroy(struct encoder *e);

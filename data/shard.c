@@ -5,6 +5,7 @@
  */
 #include "shard.h"
 #include "atomic.h"
+#include "bpe.h"
 #include "h5.h"
 #include <limits.h>
 #include <stdio.h>
@@ -52,6 +53,8 @@ struct shard_writer {
     uint64_t tokens, written, vocab_size;
     size_t width, pending; /* tokens in the buffer */
     struct digest digest;
+    bool has_documents;
+    uint64_t *documents, n_documents;
     uint8_t buffer[CHUNK * 4];
 };
 
@@ -83,6 +86,7 @@ struct shard_writer *shard_writer_create(const char *path, const struct shard_in
     }
     w->tokens = info->tokens;
     w->vocab_size = info->vocab_size;
+    w->has_documents = info->has_documents;
     w->width = token_width(info->vocab_size);
     w->dataset = -1;
     digest_init(&w->digest);
@@ -135,6 +139,19 @@ int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, s
     return 0;
 }
 
+int shard_writer_document(struct shard_writer *w, struct error *err)
+{
+    const uint64_t n = w->n_documents;
+    if ((n & (n - 1)) == 0) { /* grows at powers of two */
+        uint64_t *larger = realloc(w->documents, (n ? 2 * n : 1) * sizeof *larger);
+        if (!larger)
+            return fail(err, "%s: out of memory for its documents", w->path);
+        w->documents = larger;
+    }
+    w->documents[w->n_documents++] = w->written + w->pending;
+    return 0;
+}
+
 void shard_writer_discard(struct shard_writer *w)
 {
     if (!w)
@@ -144,8 +161,40 @@ void shard_writer_discard(struct shard_writer *w)
         H5Dclose(w->dataset);
     h5_unlock();
     h5_image_free(&w->image);
+    free(w->documents);
     free(w->path);
     free(w);
+}
+
+static void digest_documents(const uint64_t *begins, uint64_t n, char hex[DIGEST_HEX])
+{
+    struct digest d;
+    digest_init(&d);
+    for (uint64_t i = 0; i < n; i++) {
+        digest_update_u32(&d, (uint32_t)begins[i]);
+        digest_update_u32(&d, (uint32_t)(begins[i] >> 32));
+    }
+    digest_finish(&d, hex);
+}
+
+static int write_documents(struct shard_writer *w, struct error *err)
+{
+    char sha256[DIGEST_HEX];
+    const uint64_t n = w->n_documents;
+    digest_documents(w->documents, n, sha256);
+    if (h5_write_u64(w->image.file, "documents", n, w->path, err) != 0 ||
+        h5_write_string(w->image.file, "documents_sha256", sha256, w->path, err) != 0)
+        return -1;
+    if (n == 0)
+        return 0;
+    const hid_t dataset = h5_dataset_create(w->image.file, "documents", H5T_STD_U64LE, n, n < CHUNK ? n : CHUNK, w->path, err);
+    if (dataset < 0)
+        return -1;
+    const int status = H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, w->documents) < 0
+                           ? h5_fail(err, w->path, "packing documents")
+                           : 0;
+    H5Dclose(dataset);
+    return status;
 }
 
 /* The attributes that are known at the end. */
@@ -154,7 +203,7 @@ static int finish_image(struct shard_writer *w, uint64_t bytes, struct error *er
     char sha256[DIGEST_HEX];
     digest_finish(&w->digest, sha256);
     if (h5_write_string(w->image.file, "sha256", sha256, w->path, err) != 0 ||
-        h5_write_u64(w->image.file, "bytes", bytes, w->path, err) != 0)
+        h5_write_u64(w->image.file, "bytes", bytes, w->path, err) != 0 || (w->has_documents && write_documents(w, err) != 0))
         return -1;
     const hid_t dataset = w->dataset;
     w->dataset = -1;
@@ -208,6 +257,20 @@ static int read_digest(hid_t root, const char *name, char hex[DIGEST_HEX], const
     return digest_is_hex(hex) ? 0 : fail(err, "%s: attribute %s: \"%s\" is not a SHA-256 in hexadecimal", file, name, hex);
 }
 
+static int read_document_attributes(struct shard *s, struct error *err)
+{
+    struct shard_info *i = &s->info;
+    i->has_documents = H5Aexists(s->file, "documents") > 0;
+    if (!i->has_documents)
+        return 0;
+    if (h5_read_u64(s->file, "documents", &i->documents, s->path, err) != 0 ||
+        read_digest(s->file, "documents_sha256", i->documents_sha256, s->path, err) != 0)
+        return -1;
+    return i->documents <= i->tokens ? 0
+                                     : fail(err, "%s: %llu documents cannot begin in %llu tokens", s->path,
+                                            (unsigned long long)i->documents, (unsigned long long)i->tokens);
+}
+
 static int read_attributes(struct shard *s, struct error *err)
 {
     struct shard_info *i = &s->info;
@@ -226,7 +289,7 @@ static int read_attributes(struct shard *s, struct error *err)
         h5_read_u64(s->file, "tokens", &i->tokens, s->path, err) != 0 ||
         h5_read_u64(s->file, "bytes", &i->bytes, s->path, err) != 0 ||
         read_digest(s->file, "sha256", i->sha256, s->path, err) != 0 ||
-        h5_read_string(s->file, "sources", &s->sources, s->path, err) != 0)
+        h5_read_string(s->file, "sources", &s->sources, s->path, err) != 0 || read_document_attributes(s, err) != 0)
         return -1;
     i->sources = s->sources;
     if (i->index >= i->count || i->count > SHARD_MAX_COUNT)
@@ -234,7 +297,9 @@ static int read_attributes(struct shard *s, struct error *err)
                     (unsigned long long)i->count);
     if (i->vocab_size == 0 || i->vocab_size > MAX_VOCAB)
         return fail(err, "%s: vocab_size %llu: expected 1 to 2^31", s->path, (unsigned long long)i->vocab_size);
-    if (i->bytes < i->tokens || i->bytes > MAX_TOKENS * 1024)
+    /* A token has bytes, but for the one behind each document; and a document that ends here may have begun in the shard before. */
+    const uint64_t ends = i->has_documents ? i->documents + 1 : 0;
+    if (i->bytes + ends < i->tokens || i->bytes / BPE_MAX_TOKEN > i->tokens)
         return fail(err, "%s: %llu tokens cannot stand for %llu bytes of text", s->path, (unsigned long long)i->tokens,
                     (unsigned long long)i->bytes);
     return 0;
@@ -329,6 +394,49 @@ int shard_read(struct shard *s, uint64_t first, size_t n, uint32_t *tokens, stru
     return 0;
 }
 
+static int check_documents(const struct shard *s, const uint64_t *begins, struct error *err)
+{
+    char hex[DIGEST_HEX];
+    const uint64_t n = s->info.documents;
+    for (uint64_t i = 0; i < n; i++)
+        if (begins[i] >= s->info.tokens || (i > 0 && begins[i] <= begins[i - 1]))
+            return fail(err, "%s: /documents: element %llu is %llu: they must ascend, and be tokens of the shard", s->path,
+                        (unsigned long long)i, (unsigned long long)begins[i]);
+    digest_documents(begins, n, hex);
+    return strcmp(hex, s->info.documents_sha256) == 0
+               ? 0
+               : fail(err, "%s: the SHA-256 of its documents is not the one it names: damaged", s->path);
+}
+
+int shard_read_documents(struct shard *s, uint64_t **begins, struct error *err)
+{
+    uint64_t length = 0;
+    *begins = NULL;
+    if (s->info.documents == 0)
+        return 0;
+    h5_lock();
+    const hid_t dataset =
+        h5_dataset_open(s->file, "documents", H5T_STD_U64LE, s->info.tokens, H5P_DEFAULT, &length, s->path, err);
+    int status = dataset < 0 ? -1 : 0;
+    if (status == 0 && length != s->info.documents)
+        status = fail(err, "%s: /documents has %llu elements, but the attribute documents says %llu", s->path,
+                      (unsigned long long)length, (unsigned long long)s->info.documents);
+    else if (status == 0 && !(*begins = malloc(length * sizeof **begins)))
+        status = fail(err, "%s: out of memory for %llu documents", s->path, (unsigned long long)length);
+    else if (status == 0 && H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, *begins) < 0)
+        status = h5_fail(err, s->path, "reading documents");
+    if (dataset >= 0)
+        H5Dclose(dataset);
+    h5_unlock();
+    if (status == 0)
+        status = check_documents(s, *begins, err);
+    if (status != 0) {
+        free(*begins);
+        *begins = NULL;
+    }
+    return status;
+}
+
 int shard_verify(struct shard *s, struct error *err)
 {
     uint32_t *tokens = malloc(CHUNK * sizeof *tokens);
@@ -349,6 +457,10 @@ int shard_verify(struct shard *s, struct error *err)
     digest_finish(&d, hex);
     if (status == 0 && strcmp(hex, s->info.sha256) != 0)
         status = fail(err, "%s: the SHA-256 of its tokens is not the one it names: damaged", s->path);
+    uint64_t *begins = NULL;
+    if (status == 0)
+        status = shard_read_documents(s, &begins, err);
+    free(begins);
     free(tokens);
     free(stored);
     return status;

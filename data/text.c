@@ -158,7 +158,8 @@ static int changed(const struct text_file *f, struct error *err)
     return fail(err, "%s: changed between the two readings", f->path);
 }
 
-static int read_file(struct text_file *f, int fd, char *buffer, text_reader *reader, void *context, struct error *err)
+static int read_file(struct text_file *f, bool any_bytes, int fd, char *buffer, text_reader *reader, void *context,
+                     struct error *err)
 {
     const bool again = f->sha256[0];
     uint64_t offset = 0; /* of the buffer's first byte */
@@ -172,10 +173,10 @@ static int read_file(struct text_file *f, int fd, char *buffer, text_reader *rea
         if (got == 0)
             break;
         digest_update(&d, buffer + kept, (size_t)got);
-        const size_t n = kept + (size_t)got, whole = utf8_complete(buffer, n);
+        const size_t n = kept + (size_t)got, whole = any_bytes ? n : utf8_complete(buffer, n);
         if (again && offset + n > f->bytes)
             return changed(f, err);
-        if (check_utf8(f->path, buffer, whole, offset, err) != 0)
+        if (!any_bytes && check_utf8(f->path, buffer, whole, offset, err) != 0)
             return again ? changed(f, err) : -1;
         if (whole && reader(context, f, buffer, whole, offset, err) != 0)
             return -1;
@@ -185,13 +186,13 @@ static int read_file(struct text_file *f, int fd, char *buffer, text_reader *rea
     }
     char hex[DIGEST_HEX];
     digest_finish(&d, hex);
-    if (again)
-        return offset + kept == f->bytes && strcmp(hex, f->sha256) == 0 ? 0 : changed(f, err);
+    if (again && (offset + kept != f->bytes || strcmp(hex, f->sha256) != 0))
+        return changed(f, err);
     if (kept)
         return fail(err, "%s: byte %llu: the file ends inside a UTF-8 character", f->path, (unsigned long long)offset);
     f->bytes = offset;
     memcpy(f->sha256, hex, sizeof hex);
-    return 0;
+    return reader(context, f, buffer, 0, offset, err);
 }
 
 int text_read(struct text *t, text_reader *reader, void *context, struct error *err)
@@ -205,37 +206,10 @@ int text_read(struct text *t, text_reader *reader, void *context, struct error *
             break;
         }
         (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        status = read_file(&t->files[i], fd, buffer, reader, context, err);
+        status = read_file(&t->files[i], t->any_bytes, fd, buffer, reader, context, err);
         close(fd);
     }
     free(buffer);
-    return status;
-}
-
-int text_character_begin(const struct text *t, uint64_t at, uint64_t *begin, struct error *err)
-{
-    size_t i = 0;
-    uint64_t first = 0;
-    while (i < t->n && at - first >= t->files[i].bytes)
-        first += t->files[i++].bytes;
-    *begin = at;
-    if (i == t->n || at == first)
-        return 0;
-    const struct text_file *f = &t->files[i];
-    const int fd = open(f->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return fail(err, "%s: %s", f->path, strerror(errno));
-    unsigned char byte = 0;
-    int status = 0;
-    for (;; --*begin) {
-        if (pread(fd, &byte, 1, (off_t)(*begin - first)) != 1) {
-            status = changed(f, err);
-            break;
-        }
-        if ((byte & 0xC0) != 0x80 || *begin == first)
-            break;
-    }
-    close(fd);
     return status;
 }
 

@@ -40,6 +40,7 @@ struct words {
     struct matcher **matchers; /* a thread each */
     char *text;
     size_t start, used, room; /* the words of text[0 … start) have been taken: it is there to look back at */
+    uint64_t offset;          /* of text[0] since the beginning of what words_finish ends */
     bool middle;              /* text[0] does not begin a document */
     size_t limit;             /* of the text that can be looked at now */
     bool last;                /* nothing follows it */
@@ -296,7 +297,7 @@ static int hand_on(struct words *w, struct error *err)
 #pragma omp parallel for schedule(dynamic) num_threads((int)w->threads)
     for (size_t i = 0; i < w->n_tasks; i++) {
         struct task *t = &w->tasks[i];
-        const struct word_run run = {w->text, t->begin, t->n, t->marks};
+        const struct word_run run = {w->text, w->offset, t->begin, t->n, t->marks};
         t->status = w->config.take(w->config.context, (size_t)omp_get_thread_num(), i, &run, &t->err);
     }
     for (size_t i = 0; i < w->n_tasks; i++)
@@ -324,6 +325,7 @@ static void keep_rest(struct words *w, size_t taken)
     }
     memmove(w->text, w->text + taken - context, w->used - taken + context);
     w->used -= taken - context;
+    w->offset += taken - context;
     w->start = context;
 }
 
@@ -366,6 +368,7 @@ int words_finish(struct words *w, struct error *err)
     if (process(w, true, err) != 0)
         return -1;
     w->start = w->used = 0;
+    w->offset = 0;
     w->middle = false;
     return 0;
 }
@@ -375,7 +378,7 @@ int words_end_document(struct words *w, struct error *err)
     if (words_finish(w, err) != 0)
         return -1;
     const uint32_t end = WORDS_DOCUMENT;
-    const struct word_run run = {w->text, 0, 1, &end};
+    const struct word_run run = {w->text, 0, 0, 1, &end};
     return w->config.take(w->config.context, 0, 0, &run, err) != 0 ||
                    (w->config.commit && w->config.commit(w->config.context, 0, err) != 0)
                ? -1

@@ -15,6 +15,7 @@
  * word: the document ends here, and the next one, behind the separator, begins at the mark without that bit. */
 struct word_run {
     const char *text;
+    uint64_t offset; /* of text[0], from the beginning, or from the last words_finish or words_end_document */
     size_t begin, n;
     const uint32_t *marks;
 };

@@ -132,7 +132,7 @@ FIXTURE uint32_t *make_corpus(const char *dir, size_t n, size_t train, size_t ma
     for (size_t i = 0; i < n; i++)
         tokens[i] = (uint32_t)random_below(256);
     struct tokenizer *t = tokenizer_create_byte(&err);
-    const struct corpus_plan plan = {dir, t, train, n - train, max_tokens, "[]"};
+    const struct corpus_plan plan = {dir, t, train, n - train, max_tokens, false, "[]"};
     struct corpus_writer *w = corpus_writer_create(&plan, &err);
     ck_assert_msg(w, "%s", err.text);
     for (size_t i = 0, m; i < n; i += m) { /* in pieces of any length */

@@ -251,7 +251,7 @@ START_TEST(a_corpus_counts_its_bytes)
         ids[i] = (uint32_t)random_below(4);
         *(i < 700 ? &train : &val) += ids[i] + 1;
     }
-    const struct corpus_plan plan = {folder, t, 700, 300, 99, "[]"};
+    const struct corpus_plan plan = {folder, t, 700, 300, 99, false, "[]"};
     struct corpus_writer *w = corpus_writer_create(&plan, &err);
     OK(corpus_writer_append(w, ids, 1000, &err));
     FAILS(corpus_writer_append(w, ids, 1, &err), "more tokens than were counted");

@@ -26,7 +26,8 @@ enum { PATTERN = 1000, ADD_SPECIAL, EXPORT, LINES };
 static const struct argp_option options[] = {
     {"decode", 'd', NULL, 0, "TEXT is ids, with blanks or commas between them: write the text", 0},
     {"json", 'j', NULL, 0, "One JSON object: ids and pieces, or the text", 0},
-    {"lines", LINES, NULL, 0, "Each line of the input is a JSON string (with --decode an array of ids), and gives a JSON object", 0},
+    {"lines", LINES, NULL, 0, "Each line of the input is a JSON string (with --decode an array of ids), and gives a JSON object",
+     0},
     {"special", 's', NULL, 0, "Names of special tokens in the text are these tokens, not text", 0},
     {"export", EXPORT, "DIR", 0, "Write tokenizer.json, vocab.json and merges.txt there (of a bpe tokenizer)", 0},
     {"pattern", PATTERN, "gpt2|gpt4|gpt4o|REGEX", 0, "How a .tiktoken file cuts words, where its name does not say", 0},
@@ -225,8 +226,8 @@ static int run_line(const struct arguments *a, const struct tokenizer *t, const 
     cJSON *json = cJSON_ParseWithLength(line, n);
     int status;
     if (a->decode ? !cJSON_IsArray(json) : !cJSON_IsString(json) || memmem(line, n, "\\u0000", 6) != NULL)
-        status = fail(err, "expected a JSON %s, got %.*s", a->decode ? "array of ids" : "string, without \\u0000", (int)(n < 60 ? n : 60),
-                      line);
+        status = fail(err, "expected a JSON %s, got %.*s", a->decode ? "array of ids" : "string, without \\u0000",
+                      (int)(n < 60 ? n : 60), line);
     else if (a->decode)
         status = decode(a, t, json, NULL, 0, err);
     else
