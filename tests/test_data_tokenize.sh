@@ -79,8 +79,8 @@ refused "half a character at the end" 1 "half: byte 2: the file ends inside" tok
 printf 'xyz' >xyz
 ok "another alphabet" tokenize xyz -o xyz.d --tokenizer char --val 0
 refused "a character unknown to the tokenizer" 1 'acd: byte 0: U+0061 "a" is not among the 3 symbols' tokenize acd -o x --tokenizer xyz.d/tokenizer.h5
-refused "a tokenizer that is none" 1 "acd: not an HDF5 file" tokenize acd -o x --tokenizer acd
-refused "a tokenizer that is missing" 1 "neither byte nor char" tokenize acd -o x --tokenizer bits
+refused "a tokenizer that is none" 1 "acd: not a tokenizer" tokenize acd -o x --tokenizer acd
+refused "a tokenizer that is missing" 1 "not byte, char or bpe:SIZE" tokenize acd -o x --tokenizer bits
 refused "a text too short to split" 1 "1 tokens are too few" tokenize folder/a -o x --tokenizer char
 refused "a pipe" 1 "neither a regular file nor a folder" tokenize /dev/null -o x --tokenizer char
 mkdir -p none.d/.git
@@ -101,7 +101,7 @@ for val in 1 -0.1 1.5 nan x "" 0.1x; do
 done
 refused "no text" 2 "TEXT is missing" tokenize -o x --tokenizer char
 refused "no folder" 2 "-o DIR is missing" tokenize text.txt --tokenizer char
-refused "no tokenizer" 2 "--tokenizer byte|char|FILE is missing" tokenize text.txt -o x
+refused "no tokenizer" 2 "--tokenizer byte|char|bpe:SIZE|FILE is missing" tokenize text.txt -o x
 tokenize text.txt -o x --tokenizer char --nonsense >out 2>err
 ok "an unknown option is misuse" test $? -eq 2
 ok "--help" tokenize --help
@@ -128,7 +128,7 @@ ok "and --force makes up for it" tokenize text.txt -o killed --tokenizer char --
 ok "without a trace" same killed char
 
 (ulimit -f 8 && trap '' XFSZ && tokenize long.txt -o full --tokenizer byte 2>full.err)
-ok "a full disk is named" grep -q '^handgrad: full/train-00000.h5: writing: File too large' full.err
+ok "a full disk is named" grep -q '^handgrad: full: writing tokens: File too large' full.err
 ok "and nothing stays" holds_nothing full
 
 [ $failures -eq 0 ]

@@ -215,7 +215,8 @@ START_TEST(hostile_files)
         {"char", print, 1, 2, u32, 2, 1, AB, false, NULL}, /* the true one */
         {"char", print, 2, 2, u32, 2, 1, AB, false, "tokenizer format 2"},
         {NULL, print, 1, 2, u32, 2, 1, AB, false, "attribute kind is missing"},
-        {"bpe", print, 1, 2, u32, 2, 1, AB, false, "kind \"bpe\": expected byte or char"},
+        {"word", print, 1, 2, u32, 2, 1, AB, false, "kind \"word\": expected byte, char or bpe"},
+        {"bpe", print, 1, 2, u32, 2, 1, AB, false, "attribute pattern is missing"},
         {"byte", print, 1, 2, u32, 2, 1, AB, false, "fingerprint does not match"},
         {"char", print, 1, 3, u32, 2, 1, AB, false, "vocab_size is 3, but there are 2"},
         {"char", print, 1, UINT64_MAX, u32, 2, 1, AB, false, "vocab_size is 18446744073709551615"},

@@ -26,8 +26,8 @@ void progress_set(struct progress *p, uint64_t done)
     const double rate = (double)done / (now - p->started + 1e-9);
     const long left = p->total > done ? (long)((double)(p->total - done) / (rate + 1e-9)) : 0;
     fprintf(stderr, "\r\033[K%s  %.0f%%  %.1f of %.1f %s  %.1f %s/s  %ld:%02ld left", p->what,
-            100 * (double)done / (double)(p->total ? p->total : 1), (double)done / p->per_unit, (double)p->total / p->per_unit, p->unit,
-            rate / p->per_unit, p->unit, left / 60, left % 60);
+            100 * (double)done / (double)(p->total ? p->total : 1), (double)done / p->per_unit, (double)p->total / p->per_unit,
+            p->unit, rate / p->per_unit, p->unit, left / 60, left % 60);
 }
 
 void progress_end(struct progress *p)

@@ -70,7 +70,8 @@ static struct tokenizer *make_char(struct tokenize_job *j, struct error *err)
     const struct words_config config = {NULL, separator(j), strlen(separator(j)), see_words, NULL, &a, 0};
     if (!a.seen || !code_points)
         fail(err, "out of memory");
-    else if ((a.words = words_create(&config, err)) && text_read(&j->text, see_piece, &a, err) == 0 && words_finish(a.words, err) == 0) {
+    else if ((a.words = words_create(&config, err)) && text_read(&j->text, see_piece, &a, err) == 0 &&
+             words_finish(a.words, err) == 0) {
         size_t n = 0;
         for (uint32_t c = 0; c < CODE_POINTS; c++)
             if (a.seen[c])
@@ -90,7 +91,8 @@ struct counting {
     struct word_counter *counter;
 };
 
-static int count_piece(void *context, const struct text_file *file, const char *piece, size_t n, uint64_t offset, struct error *err)
+static int count_piece(void *context, const struct text_file *file, const char *piece, size_t n, uint64_t offset,
+                       struct error *err)
 {
     (void)file, (void)offset;
     struct counting *c = context;
@@ -205,7 +207,8 @@ static int spool_ids(void *context, const uint32_t *ids, size_t n, struct error 
     return -1;
 }
 
-static int encode_piece(void *context, const struct text_file *file, const char *piece, size_t n, uint64_t offset, struct error *err)
+static int encode_piece(void *context, const struct text_file *file, const char *piece, size_t n, uint64_t offset,
+                        struct error *err)
 {
     struct encoding *e = context;
     struct error detail;

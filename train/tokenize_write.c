@@ -73,8 +73,8 @@ int tokenize_write(struct tokenize_job *j, struct error *err)
     char *sources = text_json(&j->text);
     if (!sources)
         return fail(err, "out of memory");
-    const struct corpus_plan plan = {
-        j->options->dir, j->tokenizer, j->train, j->tokens - j->train, j->options->shard_tokens, j->documents > 0, sources};
+    const struct corpus_plan plan = {j->options->dir,          j->tokenizer,     j->train, j->tokens - j->train,
+                                     j->options->shard_tokens, j->documents > 0, sources};
     struct corpus_writer *w = corpus_writer_create(&plan, err);
     int status = w ? write_shards(j, w, err) : -1;
     if (status == 0)
