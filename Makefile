@@ -3,6 +3,7 @@
 # make demo                 from a real text to a trained model that writes, in about a minute of training
 #                           (DEMO_TEXT=file… for a text of your own, DEMO_STEPS=50 for a short one)
 # make check                every test; ends with "N passed, N failed"
+# make bench-tokenizer      encoding and training speed, against npm's tiktoken
 # make check-peers          token ids against others' tokenizers (npm)
 # make bench                how the time of a step divides, against the machine's own product rate
 # make asan                 every test with the address and undefined-behaviour sanitizers
@@ -82,7 +83,7 @@ OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf1
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers bench asan memcheck format format-check install clean FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run check-peers bench bench-tokenizer asan memcheck format format-check install clean FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -152,6 +153,8 @@ check-peers: $(BINARY)
 	@mkdir -p $(BUILD)/peers && cd $(BUILD)/peers && { [ -d node_modules/tokenizers ] || npm install --silent --no-save --prefix . tiktoken gpt-3-encoder tokenizers; }
 	@./$(BINARY) tokenize README.md docs configs -o $(BUILD)/peers/own --tokenizer bpe:1024 --force
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/peers.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/files $(CURDIR)/$(BUILD)/peers/own
+bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
+	cd $(BUILD)/peers && $(CURDIR)/tests/peers/bench.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/tokenizer) $(CURDIR)/$(BUILD)/peers/files
 asan:
 	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT=-O1 EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined
