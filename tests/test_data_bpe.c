@@ -494,10 +494,10 @@ START_TEST(special_tokens)
     OK(tokenizer_encode_special(t, "a<|endoftext|><|end|> <|end|><|x", 32, &ids, &n, &err));
     const uint32_t expected[] = {'a', 597, 598, ' ', 599, 'x'};
     ck_assert(n == 6 && memcmp(ids, expected, sizeof expected) == 0);
-    ck_assert_str_eq(tokenizer_bytes(t, 597, &length), "<|endoftext|><|end|><|end|><|"); /* names lie behind each other */
+    tokenizer_bytes(t, 597, &length); /* stands for no text, but has a name */
     ck_assert_uint_eq(length, 0);
-    tokenizer_name(t, 597, &length);
-    ck_assert_uint_eq(length, 13);
+    const char *name = tokenizer_name(t, 597, &length);
+    ck_assert(length == 13 && memcmp(name, "<|endoftext|>", 13) == 0);
     free(ids);
     OK(tokenizer_encode(t, "<|endoftext|>", 13, &ids, &n, &err));
     for (size_t i = 0; i < n; i++)

@@ -61,7 +61,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < 5; i++)
             s[i] = encode(t, text, n, threads, &tokens, &err);
         qsort(s, 5, sizeof *s, compare);
-        printf("%d thread%s: %zu tokens, %.3f s, %.1f MB/s\n", threads, threads == 1 ? "" : "s", tokens, s[2], (double)n / s[2] / 1e6);
+        printf("%d thread%s: %zu tokens, %.3f s, %.1f MB/s\n", threads, threads == 1 ? "" : "s", tokens, s[2],
+               (double)n / s[2] / 1e6);
         if (threads == all)
             break;
     }
