@@ -9,6 +9,7 @@
  *                                   where 1 - s becomes zero has grown to 36 (at x = 5.05), or 81 (at 6.9)
  *   beyond 15; beyond -15, -30      x exactly; both less than 10^-30, y less than 10^-190
  *   outside the turn at -0.75       monotone, up to the bar of y
+ *   up to the largest number        y is x or 0, dy/dx 1 or 0: where x^2 or x^3 overflows, nothing becomes inf * 0
  */
 #include "../model/gelu.h"
 #include "numbers.h"
@@ -17,9 +18,9 @@
 enum { STEPS_PER_UNIT = 512, RANGE = 40, DENSE = 2 * RANGE * STEPS_PER_UNIT + 1 };
 
 #ifdef REAL_F32
-enum { SMALLEST = FLT_MIN_EXP, OF_DERIVATIVE = 64 };
+enum { SMALLEST = FLT_MIN_EXP, LARGEST = FLT_MAX_EXP, OF_DERIVATIVE = 64 };
 #else
-enum { SMALLEST = DBL_MIN_EXP, OF_DERIVATIVE = 128 };
+enum { SMALLEST = DBL_MIN_EXP, LARGEST = DBL_MAX_EXP, OF_DERIVATIVE = 128 };
 #endif
 enum { TINY = -2 * SMALLEST, N = DENSE + TINY };
 
@@ -123,6 +124,26 @@ START_TEST(tails)
 }
 END_TEST
 
+START_TEST(huge_arguments)
+{
+    enum { POWERS = 16, HUGE = 2 * POWERS };
+    for (enum gelu_kind kind = GELU_TANH; kind <= GELU_ERF; kind++) {
+        real v[HUGE], out[HUGE], slope[HUGE] = {0}, up[HUGE];
+        for (int i = 0; i < HUGE; i++) { /* evenly in the exponent, from 2^6 to the largest number */
+            const int power = 6 + (LARGEST - 7) * (i / 2) / (POWERS - 1);
+            v[i] = (real)ldexp(i % 2 ? -1.9375 : 1.9375, power);
+            up[i] = 1;
+        }
+        gelu_forward(out, v, HUGE, kind);
+        gelu_backward(slope, up, v, HUGE, kind);
+        for (int i = 0; i < HUGE; i++) {
+            require(v[i] > 0 ? out[i] == v[i] : out[i] == 0, "form %d, y(%g) = %g", kind, (double)v[i], (double)out[i]);
+            require(slope[i] == (v[i] > 0 ? 1 : 0), "form %d, y'(%g) = %g", kind, (double)v[i], (double)slope[i]);
+        }
+    }
+}
+END_TEST
+
 /* Several blocks of unequal length; the backward adds, and is linear in dy. */
 START_TEST(backward_adds_and_threads_do_not_matter)
 {
@@ -151,4 +172,4 @@ START_TEST(backward_adds_and_threads_do_not_matter)
 }
 END_TEST
 
-SUITE("gelu", is_the_formula, tanh_form_keeps_its_digits, tails, backward_adds_and_threads_do_not_matter)
+SUITE("gelu", is_the_formula, tanh_form_keeps_its_digits, tails, huge_arguments, backward_adds_and_threads_do_not_matter)
