@@ -118,10 +118,11 @@ FORCE:
 -include $(OBJECTS:.o=.d) $(BUILD)/train/main.d $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)
 
 # --- tests: every tests/test_*.c is a program of its own, with Check; tests/test_*.sh a script that drives ./handgrad.
-# Those that test the mathematics in a number type's own terms are built for f32 and f64, or for all three types, and say so. ---
-says     = $(patsubst tests/%.c,%,$(shell grep -l '$1' tests/test_*.c))
-TRIPLE  := $(call says,built for all three types)
-TYPED   := $(call says,built for float and for double) $(TRIPLE)
+# How a program ends says what it is built for (tests/test.h): SUITE_FLOAT_DOUBLE, SUITE_ALL_TYPES, or SUITE. One that is not found
+# here, or built for something else, does not compile. ---
+ends_in  = $(patsubst tests/%.c,%,$(shell grep -lw '$1' tests/test_*.c))
+TRIPLE  := $(call ends_in,SUITE_ALL_TYPES)
+TYPED   := $(call ends_in,SUITE_FLOAT_DOUBLE) $(TRIPLE)
 MIXED   := test_model_gemm test_model_gpt test_model_probe # where products in bf16 could go wrong
 TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%) \
            $(TRIPLE:%=c128/%) $(MIXED:%=bf16/%)
@@ -132,7 +133,7 @@ define typed_test
 $(BUILD)/tests/$1/%.o: tests/%.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo '  CC [$1] $$<'
-	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
+	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -DTYPED_BUILD=1 -c -o $$@ $$<
 endef
 $(eval $(call typed_test,f32,F32))
 $(eval $(call typed_test,bf16,BF16))

@@ -14,6 +14,8 @@
  * which needs one exponential and loses no digits where tanh nears -1. The inner derivative u' is the factor that is easily
  * forgotten; without it the network still trains.
  *
+ * Far out, where s (1 - s) has become zero, x^2 may overflow, and zero times infinity is not a number: there u' is held finite.
+ *
  * Threads take whole blocks of fixed length: where a vector loop ends in a remainder then depends on n alone, and so does the
  * last bit of each exponential.
  *
@@ -25,6 +27,7 @@ enum { BLOCK = 4096 };
 #define SQRT_2_OVER_PI    0.79788456080286535588
 #define ONE_OVER_SQRT_2PI 0.39894228040143267794
 #define CUBIC             0.044715
+#define FAR               100 /* s (1 - s) is zero in every number type */
 
 static void tanh_forward(real *restrict y, const real *restrict x, size_t n)
 {
@@ -40,7 +43,8 @@ static void tanh_backward(real *restrict dx, const real *restrict dy, const real
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
         const real u2 = (real)(2 * SQRT_2_OVER_PI) * (x[i] + (real)CUBIC * x[i] * x[i] * x[i]);
-        const real du2 = (real)(2 * SQRT_2_OVER_PI) * (1 + (real)(3 * CUBIC) * x[i] * x[i]);
+        const real square = real_part(x[i]) * real_part(x[i]) < FAR * FAR ? x[i] * x[i] : FAR * FAR;
+        const real du2 = (real)(2 * SQRT_2_OVER_PI) * (1 + (real)(3 * CUBIC) * square);
         const real s = 1 / (1 + real_exp(-u2));
         dx[i] += dy[i] * (s + x[i] * s * (1 - s) * du2);
     }

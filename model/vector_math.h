@@ -47,7 +47,7 @@ static inline float vector_expf(float x)
  * 6e-9, on [0, 15]. Computing the tail, and 1 minus it on the other side, keeps the digits that (1 + erf) / 2 loses. */
 static inline float vector_normal_cdff(float x, float e)
 {
-    const float t = x < 0 ? -x : x;
+    const float size = x < 0 ? -x : x, t = size > 15 ? 15 : size; /* beyond, e is zero; p and q would overflow */
     const float p = 0.5f + t * (0.439283013f + t * (0.183968842f + t * (0.0408810303f + t * 0.00415321533f)));
     const float q = 1 + t * (1.67645109f + t * (1.20554709f + t * (0.47140792f + t * (0.102479659f + t * 0.0104104551f))));
     const float tail = e * (p / q);

@@ -1,5 +1,6 @@
 /* test.h: what every test program starts with: Check, and a main that runs one suite. A program is one file, tests/test_*.c, that
- * ends with SUITE(name, test1, test2, …). Each test runs in a process of its own unless CK_FORK=no. */
+ * ends with SUITE(name, test1, test2, …), or, where it is built for several number types, with SUITE_FLOAT_DOUBLE or
+ * SUITE_ALL_TYPES: the Makefile looks for these names. Each test runs in a process of its own unless CK_FORK=no. */
 #ifndef TEST_H
 #define TEST_H
 
@@ -25,7 +26,20 @@ static inline int run_suite(const char *name, const TTest *const *tests, size_t 
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* The Makefile's word that it builds this program for several types. */
+#ifndef TYPED_BUILD
+#define TYPED_BUILD 0
+#endif
+
+#define SUITE_FLOAT_DOUBLE(name, ...)                                                                                            \
+    _Static_assert(TYPED_BUILD, "the Makefile builds this program for one type");                                                \
+    SUITE_MAIN(name, __VA_ARGS__)
+#define SUITE_ALL_TYPES(name, ...) SUITE_FLOAT_DOUBLE(name, __VA_ARGS__)
 #define SUITE(name, ...)                                                                                                         \
+    _Static_assert(!TYPED_BUILD, "the Makefile builds this program for several types");                                          \
+    SUITE_MAIN(name, __VA_ARGS__)
+
+#define SUITE_MAIN(name, ...)                                                                                                    \
     int main(void)                                                                                                               \
     {                                                                                                                            \
         const TTest *const tests[] = {__VA_ARGS__};                                                                              \

@@ -362,6 +362,6 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE("attention", is_the_plain_version, weights_of_a_row_sum_to_one, large_scores_are_only_differences,
-      scores_far_apart_stay_finite, the_past_does_not_see_the_future, nan_and_infinity_stay_in_the_last_token,
-      no_gradient_for_later_tokens, micro_batches_draw_what_the_large_batch_draws, same_bits_at_any_thread_count)
+SUITE_FLOAT_DOUBLE("attention", is_the_plain_version, weights_of_a_row_sum_to_one, large_scores_are_only_differences,
+                   scores_far_apart_stay_finite, the_past_does_not_see_the_future, nan_and_infinity_stay_in_the_last_token,
+                   no_gradient_for_later_tokens, micro_batches_draw_what_the_large_batch_draws, same_bits_at_any_thread_count)

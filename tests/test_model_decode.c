@@ -162,4 +162,5 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE("decoder", is_the_full_forward, every_prompt_length_then_one_at_a_time, rewinding_forgets, same_bits_at_any_thread_count)
+SUITE_FLOAT_DOUBLE("decoder", is_the_full_forward, every_prompt_length_then_one_at_a_time, rewinding_forgets,
+                   same_bits_at_any_thread_count)

@@ -210,6 +210,6 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE("dropout", philox_known_answers, mask_has_the_right_mean_and_values, masks_of_other_addresses_are_independent,
-      mask_does_not_depend_on_the_split_of_columns, forward_and_backward_use_one_mask, residual_is_its_formula,
-      micro_batches_draw_what_the_large_batch_draws, same_bits_at_any_thread_count)
+SUITE_FLOAT_DOUBLE("dropout", philox_known_answers, mask_has_the_right_mean_and_values, masks_of_other_addresses_are_independent,
+                   mask_does_not_depend_on_the_split_of_columns, forward_and_backward_use_one_mask, residual_is_its_formula,
+                   micro_batches_draw_what_the_large_batch_draws, same_bits_at_any_thread_count)

@@ -172,4 +172,5 @@ START_TEST(backward_adds_and_threads_do_not_matter)
 }
 END_TEST
 
-SUITE("gelu", is_the_formula, tanh_form_keeps_its_digits, tails, huge_arguments, backward_adds_and_threads_do_not_matter)
+SUITE_FLOAT_DOUBLE("gelu", is_the_formula, tanh_form_keeps_its_digits, tails, huge_arguments,
+                   backward_adds_and_threads_do_not_matter)

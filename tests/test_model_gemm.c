@@ -300,8 +300,8 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE("gemm", gemm_is_plain_to_rounding, gemm_is_that_of_the_library_chosen,
+SUITE_ALL_TYPES("gemm", gemm_is_plain_to_rounding, gemm_is_that_of_the_library_chosen,
 #ifndef REAL_BF16
-      gemm_tile_is_plain_to_rounding,
+                gemm_tile_is_plain_to_rounding,
 #endif
-      integers_are_exact, linear_in_its_operand, same_bits_at_any_thread_count)
+                integers_are_exact, linear_in_its_operand, same_bits_at_any_thread_count)

@@ -303,7 +303,7 @@ START_TEST(initial_weights_depend_on_the_seed_alone)
 }
 END_TEST
 
-SUITE("the whole model", accumulation_is_the_large_batch, gradients_add_and_scale, loss_is_the_logits_own, inference_is_training,
-      the_past_does_not_see_the_future, training_is_the_same_at_any_thread_count,
-      training_on_onednn_is_the_same_at_any_thread_count, padded_vocabulary_changes_nothing, fresh_model_knows_nothing,
-      initial_weights_have_their_moments, initial_weights_depend_on_the_seed_alone)
+SUITE_FLOAT_DOUBLE("the whole model", accumulation_is_the_large_batch, gradients_add_and_scale, loss_is_the_logits_own,
+                   inference_is_training, the_past_does_not_see_the_future, training_is_the_same_at_any_thread_count,
+                   training_on_onednn_is_the_same_at_any_thread_count, padded_vocabulary_changes_nothing,
+                   fresh_model_knows_nothing, initial_weights_have_their_moments, initial_weights_depend_on_the_seed_alone)

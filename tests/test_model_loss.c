@@ -202,4 +202,5 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE("loss", is_its_definition, adds_and_is_linear_in_dlosses, padding_is_ignored, huge_logits, same_bits_at_any_thread_count)
+SUITE_FLOAT_DOUBLE("loss", is_its_definition, adds_and_is_linear_in_dlosses, padding_is_ignored, huge_logits,
+                   same_bits_at_any_thread_count)

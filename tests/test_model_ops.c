@@ -308,5 +308,5 @@ START_TEST(embedding_copies_and_adds)
 }
 END_TEST
 
-SUITE("operations", layernorm_is_its_definition, layernorm_normalises, layernorm_does_not_see_a_shift, softmax_is_its_definition,
-      softmax_sees_differences_only, linear_is_its_definition, embedding_copies_and_adds)
+SUITE_FLOAT_DOUBLE("operations", layernorm_is_its_definition, layernorm_normalises, layernorm_does_not_see_a_shift,
+                   softmax_is_its_definition, softmax_sees_differences_only, linear_is_its_definition, embedding_copies_and_adds)

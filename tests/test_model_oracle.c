@@ -146,4 +146,4 @@ START_TEST(five_clipped_adamw_steps)
 }
 END_TEST
 
-SUITE("model against PyTorch", logits_loss_and_gradients, five_clipped_adamw_steps)
+SUITE_FLOAT_DOUBLE("model against PyTorch", logits_loss_and_gradients, five_clipped_adamw_steps)

@@ -38,4 +38,4 @@ START_TEST(smallest_sizes)
 }
 END_TEST
 
-SUITE("model/probe", models_do_not_leak, smallest_sizes)
+SUITE_FLOAT_DOUBLE("model/probe", models_do_not_leak, smallest_sizes)

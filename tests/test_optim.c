@@ -199,5 +199,5 @@ START_TEST(clipping)
 }
 END_TEST
 
-SUITE("AdamW and clipping", adamw_is_its_formula, adamw_leaves_padding_zero, adamw_first_step_is_the_sign,
-      same_bits_at_any_thread_count, norm_is_exact_and_the_same_at_any_thread_count, clipping)
+SUITE_FLOAT_DOUBLE("AdamW and clipping", adamw_is_its_formula, adamw_leaves_padding_zero, adamw_first_step_is_the_sign,
+                   same_bits_at_any_thread_count, norm_is_exact_and_the_same_at_any_thread_count, clipping)
