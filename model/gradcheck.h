@@ -28,7 +28,8 @@ enum gradcheck_method {
 struct gradcheck_precision {
     const char *name; /* of the method, in lines */
     enum number number;
-    double unit; /* its unit roundoff */
+    double unit;   /* its unit roundoff */
+    double factor; /* K of the bound: see gradcheck_precision.c */
 };
 enum { GRADCHECK_PRECISIONS = 2 };
 extern const struct gradcheck_precision gradcheck_precisions[GRADCHECK_PRECISIONS];
