@@ -120,7 +120,7 @@ for i in $(seq 40); do cat text.txt; done >long.txt
 killed=0
 for delay in 0.02 0.05 0.1 0.15 0.2 0.3; do
     rm -rf killed
-    timeout -s KILL $delay "$handgrad" tokenize long.txt -o killed --tokenizer char >/dev/null 2>&1 && continue
+    timeout --foreground -s KILL $delay "$handgrad" tokenize long.txt -o killed --tokenizer char >/dev/null 2>&1 && continue
     [ -e killed/tokenizer.h5 ] && [ ! -e killed/val-00000.h5 ] && killed=1
 done 2>/dev/null
 ok "a killed run leaves no tokenizer.h5 before its shards" test $killed -eq 0
