@@ -3,6 +3,7 @@
 #include "atomic.h"
 #include "digest.h"
 #include "encoder.h"
+#include "folders.h"
 #include "shard.h"
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const char *const SPLITS[] = {"train", "val"};
@@ -45,30 +45,10 @@ bool corpus_owns(const char *name)
     return is_part(part) && atomic_is_leftover(name, part);
 }
 
-static int make_folders(const char *path, bool *created, struct error *err)
-{
-    char part[PATH_MAX];
-    const size_t n = strlen(path);
-    if (n == 0 || n >= PATH_MAX)
-        return fail(err, "%s: %s", path, strerror(n ? ENAMETOOLONG : ENOENT));
-    *created = false;
-    for (size_t i = 1; i <= n; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        if (mkdir(part, 0777) == 0)
-            *created = true;
-        else if (errno != EEXIST && errno != EISDIR && access(part, F_OK) != 0)
-            return fail(err, "%s: cannot make this folder: %s", part, strerror(errno));
-    }
-    return 0;
-}
-
 int corpus_folder_open(struct corpus_folder *f, const char *path, struct error *err)
 {
     *f = (struct corpus_folder){.fd = -1};
-    if (make_folders(path, &f->created, err) != 0)
+    if (folders_make(path, &f->created, err) != 0)
         return -1;
     f->path = strdup(path);
     f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -2,13 +2,12 @@
  * loss of its own step, and a run that is stopped at any point of that order does what is left when it goes on. */
 #include "run.h"
 #include "../data/atomic.h"
+#include "../data/folders.h"
 #include "evaluate.h"
 #include "stop.h"
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* Whether a folder holds a run already: config.ini is written last, when there is a checkpoint to resume from. */
@@ -28,9 +27,7 @@ static int make_folder(struct run *r, enum run_start start, struct error *err)
     }
     if (holds_run(r->dir))
         return fail(err, "%s: holds a run already; --resume goes on with it, another --out begins a new one", r->dir);
-    if (mkdir(r->dir, 0777) && errno != EEXIST)
-        return fail(err, "%s: cannot make the run folder: %s", r->dir, strerror(errno));
-    return 0;
+    return folders_make(r->dir, NULL, err);
 }
 
 static int write_config(const struct run *r, struct error *err)

@@ -1,16 +1,15 @@
 /* tokens.c: handgrad tokens: what a tokenizer makes of a text, ids to text, and a tokenizer to the files of others. */
 #include "../data/bpe_files.h"
+#include "../data/folders.h"
 #include "../data/tokenizer.h"
 #include "../data/utf8.h"
 #include "command.h"
 #include "options.h"
 #include <cjson/cJSON.h>
 #include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { SPECIALS = 64 };
 
@@ -287,8 +286,8 @@ static int export(const struct arguments *a, const struct tokenizer *t, struct e
     const struct bpe *b = tokenizer_bpe(t);
     if (!b)
         return fail(err, "%s: a %s tokenizer; only byte-pair encodings can be exported", a->tokenizer, tokenizer_kind(t));
-    if (mkdir(a->export, 0777) != 0 && errno != EEXIST)
-        return fail(err, "%s: cannot make this folder: %s", a->export, strerror(errno));
+    if (folders_make(a->export, NULL, err))
+        return -1;
     return bpe_save_json(b, a->export, err) != 0 || bpe_save_merges(b, a->export, err) != 0 ? -1 : 0;
 }
 
