@@ -102,12 +102,13 @@ void draft_free(struct draft *d)
 
 int draft_set(struct draft *d, double id, const char *bytes, size_t length, enum bpe_kind kind, struct error *err)
 {
+    const int shown = (int)(length < 60 ? length : 60); /* bytes end nowhere else */
     if (!(id >= 0 && id < (double)d->limit) || id != (double)(size_t)id)
-        return fail(err, "%s: token \"%.60s\" has the id %.17g: expected a whole number, and no gaps", d->path, bytes, id);
+        return fail(err, "%s: token \"%.*s\" has the id %.17g: expected a whole number, and no gaps", d->path, shown, bytes, id);
     struct draft_token *t = &d->tokens[(size_t)id];
     if (t->kind != BPE_UNUSED)
-        return fail(err, "%s: two tokens have the id %zu: \"%.*s\" and \"%.60s\"", d->path, (size_t)id, (int)t->length, t->bytes,
-                    bytes);
+        return fail(err, "%s: two tokens have the id %zu: \"%.*s\" and \"%.*s\"", d->path, (size_t)id, (int)t->length, t->bytes,
+                    shown, bytes);
     if (length == 0 || length > d->room - d->used)
         return fail(err, "%s: token %zu: %zu bytes", d->path, (size_t)id, length);
     memcpy(d->bytes + d->used, bytes, length);
