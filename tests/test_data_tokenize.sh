@@ -106,6 +106,25 @@ tokenize text.txt -o x --tokenizer char --nonsense >out 2>err
 ok "an unknown option is misuse" test $? -eq 2
 ok "--help" tokenize --help
 
+# --- byte-pair encoding, documents, several shards ---
+for i in $(seq 400); do printf 'Document %d.\nIts text: grüße, %d times.\n\n' "$i" $((i * i)); done >documents.txt
+bpe() { OMP_NUM_THREADS=$1 tokenize documents.txt -o "$2" --tokenizer bpe:300 --shard-tokens 2000 --document-separator '\n\n' --val 0.25; }
+ok "bpe, on one thread" bpe 1 bpe1
+ok "it counts the documents" says "400 documents"
+ok "bpe, on three" bpe 3 bpe3
+ok "the same bytes" same bpe1 bpe3
+ok "as many shards as it takes" test -e bpe1/train-00002.h5 -a -e bpe1/val-00000.h5
+ok "each holds together" eval 'for f in bpe1/*.h5; do "$handgrad" inspect "$f" --verify || exit 1; done'
+# begins NAME: the tokens, counted over the split, that begin a document
+begins() { for f in bpe1/"$1"-*.h5; do h5dump -d /documents -y "$f" 2>/dev/null | grep -oE '^ +[0-9][0-9, ]*' | tr -cs '0-9' '\n' | grep -c .; done | awk '{ n += $1 } END { print n }'; }
+command -v h5dump >/dev/null && ok "/documents begins every document once" test $(($(begins train) + $(begins val))) -eq 400
+tokenize documents.txt -o x --tokenizer byte --shard-tokens 0 >out 2>err
+ok "a shard of no tokens is misuse" test $? -eq 2
+ok "files as documents" tokenize text.txt documents.txt -o files --tokenizer bpe:300 --document-files
+ok "two of them" says "2 documents"
+timeout --foreground -s INT 0.3 "$handgrad" tokenize text.txt text.txt text.txt text.txt text.txt text.txt -o stopped --tokenizer bpe:3000 >out 2>err
+ok "Ctrl-C, or done before it" eval '[ -e stopped/tokenizer.h5 ] || { holds_nothing stopped && [ "$(cat err)" = "handgrad: stopped" ]; }'
+
 # --- earlier runs, and runs cut short ---
 cp -r char work && cp char/train-00000.h5 work/train-00001.h5 && cp char/train-00000.h5 work/val-00007.h5
 touch work/.train-00000.h5.012abc.tmp work/notes.txt
