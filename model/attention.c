@@ -18,16 +18,21 @@
  * D_i needs no pass over the keys: sum_j p_ij m_ij (dy_i . v_j) is dy_i . sum_j p_ij m_ij v_j. Leaving D_i out is the softmax's
  * "dot term dropped".
  *
- * Causality is a loop bound. The plane of (query, key) below the diagonal is cut into rectangles, whose products go to gemm_tile,
- * and small triangles on the diagonal, done by loops that end at j = i: no score beyond the diagonal is ever computed, so there
- * is nothing to mask. One head of one sequence belongs to one thread in both passes.
+ * Causality is a loop bound. Queries are taken in strips, keys in blocks; a block beyond a strip is never visited, and in one that
+ * the diagonal crosses the products leave out the triangle above it (tile.h): no score beyond the diagonal is used, so there is
+ * nothing to mask. A strip of the forward, and a head of the backward, belong to one thread.
+ *
+ * lse is kept to a rounding u of itself, so a query's weights come back with a common factor 1 + e, |e| <= u |lse_i|. That is the
+ * size of what rounding the scores themselves has cost (u |s_ij|), and 2e-6 for the |lse| < 30 of a model that trains.
  *
  * In more steps: docs/derivations.md#attention
  */
 #include "attention.h"
-#include "gemm.h"
+#include "tile.h"
 
-enum { TILE = 64, TRIANGLE = 16 }; /* sides of rectangles (at most) and triangles; TILE is a multiple of TRIANGLE */
+/* STRIP queries meet KEYS keys at a time: their scores stay in the second-level cache, a block of keys and of values, packed, in the
+ * first. Rows of a head are packed in pieces of at most PIECE elements. STRIP is a multiple of KEYS. */
+enum { STRIP = 192, KEYS = 64, PIECE = 512 / sizeof(real) };
 
 /* One head: rows of q, k, v (and their gradients) lie 3C apart, rows of y and dy C apart. */
 struct head {
@@ -37,222 +42,214 @@ struct head {
     real scale;
     const struct dropout *drop;
     uint32_t site;
-    uint64_t first_row;               /* of the dropout mask */
-    real m[TILE], sum[TILE], D[TILE]; /* of the strip of queries in hand: maximum and sum so far; dy . y */
+    uint64_t first_row;                  /* of the dropout mask */
+    real m[STRIP], sum[STRIP], D[STRIP]; /* of the strip of queries in hand: maximum and sum so far; dy . y */
 };
 
-/* Queries [i0, i0 + ni) against keys [j0, j0 + nj); in a triangle, query i0 + r against the first r + 1 keys. */
+/* Queries [i0, i0 + ni) of a strip against keys [j0, j0 + nj), j0 <= i0: the first of them sees first + 1 of the keys, each further
+ * query one more, up to all. */
 struct block {
-    size_t i0, ni, j0, nj;
-    int triangle;
+    size_t i0, ni, j0, nj, first;
 };
 
 static size_t keys(const struct block *b, size_t r)
 {
-    return b->triangle ? r + 1 : b->nj;
+    return b->first + r + 1 < b->nj ? b->first + r + 1 : b->nj;
 }
 
-/* s (ni, TILE) = scale * A B^T */
-static void product_nt(real *s, const struct block *b, real scale, const real *A, size_t lda, const real *B, size_t ldb, size_t d)
+/* Calls visit for every block at or below the diagonal that the strip of queries from i0 on meets: keys from the first on. */
+static void for_each_block(struct head *h, size_t i0, void (*visit)(struct head *, const struct block *))
 {
-    if (!b->triangle) {
-        gemm_tile(N_, T_, b->ni, b->nj, d, real_part(scale), A, lda, B, ldb, 0, s, TILE);
-        return;
+    const size_t end = h->T - i0 < STRIP ? h->T : i0 + STRIP;
+    for (size_t j0 = 0; j0 < end; j0 += KEYS) {
+        const size_t i = i0 > j0 ? i0 : j0;
+        visit(h, &(struct block){i, end - i, j0, end - j0 < KEYS ? end - j0 : KEYS, i - j0});
     }
-    for (size_t r = 0; r < b->ni; r++)
-        for (size_t j = 0; j <= r; j++) {
-            real sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (size_t c = 0; c < d; c++)
-                sum += A[r * lda + c] * B[j * ldb + c];
-            s[r * TILE + j] = scale * sum;
-        }
 }
 
-/* Y (ni, d) += s (ni, TILE) B */
-static void product_nn(real *Y, size_t ldy, const struct block *b, const real *s, const real *B, size_t ldb, size_t d)
+/* s (ni, KEYS) = A B^T, for A (ni,d) and B (nj,d): query r's keys only. */
+static void scores(real *s, const struct head *h, const struct block *b, const real *A, size_t lda, const real *B, size_t ldb)
 {
-    if (!b->triangle) {
-        gemm_tile(N_, N_, b->ni, d, b->nj, 1, s, TILE, B, ldb, 1, Y, ldy);
-        return;
+    real packed[PIECE * KEYS];
+    for (size_t c = 0; c < h->d; c += PIECE) {
+        const size_t n = h->d - c < PIECE ? h->d - c : PIECE;
+        tile_pack_transposed(packed, KEYS, B + c, ldb, b->nj, n);
+        tile_product(&(struct tile){b->ni, b->nj, n, A + c, lda, 1, packed, KEYS, s, KEYS, c > 0, true, TILE_LOWER_C, b->first});
     }
-    for (size_t r = 0; r < b->ni; r++)
-        for (size_t j = 0; j <= r; j++)
-            for (size_t c = 0; c < d; c++)
-                Y[r * ldy + c] += s[r * TILE + j] * B[j * ldb + c];
 }
 
-/* Y (nj, d) += s^T A */
-static void product_tn(real *Y, size_t ldy, const struct block *b, const real *s, const real *A, size_t lda, size_t d)
+/* Y (ni,d), rows ldy apart, += s B for B (nj,d), or = where add is false. */
+static void sum_over_keys(real *Y, size_t ldy, bool add, const struct head *h, const struct block *b, const real *s,
+                          const real *B, size_t ldb)
 {
-    if (!b->triangle) {
-        gemm_tile(T_, N_, b->nj, d, b->ni, 1, s, TILE, A, lda, 1, Y, ldy);
-        return;
+    real packed[KEYS * PIECE];
+    for (size_t c = 0; c < h->d; c += PIECE) {
+        const size_t n = h->d - c < PIECE ? h->d - c : PIECE, w = tile_width(n);
+        tile_pack(packed, w, B + c, ldb, b->nj, n);
+        tile_product(&(struct tile){b->ni, n, b->nj, s, KEYS, 1, packed, w, Y + c, ldy, add, false, TILE_LOWER_A, b->first});
     }
-    for (size_t r = 0; r < b->ni; r++)
-        for (size_t j = 0; j <= r; j++)
-            for (size_t c = 0; c < d; c++)
-                Y[j * ldy + c] += s[r * TILE + j] * A[r * lda + c];
 }
 
-/* Calls visit for every block at or below the diagonal: for each strip of queries, its keys from the first on; a query's triangle
- * comes last. */
-static void for_each_block(struct head *h, void (*visit)(struct head *, const struct block *))
+/* Y (nj,d), rows ldy apart, += s^T A for A (ni,d). */
+static void sum_over_queries(real *Y, size_t ldy, const struct head *h, const struct block *b, const real *s, const real *A,
+                             size_t lda)
 {
-    for (size_t i0 = 0; i0 < h->T; i0 += TILE) {
-        const size_t ni = h->T - i0 < TILE ? h->T - i0 : TILE;
-        for (size_t j0 = 0; j0 < i0; j0 += TILE)
-            visit(h, &(struct block){i0, ni, j0, TILE, 0});
-        for (size_t r = 0; r < ni; r += TRIANGLE) {
-            const size_t nr = ni - r < TRIANGLE ? ni - r : TRIANGLE;
-            if (r)
-                visit(h, &(struct block){i0 + r, nr, i0, r, 0});
-            visit(h, &(struct block){i0 + r, nr, i0 + r, nr, 1});
-        }
+    real packed[STRIP * PIECE];
+    for (size_t c = 0; c < h->d; c += PIECE) {
+        const size_t n = h->d - c < PIECE ? h->d - c : PIECE, w = tile_width(n);
+        tile_pack(packed, w, A + c, lda, b->ni, n);
+        tile_product(&(struct tile){b->nj, n, b->ni, s, 1, KEYS, packed, w, Y + c, ldy, true, false, TILE_UPPER_A, b->first});
     }
 }
 
 /* Multiplies the weights of query i for the n keys from j0 on by the dropout mask. */
 static void drop(real *p, const struct head *h, size_t i, size_t j0, size_t n)
 {
-    real mask[TILE];
+    real mask[KEYS];
     dropout_mask(mask, h->drop, h->site, h->first_row + i, j0, n);
     for (size_t j = 0; j < n; j++)
         p[j] *= mask[j];
 }
 
-/* Turns n more scores of a row into exp(s - m), m the maximum so far, and brings what the row has summed up, sum and y (d), to
- * the new m. */
-static void online_softmax(real *s, size_t n, real *m, real *sum, real *y, size_t d, int first)
+/* Turns n more products q . k of a row into exp(scale q . k - m), m the largest exponent so far, and brings what the row has summed
+ * up, sum and y (d), to the new m. Loops run over whole vectors: what lies beyond n repeats a score first, then is zero. */
+static void online_softmax(real *s, size_t n, __typeof__(real_part((real)0)) scale, real *m, real *sum, real *y, size_t d,
+                           bool first)
 {
-    real top = first ? real_part(s[0]) : *m;
-    for (size_t j = 0; j < n; j++)
-        top = real_part(s[j]) > real_part(top) ? real_part(s[j]) : top;
+    const size_t width = tile_width(n);
+    for (size_t j = n; j < width; j++)
+        s[j] = s[0];
+    __typeof__(real_part(s[0])) largest = real_part(s[0]);
+#pragma omp simd reduction(max : largest)
+    for (size_t j = 0; j < width; j++)
+        largest = real_part(s[j]) > largest ? real_part(s[j]) : largest;
+    const real old = *m, top = first || scale * largest > real_part(old) ? scale * largest : old;
+#pragma omp simd
+    for (size_t j = 0; j < width; j++)
+        s[j] = real_exp(scale * s[j] - top);
+    for (size_t j = n; j < width; j++)
+        s[j] = 0;
     real row = 0;
 #pragma omp simd reduction(+ : row)
-    for (size_t j = 0; j < n; j++) {
-        s[j] = real_exp(s[j] - top);
+    for (size_t j = 0; j < width; j++)
         row += s[j];
+    if (!first && top != old) {
+        const real shrink = real_exp(old - top);
+        *sum *= shrink;
+        for (size_t c = 0; c < d; c++)
+            y[c] *= shrink;
     }
-    const real shrink = first ? 0 : real_exp(*m - top);
     *m = top;
-    *sum = first ? row : *sum * shrink + row;
-    for (size_t c = 0; c < d; c++)
-        y[c] = first ? 0 : y[c] * shrink;
+    *sum = first ? row : *sum + row;
 }
 
 static void forward_block(struct head *h, const struct block *b)
 {
-    real s[TILE * TILE];
+    real s[STRIP * KEYS];
     const size_t ld = 3 * h->C;
-    product_nt(s, b, h->scale, h->q + b->i0 * ld, ld, h->k + b->j0 * ld, ld, h->d);
+    const bool first = b->j0 == 0;
+    scores(s, h, b, h->q + b->i0 * ld, ld, h->k + b->j0 * ld, ld);
     for (size_t r = 0; r < b->ni; r++) {
-        const size_t i = b->i0 + r, slot = i % TILE;
-        online_softmax(s + r * TILE, keys(b, r), &h->m[slot], &h->sum[slot], h->y + i * h->C, h->d, b->j0 == 0);
+        const size_t i = b->i0 + r, slot = i % STRIP;
+        online_softmax(s + r * KEYS, keys(b, r), h->scale, &h->m[slot], &h->sum[slot], h->y + i * h->C, h->d, first);
         if (dropout_active(h->drop))
-            drop(s + r * TILE, h, i, b->j0, keys(b, r));
+            drop(s + r * KEYS, h, i, b->j0, keys(b, r));
     }
-    product_nn(h->y + b->i0 * h->C, h->C, b, s, h->v + b->j0 * ld, ld, h->d);
-    if (!b->triangle)
-        return;
-    for (size_t i = b->i0; i < b->i0 + b->ni; i++) { /* all keys have come */
-        const real total = h->sum[i % TILE];
-        h->lse[i] = h->m[i % TILE] + real_log(total);
+    sum_over_keys(h->y + b->i0 * h->C, h->C, !first, h, b, s, h->v + b->j0 * ld, ld);
+}
+
+static void forward_strip(struct head *h, size_t i0)
+{
+    for_each_block(h, i0, forward_block);
+    for (size_t i = i0; i < h->T && i < i0 + STRIP; i++) {
+        const real total = h->sum[i - i0];
+        h->lse[i] = h->m[i - i0] + real_log(total);
         for (size_t c = 0; c < h->d; c++)
             h->y[i * h->C + c] /= total;
     }
 }
 
-/* D_i = dy_i . y_i for the queries of a block. */
-static void output_dots(struct head *h, const struct block *b)
+static void backward_block(struct head *h, const struct block *b)
 {
-    for (size_t i = b->i0; i < b->i0 + b->ni; i++) {
+    real p[STRIP * KEYS], ds[STRIP * KEYS];
+    const size_t ld = 3 * h->C;
+    const real *q = h->q + b->i0 * ld, *k = h->k + b->j0 * ld, *v = h->v + b->j0 * ld, *dy = h->dy + b->i0 * h->C;
+    scores(p, h, b, q, ld, k, ld);
+    scores(ds, h, b, dy, h->C, v, ld); /* dy_i . v_j */
+    for (size_t r = 0; r < b->ni; r++) {
+        const size_t i = b->i0 + r, n = keys(b, r), width = tile_width(n);
+        const real lse = h->lse[i], D = h->D[i % STRIP], scale = h->scale;
+        real *pr = p + r * KEYS, *dsr = ds + r * KEYS;
+        if (dropout_active(h->drop))
+            drop(dsr, h, i, b->j0, n);
+#pragma omp simd
+        for (size_t j = 0; j < width; j++) {
+            pr[j] = real_exp(scale * pr[j] - lse);
+            dsr[j] = scale * pr[j] * (dsr[j] - D);
+        }
+        if (dropout_active(h->drop))
+            drop(pr, h, i, b->j0, n);
+    }
+    sum_over_queries(h->dv + b->j0 * ld, ld, h, b, p, dy, h->C);
+    sum_over_keys(h->dq + b->i0 * ld, ld, true, h, b, ds, k, ld);
+    sum_over_queries(h->dk + b->j0 * ld, ld, h, b, ds, q, ld);
+}
+
+static void backward_strip(struct head *h, size_t i0)
+{
+    for (size_t i = i0; i < h->T && i < i0 + STRIP; i++) {
         acc sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (size_t c = 0; c < h->d; c++)
             sum += h->dy[i * h->C + c] * h->y[i * h->C + c];
-        h->D[i % TILE] = (real)sum;
+        h->D[i - i0] = (real)sum;
     }
+    for_each_block(h, i0, backward_block);
 }
 
-static void backward_block(struct head *h, const struct block *b)
+/* Head bh of B H. */
+static struct head head(const real *qkv, const real *y, const real *lse, size_t bh, size_t T, size_t C, size_t H,
+                        const struct dropout *d, uint32_t site)
 {
-    if (b->j0 == 0)
-        output_dots(h, b);
-    real p[TILE * TILE], ds[TILE * TILE];
-    const size_t ld = 3 * h->C;
-    const real *q = h->q + b->i0 * ld, *k = h->k + b->j0 * ld, *v = h->v + b->j0 * ld, *dy = h->dy + b->i0 * h->C;
-    product_nt(p, b, h->scale, q, ld, k, ld, h->d);
-    product_nt(ds, b, 1, dy, h->C, v, ld, h->d); /* dy_i . v_j */
-    for (size_t r = 0; r < b->ni; r++) {
-        const size_t i = b->i0 + r, n = keys(b, r);
-        const real lse = h->lse[i], D = h->D[i % TILE];
-        real *pr = p + r * TILE, *dsr = ds + r * TILE;
-#pragma omp simd
-        for (size_t j = 0; j < n; j++)
-            pr[j] = real_exp(pr[j] - lse);
-        if (dropout_active(h->drop))
-            drop(dsr, h, i, b->j0, n);
-        for (size_t j = 0; j < n; j++)
-            dsr[j] = h->scale * pr[j] * (dsr[j] - D);
-        if (dropout_active(h->drop))
-            drop(pr, h, i, b->j0, n);
-    }
-    product_tn(h->dv + b->j0 * ld, ld, b, p, dy, h->C, h->d);
-    product_nn(h->dq + b->i0 * ld, ld, b, ds, k, ld, h->d);
-    product_tn(h->dk + b->j0 * ld, ld, b, ds, q, ld, h->d);
+    const size_t size = C / H, b = bh / H, first = bh % H * size, first_sequence = dropout_active(d) ? d->first_row : 0;
+    const real *q = qkv + b * T * 3 * C + first;
+    return (struct head){.q = q,
+                         .k = q + C,
+                         .v = q + 2 * C,
+                         .y = (real *)y + b * T * C + first,
+                         .lse = (real *)lse + bh * T,
+                         .T = T,
+                         .C = C,
+                         .d = size,
+                         .scale = (real)(1 / sqrt((double)size)),
+                         .drop = d,
+                         .site = site,
+                         .first_row = (first_sequence * H + bh) * T};
 }
 
 void attention_forward(real *y, real *lse, const real *qkv, size_t B, size_t T, size_t C, size_t H, const struct dropout *d,
                        uint32_t site)
 {
     ASSERT(C % H == 0 && T > 0);
-    const size_t size = C / H, first = dropout_active(d) ? d->first_row : 0;
+    const size_t strips = (T + STRIP - 1) / STRIP;
 #pragma omp parallel for schedule(dynamic)
-    for (size_t bh = 0; bh < B * H; bh++) {
-        const size_t b = bh / H, h = bh % H;
-        const real *q = qkv + b * T * 3 * C + h * size;
-        struct head head = {.q = q,
-                            .k = q + C,
-                            .v = q + 2 * C,
-                            .y = y + b * T * C + h * size,
-                            .lse = lse + bh * T,
-                            .T = T,
-                            .C = C,
-                            .d = size,
-                            .scale = (real)(1 / sqrt((double)size)),
-                            .drop = d,
-                            .site = site,
-                            .first_row = (first * H + bh) * T};
-        for_each_block(&head, forward_block);
+    for (size_t n = 0; n < B * H * strips; n++) {
+        struct head h = head(qkv, y, lse, n / strips, T, C, H, d, site);
+        forward_strip(&h, n % strips * STRIP);
     }
 }
 
 void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, size_t B, size_t T, size_t C,
                         size_t H, const struct dropout *d, uint32_t site)
 {
-    const size_t size = C / H, first = dropout_active(d) ? d->first_row : 0;
 #pragma omp parallel for schedule(dynamic)
     for (size_t bh = 0; bh < B * H; bh++) {
-        const size_t b = bh / H, h = bh % H;
-        const real *q = qkv + b * T * 3 * C + h * size;
-        real *dq = dqkv + b * T * 3 * C + h * size;
-        struct head head = {.q = q,
-                            .k = q + C,
-                            .v = q + 2 * C,
-                            .y = (real *)y + b * T * C + h * size,
-                            .lse = (real *)lse + bh * T,
-                            .dy = dy + b * T * C + h * size,
-                            .dq = dq,
-                            .dk = dq + C,
-                            .dv = dq + 2 * C,
-                            .T = T,
-                            .C = C,
-                            .d = size,
-                            .scale = (real)(1 / sqrt((double)size)),
-                            .drop = d,
-                            .site = site,
-                            .first_row = (first * H + bh) * T};
-        for_each_block(&head, backward_block);
+        struct head h = head(qkv, y, lse, bh, T, C, H, d, site);
+        h.dy = dy + (h.y - y);
+        h.dq = dqkv + (h.q - qkv);
+        h.dk = h.dq + C;
+        h.dv = h.dk + C;
+        for (size_t i0 = 0; i0 < T; i0 += STRIP)
+            backward_strip(&h, i0);
     }
 }

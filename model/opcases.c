@@ -1,7 +1,7 @@
 /* opcases.c: the sizes that each operation is checked in.
  *
  * A transposed index or a wrong stride shows only where sizes differ, a wrong loop bound only beside a tile: so sizes are
- * different primes, then ones, then one below, at and above STRIP (64 columns), attention's TILE (64) and TRIANGLE (16), the 256
+ * different primes, then ones, then one below, at and above STRIP (64 columns), attention's KEYS (64) and STRIP (192), the 256
  * columns of a dropout mask, gelu's BLOCK (4096), a gemm's pieces (32), and one row (where gemm is a product with a vector).
  */
 #include "ops.h"
@@ -72,6 +72,7 @@ static const struct op_case attention[] = {
     {.B = 1, .T = 83, .C = 4, .H = 2, .p = 0.2},
     {.B = 1, .T = 131, .C = 2, .H = 1},
     {.B = 1, .T = 149, .C = 6, .H = 2, .p = 0.1, .large = true},
+    {.B = 1, .T = 199, .C = 2, .H = 1, .large = true},
     {.B = 1, .T = 5, .C = 134, .H = 2, .large = true},
 };
 
