@@ -1,7 +1,7 @@
 /* gpt.c: the composition: embeddings, a stack of blocks, a final LayerNorm, the tied output and its loss.
  *
- * The forward keeps each block's activations; the backward walks the blocks from the last to the first with one array, dstream,
- * that is the gradient of the residual stream wherever the walk stands.
+ * The forward keeps each block's activations, or a part of them (enum gpt_use); the backward walks the blocks from the last to the
+ * first with one array, dstream, that is the gradient of the residual stream wherever the walk stands.
  *
  * In more steps: docs/derivations.md#the-whole-model
  */
@@ -15,51 +15,63 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void lay_out_block(struct block_activations *a, struct arena *m, size_t N, size_t C, size_t H)
+/* A block's activations; what is not kept until the backward lies where the first block has it. */
+static void lay_out_block(struct gpt *g, size_t layer)
 {
-    a->ln_1 = arena_take(m, N * C, sizeof(real));
-    a->ln_1_mean = arena_take(m, N, sizeof(real));
-    a->ln_1_rstd = arena_take(m, N, sizeof(real));
-    a->qkv = arena_take(m, N * 3 * C, sizeof(real));
-    a->att = arena_take(m, N * C, sizeof(real));
-    a->lse = arena_take(m, N * H, sizeof(real));
-    a->mid = arena_take(m, N * C, sizeof(real));
-    a->ln_2 = arena_take(m, N * C, sizeof(real));
-    a->ln_2_mean = arena_take(m, N, sizeof(real));
-    a->ln_2_rstd = arena_take(m, N, sizeof(real));
-    a->fc = arena_take(m, N * 4 * C, sizeof(real));
-    a->act = arena_take(m, N * 4 * C, sizeof(real));
-    a->out = arena_take(m, N * C, sizeof(real));
+    struct arena *m = &g->arena;
+    const size_t N = g->max_rows, C = g->tensors->config.n_embd, H = g->tensors->config.n_head;
+    struct block_activations *a = &g->blocks[layer];
+    const bool keeps = g->use == GPT_TRAIN || g->use == GPT_TRAIN_RECOMPUTE_GELU;
+    if (layer > 0)
+        *a = g->blocks[0];
+    if (layer == 0 || keeps) {
+        a->ln_1_mean = arena_take(m, N, sizeof(real));
+        a->ln_1_rstd = arena_take(m, N, sizeof(real));
+        a->qkv = arena_take(m, N * 3 * C, sizeof(real));
+        a->att = arena_take(m, N * C, sizeof(real));
+        a->lse = arena_take(m, N * H, sizeof(real));
+        a->mid = arena_take(m, N * C, sizeof(real));
+        a->ln_2_mean = arena_take(m, N, sizeof(real));
+        a->ln_2_rstd = arena_take(m, N, sizeof(real));
+        a->fc = arena_take(m, N * 4 * C, sizeof(real));
+        a->act = g->use == GPT_TRAIN ? arena_take(m, N * 4 * C, sizeof(real)) : NULL;
+    }
+    if (layer == 0 || g->use != GPT_INFER)
+        a->out = arena_take(m, N * C, sizeof(real));
+    a->ln_1 = a->ln_2 = g->ln_f;
 }
 
-/* Every array of the model, in the order of their use. Called twice: see arena.h. */
-static void lay_out(struct gpt *g, enum gpt_use use)
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Every array of the model. Called twice: see arena.h. */
+static void lay_out(struct gpt *g)
 {
     struct arena *m = &g->arena;
     const struct model_config *c = &g->tensors->config;
-    const size_t N = g->max_rows, C = c->n_embd;
-    const int train = use == GPT_TRAIN;
+    const size_t N = g->max_rows, C = c->n_embd, rows = block_mlp_rows(N);
+    const bool train = g->use != GPT_INFER;
     g->params = arena_take(m, g->tensors->total, sizeof(real));
     g->grads = train ? arena_take(m, g->tensors->total, sizeof(real)) : NULL;
     g->embedded = arena_take(m, N * C, sizeof(real));
-    for (size_t l = 0; l < c->n_layer; l++) {
-        if (train || l == 0)
-            lay_out_block(&g->blocks[l], m, N, C, c->n_head);
-        else
-            g->blocks[l] = g->blocks[0];
-    }
+    g->ln_f = arena_take(m, N * C, sizeof(real)); /* every LayerNorm's output in its turn */
+    for (size_t l = 0; l < c->n_layer; l++)
+        lay_out_block(g, l);
     g->scratch.branch = arena_take(m, N * C, sizeof(real));
-    g->scratch.wide = train ? arena_take(m, N * 4 * C, sizeof(real)) : NULL;
-    g->scratch.wide2 = train ? arena_take(m, N * 4 * C, sizeof(real)) : NULL;
+    g->scratch.act = g->blocks[0].act ? NULL : arena_take(m, rows * 4 * C, sizeof(real));
+    const size_t backward = train ? larger(N * 3 * C, rows * 4 * C) : 0;
+    g->scratch.wide = arena_take(m, larger(backward, loss_chunk(N, c->padded_vocab_size) * c->padded_vocab_size), sizeof(real));
+    g->scratch.wide2 = train ? arena_take(m, rows * 4 * C, sizeof(real)) : NULL;
     g->scratch.narrow = train ? arena_take(m, N * C, sizeof(real)) : NULL;
-    g->ln_f = arena_take(m, N * C, sizeof(real));
     g->ln_f_mean = arena_take(m, N, sizeof(real));
     g->ln_f_rstd = arena_take(m, N, sizeof(real));
     g->losses = arena_take(m, N, sizeof(real));
-    g->logits = arena_take(m, loss_chunk(N, c->padded_vocab_size) * c->padded_vocab_size, sizeof(real));
+    g->logits = g->scratch.wide;
     g->dlosses = train ? arena_take(m, N, sizeof(real)) : NULL;
     g->dstream = train ? arena_take(m, N * C, sizeof(real)) : NULL;
-    g->dln_f = train ? arena_take(m, N * C, sizeof(real)) : NULL;
+    g->dln_f = g->scratch.narrow;
 }
 
 static void view(real *(*w)[TENSOR_KINDS], real *array, const struct tensors *t)
@@ -74,16 +86,16 @@ static void view(real *(*w)[TENSOR_KINDS], real *array, const struct tensors *t)
 int gpt_create(struct gpt *g, struct tensors *tensors, size_t max_rows, enum gpt_use use)
 {
     const size_t L = tensors->config.n_layer;
-    *g = (struct gpt){.tensors = tensors, .max_rows = max_rows};
+    *g = (struct gpt){.tensors = tensors, .use = use, .max_rows = max_rows};
     g->w = calloc(L, sizeof *g->w);
     g->dw = calloc(L, sizeof *g->dw);
     g->blocks = calloc(L, sizeof *g->blocks);
     if (!g->w || !g->dw || !g->blocks)
         goto short_of_memory;
-    lay_out(g, use);
+    lay_out(g);
     if (arena_allocate(&g->arena))
         goto short_of_memory;
-    lay_out(g, use);
+    lay_out(g);
     view(g->w, g->params, tensors);
     view(g->dw, g->grads, tensors);
     return 0;
@@ -160,8 +172,11 @@ static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, siz
     zero(g->dstream, N * C);
     layernorm_backward(g->dstream, g->dw[0][LN_F_WEIGHT], g->dw[0][LN_F_BIAS], g->dln_f, block_input(g, L), g->ln_f_mean,
                        g->ln_f_rstd, g->w[0][LN_F_WEIGHT], N, C);
-    for (size_t l = L; l-- > 0;)
+    for (size_t l = L; l-- > 0;) {
+        if (g->use == GPT_TRAIN_RECOMPUTE_BLOCK && l + 1 < L) /* the last block's activations are still there */
+            block_again(&g->blocks[l], &g->scratch, block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
         block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
+    }
     const real *dembedded = g->dstream;
     if (dropout_active(d)) {
         zero(g->dln_f, N * C);

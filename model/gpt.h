@@ -17,20 +17,24 @@
 #define gpt_loss_and_grads NAME(gpt_loss_and_grads)
 #define gpt_backward       NAME(gpt_backward)
 
-enum gpt_use { GPT_INFER, GPT_TRAIN };
+/* What a model is for, and what its backward computes again instead of finding it in memory: GPT_TRAIN nothing but LayerNorms' outputs,
+ * RECOMPUTE_GELU the MLP's hidden activations besides, RECOMPUTE_BLOCK all of a block but its input (Chen et al. 2016,
+ * arXiv:1604.06174). Gradients are the same to the bit. */
+enum gpt_use { GPT_INFER, GPT_TRAIN, GPT_TRAIN_RECOMPUTE_GELU, GPT_TRAIN_RECOMPUTE_BLOCK };
 
 struct gpt {
     struct tensors *tensors; /* the table that params and grads are laid out by */
-    struct arena arena;      /* everything below lies in it */
-    size_t max_rows;         /* tokens of the largest batch, B T */
-    real *params, *grads;    /* (tensors->total); grads NULL for GPT_INFER */
+    enum gpt_use use;
+    struct arena arena;   /* everything below lies in it */
+    size_t max_rows;      /* tokens of the largest batch, B T */
+    real *params, *grads; /* (tensors->total); grads NULL for GPT_INFER */
     real *(*w)[TENSOR_KINDS],
         *(*dw)[TENSOR_KINDS];         /* (n_layer): views into them; kinds outside the blocks stand in every layer */
-    struct block_activations *blocks; /* (n_layer); GPT_INFER: all layers share one set of arrays */
+    struct block_activations *blocks; /* (n_layer); arrays that are not kept are shared by all layers */
     struct block_scratch scratch;
     real *embedded, *ln_f, *ln_f_mean, *ln_f_rstd; /* (N,C), (N,C), (N), (N) */
-    real *losses, *logits;                         /* (N), (loss_chunk, padded) */
-    real *dlosses, *dstream, *dln_f;               /* (N), (N,C), (N,C): GPT_TRAIN */
+    real *losses, *logits;                         /* (N), (loss_chunk, padded): shares scratch.wide's memory */
+    real *dlosses, *dstream, *dln_f;               /* (N), (N,C), (N,C), the latter scratch.narrow: not for GPT_INFER */
 };
 
 /* Allocates a model for batches of at most max_rows tokens in all, parameters zero. Takes over the table. 0, or -1 where memory

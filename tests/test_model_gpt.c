@@ -8,6 +8,7 @@
  *   loss after 20 steps, vocabulary padded or not         16384 roundings: training makes errors grow, here some hundredfold
  *   GPT_INFER against GPT_TRAIN; 1, 2, 3 threads;         the same bits
  *   logits before a changed token; padded vocabulary
+ *   gradients, whatever is recomputed                     the same bits
  *   loss of a fresh model                                 log V + s^2 / 2, s = 0.02 sqrt(C) the logits' deviation, within 5
  *                                                         standard deviations of its mean
  *   moments of initial weights, correlations              5 standard deviations
@@ -130,6 +131,37 @@ START_TEST(inference_is_training)
     require(gpt_loss(&infer, inputs, targets, B, T, &dropout) != gpt_loss(&infer, inputs, targets, B, T, NULL), "p > 0 is none");
     gpt_destroy(&train);
     gpt_destroy(&infer);
+}
+END_TEST
+
+/* More rows than the MLP has in hand at a time, and fewer. */
+START_TEST(recomputing_changes_nothing)
+{
+    enum { LONG_B = 2, LONG_T = 600, LONG_N = LONG_B * LONG_T };
+    struct model_config c = plain;
+    c.block_size = LONG_T;
+    c.n_layer = 3;
+    uint32_t *ids = malloc((LONG_N + 1) * sizeof *ids);
+    for (size_t n = 0; n <= LONG_N; n++)
+        ids[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
+    for (int run = 0; run < 4; run++) {
+        const struct dropout *d = run % 2 ? &dropout : NULL;
+        const size_t b = LONG_B, t = run < 2 ? LONG_T : 7;
+        c.gelu = run < 2 ? GELU_TANH : GELU_ERF;
+        struct gpt all = model(&c, LONG_N, GPT_TRAIN);
+        stir(&all);
+        const double loss = gpt_loss_and_grads(&all, ids, ids + 1, b, t, 1, d);
+        for (enum gpt_use use = GPT_TRAIN_RECOMPUTE_GELU; use <= GPT_TRAIN_RECOMPUTE_BLOCK; use++) {
+            struct gpt less = model(&c, LONG_N, use);
+            stir(&less);
+            require(gpt_loss_and_grads(&less, ids, ids + 1, b, t, 1, d) == loss, "use %d: another loss", (int)use);
+            require(same_bits(less.grads, all.grads, all.tensors->total), "use %d, run %d: other gradients", (int)use, run);
+            require(less.arena.size < all.arena.size, "use %d: takes as much memory", (int)use);
+            gpt_destroy(&less);
+        }
+        gpt_destroy(&all);
+    }
+    free(ids);
 }
 END_TEST
 
@@ -304,6 +336,7 @@ START_TEST(initial_weights_depend_on_the_seed_alone)
 END_TEST
 
 SUITE_FLOAT_DOUBLE("the whole model", accumulation_is_the_large_batch, gradients_add_and_scale, loss_is_the_logits_own,
-                   inference_is_training, the_past_does_not_see_the_future, training_is_the_same_at_any_thread_count,
-                   training_on_onednn_is_the_same_at_any_thread_count, padded_vocabulary_changes_nothing,
-                   fresh_model_knows_nothing, initial_weights_have_their_moments, initial_weights_depend_on_the_seed_alone)
+                   inference_is_training, recomputing_changes_nothing, the_past_does_not_see_the_future,
+                   training_is_the_same_at_any_thread_count, training_on_onednn_is_the_same_at_any_thread_count,
+                   padded_vocabulary_changes_nothing, fresh_model_knows_nothing, initial_weights_have_their_moments,
+                   initial_weights_depend_on_the_seed_alone)

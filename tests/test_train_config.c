@@ -149,6 +149,7 @@ START_TEST(values_are_strict)
         {"model.gelu=relu", "tanh or erf"},
         {"optim.schedule=Cosine", "constant, linear, cosine or wsd"},
         {"train.precision=fp16", "f32 or bf16"},
+        {"train.recompute=all", "none, gelu or block"},
         {"data.dir=a ;b", "a path of fewer than 1024 bytes that a line of an INI file can hold"},
         {"data.dir=;b", "a path of fewer than 1024 bytes that a line of an INI file can hold"},
         {"data.dir=b ", "a path of fewer than 1024 bytes that a line of an INI file can hold"},

@@ -13,6 +13,7 @@
 
 enum { CONFIG_PATH_MAX = 1024 };
 enum precision { PRECISION_F32, PRECISION_BF16 };
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_GELU, RECOMPUTE_BLOCK };
 
 struct config {
     struct {
@@ -35,6 +36,7 @@ struct config {
     struct {
         uint64_t batch_size, accumulate, steps, seed;
         int precision;                    /* enum precision */
+        int recompute;                    /* enum recompute */
         uint64_t eval_every, eval_tokens; /* 0: never; 0: the whole split */
         uint64_t checkpoint_every, keep;  /* 0: at the end only; rotated checkpoints that stay */
         uint64_t log_every;               /* plain lines on a pipe: one every so many steps */

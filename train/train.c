@@ -87,6 +87,8 @@ static void announce(const struct run *r)
         omp_get_max_threads());
     printf("%s: %llu training tokens, %llu for validation\n", c->data.dir,
            (unsigned long long)split_tokens(loader_split(t->loader)), (unsigned long long)(r->val ? split_tokens(r->val) : 0));
+    printf("memory: %.2f GB for weights, gradients, moments and activations\n",
+           (double)(t->model.arena.size + t->moments.size) / 1e9);
     const char *why;
     const enum gemm_backend library = gemm_backend_choice(&why);
     printf("products: %s (%s)", gemm_backend_name(library), why);

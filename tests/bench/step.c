@@ -27,7 +27,7 @@ enum { RUNS = 9 };
 static struct gpt g;
 static uint32_t *inputs, *targets;
 static size_t B, T, N, C, V, L;
-static real *m, *v;
+static real *m, *v, *wide, *wide2; /* (N,4C), where the model works on fewer rows at a time */
 static double step_time, listed;
 
 static int by_size(const void *a, const void *b)
@@ -73,23 +73,22 @@ static void linears_forward(void)
 }
 static void linears_backward(void)
 {
-    linear_backward(g.scratch.wide, DW[MLP_C_PROJ_WEIGHT], DW[MLP_C_PROJ_BIAS], g.dstream, A.act, W[MLP_C_PROJ_WEIGHT], N, 4 * C,
-                    C);
-    linear_backward(g.scratch.narrow, DW[C_FC_WEIGHT], DW[C_FC_BIAS], g.scratch.wide, A.ln_2, W[C_FC_WEIGHT], N, C, 4 * C);
+    linear_backward(wide, DW[MLP_C_PROJ_WEIGHT], DW[MLP_C_PROJ_BIAS], g.dstream, A.act, W[MLP_C_PROJ_WEIGHT], N, 4 * C, C);
+    linear_backward(g.scratch.narrow, DW[C_FC_WEIGHT], DW[C_FC_BIAS], wide, A.ln_2, W[C_FC_WEIGHT], N, C, 4 * C);
     linear_backward(g.scratch.narrow, DW[ATTN_C_PROJ_WEIGHT], DW[ATTN_C_PROJ_BIAS], g.dstream, A.att, W[ATTN_C_PROJ_WEIGHT], N, C,
                     C);
-    linear_backward(g.scratch.narrow, DW[C_ATTN_WEIGHT], DW[C_ATTN_BIAS], g.scratch.wide, A.ln_1, W[C_ATTN_WEIGHT], N, C, 3 * C);
+    linear_backward(g.scratch.narrow, DW[C_ATTN_WEIGHT], DW[C_ATTN_BIAS], wide, A.ln_1, W[C_ATTN_WEIGHT], N, C, 3 * C);
 }
 static void attentions(void)
 {
     const size_t H = g.tensors->config.n_head;
     attention_forward(A.att, A.lse, A.qkv, B, T, C, H, NULL, 0);
-    attention_backward(g.scratch.wide, g.scratch.narrow, A.qkv, A.att, A.lse, B, T, C, H, NULL, 0);
+    attention_backward(wide, g.scratch.narrow, A.qkv, A.att, A.lse, B, T, C, H, NULL, 0);
 }
 static void gelus(void)
 {
     gelu_forward(A.act, A.fc, N * 4 * C, g.tensors->config.gelu);
-    gelu_backward(g.scratch.wide, g.scratch.wide2, A.fc, N * 4 * C, g.tensors->config.gelu);
+    gelu_backward(wide, wide2, A.fc, N * 4 * C, g.tensors->config.gelu);
 }
 static void layernorms(void)
 {
@@ -108,9 +107,9 @@ static void zeros(void) /* of a block's backward */
 {
     for (int i = 0; i < 3; i++)
         zero(g.scratch.narrow, N * C);
-    zero(g.scratch.wide, N * 4 * C);
-    zero(g.scratch.wide2, N * 4 * C);
-    zero(g.scratch.wide, N * 3 * C);
+    zero(wide, N * 4 * C);
+    zero(wide2, N * 4 * C);
+    zero(wide, N * 3 * C);
 }
 static void losses(void)
 {
@@ -188,6 +187,8 @@ int main(int argc, char **argv)
             return 1;
         m = arena_take(&moments, g.tensors->total, sizeof *m);
         v = arena_take(&moments, g.tensors->total, sizeof *v);
+        wide = arena_take(&moments, N * 4 * C, sizeof *wide);
+        wide2 = arena_take(&moments, N * 4 * C, sizeof *wide2);
     }
     inputs = malloc(N * sizeof *inputs);
     targets = malloc(N * sizeof *targets);
