@@ -19,11 +19,13 @@
 #include "loss.h"
 #include "gemm.h"
 
-enum { CHUNK_ELEMENTS = 1 << 23, CHUNK_MIN = 128 };
+/* Every chunk reads wte twice and reads and writes dwte: as much as the arithmetic of some 20 rows. 128 MB hold 667 rows of GPT-2's
+ * logits in float. */
+enum { CHUNK_BYTES = 1 << 27, CHUNK_MIN = 128 };
 
 size_t loss_chunk(size_t N, size_t padded)
 {
-    size_t chunk = CHUNK_ELEMENTS / padded;
+    size_t chunk = CHUNK_BYTES / sizeof(real) / padded;
     if (chunk < CHUNK_MIN)
         chunk = CHUNK_MIN;
     return chunk < N ? chunk : N;

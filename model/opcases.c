@@ -92,7 +92,7 @@ static const struct op_case loss[] = {
     {.B = 3, .T = 5, .C = 4, .V = 11, .P = 16},
     {.B = 1, .T = 7, .C = 67, .V = 3, .P = 5},
     {.B = 1, .T = 37, .C = 2, .V = 71, .P = 72},
-    {.B = 1, .T = 131, .C = 2, .V = 65537, .P = 65539, .large = true}, /* two chunks: 128 rows and 3 */
+    {.B = 1, .T = 131, .C = 2, .V = 65537, .P = 65539, .large = true}, /* two chunks of complex numbers: 128 rows and 3 */
 };
 
 static const struct op_case block[] = {
