@@ -1,8 +1,10 @@
-/* sampler.c: see sampler.h. Candidates are sorted from the likeliest down, cut, and one is drawn by the inverse of the
- * cumulative distribution. Equal logits are ordered by id, so that the same seed writes the same text everywhere. */
+/* sampler.c: see sampler.h. One token is drawn by the inverse of the cumulative distribution, from the likeliest down, among those that
+ * top_k and top_p leave. Few of a vocabulary are ever looked at, so they are not sorted but lie in a heap (Williams 1964), which gives
+ * one after the other as they are asked for. Equal logits are ordered by id, so that the same seed writes the same text everywhere. */
 #include "sampler.h"
 #include "../model/philox.h"
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 int sampler_create(struct sampler *s, size_t V)
@@ -18,12 +20,44 @@ void sampler_destroy(struct sampler *s)
     s->candidates = NULL;
 }
 
-static int likelier(const void *a, const void *b)
+static bool likelier(const struct candidate *x, const struct candidate *y)
 {
-    const struct candidate *x = a, *y = b;
-    if (x->logit != y->logit)
-        return x->logit > y->logit ? -1 : 1;
-    return x->id < y->id ? -1 : 1;
+    return x->logit != y->logit ? x->logit > y->logit : x->id < y->id;
+}
+
+/* Lets the candidate at i of a heap of n sink until none below it is likelier. */
+static void sink(struct candidate *heap, size_t n, size_t i)
+{
+    const struct candidate c = heap[i];
+    for (size_t child = 2 * i + 1; child < n; i = child, child = 2 * i + 1) {
+        if (child + 1 < n && likelier(&heap[child + 1], &heap[child]))
+            child++;
+        if (!likelier(&heap[child], &c))
+            break;
+        heap[i] = heap[child];
+        heap[child] = c;
+    }
+}
+
+static void make_heap(struct sampler *s, const float *logits)
+{
+    for (size_t i = 0; i < s->V; i++)
+        s->candidates[i] = (struct candidate){logits[i], (uint32_t)i};
+    for (size_t i = s->V / 2; i-- > 0;)
+        sink(s->candidates, s->V, i);
+    s->heap = s->V;
+}
+
+/* The i-th likeliest of all, from 0: those taken off the heap stand behind it, the last taken first. */
+static const struct candidate *likeliest(struct sampler *s, size_t i)
+{
+    while (s->V - s->heap <= i) {
+        const struct candidate first = s->candidates[0];
+        s->candidates[0] = s->candidates[--s->heap];
+        s->candidates[s->heap] = first;
+        sink(s->candidates, s->heap, 0);
+    }
+    return &s->candidates[s->V - 1 - i];
 }
 
 static uint32_t greedy(const float *logits, size_t V)
@@ -43,26 +77,30 @@ static double uniform(uint64_t seed, uint64_t position)
     return (double)((uint64_t)c[0] << 21 ^ c[1] >> 11) * 0x1p-53;
 }
 
+/* A probability but for the factor that they all share. */
+static double weight(const struct sampler *s, const struct candidate *c, double top)
+{
+    return exp((c->logit - top) / s->temperature);
+}
+
 uint32_t sampler_next(struct sampler *s, const float *logits, uint64_t position)
 {
     if (s->temperature == 0)
         return greedy(logits, s->V);
-    for (size_t i = 0; i < s->V; i++)
-        s->candidates[i] = (struct candidate){logits[i], (uint32_t)i};
-    qsort(s->candidates, s->V, sizeof *s->candidates, likelier);
+    make_heap(s, logits);
     const size_t k = s->top_k && s->top_k < s->V ? s->top_k : s->V;
     const double top = s->candidates[0].logit;
     double total = 0, kept = 0;
     for (size_t i = 0; i < k; i++)
-        total += exp((s->candidates[i].logit - top) / s->temperature);
-    size_t n = 0;
+        total += weight(s, k < s->V ? likeliest(s, i) : &s->candidates[i], top);
+    size_t n = s->top_p < 1 ? 0 : k;
     while (n < k && (n == 0 || kept < s->top_p * total))
-        kept += exp((s->candidates[n++].logit - top) / s->temperature);
-    double left = uniform(s->seed, position) * kept;
+        kept += weight(s, likeliest(s, n++), top);
+    double left = uniform(s->seed, position) * (s->top_p < 1 ? kept : total);
     for (size_t i = 0; i < n; i++) {
-        left -= exp((s->candidates[i].logit - top) / s->temperature);
+        left -= weight(s, likeliest(s, i), top);
         if (left < 0)
-            return s->candidates[i].id;
+            return likeliest(s, i)->id;
     }
-    return s->candidates[n - 1].id;
+    return likeliest(s, n - 1)->id;
 }

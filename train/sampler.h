@@ -14,7 +14,7 @@ struct sampler {
         float logit;
         uint32_t id;
     } * candidates; /* scratch for V of them */
-    size_t V;
+    size_t V, heap; /* symbols; how many of the candidates are in the heap */
 };
 
 /* -1 where memory is short. */
