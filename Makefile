@@ -5,7 +5,7 @@
 # make check                every test; ends with "N passed, N failed"
 # make bench-tokenizer      encoding and training speed, against npm's tiktoken
 # make check-peers          token ids against others' tokenizers (npm)
-# make bench                how the time of a step divides, against the machine's own product rate
+# make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
 # make asan                 every test with the address and undefined-behaviour sanitizers
 # make memcheck             the tests of one thread each under valgrind
 # make format-check         .clang-format is applied
@@ -74,12 +74,12 @@ PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/oppar
            model/gemm_bf16.c $(wildcard model/gradcheck*.c) # independent of the number type
 MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
 TWICE   := $(filter-out optim/schedule.c,$(wildcard optim/*.c)) train/gradient_file.c # float and double
-MIXED_C := train/gradient_file.c train/passes.c # float and bf16
+MIXED_C := train/gradient_file.c train/passes.c train/bench_code.c # float and bf16
 ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c $(MIXED_C),$(wildcard train/*.c))
 
 # bf16 differs in the products alone, so it has no mistakes of its own
 OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf16,$t),$(filter-out model/mistakes%,$(MATHS)),$(MATHS)))) $(foreach t,f32 f64,$(TWICE:%.c=$(BUILD)/$t/%.o)) \
-           $(BUILD)/f32/train/passes.o $(MIXED_C:%.c=$(BUILD)/bf16/%.o) $(ONCE:%.c=$(BUILD)/%.o)
+           $(BUILD)/f32/train/passes.o $(BUILD)/f32/train/bench_code.o $(MIXED_C:%.c=$(BUILD)/bf16/%.o) $(ONCE:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
@@ -146,8 +146,8 @@ check-run: $(BINARY) $(TESTS)
 	@HANDGRAD=$(abspath $(BINARY)) WRAPPER="$(WRAPPER)" tests/run $(BUILD) $(ONLY)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-bench: $(BUILD)/tests/bench/step
-	$<
+bench: $(BINARY)
+	./$(BINARY) bench $(WORKLOADS)
 # Token ids against npm's tiktoken, gpt-3-encoder and tokenizers, which are installed into the build folder; not part of make check.
 check-peers: $(BINARY)
 	@command -v npm >/dev/null || { apt-get install -y -q --no-install-recommends nodejs npm; }

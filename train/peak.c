@@ -1,8 +1,14 @@
 /* peak.c: see peak.h. */
 #include "peak.h"
-#include "../model/gemm.h"
-#include "log.h"
+#include "../model/arena.h"
+#include <omp.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#if defined __x86_64__
+#include <immintrin.h>
+#endif
 
 double step_flops(const struct model_config *c, size_t B, size_t T)
 {
@@ -13,21 +19,195 @@ double step_flops(const struct model_config *c, size_t B, size_t T)
     return 3 * 2 * N * forward;
 }
 
-double product_rate(void)
+/* --- rates of all threads together ---
+ *
+ * Each thread measures its own part of the work while the others do theirs, in its own CPU time, which other programs have no part
+ * in; its median stands, and the threads' rates are added. */
+
+enum { TRIES = 15 };
+
+struct task {
+    void (*work)(const struct task *t, size_t rounds); /* one thread's part, so many times */
+    double amount;                                     /* of one round of all threads */
+    char *from, *to;
+    size_t bytes;
+    const struct unit *unit;
+};
+
+static double cpu_seconds(void)
 {
-    enum { SIZE = 1024, RUNS = 5 };
-    real *m = malloc(3 * SIZE * SIZE * sizeof *m);
-    if (!m)
-        return 0;
-    for (size_t i = 0; i < 3 * SIZE * SIZE; i++)
-        m[i] = (real)(i % 7);
-    double best = 0;
-    for (int run = 0; run < RUNS; run++) {
-        const double start = seconds();
-        gemm(N_, N_, SIZE, SIZE, SIZE, 1, m, SIZE, m + SIZE * SIZE, SIZE, 0, m + 2 * SIZE * SIZE, SIZE);
-        const double rate = 2.0 * SIZE * SIZE * SIZE / (seconds() - start);
-        best = rate > best ? rate : best;
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double time_of(const struct task *t, size_t rounds)
+{
+    const double start = cpu_seconds();
+    t->work(t, rounds);
+    return cpu_seconds() - start;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double team_rate(const struct task *t)
+{
+    const double enough = 2e-3; /* seconds, against which reading the clock is nothing */
+    double rate = 0;
+#pragma omp parallel reduction(+ : rate)
+    {
+        double times[TRIES];
+        size_t rounds = 1;
+        while (time_of(t, rounds) < enough)
+            rounds *= 2;
+#pragma omp barrier
+        for (int i = 0; i < TRIES; i++)
+            times[i] = time_of(t, rounds);
+        qsort(times, TRIES, sizeof *times, by_size);
+        rate = t->amount / omp_get_num_threads() * (double)rounds / times[TRIES / 2];
     }
-    free(m);
-    return best;
+    const int threads = omp_get_max_threads(), cores = omp_get_num_procs();
+    return threads > cores ? rate * cores / threads : rate; /* those have taken turns */
+}
+
+/* --- arithmetic --- */
+
+#if defined __x86_64__
+#define CHAINS  chains_avx512
+#define TARGET  __attribute__((target("avx512f")))
+#define VECTOR  __m512
+#define OPERAND __m512
+#define STEP(x) x = _mm512_fmadd_ps(x, a, b)
+#include "peak_chains.h"
+
+#define CHAINS  chains_avx2
+#define TARGET  __attribute__((target("avx2,fma")))
+#define VECTOR  __m256
+#define OPERAND __m256
+#define STEP(x) x = _mm256_fmadd_ps(x, a, b)
+#include "peak_chains.h"
+
+#define CHAINS  chains_bf16
+#define TARGET  __attribute__((target("avx512f,avx512bf16")))
+#define VECTOR  __m512
+#define OPERAND __m512bh
+#define STEP(x) x = _mm512_dpbf16_ps(x, a, b)
+#include "peak_chains.h"
+#endif
+
+typedef float vector128 __attribute__((vector_size(16)));
+#define CHAINS chains_128
+#define TARGET
+#define VECTOR  vector128
+#define OPERAND vector128
+#define STEP(x) x = x * a + b
+#include "peak_chains.h"
+
+enum { CHAIN_COUNT = 12, ROUND = 1024 };
+
+struct unit {
+    const char *name;
+    void (*chains)(size_t rounds);
+    double flops; /* of one step of one chain */
+};
+
+static struct unit float32_unit(void)
+{
+#if defined __x86_64__
+    if (__builtin_cpu_supports("avx512f"))
+        return (struct unit){"AVX-512", chains_avx512, 2 * 16};
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+        return (struct unit){"AVX2", chains_avx2, 2 * 8};
+#endif
+    return (struct unit){"128-bit vectors", chains_128, 2 * 4};
+}
+
+static void compute(const struct task *t, size_t rounds)
+{
+    t->unit->chains(rounds * ROUND);
+}
+
+static double unit_peak(const struct unit *u)
+{
+    return team_rate(&(struct task){compute, u->flops * CHAIN_COUNT * ROUND * omp_get_max_threads(), .unit = u});
+}
+
+double float32_peak(void)
+{
+    const struct unit u = float32_unit();
+    return unit_peak(&u);
+}
+
+const char *vector_unit(void)
+{
+    return float32_unit().name;
+}
+
+double bf16_peak(void)
+{
+#if defined __x86_64__
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16"))
+        return unit_peak(&(struct unit){"AVX512_BF16", chains_bf16, 2 * 32});
+#endif
+    return 0;
+}
+
+/* --- memory --- */
+
+/* A thread's part: whole cache lines. */
+static size_t part(const struct task *t, size_t *first)
+{
+    const size_t threads = (size_t)omp_get_num_threads(), id = (size_t)omp_get_thread_num(), lines = t->bytes / 64;
+    *first = lines * id / threads * 64;
+    return lines * (id + 1) / threads * 64 - *first;
+}
+
+static void copy(const struct task *t, size_t rounds)
+{
+    size_t first;
+    const size_t size = part(t, &first);
+    for (size_t r = 0; r < rounds; r++)
+        memcpy(t->to + first, t->from + first, size);
+}
+
+static void read_all(const struct task *t, size_t rounds)
+{
+    size_t first;
+    const size_t size = part(t, &first);
+    for (size_t r = 0; r < rounds; r++) {
+        const uint64_t *words = (const uint64_t *)(t->from + first);
+        uint64_t sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (size_t i = 0; i < size / sizeof *words; i++)
+            sum += words[i];
+        __asm__ volatile("" : : "r"(sum) : "memory"); /* somebody might read it */
+    }
+}
+
+/* Work over so many bytes in all, of which `task` takes its own. */
+static double memory_rate(struct task task, size_t bytes)
+{
+    struct arena a = {0};
+    arena_take(&a, bytes, 1);
+    if (arena_allocate(&a))
+        return 0;
+    task.from = arena_take(&a, bytes, 1);
+    task.to = task.from + bytes / 2;
+    const double rate = team_rate(&task);
+    arena_free(&a);
+    return rate;
+}
+
+double copy_bandwidth(size_t bytes)
+{
+    return memory_rate((struct task){copy, (double)bytes, .bytes = bytes / 2}, bytes);
+}
+
+double read_bandwidth(size_t bytes)
+{
+    return memory_rate((struct task){read_all, (double)bytes, .bytes = bytes}, bytes);
 }

@@ -9,7 +9,20 @@
  * arXiv:2204.02311, appendix B; but for the half). */
 double step_flops(const struct model_config *c, size_t B, size_t T);
 
-/* The machine's own rate of float32 products, FLOP/s: the best of a few of 1024 x 1024 x 1024 with gemm. About 0.1 s. */
-double product_rate(void);
+/* What all threads do together: each thread's own rate while the others work, in its CPU time, added up, so that other programs
+ * hardly disturb it. About 0.1 s each.
+ *
+ * The most FLOP/s of the vector units, two for each multiply-add, over registers alone: with the widest vectors that this CPU has,
+ * whatever the program was built for. */
+double float32_peak(void);
+/* The same for dot products of bf16 pairs that add into float32 (AVX512_BF16); 0 where the CPU has none. */
+double bf16_peak(void);
+/* The vectors that float32_peak found: "AVX-512", "AVX2" … */
+const char *vector_unit(void);
+
+/* Memory rates over `bytes` in all, bytes/s. Copying counts what it reads and what it writes, as STREAM does (McCalpin 1995). 0
+ * where memory is short. */
+double copy_bandwidth(size_t bytes);
+double read_bandwidth(size_t bytes);
 
 #endif

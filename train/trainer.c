@@ -186,7 +186,7 @@ int trainer_start(struct trainer *t, struct error *err)
                             err);
     if (!t->loader)
         return -1;
-    t->peak = product_rate();
+    t->peak = float32_peak();
     t->started = seconds();
     return 0;
 }

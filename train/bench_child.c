@@ -1,0 +1,157 @@
+/* bench_child.c: measuring in a child process, and how long something takes there. */
+#include "bench.h"
+#include "log.h"
+#include <dirent.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The number after "NAME:" in a file of /proc, KiB there, bytes here; 0 where it is not told. */
+static double proc_bytes(const char *path, const char *name)
+{
+    char line[256];
+    double value = 0;
+    FILE *f = fopen(path, "r");
+    while (f && fgets(line, sizeof line, f))
+        if (!strncmp(line, name, strlen(name)))
+            value = 1024 * strtod(line + strlen(name), NULL);
+    if (f)
+        fclose(f);
+    return value;
+}
+
+/* The kernel promises more memory than there is, and ends some process, not always the one that asked, when the promise is
+ * called in. With a limit the allocation fails, and the workload says so. */
+static void limit_memory(void)
+{
+    const double free = proc_bytes("/proc/meminfo", "MemAvailable:"), own = proc_bytes("/proc/self/status", "VmData:");
+    const rlim_t limit = (rlim_t)(free + own);
+    if (free > 0 && own > 0)
+        setrlimit(RLIMIT_DATA, &(struct rlimit){limit, limit});
+}
+
+static void write_all(int fd, const void *data, size_t size)
+{
+    for (const char *p = data; size > 0;) {
+        const ssize_t n = write(fd, p, size);
+        if (n < 0 && errno != EINTR)
+            return;
+        p += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+}
+
+static int read_all(int fd, void *data, size_t size)
+{
+    for (char *p = data; size > 0;) {
+        const ssize_t n = read(fd, p, size);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            return -1;
+        p += n > 0 ? n : 0;
+        size -= n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+static _Noreturn void child(bench_work *work, const struct bench_job *job, void *result, size_t size, int fd)
+{
+    struct error err = {""};
+    limit_memory();
+    const int status = work(job, result, &err);
+    write_all(fd, &status, sizeof status);
+    write_all(fd, status ? (void *)&err : result, status ? sizeof err : size);
+    _exit(0);
+}
+
+int bench_child(bench_work *work, const struct bench_job *job, const char *what, void *result, size_t size, double *peak_memory,
+                struct error *err)
+{
+    const char *name = job->workload ? job->workload->name : "the machine";
+    int pipes[2], status = -1, end = 0;
+    struct rusage usage;
+    if (pipe(pipes))
+        return fail(err, "%s: no pipe: %s", name, strerror(errno));
+    report_progress(job, what);
+    fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) {
+        close(pipes[0]);
+        child(work, job, result, size, pipes[1]);
+    }
+    close(pipes[1]);
+    const bool told = pid > 0 && read_all(pipes[0], &status, sizeof status) == 0 &&
+                      read_all(pipes[0], status ? (void *)err : result, status ? sizeof *err : size) == 0;
+    close(pipes[0]);
+    if (pid < 0)
+        return fail(err, "%s: no child process: %s", name, strerror(errno));
+    while (wait4(pid, &end, 0, &usage) < 0 && errno == EINTR)
+        ;
+    report_progress(job, NULL);
+    if (!told)
+        return fail(err, "%s: its process ended early (%s %d)", name, WIFSIGNALED(end) ? "signal" : "status",
+                    WIFSIGNALED(end) ? WTERMSIG(end) : WEXITSTATUS(end));
+    if (peak_memory)
+        *peak_memory = 1024 * (double)usage.ru_maxrss;
+    return status;
+}
+
+/* Seconds that this process's threads have stood in line for a core, and how many threads there are; NAN where Linux keeps no
+ * such account. */
+static double seconds_waited(double *threads)
+{
+    double sum = 0;
+    *threads = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    for (struct dirent *d; tasks && (d = readdir(tasks));) {
+        char path[300];
+        unsigned long long ran, waited;
+        snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", d->d_name);
+        FILE *f = fopen(path, "r");
+        if (f && fscanf(f, "%llu %llu", &ran, &waited) == 2) {
+            sum += 1e-9 * (double)waited;
+            ++*threads;
+        }
+        if (f)
+            fclose(f);
+    }
+    if (tasks)
+        closedir(tasks);
+    return *threads > 0 ? sum : NAN;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+enum { RUNS_MAX = 999, RUNS_LEAST = 3, PATIENCE = 5 };
+
+struct timing time_runs(void (*f)(void *), void *context, size_t runs, double budget)
+{
+    double t[RUNS_MAX], threads;
+    size_t n = 0;
+    f(context);
+    const double start = seconds(), waited = seconds_waited(&threads);
+    double now = start;
+    while (runs ? n < runs : n < RUNS_MAX && (n == 0 || now - start < (n < RUNS_LEAST ? PATIENCE * budget : budget))) {
+        const double before = now;
+        f(context);
+        now = seconds();
+        t[n++] = now - before;
+    }
+    const double waiting = (seconds_waited(&threads) - waited) / (threads * (now - start));
+    qsort(t, n, sizeof *t, by_size);
+    return (struct timing){.runs = n,
+                           .median = n % 2 ? t[n / 2] : (t[n / 2 - 1] + t[n / 2]) / 2,
+                           .q1 = t[n / 4],
+                           .q3 = t[n - 1 - n / 4],
+                           .min = t[0],
+                           .max = t[n - 1],
+                           .waited = waiting};
+}
