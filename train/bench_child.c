@@ -4,9 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,6 +63,7 @@ static int read_all(int fd, void *data, size_t size)
 static _Noreturn void child(bench_work *work, const struct bench_job *job, void *result, size_t size, int fd)
 {
     struct error err = {""};
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* where nobody waits for it, it ends */
     limit_memory();
     const int status = work(job, result, &err);
     write_all(fd, &status, sizeof status);
