@@ -6,6 +6,7 @@
 # make bench-tokenizer      encoding and training speed, against npm's tiktoken
 # make check-peers          token ids against others' tokenizers (npm)
 # make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
+# make bench-peers          against PyTorch where it is installed (PEERS="5 f32 char-0.8M" for runs, precision and workloads)
 # make asan                 every test with the address and undefined-behaviour sanitizers
 # make memcheck             the tests of one thread each under valgrind
 # make format-check         .clang-format is applied
@@ -83,7 +84,7 @@ OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf1
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers bench bench-tokenizer asan memcheck format format-check install clean FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run check-peers bench bench-peers bench-tokenizer asan memcheck format format-check install clean FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -148,6 +149,8 @@ $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 bench: $(BINARY)
 	./$(BINARY) bench $(WORKLOADS)
+bench-peers: $(BINARY) # says what to install
+	HANDGRAD=./$(BINARY) tests/bench/peers $(PEERS)
 # Token ids against npm's tiktoken, gpt-3-encoder and tokenizers, which are installed into the build folder; not part of make check.
 check-peers: $(BINARY)
 	@command -v npm >/dev/null || { apt-get install -y -q --no-install-recommends nodejs npm; }

@@ -14,7 +14,7 @@ enum { STEP_BUDGET = 6, PROMPT = 64, DECODE_TOKENS = 64 };
 
 double precision_peak(const struct bench *b)
 {
-    const bool narrow = !strcmp(b->code->precision, "bf16") && b->machine.bf16_peak > 0;
+    const bool narrow = !strcmp(b->code->precision, "bf16") && b->machine.bf16_native && b->machine.bf16_peak > 0;
     return narrow ? b->machine.bf16_peak : b->machine.float32_peak;
 }
 

@@ -13,7 +13,7 @@ struct step_metrics {
     uint64_t tokens; /* seen since step 0 */
     double loss, smoothed_loss, lr, grad_norm;
     double tokens_per_s;
-    double mfu;      /* model FLOP/s as a share of the machine's float32 peak, measured at the start */
+    double mfu;      /* model FLOP/s as a share of products_peak (peak.h), measured at the start */
     double val_loss; /* NAN where not measured */
 };
 

@@ -1,6 +1,7 @@
 /* peak.c: see peak.h. */
 #include "peak.h"
 #include "../model/arena.h"
+#include "../model/gemm_backend.h"
 #include <omp.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -154,6 +155,12 @@ double bf16_peak(void)
         return unit_peak(&(struct unit){"AVX512_BF16", chains_bf16, 2 * 32});
 #endif
     return 0;
+}
+
+double products_peak(bool bf16)
+{
+    const double narrow = bf16 && gemm_bf16_native() ? bf16_peak() : 0;
+    return narrow > 0 ? narrow : float32_peak();
 }
 
 /* --- memory --- */

@@ -17,6 +17,8 @@ double step_flops(const struct model_config *c, size_t B, size_t T);
 double float32_peak(void);
 /* The same for dot products of bf16 pairs that add into float32 (AVX512_BF16); 0 where the CPU has none. */
 double bf16_peak(void);
+/* What a training run's products could reach: bf16's peak where they run on its instructions, else float32's. */
+double products_peak(bool bf16);
 /* The vectors that float32_peak found: "AVX-512", "AVX2" … */
 const char *vector_unit(void);
 

@@ -186,7 +186,7 @@ int trainer_start(struct trainer *t, struct error *err)
                             err);
     if (!t->loader)
         return -1;
-    t->peak = float32_peak();
+    t->peak = products_peak(c->train.precision == PRECISION_BF16);
     t->started = seconds();
     return 0;
 }
