@@ -50,6 +50,7 @@ check "peak memory is that of the tiny model" awk -v m="$(numbers peak_memory)" 
 # 3 x forward, 2 a multiply-add, attention at half: N = 32 tokens, L = 2, C = 32, T = 16, V = 65
 flops=$((3 * 2 * 32 * (2 * (12 * 32 * 32 + 32 * 17) + 32 * 65)))
 check "FLOP of a step ($flops)" grep -q "\"kind\":\"workload\".*\"flops\":$flops," bench.jsonl
+check "the trainer's default recomputation" grep -q '"kind":"workload".*"recompute":"gelu"' bench.jsonl
 check "warnings are one line each" test "$(grep -cv '^handgrad: tiny:2x16: ' err.txt)" -eq 0
 
 OPENBLAS_CORETYPE=Haswell "$HANDGRAD" bench tiny:1x8 --runs 1 >text.txt 2>err.txt
@@ -69,4 +70,5 @@ misused "a batch that is none" "'tiny:4': expected tiny:BxT" tiny:4
 misused "an empty batch" "'tiny:0x4': expected tiny:BxT" tiny:0x4
 misused "more after the batch" "'tiny:1x4x2'" tiny:1x4x2
 misused "an unknown precision" "--precision: 'f16'" --precision f16
+misused "an unknown recomputation" "--recompute: 'all'" tiny --recompute all
 misused "no runs" "--runs: '0'" tiny --runs 0

@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ALL = 1000, PRECISION, RUNS };
+enum { ALL = 1000, PRECISION, RECOMPUTE, RUNS };
 
 static const struct argp_option options[] = {
     {"all", ALL, NULL, 0, "Every workload; takes long (gpt2-124m:1x16384 alone several minutes)", 0},
     {"precision", PRECISION, "TYPE", 0, "Of the products: f32 or bf16 (f32)", 0},
+    {"recompute", RECOMPUTE, "WHAT", 0, "Of the backward, as [train] recompute: none, gelu or block (gelu)", 0},
     {"runs", RUNS, "N", 0, "Measured runs of each thing, after one that does not count (as many as fit into a few seconds)", 0},
     {"json", 'j', NULL, 0, "One JSON object a line", 0},
     {0}};
@@ -31,6 +32,15 @@ static const struct bench_code *precision(const char *name, struct argp_state *s
     return NULL;
 }
 
+static enum recompute recompute(const char *name, struct argp_state *state)
+{
+    for (int i = 0; recompute_names[i]; i++)
+        if (!strcmp(recompute_names[i], name))
+            return (enum recompute)i;
+    argp_error(state, "--recompute: '%s': expected none, gelu or block", name);
+    return RECOMPUTE_GELU;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct parsed *p = state->input;
@@ -41,6 +51,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case PRECISION:
         p->bench.code = precision(arg, state);
+        return 0;
+    case RECOMPUTE:
+        p->bench.recompute = recompute(arg, state);
         return 0;
     case RUNS:
         p->bench.runs = option_u64(state, "--runs", arg, 1, 999);
@@ -137,7 +150,7 @@ int command_bench(int argc, char **argv)
         NULL,
         NULL,
         NULL};
-    struct parsed p = {.bench = {.code = precisions[0]}};
+    struct parsed p = {.bench = {.code = precisions[0], .recompute = RECOMPUTE_GELU}};
     argp_parse(&argp, argc, argv, 0, NULL, &p);
     return run_bench(&p);
 }

@@ -103,6 +103,7 @@ struct decode_result {
 struct bench {
     const struct bench_code *code;
     struct machine machine;
+    enum recompute recompute;
     size_t runs; /* 0: by the time that they take */
     bool json;
 };

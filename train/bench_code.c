@@ -2,10 +2,10 @@
 #include "bench_code.h"
 #include "../model/decode.h"
 #include "../model/gemm.h"
-#include "../model/gpt.h"
 #include "../model/zero.h"
 #include "../optim/adamw.h"
 #include "../optim/clip.h"
+#include "passes.h"
 #include <stdlib.h>
 
 static void product(enum gemm_backend library, const struct bench_shape *s, const void *A, const void *B, void *C)
@@ -43,7 +43,7 @@ static void destroy(void *trainee)
     free(t);
 }
 
-static int allocate(struct trainee *t, const struct model_config *config)
+static int allocate(struct trainee *t, const struct model_config *config, enum recompute recompute)
 {
     const size_t N = t->B * t->T;
     struct tensors *tensors = tensors_create(config);
@@ -52,7 +52,7 @@ static int allocate(struct trainee *t, const struct model_config *config)
         tensors_destroy(tensors);
         return -1;
     }
-    if (gpt_create(&t->model, tensors, N, GPT_TRAIN))
+    if (gpt_create(&t->model, tensors, N, gpt_use_of(recompute)))
         return -1;
     for (int pass = 0; pass < 2; pass++) {
         if (pass && arena_allocate(&t->moments))
@@ -63,13 +63,13 @@ static int allocate(struct trainee *t, const struct model_config *config)
     return 0;
 }
 
-static void *create(const struct model_config *config, size_t B, size_t T)
+static void *create(const struct model_config *config, size_t B, size_t T, enum recompute recompute)
 {
     struct trainee *t = calloc(1, sizeof *t);
     if (!t)
         return NULL;
     t->B = B, t->T = T;
-    if (allocate(t, config)) {
+    if (allocate(t, config, recompute)) {
         destroy(t);
         return NULL;
     }

@@ -5,6 +5,7 @@
 #include "../model/gemm_backend.h"
 #include "../model/optable.h"
 #include "../model/tensors.h"
+#include "config.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,7 +23,7 @@ struct bench_code {
     void (*fill)(void *x, size_t n); /* numbers of the size of activations */
 
     /* A model, its optimiser and one batch of random tokens. NULL where memory is short. */
-    void *(*create)(const struct model_config *config, size_t B, size_t T);
+    void *(*create)(const struct model_config *config, size_t B, size_t T, enum recompute recompute);
     void (*destroy)(void *trainee);
     const struct tensors *(*tensors)(const void *trainee);
     void (*short_step)(void *trainee); /* on the beginning of the batch, through all the code of a step */

@@ -96,7 +96,7 @@ static int steps_work(const struct bench_job *j, void *result, struct error *err
     const struct bench_code *code = j->bench->code;
     const struct workload *w = j->workload;
     struct step_result *r = result;
-    void *trainee = code->create(&w->config, w->B, w->T);
+    void *trainee = code->create(&w->config, w->B, w->T, j->bench->recompute);
     if (!trainee)
         return no_memory(w, err);
     *r = (struct step_result){.flops = step_flops(&w->config, w->B, w->T), .n_parameters = code->tensors(trainee)->n_parameters};
@@ -115,7 +115,7 @@ static int memory_work(const struct bench_job *j, void *result, struct error *er
 {
     const struct bench_code *code = j->bench->code;
     const struct workload *w = j->workload;
-    void *trainee = code->create(&w->config, w->B, w->T);
+    void *trainee = code->create(&w->config, w->B, w->T, j->bench->recompute);
     *(char *)result = 0;
     if (!trainee)
         return no_memory(w, err);

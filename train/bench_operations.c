@@ -152,7 +152,7 @@ static void add_whole(struct operations_result *r, const struct bench_job *j, co
 static int time_optimiser(struct operations_result *r, const struct bench_job *j, struct error *err)
 {
     const struct bench_code *code = j->bench->code;
-    void *trainee = code->create(&j->workload->config, 1, 1);
+    void *trainee = code->create(&j->workload->config, 1, 1, j->bench->recompute);
     if (!trainee)
         return fail(err, "%s: no memory for its parameters", j->workload->name);
     const double P = (double)code->tensors(trainee)->total * (double)code->element;

@@ -169,6 +169,7 @@ static void steps_json(const struct bench *b, const struct workload *w, const st
     cJSON_AddNumberToObject(o, "flops_per_s", rate);
     cJSON_AddNumberToObject(o, "float32_share", rate / peak);
     add_or_null(o, "bf16_share", b->machine.bf16_peak > 0 ? rate / b->machine.bf16_peak : 0);
+    cJSON_AddStringToObject(o, "recompute", recompute_names[b->recompute]);
     cJSON_AddNumberToObject(o, "peak_memory", memory);
     print_object(o);
 }
@@ -195,7 +196,7 @@ void report_steps(const struct bench *b, const struct workload *w, const struct 
     printf("  model FLOP/s   %.1f GFLOP/s: %.2f of the float32 peak", rate / 1e9, rate / peak);
     if (b->machine.bf16_peak > 0)
         printf(", %.2f of the bf16 peak", rate / b->machine.bf16_peak);
-    printf("\n  peak memory    %.2f GB\n", memory / 1e9);
+    printf("\n  peak memory    %.2f GB, recompute = %s\n", memory / 1e9, recompute_names[b->recompute]);
     fflush(stdout);
 }
 
@@ -329,13 +330,15 @@ void report_memory(const struct bench *b, const struct workload *w, double memor
         cJSON *o = object("memory");
         cJSON_AddStringToObject(o, "workload", w->name);
         cJSON_AddStringToObject(o, "precision", b->code->precision);
+        cJSON_AddStringToObject(o, "recompute", recompute_names[b->recompute]);
         cJSON_AddNumberToObject(o, "tokens", tokens);
         cJSON_AddNumberToObject(o, "peak_memory", memory);
         print_object(o);
         return;
     }
     if (heading)
-        printf("\nmemory in %s\n  %-20s %10s %12s\n", b->code->precision, "workload", "tokens", "peak, GB");
+        printf("\nmemory in %s, recompute = %s\n  %-20s %10s %12s\n", b->code->precision, recompute_names[b->recompute],
+               "workload", "tokens", "peak, GB");
     printf("  %-20s %10.0f %12.2f\n", w->name, tokens, memory / 1e9);
     fflush(stdout);
 }

@@ -14,6 +14,7 @@
 enum { CONFIG_PATH_MAX = 1024 };
 enum precision { PRECISION_F32, PRECISION_BF16 };
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_GELU, RECOMPUTE_BLOCK };
+extern const char *const recompute_names[]; /* by enum recompute; NULL behind the last */
 
 struct config {
     struct {

@@ -20,7 +20,7 @@ static const char *const gelus[] = {"tanh", "erf", NULL};
 static const char *const orders[] = {"sequential", "shuffled", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
-static const char *const recomputes[] = {"none", "gelu", "block", NULL};
+const char *const recompute_names[] = {[RECOMPUTE_NONE] = "none", [RECOMPUTE_GELU] = "gelu", [RECOMPUTE_BLOCK] = "block", NULL};
 
 /* clang-format off */
 #define AT(section, name) #section, #name
@@ -64,7 +64,7 @@ const struct config_key config_keys[] = {
     COUNT(train, steps, "2000", 0, 1e15, "max_iters", "optimiser steps of the run"),
     COUNT(train, seed, "1337", 0, 0x1p64, "random_seed", "of weights, data order and dropout"),
     ENUM(train, precision, "f32", precisions, "dtype", "of the products: bf16 rounds their operands; weights, sums and all else stay float"),
-    ENUM(train, recompute, "gelu", recomputes, "activation_checkpointing", "what a backward computes again rather than keeps in memory"),
+    ENUM(train, recompute, "gelu", recompute_names, "activation_checkpointing", "what a backward computes again rather than keeps in memory"),
     COUNT(train, eval_every, "250", 0, 1e15, "eval_interval", "steps between evaluations; 0: never"),
     COUNT(train, eval_tokens, "0", 0, 1e15, "eval_iters", "tokens of the val split an evaluation reads; 0: all"),
     COUNT(train, checkpoint_every, "250", 0, 1e15, "save_interval", "steps between checkpoints; 0: only at the end"),

@@ -16,6 +16,12 @@ struct passes {
 
 extern const struct passes passes_f32, passes_bf16;
 
+/* What a model that trains is created for. */
+static inline enum gpt_use gpt_use_of(enum recompute r)
+{
+    return r == RECOMPUTE_NONE ? GPT_TRAIN : r == RECOMPUTE_GELU ? GPT_TRAIN_RECOMPUTE_GELU : GPT_TRAIN_RECOMPUTE_BLOCK;
+}
+
 static inline const struct passes *passes_of(const struct config *c)
 {
     return c->train.precision == PRECISION_BF16 ? &passes_bf16 : &passes_f32;

@@ -31,9 +31,7 @@ static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
 static int allocate(struct trainer *t, struct tensors *tensors, struct error *err)
 {
     const size_t rows = t->config.train.batch_size * t->config.model.block_size;
-    static const enum gpt_use uses[] = {
-        [RECOMPUTE_NONE] = GPT_TRAIN, [RECOMPUTE_GELU] = GPT_TRAIN_RECOMPUTE_GELU, [RECOMPUTE_BLOCK] = GPT_TRAIN_RECOMPUTE_BLOCK};
-    if (gpt_create(&t->model, tensors, rows, uses[t->config.train.recompute]))
+    if (gpt_create(&t->model, tensors, rows, gpt_use_of(t->config.train.recompute)))
         return fail(err, "no memory for a model of these sizes at batch_size %llu",
                     (unsigned long long)t->config.train.batch_size);
     for (int pass = 0; pass < 2; pass++) {
