@@ -119,7 +119,16 @@ static int open_temporary(const char *path, char *temporary, char *folder)
     return -1;
 }
 
-int atomic_write(const char *path, const void *head, size_t head_size, const void *body, size_t body_size, struct error *err)
+/* Writes every piece, or compares it with what the file holds. */
+static int for_all(int (*act)(int, const void *, size_t), int fd, const struct piece *pieces, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (act(fd, pieces[i].bytes, pieces[i].size) != 0)
+            return -1;
+    return 0;
+}
+
+int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, struct error *err)
 {
     char temporary[PATH_MAX], folder[PATH_MAX];
     const char *doing = "cannot create a file in this folder";
@@ -129,11 +138,11 @@ int atomic_write(const char *path, const void *head, size_t head_size, const voi
 
     int open_fd = fd;
     doing = "writing";
-    if (write_all(fd, head, head_size) != 0 || write_all(fd, body, body_size) != 0 || sync_fd(fd) != 0)
+    if (for_all(write_all, fd, pieces, n) != 0 || sync_fd(fd) != 0)
         goto out;
     doing = "reading back what was written";
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    if (lseek(fd, 0, SEEK_SET) != 0 || compare_all(fd, head, head_size) != 0 || compare_all(fd, body, body_size) != 0)
+    if (lseek(fd, 0, SEEK_SET) != 0 || for_all(compare_all, fd, pieces, n) != 0)
         goto out;
     doing = "closing";
     open_fd = -1;
@@ -152,4 +161,9 @@ out:;
         close(open_fd);
     unlink(temporary);
     return fail(err, "%s: %s: %s", path, doing, e ? strerror(e) : "the disk returned other bytes");
+}
+
+int atomic_write(const char *path, const void *head, size_t head_size, const void *body, size_t body_size, struct error *err)
+{
+    return atomic_write_pieces(path, (const struct piece[]){{head, head_size}, {body, body_size}}, 2, err);
 }

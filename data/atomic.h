@@ -6,9 +6,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Replaces `path` by head followed by body: a temporary file beside it (O_EXCL), write, fsync, read back and compare, rename,
- * fsync of the folder. After an error the old file, if there was one, stands as it was, and no temporary file is left. (Only
+struct piece {
+    const void *bytes;
+    size_t size;
+};
+
+/* Replaces `path` by the pieces, one after the other: a temporary file beside it (O_EXCL), write, fsync, read back and compare,
+ * rename, fsync of the folder. After an error the old file, if there was one, stands as it was, and no temporary file is left. (Only
  * where the very last step fails, the sync of the folder, the new file stands already and may not outlive a power cut.) */
+int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, struct error *err);
+/* The same of two. */
 int atomic_write(const char *path, const void *head, size_t head_size, const void *body, size_t body_size, struct error *err);
 
 /* Whether a file of this name (no folder) is what an atomic_write of `of` leaves behind when the process is killed half-way. It

@@ -24,12 +24,16 @@ struct h5_image {
     hid_t file;            /* open, or -1 */
     unsigned char *bytes;  /* the file, once it is finished or where it is only read */
     size_t size, capacity; /* of the file; allocated */
+    size_t written;        /* bytes in front that the library has written to; those behind are as they were allocated */
     size_t user_block;     /* bytes in front that are the caller's: 0, or a power of two from 512 on */
 };
 /* The image may not move while it is open. */
 int h5_image_create(struct h5_image *image, const char *file, struct error *err);
-/* The same with a user block; capacity is a guess of the file's size, one that holds avoids copying. */
-int h5_image_create_sized(struct h5_image *image, size_t user_block, size_t capacity, const char *file, struct error *err);
+/* The same where the caller has filled in user_block, capacity and bytes. capacity is a guess of the size: one that holds avoids
+ * bytes (capacity) come from malloc and are the image's from here on; NULL: zeroed ones are allocated. All of the library's own
+ * bytes come first where they fit in `metadata`: datasets that are only allocated (H5D_ALLOC_TIME_EARLY, nothing written) lie
+ * behind them, and the library does not touch their memory. */
+int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file, struct error *err);
 /* Closes the file, and whatever is open in it. */
 int h5_image_finish(struct h5_image *image, const char *file, struct error *err);
 /* Opens bytes (size), which are a file's, for reading. */

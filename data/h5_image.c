@@ -23,6 +23,7 @@ static void *resize(struct h5_image *image, size_t size)
         image->bytes = grown;
         image->capacity = size;
     }
+    image->written = size > image->written ? size : image->written;
     return image->bytes;
 }
 
@@ -62,12 +63,14 @@ static herr_t on_free_context(void *context)
     return 0;
 }
 
-/* Access to the buffer of an image; -1 where the library has no memory for it. */
-static hid_t access_to(struct h5_image *image)
+/* Access to the buffer of an image, whose metadata takes blocks of so many bytes (0: the library's default); -1 where the library
+ * has no memory for it. */
+static hid_t access_to(struct h5_image *image, size_t metadata)
 {
     H5FD_file_image_callbacks_t callbacks = {on_malloc, on_copy, on_realloc, on_free, on_copy_context, on_free_context, image};
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     if (H5Pset_file_image_callbacks(access, &callbacks) >= 0 && H5Pset_fapl_core(access, INCREMENT, false) >= 0 &&
+        (!metadata || H5Pset_meta_block_size(access, metadata) >= 0) &&
         H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0) /* an error's leftovers go with the file */
         return access;
     H5Pclose(access);
@@ -80,11 +83,11 @@ static void unique_name(const struct h5_image *image, char name[64])
     snprintf(name, 64, "/dev/null/%p", (const void *)image);
 }
 
-static hid_t create_file(struct h5_image *image)
+static hid_t create_file(struct h5_image *image, size_t metadata)
 {
     char name[64];
     unique_name(image, name);
-    const hid_t access = access_to(image), create = H5Pcreate(H5P_FILE_CREATE);
+    const hid_t access = access_to(image, metadata), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t file = -1;
     /* One format, whatever the library: 1.10's, the first that checksums all of its metadata. */
     if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
@@ -96,15 +99,17 @@ static hid_t create_file(struct h5_image *image)
     return file;
 }
 
-int h5_image_create_sized(struct h5_image *image, size_t user_block, size_t capacity, const char *file, struct error *err)
+int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file, struct error *err)
 {
-    *image = (struct h5_image){.file = -1, .user_block = user_block, .bytes = calloc(capacity, 1), .capacity = capacity};
-    if (!image->bytes) {
+    image->file = -1;
+    image->size = image->written = 0;
+    if (!image->bytes && !(image->bytes = calloc(image->capacity, 1))) {
+        const size_t capacity = image->capacity;
         image->capacity = 0;
         return fail(err, "%s: out of memory for %zu bytes", file, capacity);
     }
     h5_lock();
-    image->file = create_file(image);
+    image->file = create_file(image, metadata);
     const int status = image->file < 0 ? h5_fail(err, file, "cannot begin an HDF5 file in memory") : 0;
     h5_unlock();
     if (status != 0)
@@ -114,7 +119,8 @@ int h5_image_create_sized(struct h5_image *image, size_t user_block, size_t capa
 
 int h5_image_create(struct h5_image *image, const char *file, struct error *err)
 {
-    return h5_image_create_sized(image, 0, INCREMENT, file, err);
+    *image = (struct h5_image){.capacity = INCREMENT};
+    return h5_image_create_sized(image, 0, file, err);
 }
 
 /* Where a closed file ends is written in its superblock (HDF5 file format 3.0, II.A, versions 2 and 3); the buffer is longer. 0
@@ -149,7 +155,7 @@ int h5_image_open(struct h5_image *image, const char *file, struct error *err)
     char name[64];
     unique_name(image, name);
     h5_lock();
-    const hid_t access = access_to(image);
+    const hid_t access = access_to(image, 0);
     if (access >= 0 && H5Pset_file_image(access, image->bytes, image->size) >= 0)
         image->file = H5Fopen(name, H5F_ACC_RDONLY, access);
     const int status = image->file < 0 ? h5_fail(err, file, "not an HDF5 file") : 0;

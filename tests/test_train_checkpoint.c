@@ -2,6 +2,7 @@
 #include "../data/h5.h"
 #include "../train/checkpoint.h"
 #include "../train/image.h"
+#include "../train/snapshot.h"
 #include "test.h"
 
 #include <dirent.h>
@@ -244,6 +245,65 @@ START_TEST(saving_twice_gives_the_same_bytes)
     free(a);
     free(b);
     leave_dir();
+}
+END_TEST
+
+/* A buffer that held another file before, as the writer's does, leaves nothing of it behind; and a copied snapshot is the file
+ * that checkpoint_write writes from the arrays. */
+START_TEST(a_used_buffer_gives_the_same_bytes)
+{
+    enter_dir();
+    size_t m, n;
+    struct snapshot s = {.image.file = -1};
+    s.image.capacity = 4 << 20;
+    s.image.bytes = malloc(s.image.capacity);
+    memset(s.image.bytes, 0xA5, s.image.capacity);
+    for (int with_grads = 1; with_grads >= 0; with_grads--) {
+        struct checkpoint c = make(3, true, 8);
+        c.grads = with_grads ? c.grads : NULL;
+        c.state.micro = (uint64_t)with_grads;
+        ck_write(&c, in_dir("a.h5"));
+        ck_assert_msg(!checkpoint_lay_out(&s, &c, "b", &err), "%s", err.text);
+        snapshot_copy(&s);
+        memset((float *)c.params, 0xff, 4 * c.tensors->total * sizeof(float)); /* training goes on */
+        snapshot_seal(&s);
+        ck_assert_ptr_null(s.not_finite);
+        ck_assert_int_eq(snapshot_write(&s, in_dir("b.h5"), &err), 0);
+        unsigned char *a = read_file(in_dir("a.h5"), &m), *b = read_file(in_dir("b.h5"), &n);
+        ck_assert_uint_eq(m, n);
+        ck_assert(!memcmp(a, b, m));
+        ck_assert_int_eq(image_verify(in_dir("b.h5"), &err), 0);
+        free(a);
+        free(b);
+        destroy(&c);
+    }
+    snapshot_clear(&s);
+    h5_image_free(&s.image);
+    leave_dir();
+}
+END_TEST
+
+START_TEST(a_number_that_is_not_finite_is_named)
+{
+    struct checkpoint c = make(3, true, 8);
+    const float wrong[] = {NAN, INFINITY, -INFINITY};
+    for (size_t k = 0; k < c.tensors->count; k++) {
+        struct snapshot s = {.image.file = -1};
+        const size_t at = c.tensors->total + c.tensors->list[k].offset + tensor_file_size(&c.tensors->list[k]) - 1;
+        float *arrays = (float *)c.params;
+        const float before = arrays[at];
+        arrays[at] = wrong[k % 3];
+        ck_assert_int_eq(checkpoint_lay_out(&s, &c, "x", &err), 0);
+        snapshot_seal(&s);
+        ck_assert_ptr_nonnull(s.not_finite);
+        char name[64];
+        const int n = snprintf(name, sizeof name, "  adamw/m/%s\n", c.tensors->list[k].name);
+        ck_assert(!strncmp(s.not_finite->line + 8, name, (size_t)n));
+        arrays[at] = before;
+        snapshot_clear(&s);
+        h5_image_free(&s.image);
+    }
+    destroy(&c);
 }
 END_TEST
 
@@ -507,6 +567,38 @@ START_TEST(contents_must_agree)
 }
 END_TEST
 
+START_TEST(a_damaged_tensor_is_named)
+{
+    enter_dir();
+    char *path = in_dir("d.h5");
+    size_t n;
+    struct checkpoint c = make(3, true, 0), d;
+    float *array = malloc(c.tensors->total * sizeof *array);
+    for (size_t k = 0; k < c.tensors->count; k += 5) {
+        const struct tensor *t = &c.tensors->list[k];
+        ck_write(&c, path);
+        unsigned char *bytes = read_file(path, &n);
+        unsigned char *at = memmem(bytes, n, c.v + t->offset, 4 * tensor_file_size(t));
+        ck_assert_ptr_nonnull(at);
+        at[4 * tensor_file_size(t) - 3] ^= 4;
+        image_seal(bytes, n, 3); /* the damage is older than the seal */
+        write_file(path, bytes, n);
+        free(bytes);
+        struct checkpoint_file *f = checkpoint_open(path, &d, &err);
+        ck_assert_msg(f, "%s", err.text);
+        ck_assert_int_eq(checkpoint_read(f, "params", array, &err), 0);
+        ck_assert_int_eq(checkpoint_read(f, "adamw/v", array, &err), -1);
+        char expected[128];
+        snprintf(expected, sizeof expected, "/d.h5: adamw/v/%s: damaged", t->name);
+        ck_assert_msg(strstr(err.text, expected), "%s", err.text);
+        checkpoint_close(f);
+    }
+    free(array);
+    destroy(&c);
+    leave_dir();
+}
+END_TEST
+
 START_TEST(another_shape_is_named)
 {
     struct checkpoint a = make(1, true, 0), b = make(1, false, 7);
@@ -637,7 +729,8 @@ START_TEST(only_our_code_touches_the_disk)
 }
 END_TEST
 
-SUITE("train/checkpoint", round_trip_is_bit_exact, optional_groups_may_be_missing, saving_twice_gives_the_same_bytes, two_at_once,
+SUITE("train/checkpoint", round_trip_is_bit_exact, optional_groups_may_be_missing, saving_twice_gives_the_same_bytes,
+      a_used_buffer_gives_the_same_bytes, a_number_that_is_not_finite_is_named, a_damaged_tensor_is_named, two_at_once,
       truncation_is_found, a_flipped_bit_is_found, other_files_are_named, shapes_and_types_are_exact,
       nothing_leads_out_of_the_file, contents_must_agree, another_shape_is_named, a_failed_save_leaves_the_old_file,
       the_newest_that_verifies, rotation_keeps_the_newest, only_our_code_touches_the_disk)

@@ -4,6 +4,7 @@
  * the disk, and a damaged file is found before libhdf5 parses any of it.
  *
  *   bytes 0 … 511     the user block: magic, format version, length of the image, step, CRC32 of the image, CRC32 of the block
+ *   crc32             text, a line "CRC32  NAME" for each of the tensors below: zlib's CRC32 of its bytes, eight hexadecimal digits
  *   params/<name>     float32, in the tensors' file shapes
  *   adamw/m/<name>, adamw/v/<name>     where there is optimiser state
  *   grads/<name>      where the run stopped inside an accumulation
@@ -39,8 +40,15 @@ struct checkpoint {
     const float *params, *m, *v, *grads; /* the arrays to write; m, v, grads may be NULL */
 };
 
-/* Writes the checkpoint whole or not at all. Saving twice gives the same bytes. */
+/* Writes the checkpoint whole or not at all, from the arrays as they are. Saving twice gives the same bytes. */
 int checkpoint_write(const struct checkpoint *c, const char *path, struct error *err);
+
+struct snapshot;
+/* The same in steps, for a writer on another thread: see snapshot.h. s is all zero but for image.file = -1, or one that served
+ * before, whose image's memory is used again. On failure the image may be open: h5_image_free. */
+int checkpoint_lay_out(struct snapshot *s, const struct checkpoint *c, const char *path, struct error *err);
+/* A little more than the bytes that the file will have. */
+size_t checkpoint_size(const struct checkpoint *c);
 
 struct checkpoint_file; /* one that is open for reading */
 

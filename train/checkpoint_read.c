@@ -5,6 +5,7 @@
 #include "../data/h5.h"
 #include "checkpoint.h"
 #include "checkpoint_parts.h"
+#include "crc_table.h"
 #include "image.h"
 
 #include <inttypes.h>
@@ -16,7 +17,7 @@ struct checkpoint_file {
     struct h5_image image;
     uint64_t step; /* in the user block */
     struct checkpoint *checkpoint;
-    char *path;
+    char *path, *crcs; /* crc_table.h */
 };
 
 /* Whether a group has a member, as a hard link: no other kind is followed. */
@@ -106,6 +107,8 @@ static int take_tensor(const struct checkpoint_file *f, hid_t group, const char 
     if (!status && array && H5Dread(dataset, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, array + t->offset) < 0)
         status = h5_fail(err, where, "reading");
     H5Dclose(dataset);
+    if (!status && array)
+        status = crc_table_check(f->crcs, name, t->name, array + t->offset, 4 * tensor_file_size(t), where, err);
     return status;
 }
 
@@ -220,7 +223,8 @@ struct checkpoint_file *checkpoint_open(const char *path, struct checkpoint *c, 
     h5_lock();
     const int status = (f->path ? 0 : fail(err, "%s: out of memory", path)) || image_read(&f->image, &f->step, path, err) ||
                        h5_image_open(&f->image, path, err) || read_config(f, err) || read_state(f, err) ||
-                       read_tokenizer(f, err) || make_table(f, err) || take_group(f, "params", NULL, err);
+                       read_tokenizer(f, err) || crc_table_read(f->image.file, &f->crcs, path, err) || make_table(f, err) ||
+                       take_group(f, "params", NULL, err);
     h5_unlock();
     if (status) {
         checkpoint_close(f);
@@ -255,6 +259,7 @@ void checkpoint_close(struct checkpoint_file *f)
     f->checkpoint->tensors = NULL;
     h5_image_free(&f->image);
     free(f->path);
+    free(f->crcs);
     free(f);
 }
 

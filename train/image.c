@@ -30,40 +30,36 @@ static uint64_t get(const unsigned char *at, size_t size)
 }
 
 /* zlib counts in unsigned int: long files go in pieces. */
-static uint32_t checksum(const unsigned char *bytes, size_t size)
+uint32_t image_checksum(uint32_t crc, const void *bytes, size_t size)
 {
-    uLong crc = crc32(0, NULL, 0);
-    while (size) {
+    for (const unsigned char *p = bytes; size;) {
         const uInt n = size < 1u << 30 ? (uInt)size : 1u << 30;
-        crc = crc32(crc, bytes, n);
-        bytes += n;
+        crc = (uint32_t)crc32(crc, p, n);
+        p += n;
         size -= n;
     }
-    return (uint32_t)crc;
+    return crc;
+}
+
+static uint32_t checksum(const unsigned char *bytes, size_t size)
+{
+    return image_checksum(0, bytes, size);
+}
+
+void image_write_block(unsigned char block[USER_BLOCK], uint64_t length, uint64_t step, uint32_t crc)
+{
+    memset(block, 0, USER_BLOCK);
+    memcpy(block + AT_MAGIC, MAGIC, sizeof MAGIC);
+    put(block + AT_VERSION, 4, IMAGE_VERSION);
+    put(block + AT_LENGTH, 8, length);
+    put(block + AT_STEP, 8, step);
+    put(block + AT_PAYLOAD_CRC, 4, crc);
+    put(block + AT_BLOCK_CRC, 4, checksum(block, AT_BLOCK_CRC));
 }
 
 void image_seal(unsigned char *bytes, size_t size, uint64_t step)
 {
-    memset(bytes, 0, USER_BLOCK);
-    memcpy(bytes + AT_MAGIC, MAGIC, sizeof MAGIC);
-    put(bytes + AT_VERSION, 4, IMAGE_VERSION);
-    put(bytes + AT_LENGTH, 8, size - USER_BLOCK);
-    put(bytes + AT_STEP, 8, step);
-    put(bytes + AT_PAYLOAD_CRC, 4, checksum(bytes + USER_BLOCK, size - USER_BLOCK));
-    put(bytes + AT_BLOCK_CRC, 4, checksum(bytes, AT_BLOCK_CRC));
-}
-
-int image_create(struct h5_image *image, size_t capacity, const char *name, struct error *err)
-{
-    return h5_image_create_sized(image, USER_BLOCK, capacity, name, err);
-}
-
-int image_finish(struct h5_image *image, uint64_t step, const char *name, struct error *err)
-{
-    if (h5_image_finish(image, name, err))
-        return -1;
-    image_seal(image->bytes, image->size, step);
-    return 0;
+    image_write_block(bytes, size - USER_BLOCK, step, checksum(bytes + USER_BLOCK, size - USER_BLOCK));
 }
 
 /* --- reading --- */
@@ -147,6 +143,47 @@ int image_read(struct h5_image *image, uint64_t *step, const char *path, struct 
     if (fd < 0)
         return fail(err, "%s: %s", path, strerror(errno));
     const int status = read_checked(image, step, fd, path, err);
+    close(fd);
+    return status;
+}
+
+static int verify(int fd, const char *path, struct error *err)
+{
+    enum { CHUNK = 1 << 20 };
+    unsigned char block[USER_BLOCK];
+    struct stat st;
+    if (fstat(fd, &st))
+        return fail(err, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(st.st_mode) || st.st_size < USER_BLOCK)
+        return fail(err, "%s: not a handgrad checkpoint, or truncated", path);
+    if (!read_all(fd, block, USER_BLOCK))
+        return fail(err, "%s: %s", path, errno ? strerror(errno) : "truncated while it was read");
+    if (check_block(block, (uint64_t)st.st_size, path, err))
+        return -1;
+    unsigned char *chunk = malloc(CHUNK);
+    if (!chunk)
+        return fail(err, "%s: out of memory", path);
+    uint32_t crc = 0;
+    int status = 0;
+    for (size_t left = (size_t)st.st_size - USER_BLOCK, n; left && !status; left -= n) {
+        n = left < CHUNK ? left : CHUNK;
+        if (!read_all(fd, chunk, n))
+            status = fail(err, "%s: %s", path, errno ? strerror(errno) : "truncated while it was read");
+        else
+            crc = image_checksum(crc, chunk, n);
+    }
+    free(chunk);
+    if (!status && crc != get(block + AT_PAYLOAD_CRC, 4))
+        status = fail(err, "%s: damaged: the checksum of its contents is wrong", path);
+    return status;
+}
+
+int image_verify(const char *path, struct error *err)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        return fail(err, "%s: %s", path, strerror(errno));
+    const int status = verify(fd, path, err);
     close(fd);
     return status;
 }

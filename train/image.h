@@ -21,17 +21,18 @@
 
 enum { USER_BLOCK = 512, IMAGE_VERSION = 1 };
 
-/* An empty HDF5 file behind a user block. capacity is a guess of its size: one that holds avoids copying. `name` is for error
- * lines. */
-int image_create(struct h5_image *image, size_t capacity, const char *name, struct error *err);
-/* Closes the HDF5 file and seals the user block: bytes are ready to be written. */
-int image_finish(struct h5_image *image, uint64_t step, const char *name, struct error *err);
+/* The user block of `length` bytes that follow it and have this CRC32. */
+void image_write_block(unsigned char block[USER_BLOCK], uint64_t length, uint64_t step, uint32_t crc);
 /* The user block of bytes[USER_BLOCK … size). */
 void image_seal(unsigned char *bytes, size_t size, uint64_t step);
+/* zlib's CRC32 of any number of bytes, that go on after others of CRC `crc` (0 at the beginning). */
+uint32_t image_checksum(uint32_t crc, const void *bytes, size_t size);
 
 /* Whether a file begins with the magic; false also where it cannot be read. */
 bool image_is(const char *path);
 /* Reads a file and checks user block and payload; parses nothing: h5_image_open does. */
 int image_read(struct h5_image *image, uint64_t *step, const char *path, struct error *err);
+/* The same check of a file that is not kept in memory. */
+int image_verify(const char *path, struct error *err);
 
 #endif
