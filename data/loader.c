@@ -44,6 +44,12 @@ struct loader {
 
 /* --- opening --- */
 
+size_t loader_bytes(size_t tokens, size_t block_size)
+{
+    const struct slot *s = NULL;
+    return (2 * RING * tokens + block_size + 1) * sizeof *s->inputs;
+}
+
 static int allocate(struct loader *l, struct error *err)
 {
     const size_t T = l->windows.block_size;

@@ -33,6 +33,8 @@ struct loader_config {
  * shuffled: each epoch has each window exactly once, in an order of its own, and none wraps. */
 struct loader *loader_open(const struct loader_config *config, struct error *err);
 void loader_close(struct loader *l);
+/* The bytes that it takes for micro-batches of so many tokens in all. */
+size_t loader_bytes(size_t tokens, size_t block_size);
 
 /* inputs and targets (rows, block_size) of micro-batch `micro` of `step`: pointers that stay valid until the next call.
  * The thread reads on from there; asking out of order is allowed and merely slower. Returns -1 where a read failed. */

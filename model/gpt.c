@@ -60,7 +60,7 @@ static void lay_out(struct gpt *g)
     for (size_t l = 0; l < c->n_layer; l++)
         lay_out_block(g, l);
     g->scratch.branch = arena_take(m, N * C, sizeof(real));
-    g->scratch.act = g->blocks[0].act ? NULL : arena_take(m, rows * 4 * C, sizeof(real));
+    g->scratch.act = g->use == GPT_TRAIN ? NULL : arena_take(m, rows * 4 * C, sizeof(real));
     const size_t backward = train ? larger(N * 3 * C, rows * 4 * C) : 0;
     g->scratch.wide = arena_take(m, larger(backward, loss_chunk(N, c->padded_vocab_size) * c->padded_vocab_size), sizeof(real));
     g->scratch.wide2 = train ? arena_take(m, rows * 4 * C, sizeof(real)) : NULL;
@@ -104,6 +104,18 @@ short_of_memory:
     return -1;
 }
 
+/* An arena without memory only counts. */
+size_t gpt_bytes(struct tensors *tensors, size_t max_rows, enum gpt_use use)
+{
+    struct gpt g = {.tensors = tensors, .use = use, .max_rows = max_rows};
+    g.blocks = calloc(tensors->config.n_layer, sizeof *g.blocks);
+    if (!g.blocks)
+        return SIZE_MAX;
+    lay_out(&g);
+    free(g.blocks);
+    return g.arena.used;
+}
+
 void gpt_destroy(struct gpt *g)
 {
     arena_free(&g->arena);
@@ -144,6 +156,12 @@ void gpt_init(struct gpt *g, uint64_t seed)
         init_tensor(g->params + g->tensors->list[i].offset, &g->tensors->list[i], (uint32_t)i, seed);
 }
 
+static void seen(struct gpt *g, enum gpt_part part, size_t layer)
+{
+    if (g->watch)
+        g->watch->visit(g->watch, g, part, layer);
+}
+
 /* The input of block l: the embedding, or the block before. */
 static const real *block_input(const struct gpt *g, size_t l)
 {
@@ -159,9 +177,13 @@ static void stream_forward(struct gpt *g, const uint32_t *inputs, size_t B, size
     embedding_forward(g->embedded, inputs, g->w[0][WTE], g->w[0][WPE], 0, B, T, C);
     if (dropout_active(d))
         dropout_forward(g->embedded, g->embedded, N, T, C, d, DROP_EMBEDDING);
-    for (size_t l = 0; l < L; l++)
+    seen(g, PART_EMBEDDING, 0);
+    for (size_t l = 0; l < L; l++) {
         block_forward(&g->blocks[l], &g->scratch, block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
+        seen(g, PART_BLOCK, l);
+    }
     layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd, block_input(g, L), g->w[0][LN_F_WEIGHT], g->w[0][LN_F_BIAS], N, C);
+    seen(g, PART_LN_F, 0);
 }
 
 /* From dln_f back to the embeddings. */
@@ -172,10 +194,12 @@ static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, siz
     zero(g->dstream, N * C);
     layernorm_backward(g->dstream, g->dw[0][LN_F_WEIGHT], g->dw[0][LN_F_BIAS], g->dln_f, block_input(g, L), g->ln_f_mean,
                        g->ln_f_rstd, g->w[0][LN_F_WEIGHT], N, C);
+    seen(g, PART_LN_F_BACKWARD, 0);
     for (size_t l = L; l-- > 0;) {
         if (g->use == GPT_TRAIN_RECOMPUTE_BLOCK && l + 1 < L) /* the last block's activations are still there */
             block_again(&g->blocks[l], &g->scratch, block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
         block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
+        seen(g, PART_BLOCK_BACKWARD, l);
     }
     const real *dembedded = g->dstream;
     if (dropout_active(d)) {
@@ -184,6 +208,7 @@ static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, siz
         dembedded = g->dln_f;
     }
     embedding_backward(g->dw[0][WTE], g->dw[0][WPE], dembedded, inputs, B, T, C);
+    seen(g, PART_EMBEDDING_BACKWARD, 0);
 }
 
 void gpt_logits(struct gpt *g, real *logits, const uint32_t *inputs, size_t B, size_t T)
@@ -206,6 +231,7 @@ acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, siz
     const struct model_config *c = &g->tensors->config;
     stream_forward(g, inputs, B, T, d);
     loss_forward(g->losses, g->logits, g->ln_f, g->w[0][WTE], targets, B * T, c->n_embd, c->vocab_size, c->padded_vocab_size);
+    seen(g, PART_LOSS, 0);
     return mean(g->losses, B * T);
 }
 
@@ -217,6 +243,7 @@ void gpt_backward(struct gpt *g, const uint32_t *inputs, const uint32_t *targets
     zero(g->dln_f, N * c->n_embd);
     loss_backward(g->dln_f, g->dw[0][WTE], g->losses, g->logits, g->dlosses, g->ln_f, g->w[0][WTE], targets, N, c->n_embd,
                   c->vocab_size, c->padded_vocab_size);
+    seen(g, PART_LOSS, 0);
     stream_backward(g, inputs, B, T, d);
 }
 

@@ -7,10 +7,12 @@
 #include "dropout.h"
 #include "real.h"
 #include "tensors.h"
+#include "watch.h"
 
 #define gpt                TYPE(gpt)
 #define gpt_create         NAME(gpt_create)
 #define gpt_destroy        NAME(gpt_destroy)
+#define gpt_bytes          NAME(gpt_bytes)
 #define gpt_init           NAME(gpt_init)
 #define gpt_logits         NAME(gpt_logits)
 #define gpt_loss           NAME(gpt_loss)
@@ -35,12 +37,15 @@ struct gpt {
     real *embedded, *ln_f, *ln_f_mean, *ln_f_rstd; /* (N,C), (N,C), (N), (N) */
     real *losses, *logits;                         /* (N), (loss_chunk, padded): shares scratch.wide's memory */
     real *dlosses, *dstream, *dln_f;               /* (N), (N,C), (N,C), the latter scratch.narrow: not for GPT_INFER */
+    struct gpt_watch *watch;                       /* NULL: nobody looks */
 };
 
 /* Allocates a model for batches of at most max_rows tokens in all, parameters zero. Takes over the table. 0, or -1 where memory
  * is short (nothing is left allocated, the table is freed). */
 int gpt_create(struct gpt *g, struct tensors *tensors, size_t max_rows, enum gpt_use use);
 void gpt_destroy(struct gpt *g);
+/* The bytes of such a model. */
+size_t gpt_bytes(struct tensors *tensors, size_t max_rows, enum gpt_use use);
 
 /* Initial weights of GPT-2: normal with the table's standard deviations, each a function of (seed, tensor, element) alone. */
 void gpt_init(struct gpt *g, uint64_t seed);

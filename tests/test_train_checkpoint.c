@@ -2,6 +2,7 @@
 #include "../data/h5.h"
 #include "../train/checkpoint.h"
 #include "../train/image.h"
+#include "../train/run_folder.h"
 #include "../train/snapshot.h"
 #include "test.h"
 
@@ -650,6 +651,17 @@ static void write_steps(const uint64_t *steps, size_t n)
     }
 }
 
+static void flip(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    ck_assert_ptr_nonnull(f);
+    fseek(f, at, SEEK_SET);
+    const int c = getc(f);
+    fseek(f, at, SEEK_SET);
+    putc(c ^ 16, f);
+    fclose(f);
+}
+
 static void ck_newest(const char *name)
 {
     char path[512];
@@ -695,23 +707,54 @@ END_TEST
 
 START_TEST(rotation_keeps_the_newest)
 {
+    struct verified v = {0};
     enter_dir();
     write_steps((const uint64_t[]){8, 9, 10, 11, 100}, 5);
     write_file(in_dir("best.h5"), "x", 1);
     write_file(in_dir("ckpt-best.h5"), "x", 1);
     write_file(in_dir(".ckpt-12.h5.0a1b2c.tmp"), "x", 1); /* of a writer that was killed */
     write_file(in_dir(".notes.h5.tmp"), "x", 1);
-    ck_assert_int_eq(checkpoint_rotate(dir, 3, &err), 0);
+    ck_assert_int_eq(checkpoint_rotate(dir, 3, &v, &err), 0);
     ck_assert_uint_eq(count_files(), 6);
     ck_assert(!access(in_dir("ckpt-10.h5"), F_OK) && !access(in_dir("ckpt-11.h5"), F_OK) && !access(in_dir("ckpt-100.h5"), F_OK));
     ck_assert(!access(in_dir(".notes.h5.tmp"), F_OK));
-    ck_assert_int_eq(checkpoint_rotate(dir, 3, &err), 0);
+    ck_assert_int_eq(checkpoint_rotate(dir, 3, &v, &err), 0);
     ck_assert_uint_eq(count_files(), 6);
-    ck_assert_int_eq(checkpoint_rotate(dir, 0, &err), 0); /* never the last */
+    ck_assert_int_eq(checkpoint_rotate(dir, 0, &v, &err), 0); /* never the last */
     ck_assert_uint_eq(count_files(), 4);
     ck_newest("ckpt-100.h5");
     leave_dir();
-    ck_assert_int_eq(checkpoint_rotate(dir, 3, &err), -1);
+    ck_assert_int_eq(checkpoint_rotate(dir, 3, &v, &err), -1);
+    verified_clear(&v);
+}
+END_TEST
+
+/* A damaged file neither counts as one of those that stay nor pushes a good one out. */
+START_TEST(rotation_counts_what_verifies)
+{
+    struct verified v = {0};
+    enter_dir();
+    write_steps((const uint64_t[]){8, 9, 10, 11, 12}, 5);
+    ck_assert_int_eq(truncate(in_dir("ckpt-12.h5"), 9000), 0);
+    flip(in_dir("ckpt-10.h5"), 5000);
+    ck_assert_int_eq(checkpoint_rotate(dir, 2, &v, &err), 0); /* 11 and 9 are the good ones */
+    ck_assert_uint_eq(count_files(), 4);
+    ck_assert(access(in_dir("ckpt-8.h5"), F_OK));
+    ck_newest("ckpt-11.h5");
+    write_steps((const uint64_t[]){13}, 1);
+    ck_assert_int_eq(verified_add(&v, 13), 0);
+    ck_assert_int_eq(checkpoint_rotate(dir, 2, &v, &err), 0); /* the damaged 12 is still newer than the second good one */
+    ck_assert_uint_eq(count_files(), 3);
+    ck_assert(!access(in_dir("ckpt-11.h5"), F_OK) && !access(in_dir("ckpt-12.h5"), F_OK));
+    flip(in_dir("ckpt-13.h5"), 5000);
+    flip(in_dir("ckpt-11.h5"), 5000);
+    verified_clear(&v);
+    ck_assert_int_eq(checkpoint_rotate(dir, 2, &v, &err), 0); /* with none that is good all stay */
+    ck_assert_uint_eq(count_files(), 3);
+    ck_assert_int_eq(checkpoint_drop_after(dir, 11, &err), 0);
+    ck_assert_uint_eq(count_files(), 1);
+    verified_clear(&v);
+    leave_dir();
 }
 END_TEST
 
@@ -733,4 +776,4 @@ SUITE("train/checkpoint", round_trip_is_bit_exact, optional_groups_may_be_missin
       a_used_buffer_gives_the_same_bytes, a_number_that_is_not_finite_is_named, a_damaged_tensor_is_named, two_at_once,
       truncation_is_found, a_flipped_bit_is_found, other_files_are_named, shapes_and_types_are_exact,
       nothing_leads_out_of_the_file, contents_must_agree, another_shape_is_named, a_failed_save_leaves_the_old_file,
-      the_newest_that_verifies, rotation_keeps_the_newest, only_our_code_touches_the_disk)
+      the_newest_that_verifies, rotation_keeps_the_newest, rotation_counts_what_verifies, only_our_code_touches_the_disk)

@@ -1,6 +1,7 @@
 /* test_train_trainer.c: a run stopped between any two micro-steps goes on bit for bit; and a loss that is not finite changes
  * nothing. */
 #include "../train/command.h"
+#include "../train/resume.h"
 #include "../train/trainer.h"
 #include "test.h"
 #include <math.h>
@@ -54,6 +55,7 @@ static struct config small(void)
 }
 
 static struct error err;
+static const struct allowed nothing;
 #define OK(call) ck_assert_msg((call) == 0, "%s", err.text)
 
 static void advance(struct trainer *t, size_t micro_steps)
@@ -96,7 +98,7 @@ START_TEST(resume_between_any_two_micro_steps)
         trainer_destroy(&first);
         OK(trainer_create(&second, &c, &err));
         memset(second.model.params, 0xff, second.model.tensors->total * sizeof(real)); /* NaN: all has to come from the file */
-        OK(trainer_resume(&second, path, &err));
+        OK(trainer_resume(&second, path, &nothing, &err));
         OK(trainer_start(&second, &err));
         ck_assert_uint_eq(second.state.step * ACCUMULATE + second.state.micro, stop);
         advance(&second, STEPS * ACCUMULATE - stop);
@@ -122,7 +124,7 @@ START_TEST(another_batch_cannot_complete_a_step)
     trainer_destroy(&t);
     c.train.accumulate = ACCUMULATE + 1;
     OK(trainer_create(&t, &c, &err));
-    ck_assert_int_eq(trainer_resume(&t, path, &err), -1);
+    ck_assert_int_eq(trainer_resume(&t, path, &nothing, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "1 of 3 micro-batches"));
     trainer_destroy(&t);
     remove_data();

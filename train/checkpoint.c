@@ -22,6 +22,14 @@ const struct state_field state_fields[] = {
     {"best_val_loss", true, offsetof(struct train_state, best_val_loss)},
     {"val_step", false, offsetof(struct train_state, val_step)},
     {"best_step", false, offsetof(struct train_state, best_step)},
+    {"updates", false, offsetof(struct train_state, updates)},
+    {"skipped", false, offsetof(struct train_state, skipped)},
+    {"skipped_in_row", false, offsetof(struct train_state, skipped_in_row)},
+    {"spikes", false, offsetof(struct train_state, spikes)},
+    {"rollbacks", false, offsetof(struct train_state, rollbacks)},
+    {"rolled_back_from", false, offsetof(struct train_state, rolled_back_from)},
+    {"rolled_back_to", false, offsetof(struct train_state, rolled_back_to)},
+    {"batch_shift", false, offsetof(struct train_state, batch_shift)},
 };
 const size_t state_field_count = sizeof state_fields / sizeof *state_fields;
 
@@ -60,12 +68,12 @@ static int place_dataset(hid_t dataset, size_t *offset, const char *path, const 
 /* The table of checksums, that snapshot_seal fills in. */
 static int lay_out_table(hid_t file, struct snapshot *s, const char *path, struct error *err)
 {
-    const hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
-    int status = H5Tset_size(type, s->table_size) < 0 || H5Tset_strpad(type, H5T_STR_NULLPAD) < 0;
-    status = status || place_dataset(create_dataset(file, "crc32", type, space, path, err), &s->table_offset, path, "crc32", err);
-    H5Tclose(type);
+    const hsize_t size = s->table_size;
+    const hid_t space = H5Screate_simple(1, &size, NULL);
+    const int status =
+        place_dataset(create_dataset(file, "crc32", H5T_STD_U8LE, space, path, err), &s->table_offset, path, "crc32", err);
     H5Sclose(space);
-    return status ? h5_fail(err, path, "crc32") : 0;
+    return status;
 }
 
 /* One tensor as float32. Its rows come first in memory, so padding stays behind. */
@@ -128,11 +136,12 @@ static int write_tokenizer(hid_t file, const struct tokenizer *t, const char *pa
 
 static int write_attributes(hid_t file, const struct checkpoint *c, const char *path, struct error *err)
 {
-    char *config = config_text(&c->config);
+    char *config = config_text(&c->config), recent[RECENT_TEXT];
     int status = config ? 0 : fail(err, "%s: out of memory", path);
     status = status || h5_write_string(file, "format", CHECKPOINT_FORMAT, path, err) ||
              h5_write_string(file, "config", config, path, err) ||
-             h5_write_string(file, "data_fingerprint", c->data_fingerprint, path, err);
+             h5_write_string(file, "data_fingerprint", c->data_fingerprint, path, err) ||
+             h5_write_string(file, "recent_losses", recent_text(&c->state.recent, recent), path, err);
     for (size_t i = 0; i < state_field_count && !status; i++) {
         const struct state_field *f = &state_fields[i];
         const void *at = (const char *)&c->state + f->offset;

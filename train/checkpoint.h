@@ -4,7 +4,7 @@
  * the disk, and a damaged file is found before libhdf5 parses any of it.
  *
  *   bytes 0 … 511     the user block: magic, format version, length of the image, step, CRC32 of the image, CRC32 of the block
- *   crc32             text, a line "CRC32  NAME" for each of the tensors below: zlib's CRC32 of its bytes, eight hexadecimal digits
+ *   crc32             bytes of a text, a line "CRC32  NAME" for each of the tensors below: zlib's CRC32 of its bytes, eight hexadecimal digits
  *   params/<name>     float32, in the tensors' file shapes
  *   adamw/m/<name>, adamw/v/<name>     where there is optimiser state
  *   grads/<name>      where the run stopped inside an accumulation
@@ -18,10 +18,11 @@
 #include "../data/tokenizer.h"
 #include "../model/tensors.h"
 #include "config.h"
+#include "recent.h"
 #include <stdint.h>
 
 /* Where a run stands: all that it needs beside weights, optimiser state and configuration to go on bit for bit. Randomness is
- * counter-based, so step, micro and the configuration's seed are the whole generator state and the data position. */
+ * counter-based, so step, micro, batch_shift and the configuration's seed are the whole generator state and the data position. */
 struct train_state {
     uint64_t step;     /* optimiser steps done */
     uint64_t micro;    /* micro-batches of the step in hand that grads already holds */
@@ -29,6 +30,14 @@ struct train_state {
     double smoothed_loss;
     double val_loss, best_val_loss; /* NAN where not measured; val_loss is the last measured */
     uint64_t val_step, best_step;   /* the steps done when they were measured */
+
+    uint64_t updates;        /* steps that changed the weights: all that were not skipped */
+    uint64_t skipped;        /* steps of this run without an update, those that a rollback undid included */
+    uint64_t skipped_in_row; /* since the last update */
+    uint64_t spikes;         /* of the skipped: those whose loss was a spike */
+    uint64_t rollbacks, rolled_back_from, rolled_back_to; /* how many, and the steps of the last one */
+    uint64_t batch_shift; /* step s reads the batches that step s + batch_shift would read: a rollback jumps over some */
+    struct recent recent; /* losses of the last updates */
 };
 
 struct checkpoint {
@@ -65,12 +74,5 @@ bool checkpoint_has(struct checkpoint_file *f, const char *group);
 int checkpoint_fits(const struct checkpoint *c, const struct tensors *expected, const char *path, struct error *err);
 /* Frees all of it, the tokenizer and the table in the struct checkpoint included. */
 void checkpoint_close(struct checkpoint_file *f);
-
-/* The newest ckpt-STEP.h5 in a run folder that verifies, into path. Older or damaged ones are named on stderr and passed over. */
-int checkpoint_newest(const char *run_dir, char *path, size_t size, struct error *err);
-/* Removes all but the newest `keep` ckpt-STEP.h5 of a run folder. */
-int checkpoint_rotate(const char *run_dir, size_t keep, struct error *err);
-/* RUN_DIR/ckpt-STEP.h5, the name that both look for. */
-int checkpoint_path(const char *run_dir, uint64_t step, char *path, size_t size, struct error *err);
 
 #endif

@@ -151,6 +151,16 @@ static int read_config(struct checkpoint_file *f, struct error *err)
     return status ? -1 : 0;
 }
 
+static int read_recent(struct checkpoint_file *f, struct error *err)
+{
+    char *text;
+    if (h5_read_string(f->image.file, "recent_losses", &text, f->path, err))
+        return -1;
+    const int status = recent_parse(&f->checkpoint->state.recent, text);
+    free(text);
+    return status ? fail(err, "%s: recent_losses: expected a count and as many losses", f->path) : 0;
+}
+
 static int read_state(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
@@ -164,6 +174,10 @@ static int read_state(struct checkpoint_file *f, struct error *err)
     }
     if (status || h5_read_string(f->image.file, "data_fingerprint", &fingerprint, f->path, err))
         return -1;
+    if (read_recent(f, err)) {
+        free(fingerprint);
+        return -1;
+    }
     snprintf(c->data_fingerprint, sizeof c->data_fingerprint, "%s", fingerprint);
     const bool whole = !strcmp(c->data_fingerprint, fingerprint);
     free(fingerprint);

@@ -15,6 +15,7 @@ enum { CONFIG_PATH_MAX = 1024 };
 enum precision { PRECISION_F32, PRECISION_BF16 };
 enum recompute { RECOMPUTE_NONE, RECOMPUTE_GELU, RECOMPUTE_BLOCK };
 extern const char *const recompute_names[]; /* by enum recompute; NULL behind the last */
+enum on_spike { ON_SPIKE_NONE, ON_SPIKE_SKIP, ON_SPIKE_ROLLBACK };
 
 struct config {
     struct {
@@ -41,6 +42,9 @@ struct config {
         uint64_t eval_every, eval_tokens; /* 0: never; 0: the whole split */
         uint64_t checkpoint_every, keep;  /* 0: at the end only; rotated checkpoints that stay */
         uint64_t log_every;               /* plain lines on a pipe: one every so many steps */
+        int on_spike;                     /* enum on_spike */
+        double spike_threshold;           /* of recent_limit */
+        uint64_t max_skipped;             /* steps in a row, before a rollback */
     } train;
 };
 

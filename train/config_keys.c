@@ -19,6 +19,7 @@
 static const char *const gelus[] = {"tanh", "erf", NULL};
 static const char *const orders[] = {"sequential", "shuffled", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", "wsd", NULL};
+static const char *const on_spikes[] = {"none", "skip", "rollback", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
 const char *const recompute_names[] = {[RECOMPUTE_NONE] = "none", [RECOMPUTE_GELU] = "gelu", [RECOMPUTE_BLOCK] = "block", NULL};
 
@@ -68,8 +69,11 @@ const struct config_key config_keys[] = {
     COUNT(train, eval_every, "250", 0, 1e15, "eval_interval", "steps between evaluations; 0: never"),
     COUNT(train, eval_tokens, "0", 0, 1e15, "eval_iters", "tokens of the val split an evaluation reads; 0: all"),
     COUNT(train, checkpoint_every, "250", 0, 1e15, "save_interval", "steps between checkpoints; 0: only at the end"),
-    COUNT(train, keep, "3", 1, 1e6, "keep_last", "rotated checkpoints that stay"),
+    COUNT(train, keep, "3", 2, 1e6, "keep_last", "rotated checkpoints that stay"),
     COUNT(train, log_every, "10", 1, 1e15, "log_interval", "steps between progress lines where the output is no terminal"),
+    ENUM(train, on_spike, "none", on_spikes, "spike", "what a loss far above the last ones leads to"),
+    NUMBER(train, spike_threshold, "10", 1, 1e6, false, "spike_sigma", "how far above their median, in robust standard deviations"),
+    COUNT(train, max_skipped, "5", 1, 1e6, "max_skips", "steps in a row without an update, before the run rolls back"),
 };
 /* clang-format on */
 _Static_assert(sizeof config_keys / sizeof *config_keys <= KEYS_MAX, "raise KEYS_MAX");

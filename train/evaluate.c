@@ -35,11 +35,12 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
     return 0;
 }
 
-static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *stopped, struct error *err)
+static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, const struct interruption *i, bool *stopped,
+                   struct error *err)
 {
     uint64_t done = 0;
     while (done < total) {
-        if ((*stopped = stop_requested()))
+        if ((*stopped = i->ask(i->context)))
             return 0;
         const uint64_t left = total - done;
         const size_t windows = left / T < rows ? (size_t)(left / T) : rows;
@@ -50,8 +51,21 @@ static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *
     return 0;
 }
 
+static bool ask_stop(void *context)
+{
+    (void)context;
+    return stop_requested();
+}
+
 int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
              uint64_t max_tokens, const struct tokenizer *tokenizer, struct error *err)
+{
+    return evaluate_interruptibly(e, g, passes, split, rows, max_tokens, tokenizer, &(struct interruption){ask_stop, NULL}, err);
+}
+
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
+                           uint64_t max_tokens, const struct tokenizer *tokenizer, const struct interruption *interruption,
+                           struct error *err)
 {
     const size_t T = g->tensors->config.block_size, n = rows * T;
     uint64_t total = split_tokens(split) - 1;
@@ -65,7 +79,7 @@ int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, s
     p.inputs = tokens + n + 1;
     p.targets = p.inputs + n;
     *e = (struct evaluation){0};
-    const int status = add_all(&p, total, rows, T, &e->stopped, err);
+    const int status = add_all(&p, total, rows, T, interruption, &e->stopped, err);
     free(tokens);
     e->tokens = total;
     e->loss = p.nats / (double)total;

@@ -16,9 +16,19 @@ struct evaluation {
     bool stopped;         /* by a signal: nothing above holds */
 };
 
+/* Asked between batches: true ends the evaluation. */
+struct interruption {
+    bool (*ask)(void *context);
+    void *context;
+};
+
 /* Predicts every token of the split but the first: windows of block_size tokens one after the other, the last one shorter, so
  * each token is predicted once whatever the number of rows. max_tokens ends earlier; 0 for all. tokenizer may be NULL. */
 int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
              uint64_t max_tokens, const struct tokenizer *tokenizer, struct error *err);
+/* The same, that asks somebody else than stop_requested. */
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
+                           uint64_t max_tokens, const struct tokenizer *tokenizer, const struct interruption *interruption,
+                           struct error *err);
 
 #endif

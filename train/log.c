@@ -1,9 +1,11 @@
-/* log.c: see log.h. metrics.jsonl is written a whole line at a time and flushed, so that a reader never sees half an object. */
+/* log.c: see log.h. metrics.jsonl is written a whole line at a time, so that a reader hardly ever sees half an object. */
 #include "log.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,39 +19,57 @@ double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Leaves in the file the lines whose step is at most `step`, up to the first line that is not whole. */
-static int cut_after(struct log *l, uint64_t step, struct error *err)
+/* Remembers a line, which log_validation may add to; forgets the one before. */
+static void remember(struct log *l, const char *line, size_t size)
+{
+    free(l->last);
+    l->last = strndup(line, size);
+    l->last_size = l->last ? size : 0;
+}
+
+/* Finds the end of the lines whose step is at most `step`, up to the first line that is not whole, and the last of them. */
+static void find_end(struct log *l, FILE *metrics, uint64_t step)
 {
     char *line = NULL;
     size_t size = 0;
     ssize_t n;
-    off_t end = 0;
-    while ((n = getline(&line, &size, l->metrics)) > 0 && line[n - 1] == '\n') {
+    l->end = 0;
+    remember(l, "", 0);
+    while ((n = getline(&line, &size, metrics)) > 0 && line[n - 1] == '\n') {
         cJSON *object = cJSON_Parse(line);
         const cJSON *s = cJSON_GetObjectItem(object, "step");
         const bool keep = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
         cJSON_Delete(object);
         if (!keep)
             break;
-        end += n;
+        l->end += n;
+        remember(l, line, (size_t)n);
     }
     free(line);
-    if (ftruncate(fileno(l->metrics), end) || fseeko(l->metrics, end, SEEK_SET))
+}
+
+int log_cut_after(struct log *l, uint64_t step, struct error *err)
+{
+    FILE *metrics = fopen(l->metrics_path, "re");
+    if (!metrics)
         return fail(err, "%s: %s", l->metrics_path, strerror(errno));
-    return 0;
+    find_end(l, metrics, step);
+    fclose(metrics);
+    l->pending_size = 0;
+    return ftruncate(l->fd, l->end) ? fail(err, "%s: %s", l->metrics_path, strerror(errno)) : 0;
 }
 
 int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, uint64_t every, struct error *err)
 {
     *l = (struct log){.live = isatty(STDOUT_FILENO), .steps = steps, .every = every, .first_step = step, .started = seconds()};
     snprintf(l->metrics_path, sizeof l->metrics_path, "%s/metrics.jsonl", run_dir);
-    l->metrics = fopen(l->metrics_path, step ? "r+" : "w");
-    if (!l->metrics && step && errno == ENOENT)
-        l->metrics = fopen(l->metrics_path, "w");
-    if (!l->metrics)
+    l->fd = open(l->metrics_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (step ? 0 : O_TRUNC), 0666);
+    if (l->fd < 0)
         return fail(err, "%s: %s", l->metrics_path, strerror(errno));
-    return step ? cut_after(l, step, err) : 0;
+    return step ? log_cut_after(l, step, err) : 0;
 }
+
+/* --- metrics.jsonl --- */
 
 /* A number as JSON has it: null where it is none. */
 static void put(FILE *f, const char *name, double x)
@@ -60,34 +80,107 @@ static void put(FILE *f, const char *name, double x)
         fprintf(f, ", \"%s\": null", name);
 }
 
-static int flush(struct log *l, struct error *err)
+static void put_count(FILE *f, const char *name, uint64_t n)
 {
-    if (fflush(l->metrics) || ferror(l->metrics))
-        return fail(err, "%s: %s", l->metrics_path, strerror(errno));
+    fprintf(f, ", \"%s\": %llu", name, (unsigned long long)n);
+}
+
+/* Writes the lines that wait, all of them or none: half a line would be cut off when the run goes on, and those behind it. */
+static int write_pending(struct log *l)
+{
+    for (size_t done = 0; done < l->pending_size;) {
+        const ssize_t n = pwrite(l->fd, l->pending + done, l->pending_size - done, l->end + (off_t)done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            const int e = n ? errno : EIO;
+            (void)!ftruncate(l->fd, l->end);
+            errno = e;
+            return -1;
+        }
+        done += (size_t)n;
+    }
+    l->end += (off_t)l->pending_size;
+    l->pending_size = 0;
     return 0;
 }
 
-static int write_metrics(struct log *l, const struct step_metrics *m, struct error *err)
+/* What the disk does not take stays in memory until it does: a full disk stops no run. */
+static void append(struct log *l, const char *line, size_t size)
 {
-    fprintf(l->metrics, "{\"step\": %llu, \"tokens\": %llu", (unsigned long long)m->step, (unsigned long long)m->tokens);
-    put(l->metrics, "loss", m->loss);
-    put(l->metrics, "lr", m->lr);
-    put(l->metrics, "grad_norm", m->grad_norm);
-    put(l->metrics, "tokens_per_s", m->tokens_per_s);
-    put(l->metrics, "mfu", m->mfu);
-    if (!isnan(m->val_loss))
-        put(l->metrics, "val_loss", m->val_loss);
-    fputs("}\n", l->metrics);
-    return flush(l, err);
+    char *grown = line ? realloc(l->pending, l->pending_size + size) : NULL;
+    if (!grown) {
+        log_warn(l, "%s: no memory for a line of metrics", l->metrics_path);
+        return;
+    }
+    l->pending = grown;
+    memcpy(grown + l->pending_size, line, size);
+    l->pending_size += size;
+    remember(l, line, size);
+    const bool failed = write_pending(l) != 0;
+    if (failed && !l->failing)
+        log_warn(l, "%s: %s; its lines wait in memory", l->metrics_path, strerror(errno));
+    if (!failed && l->failing)
+        log_note(l, "%s: written again", l->metrics_path);
+    l->failing = failed;
 }
 
-int log_validation(struct log *l, uint64_t step, double val_loss, struct error *err)
+/* Takes the last line back. What is written in its place is longer. */
+static void take_back(struct log *l)
 {
-    fprintf(l->metrics, "{\"step\": %llu", (unsigned long long)step);
-    put(l->metrics, "val_loss", val_loss);
-    fputs("}\n", l->metrics);
-    return flush(l, err);
+    if (l->pending_size >= l->last_size)
+        l->pending_size -= l->last_size;
+    else
+        l->end -= (off_t)l->last_size;
+    remember(l, "", 0);
 }
+
+static void write_metrics(struct log *l, const struct step_metrics *m)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *f = open_memstream(&line, &size);
+    if (f) {
+        fprintf(f, "{\"step\": %llu", (unsigned long long)m->step);
+        put_count(f, "tokens", m->tokens);
+        put(f, "loss", m->loss);
+        put(f, "lr", m->lr);
+        put(f, "grad_norm", m->grad_norm);
+        put(f, "tokens_per_s", m->tokens_per_s);
+        put(f, "mfu", m->mfu);
+        if (m->stall_s > 0)
+            put(f, "stall_s", m->stall_s);
+        if (m->skipped)
+            fprintf(f, ", \"skipped\": \"%s\"", m->skipped);
+        if (m->rolled_back_from) {
+            put_count(f, "rolled_back_from", m->rolled_back_from);
+            put_count(f, "batches_skipped", m->batches_skipped);
+        }
+        fputs("}\n", f);
+    }
+    const bool whole = f && !fclose(f); /* which fills in line and size */
+    append(l, whole ? line : NULL, size);
+    free(line);
+}
+
+void log_validation(struct log *l, uint64_t step, double val_loss)
+{
+    char start[64], value[32] = "null", *line;
+    snprintf(start, sizeof start, "{\"step\": %llu,", (unsigned long long)step);
+    if (isfinite(val_loss))
+        snprintf(value, sizeof value, "%.9g", val_loss);
+    log_note(l, "step %llu  val_loss %.4f", (unsigned long long)step, isnan(val_loss) ? (double)NAN : val_loss);
+    const bool adds = l->last_size > 2 && !strncmp(l->last, start, strlen(start)) && !strstr(l->last, "\"val_loss\"");
+    const int n = adds ? asprintf(&line, "%.*s, \"val_loss\": %s}\n", (int)l->last_size - 2, l->last, value)
+                       : asprintf(&line, "%s \"val_loss\": %s}\n", start, value);
+    if (adds)
+        take_back(l);
+    append(l, n < 0 ? NULL : line, (size_t)n);
+    if (n >= 0)
+        free(line);
+}
+
+/* --- lines for people --- */
 
 /* 1:23:45 or 2:05 */
 static void clock_text(char *text, size_t size, double s)
@@ -115,7 +208,7 @@ static int terminal_width(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1 : 79;
 }
 
-int log_step(struct log *l, const struct step_metrics *m, struct error *err)
+void log_step(struct log *l, const struct step_metrics *m)
 {
     char text[256];
     step_text(l, m, text, sizeof text);
@@ -128,9 +221,7 @@ int log_step(struct log *l, const struct step_metrics *m, struct error *err)
         puts(text);
         fflush(stdout);
     }
-    if (!isnan(m->val_loss))
-        log_note(l, "step %llu  val_loss %.4f", (unsigned long long)m->step, m->val_loss);
-    return write_metrics(l, m, err);
+    write_metrics(l, m);
 }
 
 void log_note(struct log *l, const char *format, ...)
@@ -146,6 +237,22 @@ void log_note(struct log *l, const char *format, ...)
     va_end(arguments);
 }
 
+void log_warn(struct log *l, const char *format, ...)
+{
+    struct error line;
+    va_list arguments;
+    va_start(arguments, format);
+    char text[sizeof line.text];
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    fail(&line, "%s", text); /* one line, whatever the names in it */
+    if (l->line_open)
+        printf("\r\033[K");
+    l->line_open = false;
+    fflush(stdout);
+    fprintf(stderr, "handgrad: %s\n", line.text);
+}
+
 void log_end_line(struct log *l)
 {
     if (l->line_open)
@@ -157,7 +264,9 @@ void log_end_line(struct log *l)
 void log_close(struct log *l)
 {
     log_end_line(l);
-    if (l->metrics)
-        fclose(l->metrics);
-    l->metrics = NULL;
+    if (l->fd > 0 && close(l->fd) && errno != EINTR)
+        log_warn(l, "%s: %s", l->metrics_path, strerror(errno));
+    free(l->pending);
+    free(l->last);
+    *l = (struct log){0};
 }

@@ -1,5 +1,6 @@
 /* model_file.c: see model_file.h. */
 #include "model_file.h"
+#include "memory.h"
 
 int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use, struct error *err)
 {
@@ -11,8 +12,10 @@ int model_file_open(struct model_file *m, const char *path, size_t rows, enum gp
     c.tokenizer = NULL; /* ours now */
     rows = rows ? rows : c.config.train.batch_size;
     struct tensors *tensors = tensors_create(&c.tensors->config);
-    int status = 0;
-    if (!tensors || gpt_create(&m->model, tensors, rows * c.config.model.block_size, use))
+    int status = tensors ? memory_check(gpt_bytes(tensors, rows * c.config.model.block_size, use), path, err) : 0;
+    if (status)
+        tensors_destroy(tensors);
+    else if (!tensors || gpt_create(&m->model, tensors, rows * c.config.model.block_size, use))
         status = fail(err, "%s: no memory for its model at %zu rows", path, rows);
     else
         status = checkpoint_read(f, "params", m->model.params, err);

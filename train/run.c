@@ -1,9 +1,11 @@
-/* run.c: see run.h. The order at the end of a step is: evaluate, keep the best, log, save. So a checkpoint holds the validation
+/* run.c: see run.h. The order at the end of a step is: log, evaluate, save. So a checkpoint holds the validation
  * loss of its own step, and a run that is stopped at any point of that order does what is left when it goes on. */
 #include "run.h"
 #include "../data/atomic.h"
 #include "../data/folders.h"
 #include "evaluate.h"
+#include "run_folder.h"
+#include "run_save.h"
 #include "stop.h"
 #include <math.h>
 #include <stdlib.h>
@@ -18,16 +20,21 @@ static bool holds_run(const char *dir)
     return access(path, F_OK) == 0;
 }
 
-static int make_folder(struct run *r, enum run_start start, struct error *err)
+/* A second run in the folder is refused before it takes memory or time. */
+static int check_folder(const struct run_plan *plan, struct error *err)
 {
-    if (start == RUN_RESUME) {
-        if (!holds_run(r->dir))
-            return fail(err, "%s: holds no run to resume", r->dir);
-        return 0;
-    }
-    if (holds_run(r->dir))
-        return fail(err, "%s: holds a run already; --resume goes on with it, another --out begins a new one", r->dir);
-    return folders_make(r->dir, NULL, err);
+    if (plan->start == RUN_RESUME && !holds_run(plan->dir))
+        return fail(err, "%s: holds no run to resume", plan->dir);
+    if (plan->start == RUN_FRESH && holds_run(plan->dir))
+        return fail(err, "%s: holds a run already; --resume goes on with it, another --out begins a new one", plan->dir);
+    return 0;
+}
+
+static int take_folder(struct run *r, const struct run_plan *plan, struct error *err)
+{
+    if (plan->start == RUN_FRESH && folders_make(r->dir, NULL, err))
+        return -1;
+    return run_lock_take(&r->lock, r->dir, err) || check_folder(plan, err) ? -1 : 0;
 }
 
 static int write_config(const struct run *r, struct error *err)
@@ -42,34 +49,24 @@ static int write_config(const struct run *r, struct error *err)
     return status;
 }
 
-static int save(struct run *r, struct error *err)
+static int resume(struct run *r, const struct allowed *allowed, struct error *err)
 {
-    struct trainer *t = &r->trainer;
-    if (r->saved_step == t->state.step && r->saved_micro == t->state.micro)
-        return 0;
     char path[CONFIG_PATH_MAX + 32];
-    if (checkpoint_path(r->dir, t->state.step, path, sizeof path, err) || trainer_save(t, path, err))
+    if (checkpoint_newest(r->dir, path, sizeof path, err) || trainer_resume(&r->trainer, path, allowed, err))
         return -1;
-    snprintf(t->last_checkpoint, sizeof t->last_checkpoint, "%s", path);
-    r->saved_step = t->state.step;
-    r->saved_micro = t->state.micro;
-    return checkpoint_rotate(r->dir, t->config.train.keep, err);
+    r->saved_step = r->trainer.state.step;
+    r->saved_micro = r->trainer.state.micro;
+    printf("resumes at step %llu from %s\n", (unsigned long long)r->saved_step, path);
+    return trainer_start(&r->trainer, err) || run_open_writer(r, r->buffer, r->saved_step, err) ? -1 : 0;
 }
 
-static int load(struct run *r, enum run_start start, const char *init, struct error *err)
+/* The folder is made when nothing else can be wrong. */
+static int begin(struct run *r, const struct run_plan *plan, struct error *err)
 {
-    if (start == RUN_RESUME) {
-        char path[CONFIG_PATH_MAX + 32];
-        if (checkpoint_newest(r->dir, path, sizeof path, err) || trainer_resume(&r->trainer, path, err))
-            return -1;
-        r->saved_step = r->trainer.state.step;
-        r->saved_micro = r->trainer.state.micro;
-        printf("resumes at step %llu from %s\n", (unsigned long long)r->saved_step, path);
-        return 0;
-    }
-    if (init && trainer_load_weights(&r->trainer, init, err))
-        return -1;
-    return save(r, err);
+    return (plan->init && trainer_load_weights(&r->trainer, plan->init, err)) || trainer_start(&r->trainer, err) ||
+                   take_folder(r, plan, err) || run_open_writer(r, r->buffer, UINT64_MAX, err) || run_save_first(r, err)
+               ? -1
+               : 0;
 }
 
 /* The validation split: a folder may have none, but one that is there has to be sound. */
@@ -96,28 +93,52 @@ static int probe(struct run *r, struct error *err)
                : 0;
 }
 
-int run_open(struct run *r, const struct config *config, const char *dir, enum run_start start, const char *init,
-             struct error *err)
+/* Room for the writer's copy, where there is. */
+static void plan_copy(struct run *r)
 {
-    *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX};
-    if (snprintf(r->dir, sizeof r->dir, "%s", dir) >= (int)sizeof r->dir)
-        return fail(err, "%s: the path is too long", dir);
-    if (trainer_create(&r->trainer, config, err))
+    const struct checkpoint c = trainer_checkpoint(&r->trainer);
+    const size_t size = checkpoint_size(&c);
+    r->buffer = r->trainer.available >= r->trainer.needs && size <= r->trainer.available - r->trainer.needs ? size : 0;
+}
+
+int run_open(struct run *r, const struct config *config, const struct run_plan *plan, struct error *err)
+{
+    *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1};
+    if (snprintf(r->dir, sizeof r->dir, "%s", plan->dir) >= (int)sizeof r->dir)
+        return fail(err, "%s: the path is too long", plan->dir);
+    if (check_folder(plan, err) || (plan->start == RUN_RESUME && take_folder(r, plan, err)) ||
+        trainer_create(&r->trainer, config, err)) {
+        run_lock_release(&r->lock);
         return -1;
-    if (probe(r, err) || open_validation(r, err) || make_folder(r, start, err) || load(r, start, init, err) ||
-        write_config(r, err) || trainer_start(&r->trainer, err) ||
+    }
+    const bool resumes = plan->start == RUN_RESUME;
+    plan_copy(r);
+    if (probe(r, err) || open_validation(r, err) || (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
+        write_config(r, err) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps, config->train.log_every, err)) {
         run_close(r);
         return -1;
     }
+    r->started = seconds();
     return 0;
 }
 
 void run_close(struct run *r)
 {
+    writer_close(r->writer);
     log_close(&r->log);
     split_close(r->val);
     trainer_destroy(&r->trainer);
+    run_lock_release(&r->lock);
+}
+
+/* SIGUSR1: save and go on. */
+static void answer_signals(struct run *r)
+{
+    if (!save_requested())
+        return;
+    r->announce = true;
+    run_save(r, SAVE_ROTATED);
 }
 
 static bool is_due(uint64_t step, uint64_t every, uint64_t steps)
@@ -125,64 +146,94 @@ static bool is_due(uint64_t step, uint64_t every, uint64_t steps)
     return every && step && (step % every == 0 || step == steps);
 }
 
-/* Measures the validation loss where it is due and not yet measured, and keeps the best weights so far. */
-static int validate(struct run *r, bool *measured, struct error *err)
+/* Between the batches of an evaluation. */
+static bool interrupt(void *run)
+{
+    answer_signals(run);
+    run_watch_saves(run);
+    return stop_requested();
+}
+
+/* Measures the validation loss where it is due and not yet measured; whether it is the best so far. */
+static int validate(struct run *r, bool *is_best, struct error *err)
 {
     struct trainer *t = &r->trainer;
     const struct config *c = &t->config;
-    *measured = false;
+    *is_best = false;
     if (!r->val || t->state.micro || !is_due(t->state.step, c->train.eval_every, c->train.steps) ||
         (!isnan(t->state.val_loss) && t->state.val_step == t->state.step))
         return 0;
     struct evaluation e;
-    if (evaluate(&e, &t->model, passes_of(c), r->val, c->train.batch_size, c->train.eval_tokens, NULL, err))
+    const struct interruption interruption = {interrupt, r};
+    if (evaluate_interruptibly(&e, &t->model, passes_of(c), r->val, c->train.batch_size, c->train.eval_tokens, NULL,
+                               &interruption, err))
         return -1;
     if (e.stopped)
         return 0;
-    *measured = true;
     t->state.val_loss = e.loss;
     t->state.val_step = t->state.step;
+    log_validation(&r->log, t->state.step, e.loss);
     if (!isfinite(e.loss) || t->state.best_val_loss <= e.loss)
         return 0;
     t->state.best_val_loss = e.loss;
     t->state.best_step = t->state.step;
-    char path[CONFIG_PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/best.h5", r->dir);
-    return trainer_save(t, path, err);
+    *is_best = true;
+    return 0;
+}
+
+/* What a stop in the middle of an evaluation left undone, too. */
+static int validate_and_save(struct run *r, bool due, struct error *err)
+{
+    struct trainer *t = &r->trainer;
+    bool is_best;
+    if (validate(r, &is_best, err))
+        return -1;
+    due = due || r->owed;
+    r->owed = due && t->state.skipped_in_row; /* a checkpoint to go back to is one from before the trouble */
+    const unsigned targets = (due && !r->owed ? SAVE_ROTATED : 0) | (is_best ? SAVE_BEST : 0);
+    if (targets)
+        run_save(r, targets);
+    return 0;
 }
 
 static int finish_step(struct run *r, struct error *err)
 {
     struct trainer *t = &r->trainer;
-    bool measured;
-    if (validate(r, &measured, err))
-        return -1;
-    if (measured)
-        t->metrics.val_loss = t->state.val_loss;
-    if (log_step(&r->log, &t->metrics, err))
-        return -1;
-    return is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps) ? save(r, err) : 0;
+    t->metrics.stall_s = r->stall_s;
+    r->stall_s = 0;
+    log_step(&r->log, &t->metrics);
+    if (t->metrics.skipped)
+        log_warn(&r->log, "step %llu changes no weights: %s", (unsigned long long)t->state.step, t->fault);
+    if (trainer_must_roll_back(t)) {
+        const int status = run_roll_back(r, err);
+        return status ? fail(err, "%.800s; last checkpoint: %s", err->text, t->last_checkpoint) : 0;
+    }
+    return validate_and_save(r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err);
 }
 
-/* What a stop in the middle of an evaluation left undone. */
-static int catch_up(struct run *r, struct error *err)
+static int train(struct run *r, uint64_t stop_at, struct error *err)
 {
-    bool measured;
-    if (validate(r, &measured, err))
+    struct trainer *t = &r->trainer;
+    if (validate_and_save(r, false, err))
         return -1;
-    return measured ? log_validation(&r->log, r->trainer.state.step, r->trainer.state.val_loss, err) : 0;
+    while (t->state.step < stop_at && !stop_requested()) {
+        if (trainer_micro_step(t, err)) {
+            struct error why;
+            (void)run_finish_saves(r, &why); /* what there is stands between two micro-steps, and is good */
+            return -1;
+        }
+        run_watch_saves(r);
+        answer_signals(r);
+        if (t->state.micro == 0 && finish_step(r, err))
+            return -1;
+    }
+    return run_finish_saves(r, err);
 }
 
 int run_train(struct run *r, uint64_t stop_at, struct error *err)
 {
-    struct trainer *t = &r->trainer;
-    if (catch_up(r, err))
-        return -1;
-    while (t->state.step < stop_at && !stop_requested()) {
-        if (trainer_micro_step(t, err) || (t->state.micro == 0 && finish_step(r, err)))
-            return -1;
-    }
-    if (save(r, err))
+    const struct trainer *t = &r->trainer;
+    if (train(r, stop_at, err))
         return -1;
     if (t->state.step < t->config.train.steps)
         log_note(&r->log, "stopped after step %llu; --resume goes on from %s", (unsigned long long)t->state.step,

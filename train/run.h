@@ -4,22 +4,43 @@
 
 #include "../data/split.h"
 #include "log.h"
+#include "resume.h"
+#include "run_lock.h"
 #include "trainer.h"
+#include "writer.h"
 
 struct run {
     struct trainer trainer;
     char dir[CONFIG_PATH_MAX];
     struct split *val; /* NULL where the data has none, or nothing in it to predict */
     struct log log;
-    uint64_t saved_step, saved_micro; /* what the newest checkpoint holds; UINT64_MAX before the first */
+    struct run_lock lock;
+    struct writer *writer;
+    uint64_t saved_step, saved_micro; /* of the newest snapshot; UINT64_MAX before the first */
+    unsigned failures;                /* of the save in hand, so far */
+    struct error save_error;          /* the last of them */
+    double retry_at;                  /* on the clock of seconds() */
+    bool best_waits;                  /* the snapshot in hand is the best */
+    bool not_finite;                  /* the last snapshot was refused for it */
+    bool announce;                    /* the next one that is saved: somebody asked for it */
+    bool owed;                        /* a checkpoint that fell due while steps were skipped */
+    uint64_t saves;
+    double stall_s, total_stall_s; /* that training waited for them: since the last line of metrics, and in all */
+    double started;
+    size_t buffer; /* bytes of the writer's copy; 0: none */
 };
 
 enum run_start { RUN_FRESH, RUN_RESUME };
 
-/* Makes or reopens the run folder and all that the run needs. init, a checkpoint whose weights a fresh run begins with, may be
- * NULL. On failure nothing is left open. */
-int run_open(struct run *r, const struct config *config, const char *dir, enum run_start start, const char *init,
-             struct error *err);
+struct run_plan {
+    const char *dir;
+    enum run_start start;
+    const char *init;              /* a checkpoint whose weights a fresh run begins with, or NULL */
+    const struct allowed *allowed; /* what may have changed since a run that is resumed */
+};
+
+/* Makes or reopens the run folder and all that the run needs. On failure nothing is left open. */
+int run_open(struct run *r, const struct config *config, const struct run_plan *plan, struct error *err);
 void run_close(struct run *r);
 
 /* Trains until stop_at steps are done, or a signal asks to stop, and saves. */

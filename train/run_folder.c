@@ -1,7 +1,9 @@
 /* run_folder.c: the checkpoints of a run folder, ckpt-STEP.h5: which is the newest that can be trusted, and which may go. There
  * is no pointer to the newest that could itself be stale or torn: the names say it. */
+#include "run_folder.h"
 #include "../data/atomic.h"
 #include "checkpoint.h"
+#include "image.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -84,15 +86,24 @@ int checkpoint_path(const char *run_dir, uint64_t step, char *path, size_t size,
     return join(run_dir, name, path, size, err);
 }
 
-static bool verifies(const char *path, struct error *err)
+int checkpoint_best_path(const char *run_dir, char *path, size_t size, struct error *err)
+{
+    return join(run_dir, "best.h5", path, size, err);
+}
+
+/* Whether a checkpoint can be read; where good_only is set, also whether steps went well when it was saved. */
+static bool verifies(const char *path, bool good_only, struct error *err)
 {
     struct checkpoint c;
     struct checkpoint_file *f = checkpoint_open(path, &c, err);
+    const bool good = f && (!good_only || c.state.skipped_in_row == 0);
+    if (f && !good)
+        fail(err, "%s: was saved while steps were being skipped", path);
     checkpoint_close(f);
-    return f != NULL;
+    return good;
 }
 
-int checkpoint_newest(const char *run_dir, char *path, size_t size, struct error *err)
+static int find_newest(const char *run_dir, bool good_only, char *path, size_t size, struct error *err)
 {
     struct entry *list;
     size_t n, i;
@@ -101,7 +112,7 @@ int checkpoint_newest(const char *run_dir, char *path, size_t size, struct error
         return -1;
     int status = 0;
     for (i = 0; i < n && !(status = join(run_dir, list[i].name, path, size, err)); i++) {
-        if (verifies(path, &why))
+        if (verifies(path, good_only, &why))
             break;
         fprintf(stderr, "handgrad: passing over %s\n", why.text);
     }
@@ -115,40 +126,126 @@ int checkpoint_newest(const char *run_dir, char *path, size_t size, struct error
     return 0;
 }
 
-/* Temporary files of checkpoints whose writer was killed: who rotates has none of its own. */
+int checkpoint_newest(const char *run_dir, char *path, size_t size, struct error *err)
+{
+    return find_newest(run_dir, false, path, size, err);
+}
+
+int checkpoint_last_good(const char *run_dir, char *path, size_t size, struct error *err)
+{
+    return find_newest(run_dir, true, path, size, err);
+}
+
+/* --- rotation --- */
+
+static bool is_verified(const struct verified *v, uint64_t step)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->steps[i] == step)
+            return true;
+    return false;
+}
+
+int verified_add(struct verified *v, uint64_t step)
+{
+    if (is_verified(v, step))
+        return 0;
+    uint64_t *grown = realloc(v->steps, (v->n + 1) * sizeof *grown);
+    if (!grown)
+        return -1;
+    v->steps = grown;
+    v->steps[v->n++] = step;
+    return 0;
+}
+
+void verified_clear(struct verified *v)
+{
+    free(v->steps);
+    *v = (struct verified){0};
+}
+
+static void verified_remove(struct verified *v, uint64_t step)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->steps[i] == step)
+            v->steps[i--] = v->steps[--v->n];
+}
+
+static bool is_ours(const char *name)
+{
+    uint64_t step;
+    return parse_name(name, &step) || !strcmp(name, "best.h5") || !strcmp(name, "config.ini");
+}
+
+/* Temporary files whose writer was killed: who rotates has none of its own, and holds the folder's lock. */
 static void remove_leftovers(const char *run_dir)
 {
     DIR *dir = opendir(run_dir);
     const struct dirent *d;
     struct error ignored;
     char of[64], path[4096];
-    uint64_t step;
     while (dir && (d = readdir(dir))) {
-        const char *end = strstr(d->d_name, ".h5.");
-        if (d->d_name[0] != '.' || !end || (size_t)(end + 3 - d->d_name) > sizeof of)
+        const size_t length = strlen(d->d_name), tag = strlen(".XXXXXX.tmp");
+        if (d->d_name[0] != '.' || length <= tag + 1 || length - tag > sizeof of)
             continue;
-        snprintf(of, sizeof of, "%.*s", (int)(end + 3 - (d->d_name + 1)), d->d_name + 1);
-        if (parse_name(of, &step) && atomic_is_leftover(d->d_name, of) && !join(run_dir, d->d_name, path, sizeof path, &ignored))
+        snprintf(of, sizeof of, "%.*s", (int)(length - tag - 1), d->d_name + 1);
+        if (is_ours(of) && atomic_is_leftover(d->d_name, of) && !join(run_dir, d->d_name, path, sizeof path, &ignored))
             unlink(path);
     }
     if (dir)
         closedir(dir);
 }
 
-int checkpoint_rotate(const char *run_dir, size_t keep, struct error *err)
+static int remove_checkpoint(const char *run_dir, const char *name, struct error *err)
+{
+    char path[4096];
+    if (join(run_dir, name, path, sizeof path, err))
+        return -1;
+    return unlink(path) && errno != ENOENT ? fail(err, "%s: cannot be removed: %s", path, strerror(errno)) : 0;
+}
+
+/* Reads a file that this process has not seen whole yet, once. A damaged one is passed over, and stays until it is old. */
+static int look_at(const char *run_dir, const struct entry *e, struct verified *v, struct error *err)
+{
+    char path[4096];
+    struct error ignored;
+    if (is_verified(v, e->step))
+        return 0;
+    if (join(run_dir, e->name, path, sizeof path, err))
+        return -1;
+    return image_verify(path, &ignored) || !verified_add(v, e->step) ? 0 : fail(err, "%s: out of memory", run_dir);
+}
+
+int checkpoint_rotate(const char *run_dir, size_t keep, struct verified *v, struct error *err)
 {
     struct entry *list;
-    size_t n;
-    char path[4096];
+    size_t n, good = 0;
     if (scan(run_dir, &list, &n, err))
         return -1;
     int status = 0;
-    for (size_t i = keep ? keep : 1; i < n && !status; i++) {
-        status = join(run_dir, list[i].name, path, sizeof path, err);
-        if (!status && unlink(path) && errno != ENOENT)
-            status = fail(err, "%s: cannot be removed: %s", path, strerror(errno));
+    for (size_t i = 0; i < n && !status; i++) {
+        if (good < (keep ? keep : 1)) {
+            status = look_at(run_dir, &list[i], v, err);
+            good += is_verified(v, list[i].step);
+        } else {
+            status = remove_checkpoint(run_dir, list[i].name, err);
+            verified_remove(v, list[i].step);
+        }
     }
     free(list);
     remove_leftovers(run_dir);
+    return status;
+}
+
+int checkpoint_drop_after(const char *run_dir, uint64_t step, struct error *err)
+{
+    struct entry *list;
+    size_t n;
+    if (scan(run_dir, &list, &n, err))
+        return -1;
+    int status = 0;
+    for (size_t i = 0; i < n && !status && list[i].step > step; i++)
+        status = remove_checkpoint(run_dir, list[i].name, err);
+    free(list);
     return status;
 }

@@ -1,11 +1,19 @@
-/* stop.h: Ctrl-C and SIGTERM as a question that the work asks itself between micro-steps. */
+/* stop.h: signals as questions that the work asks itself: between micro-steps, between the batches of an evaluation, between the
+ * tokens of a text. */
 #ifndef STOP_H
 #define STOP_H
 
 #include <stdbool.h>
 
-/* From here on SIGINT and SIGTERM only set a flag; a second one ends the process at once, as by default. */
+/* From here on SIGINT, SIGTERM and SIGHUP (unless ignored, as under nohup) only set a flag; a second one of the same kind ends
+ * the process at once, as by default. */
 void stop_on_signals(void);
 bool stop_requested(void);
+
+/* For a run: SIGUSR1 asks for a checkpoint, and a closed pipe (SIGPIPE) or a file over its limit (SIGXFSZ) is an error of the
+ * write and not the end of the process. */
+void save_on_signal(void);
+/* Whether SIGUSR1 came since the last call. */
+bool save_requested(void);
 
 #endif

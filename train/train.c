@@ -1,6 +1,7 @@
 /* train.c: handgrad train. */
 #include "../model/gemm_backend.h"
 #include "command.h"
+#include "memory.h"
 #include "options.h"
 #include "run.h"
 #include "stop.h"
@@ -12,17 +13,19 @@
 struct arguments {
     const char *config, *out, *init;
     struct settings settings;
+    struct allowed allowed;
     bool resume;
     uint64_t stop_at;
 };
 
-enum { SET = 1000, INIT, RESUME, STOP_AT, KEYS };
+enum { SET = 1000, INIT, RESUME, ALLOW, STOP_AT, KEYS };
 
 static const struct argp_option options[] = {
     {"out", 'o', "RUN", 0, "The run folder: config.ini, metrics.jsonl, ckpt-STEP.h5, best.h5", 0},
     {"set", SET, "SECTION.KEY=VALUE", 0, "Overrides a key of CONFIG; may be repeated", 0},
     {"init", INIT, "CKPT.h5", 0, "Begins with the weights of a checkpoint, at step 0", 0},
     {"resume", RESUME, NULL, 0, "Goes on with the run in RUN from its newest checkpoint, bit for bit", 0},
+    {"allow", ALLOW, "LIST", 0, "With --resume: what may have changed since, as in data,lr; all else must be as it was", 0},
     {"stop-at", STOP_AT, "STEP", 0, "Saves and stops after this many steps in all; the schedule stays that of train.steps", 0},
     {"keys", KEYS, NULL, 0, "Lists every key of a configuration with its default and meaning", 0},
     {0}};
@@ -30,6 +33,7 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct arguments *a = state->input;
+    struct error err;
     switch (key) {
     case 'o':
         a->out = arg;
@@ -42,6 +46,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case RESUME:
         a->resume = true;
+        return 0;
+    case ALLOW:
+        if (allow(&a->allowed, arg, &err))
+            argp_error(state, "%s", err.text);
         return 0;
     case STOP_AT:
         a->stop_at = option_u64(state, "--stop-at", arg, 1, UINT64_MAX);
@@ -61,6 +69,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             argp_error(state, "CONFIG is missing");
         if (a->resume && a->init)
             argp_error(state, "--init begins a run, --resume goes on with one: choose");
+        if (a->allowed.n && !a->resume)
+            argp_error(state, "--allow is for --resume");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -87,8 +97,6 @@ static void announce(const struct run *r)
         omp_get_max_threads());
     printf("%s: %llu training tokens, %llu for validation\n", c->data.dir,
            (unsigned long long)split_tokens(loader_split(t->loader)), (unsigned long long)(r->val ? split_tokens(r->val) : 0));
-    printf("memory: %.2f GB for weights, gradients, moments and activations\n",
-           (double)(t->model.arena.size + t->moments.size) / 1e9);
     const char *why;
     const enum gemm_backend library = gemm_backend_choice(&why);
     printf("products: %s (%s)", gemm_backend_name(library), why);
@@ -96,6 +104,12 @@ static void announce(const struct run *r)
         printf(gemm_bf16_native() ? ", operands rounded to bf16"
                                   : ", operands rounded to bf16: slower than f32, as this machine has no instructions for it");
     printf("\n");
+    char needs[24], copy[24], available[24];
+    printf("needs %s of memory%s%s, %s were free\n", memory_text(t->needs, needs),
+           r->buffer ? " and for the copy of a checkpoint " : "", r->buffer ? memory_text(r->buffer, copy) : "",
+           t->available == SIZE_MAX ? "an unknown amount" : memory_text(t->available, available));
+    if (!r->buffer)
+        printf("too little for a copy: every checkpoint is written while training waits\n");
     fflush(stdout);
 }
 
@@ -106,6 +120,11 @@ static void conclude(const struct run *r)
         printf("best validation loss %.4f after step %llu: %s/best.h5\n", s->best_val_loss, (unsigned long long)s->best_step,
                r->dir);
     printf("newest checkpoint: %s\n", r->trainer.last_checkpoint);
+    if (s->skipped)
+        printf("steps that changed no weights: %llu, of them for spikes %llu; rollbacks: %llu\n", (unsigned long long)s->skipped,
+               (unsigned long long)s->spikes, (unsigned long long)s->rollbacks);
+    const double time = seconds() - r->started;
+    printf("training waited %.2f s of %.0f s for checkpoints (%.2f%%)\n", r->total_stall_s, time, 100 * r->total_stall_s / time);
 }
 
 int command_train(int argc, char **argv)
@@ -125,8 +144,10 @@ int command_train(int argc, char **argv)
     if (load_config(&a, &config, &err))
         return complain(&err);
     stop_on_signals();
+    save_on_signal();
     struct run run;
-    if (run_open(&run, &config, a.out, a.resume ? RUN_RESUME : RUN_FRESH, a.init, &err))
+    const struct run_plan plan = {a.out, a.resume ? RUN_RESUME : RUN_FRESH, a.init, &a.allowed};
+    if (run_open(&run, &config, &plan, &err))
         return complain(&err);
     announce(&run);
     const int status = run_train(&run, a.stop_at < config.train.steps ? a.stop_at : config.train.steps, &err);

@@ -3,8 +3,11 @@
 #include "../model/zero.h"
 #include "../optim/clip.h"
 #include "log.h"
+#include "memory.h"
+#include "nonfinite.h"
 #include "passes.h"
 #include "peak.h"
+#include "resume.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,9 +31,31 @@ static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
     return tensors;
 }
 
+/* What is allocated for the whole run, and whether it fits. */
+static int check_memory(struct trainer *t, struct tensors *tensors, size_t rows, struct error *err)
+{
+    enum { MOMENTS = 2 };
+    char need[24], have[24];
+    const size_t model = gpt_bytes(tensors, rows, gpt_use_of(t->config.train.recompute)),
+                 batches = loader_bytes(rows, t->config.model.block_size);
+    t->available = memory_available();
+    if (__builtin_add_overflow(model, MOMENTS * tensors->total * sizeof(real), &t->needs) ||
+        __builtin_add_overflow(t->needs, batches, &t->needs))
+        t->needs = SIZE_MAX;
+    if (t->needs <= t->available)
+        return 0;
+    return fail(err, "batch_size %llu of %llu tokens: needs %s of memory, %s are free",
+                (unsigned long long)t->config.train.batch_size, (unsigned long long)t->config.model.block_size,
+                memory_text(t->needs, need), memory_text(t->available, have));
+}
+
 static int allocate(struct trainer *t, struct tensors *tensors, struct error *err)
 {
     const size_t rows = t->config.train.batch_size * t->config.model.block_size;
+    if (check_memory(t, tensors, rows, err)) {
+        tensors_destroy(tensors);
+        return -1;
+    }
     if (gpt_create(&t->model, tensors, rows, gpt_use_of(t->config.train.recompute)))
         return fail(err, "no memory for a model of these sizes at batch_size %llu",
                     (unsigned long long)t->config.train.batch_size);
@@ -58,7 +83,6 @@ int trainer_create(struct trainer *t, const struct config *config, struct error 
 {
     *t = (struct trainer){.config = *config};
     t->state.val_loss = t->state.best_val_loss = t->state.smoothed_loss = NAN;
-    t->metrics.val_loss = NAN;
     struct tensors *tensors = open_tokenizer(t, err);
     if (!tensors || allocate(t, tensors, err) || identify_data(t, err)) {
         trainer_destroy(t);
@@ -88,15 +112,6 @@ static int read_arrays(struct trainer *t, struct checkpoint_file *f, bool all, b
     return grads ? checkpoint_read(f, "grads", t->model.grads, err) : 0;
 }
 
-static int check_tokenizer(const struct trainer *t, const struct checkpoint *c, const char *path, struct error *err)
-{
-    if (c->tokenizer && strcmp(tokenizer_fingerprint(c->tokenizer), tokenizer_fingerprint(t->tokenizer)) != 0)
-        return fail(err, "%s: its tokenizer (%s, %zu symbols) is not that of %s (%s, %zu symbols)", path,
-                    tokenizer_kind(c->tokenizer), tokenizer_vocab_size(c->tokenizer), t->config.data.dir,
-                    tokenizer_kind(t->tokenizer), tokenizer_vocab_size(t->tokenizer));
-    return 0;
-}
-
 int trainer_load_weights(struct trainer *t, const char *path, struct error *err)
 {
     struct checkpoint c;
@@ -110,38 +125,13 @@ int trainer_load_weights(struct trainer *t, const char *path, struct error *err)
     return status;
 }
 
-/* Batches of another size, order or seed cannot complete a step that has begun. */
-static int check_accumulation(const struct trainer *t, const struct checkpoint *c, const char *path, struct error *err)
-{
-    const struct config *now = &t->config, *then = &c->config;
-    if (c->state.micro && (now->train.batch_size != then->train.batch_size || now->train.accumulate != then->train.accumulate ||
-                           now->train.seed != then->train.seed || now->data.order != then->data.order))
-        return fail(err,
-                    "%s: stopped after %llu of %llu micro-batches of a step: batch_size, accumulate, seed and order must stay",
-                    path, (unsigned long long)c->state.micro, (unsigned long long)then->train.accumulate);
-    return 0;
-}
-
-static int check_resume(const struct trainer *t, const struct checkpoint *c, const char *path, struct error *err)
-{
-    if (checkpoint_fits(c, t->model.tensors, path, err) || check_tokenizer(t, c, path, err) ||
-        check_accumulation(t, c, path, err))
-        return -1;
-    if (t->config.model.gelu != c->config.model.gelu || t->config.model.n_head != c->config.model.n_head)
-        return fail(err, "%s: model.n_head or model.gelu is not that of the configuration", path);
-    if (c->data_fingerprint[0] && strcmp(c->data_fingerprint, t->data_fingerprint) != 0)
-        return fail(err, "%s: was trained on other data (%.12s…) than %s holds (%.12s…)", path, c->data_fingerprint,
-                    t->config.data.dir, t->data_fingerprint);
-    return 0;
-}
-
-int trainer_resume(struct trainer *t, const char *path, struct error *err)
+int trainer_resume(struct trainer *t, const char *path, const struct allowed *allowed, struct error *err)
 {
     struct checkpoint c;
     struct checkpoint_file *f = checkpoint_open(path, &c, err);
     if (!f)
         return -1;
-    int status = check_resume(t, &c, path, err);
+    int status = check_resume(t, &c, allowed, path, err);
     if (status == 0)
         status = read_arrays(t, f, true, c.state.micro > 0, err);
     if (status == 0) {
@@ -155,7 +145,39 @@ int trainer_resume(struct trainer *t, const char *path, struct error *err)
     return status;
 }
 
-int trainer_save(struct trainer *t, const char *path, struct error *err)
+/* Counts go on, and so does the best: best.h5 is on the disk. */
+static void go_back(struct trainer *t, const struct train_state *then)
+{
+    const struct train_state now = t->state;
+    t->state = *then;
+    t->state.best_val_loss = now.best_val_loss;
+    t->state.best_step = now.best_step;
+    t->state.skipped = now.skipped;
+    t->state.spikes = now.spikes;
+    t->state.rollbacks = now.rollbacks + 1;
+    t->state.rolled_back_from = now.step;
+    t->state.rolled_back_to = then->step;
+    t->state.batch_shift = now.step + now.batch_shift - then->step;
+}
+
+int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
+{
+    struct checkpoint c;
+    struct checkpoint_file *f = checkpoint_open(path, &c, err);
+    if (!f)
+        return -1;
+    int status = checkpoint_fits(&c, t->model.tensors, path, err);
+    if (status == 0 && c.state.rollbacks < t->state.rollbacks)
+        status = fail(err, "step %llu: %s, also after going back to %s", (unsigned long long)t->state.step, t->fault, path);
+    if (status == 0)
+        status = read_arrays(t, f, true, c.state.micro > 0, err);
+    if (status == 0)
+        go_back(t, &c.state);
+    checkpoint_close(f);
+    return status;
+}
+
+struct checkpoint trainer_checkpoint(const struct trainer *t)
 {
     struct checkpoint c = {.config = t->config,
                            .state = t->state,
@@ -166,7 +188,19 @@ int trainer_save(struct trainer *t, const char *path, struct error *err)
                            .v = t->v,
                            .grads = t->state.micro ? t->model.grads : NULL};
     snprintf(c.data_fingerprint, sizeof c.data_fingerprint, "%s", t->data_fingerprint);
+    return c;
+}
+
+int trainer_save(const struct trainer *t, const char *path, struct error *err)
+{
+    const struct checkpoint c = trainer_checkpoint(t);
     return checkpoint_write(&c, path, err);
+}
+
+/* Which batches the step in hand reads. Dropout's numbers belong to them. */
+static uint64_t batch_step(const struct trainer *t)
+{
+    return t->state.step + t->state.batch_shift;
 }
 
 int trainer_start(struct trainer *t, struct error *err)
@@ -179,7 +213,7 @@ int trainer_start(struct trainer *t, struct error *err)
                                                     .rows = c->train.batch_size,
                                                     .accumulate = c->train.accumulate,
                                                     .block_size = c->model.block_size,
-                                                    .first_step = t->state.step,
+                                                    .first_step = batch_step(t),
                                                     .first_micro = t->state.micro},
                             err);
     if (!t->loader)
@@ -189,73 +223,145 @@ int trainer_start(struct trainer *t, struct error *err)
     return 0;
 }
 
-/* The line for a loss or a norm that is not finite. */
-static int not_finite(const struct trainer *t, const char *what, double value, struct error *err)
+/* --- a step --- */
+
+/* Forward and backward of one micro-batch; its loss. */
+static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss, bool *found, struct error *err)
 {
-    return fail(err, "step %llu: %s is %g; weights are those of the step before; last checkpoint: %s",
-                (unsigned long long)t->state.step + 1, what, value, t->last_checkpoint[0] ? t->last_checkpoint : "none yet");
+    const struct config *c = &t->config;
+    const size_t B = c->train.batch_size, T = c->model.block_size;
+    const double scale = 1 / (double)c->train.accumulate;
+    const uint32_t *inputs, *targets;
+    if (loader_batch(t->loader, batch_step(t), micro, &inputs, &targets, err))
+        return -1;
+    const struct dropout dropout = {.p = c->model.dropout, .seed = c->train.seed, .step = batch_step(t), .first_row = micro * B};
+    if (diagnose)
+        *found = nonfinite_find(&t->model, passes_of(c), inputs, targets, B, T, scale, &dropout, t->fault, sizeof t->fault);
+    else
+        *loss = passes_of(c)->loss_and_grads(&t->model, inputs, targets, B, T, scale, &dropout);
+    return 0;
+}
+
+/* Runs the step's micro-batches again, from `first` on, until one shows what is not finite. */
+static int diagnose(struct trainer *t, const char *what, double value, uint64_t first, struct error *err)
+{
+    char where[sizeof t->fault];
+    bool found = false;
+    uint64_t micro = first;
+    for (; micro < t->config.train.accumulate && !found; micro += !found)
+        if (run_micro_batch(t, micro, true, NULL, &found, err))
+            return -1;
+    snprintf(where, sizeof where, "%s", t->fault);
+    if (found)
+        snprintf(t->fault, sizeof t->fault, "%s is %f; first in micro-batch %llu, %.400s", what, unsigned_nan(value),
+                 (unsigned long long)micro + 1, where);
+    else
+        snprintf(t->fault, sizeof t->fault, "%s is %f, though each micro-batch alone is finite", what, unsigned_nan(value));
+    return 0;
 }
 
 /* Advances the state past a finished step and measures it. */
-static void close_step(struct trainer *t, double lr, double norm)
+static void close_step(struct trainer *t, double loss, double lr, double norm, const char *skipped)
 {
     const struct config *c = &t->config;
-    const double loss = t->state.micro_loss / (double)c->train.accumulate;
-    const double kept = 0.95; /* of the smoothed loss, each step */
-    t->state.smoothed_loss = isnan(t->state.smoothed_loss) ? loss : kept * t->state.smoothed_loss + (1 - kept) * loss;
+    const struct train_state *s = &t->state;
     t->state.step++;
     t->state.micro = 0;
     t->state.micro_loss = 0;
     const uint64_t rows = c->train.batch_size * c->train.accumulate, tokens = rows * c->model.block_size;
     const double time = seconds() - t->started;
+    const bool went_back = s->rollbacks && s->step == s->rolled_back_to + 1;
     t->metrics = (struct step_metrics){
-        .step = t->state.step,
-        .tokens = t->state.step * tokens,
+        .step = s->step,
+        .tokens = s->step * tokens,
         .loss = loss,
-        .smoothed_loss = t->state.smoothed_loss,
+        .smoothed_loss = s->smoothed_loss,
         .lr = lr,
         .grad_norm = norm,
         .tokens_per_s = (double)tokens / time,
         .mfu = step_flops(&t->model.tensors->config, rows, c->model.block_size) / time / t->peak,
-        .val_loss = NAN,
+        .skipped = skipped,
+        .rolled_back_from = went_back ? s->rolled_back_from : 0,
+        .batches_skipped = went_back ? s->rolled_back_from - s->rolled_back_to : 0,
     };
 }
 
-/* Clips, updates, and closes the step. */
+/* A step whose gradients are not used. */
+static void skip_step(struct trainer *t, double loss, double lr, double norm, const char *why)
+{
+    t->state.skipped++;
+    t->state.skipped_in_row++;
+    close_step(t, loss, lr, norm, why);
+}
+
+/* NaN never passes. */
+static bool is_spike(const struct trainer *t, double loss)
+{
+    return t->config.train.on_spike != ON_SPIKE_NONE &&
+           !(loss <= recent_limit(&t->state.recent, t->config.train.spike_threshold));
+}
+
+static void skip_spike(struct trainer *t, double loss, double lr, double norm)
+{
+    snprintf(t->fault, sizeof t->fault, "loss %.4f is a spike: above %.4f, from the %d losses before", loss,
+             recent_limit(&t->state.recent, t->config.train.spike_threshold),
+             (int)(t->state.recent.count < RECENT_MAX ? t->state.recent.count : RECENT_MAX));
+    t->state.spikes++;
+    skip_step(t, loss, lr, norm, "spike");
+}
+
+/* Clips, updates, and closes the step; or closes it without, where a gradient is not finite or the loss is a spike. */
 static int update(struct trainer *t, struct error *err)
 {
     const struct config *c = &t->config;
     const struct tensors *tensors = t->model.tensors;
     const struct schedule schedule = config_schedule(c);
     const struct adamw adamw = {c->optim.beta1, c->optim.beta2, c->optim.eps, c->optim.weight_decay};
+    const double loss = t->state.micro_loss / (double)c->train.accumulate, kept = 0.95; /* of the smoothed loss, each step */
     const double norm = gradient_norm(t->model.grads, tensors), lr = schedule_lr(&schedule, t->state.step);
-    if (!isfinite(norm))
-        return not_finite(t, "grad_norm", norm, err);
+    if (!isfinite(norm)) {
+        if (diagnose(t, "grad_norm", norm, 0, err))
+            return -1;
+        skip_step(t, loss, lr, norm, "grad_norm");
+        return 0;
+    }
+    if (is_spike(t, loss)) {
+        skip_spike(t, loss, lr, norm);
+        return 0;
+    }
     adamw_update(t->model.params, t->m, t->v, t->model.grads, clip_factor(norm, c->optim.clip), tensors, &adamw, lr,
-                 t->state.step + 1);
-
-    close_step(t, lr, norm);
+                 ++t->state.updates);
+    t->state.skipped_in_row = 0;
+    recent_add(&t->state.recent, loss);
+    t->state.smoothed_loss = isnan(t->state.smoothed_loss) ? loss : kept * t->state.smoothed_loss + (1 - kept) * loss;
+    close_step(t, loss, lr, norm, NULL);
     return 0;
 }
 
 int trainer_micro_step(struct trainer *t, struct error *err)
 {
-    const struct config *c = &t->config;
-    struct gpt *g = &t->model;
-    const uint32_t *inputs, *targets;
-    if (loader_batch(t->loader, t->state.step, t->state.micro, &inputs, &targets, err))
-        return -1;
+    const struct schedule schedule = config_schedule(&t->config);
+    double loss;
     if (t->state.micro == 0) {
         t->started = seconds();
-        zero(g->grads, g->tensors->total);
+        zero(t->model.grads, t->model.tensors->total);
     }
-    const struct dropout dropout = {
-        .p = c->model.dropout, .seed = c->train.seed, .step = t->state.step, .first_row = t->state.micro * c->train.batch_size};
-    const double loss = passes_of(c)->loss_and_grads(g, inputs, targets, c->train.batch_size, c->model.block_size,
-                                                     1 / (double)c->train.accumulate, &dropout);
-    if (!isfinite(loss))
-        return not_finite(t, "loss", loss, err);
+    if (run_micro_batch(t, t->state.micro, false, &loss, NULL, err))
+        return -1;
+    if (!isfinite(loss)) {
+        if (diagnose(t, "loss", loss, t->state.micro, err))
+            return -1;
+        skip_step(t, loss, schedule_lr(&schedule, t->state.step), NAN, "loss");
+        return 0;
+    }
     t->state.micro_loss += loss;
     t->state.micro++;
-    return t->state.micro == c->train.accumulate ? update(t, err) : 0;
+    return t->state.micro == t->config.train.accumulate ? update(t, err) : 0;
+}
+
+bool trainer_must_roll_back(const struct trainer *t)
+{
+    const char *why = t->metrics.skipped;
+    return why && (t->state.skipped_in_row >= t->config.train.max_skipped ||
+                   (!strcmp(why, "spike") && t->config.train.on_spike == ON_SPIKE_ROLLBACK));
 }
