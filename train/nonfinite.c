@@ -55,7 +55,7 @@ static void look(struct search *s, const real *x, size_t n, size_t width, const 
     for (size_t i = 0; x && i < n * width && !s->found; i++)
         if (!isfinite(x[i])) {
             s->found = true;
-            snprintf(s->text, s->size, "%s, %s (%s): %f at row %zu, column %zu", pass, name, operation, unsigned_nan(x[i]),
+            snprintf(s->text, s->size, "%s%s (%s): %f at row %zu, column %zu", pass, name, operation, unsigned_nan(x[i]),
                      i / width, i % width);
         }
 }
@@ -75,7 +75,7 @@ static void look_at_block(struct search *s, const struct gpt *g, size_t layer)
         const real *x = *(real *const *)((const char *)&g->blocks[layer] + activations[i].offset);
         snprintf(name, sizeof name, "h.%zu.%s", layer, activations[i].name);
         const size_t width = activations[i].width ? activations[i].width * g->tensors->config.n_embd : 1;
-        look(s, x, s->rows, width, "forward", name, activations[i].operation);
+        look(s, x, s->rows, width, "forward, ", name, activations[i].operation);
     }
 }
 
@@ -83,30 +83,30 @@ static void look_at_block_gradients(struct search *s, const struct gpt *g, size_
 {
     char name[64];
     for (size_t i = 0; i < sizeof gradients / sizeof *gradients; i++)
-        look_at_tensor(s, g, g->grads, gradients[i].kind, layer, "backward, gradient of", gradients[i].operation);
+        look_at_tensor(s, g, g->grads, gradients[i].kind, layer, "backward, gradient of ", gradients[i].operation);
     snprintf(name, sizeof name, "the input of h.%zu", layer);
-    look(s, g->dstream, s->rows, g->tensors->config.n_embd, "backward, gradient of", name, "layernorm_backward");
+    look(s, g->dstream, s->rows, g->tensors->config.n_embd, "backward, gradient of ", name, "layernorm_backward");
 }
 
 static void visit(struct gpt_watch *watch, struct gpt *g, enum gpt_part part, size_t layer)
 {
     struct search *s = (struct search *)watch; /* its first member */
     const size_t C = g->tensors->config.n_embd;
-    static const char *const of = "backward, gradient of";
+    static const char *const of = "backward, gradient of ";
     if (s->before)
         s->before->visit(s->before, g, part, layer);
     switch (part) {
     case PART_EMBEDDING:
-        look(s, g->embedded, s->rows, C, "forward", "wte + wpe", "embedding_forward");
+        look(s, g->embedded, s->rows, C, "forward, ", "wte + wpe", "embedding_forward");
         break;
     case PART_BLOCK:
         look_at_block(s, g, layer);
         break;
     case PART_LN_F:
-        look(s, g->ln_f, s->rows, C, "forward", "ln_f", "layernorm_forward");
+        look(s, g->ln_f, s->rows, C, "forward, ", "ln_f", "layernorm_forward");
         break;
     case PART_LOSS:
-        look(s, g->losses, s->rows, 1, "forward", "loss", "loss_forward");
+        look(s, g->losses, s->rows, 1, "forward, ", "loss", "loss_forward");
         look(s, g->dln_f, s->rows, C, of, "ln_f's output", "loss_backward");
         look_at_tensor(s, g, g->grads, WTE, 0, of, "loss_backward");
         break;
@@ -130,7 +130,7 @@ bool nonfinite_find(struct gpt *g, const struct passes *passes, const uint32_t *
     struct search s = {{visit}, g->watch, B * T, text, size, false};
     for (size_t i = 0; i < g->tensors->count; i++) {
         const struct tensor *t = &g->tensors->list[i];
-        look(&s, g->params + t->offset, t->shape[0], t->shape[1], "before the pass", t->name, "parameter");
+        look(&s, g->params + t->offset, t->shape[0], t->shape[1], "before the pass, ", t->name, "parameter");
     }
     zero(g->grads, g->tensors->total);
     g->watch = &s.watch;

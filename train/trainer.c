@@ -242,22 +242,24 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
     return 0;
 }
 
-/* Runs the step's micro-batches again, from `first` on, until one shows what is not finite. */
-static int diagnose(struct trainer *t, const char *what, double value, uint64_t first, struct error *err)
+/* Runs the step's micro-batches again, from `first` on, until one shows what is not finite. The step is lost either way. */
+static void diagnose(struct trainer *t, const char *what, double value, uint64_t first)
 {
+    uint64_t *micro = &t->state.micro; /* the run stands where it stood */
     char where[sizeof t->fault];
+    struct error err;
     bool found = false;
-    uint64_t micro = first;
-    for (; micro < t->config.train.accumulate && !found; micro += !found)
-        if (run_micro_batch(t, micro, true, NULL, &found, err))
-            return -1;
+    for (*micro = first; *micro < t->config.train.accumulate; ++*micro)
+        if (run_micro_batch(t, *micro, true, NULL, &found, &err) || found)
+            break;
     snprintf(where, sizeof where, "%s", t->fault);
     if (found)
         snprintf(t->fault, sizeof t->fault, "%s is %f; first in micro-batch %llu, %.400s", what, unsigned_nan(value),
-                 (unsigned long long)micro + 1, where);
+                 (unsigned long long)*micro + 1, where);
     else
-        snprintf(t->fault, sizeof t->fault, "%s is %f, though each micro-batch alone is finite", what, unsigned_nan(value));
-    return 0;
+        snprintf(t->fault, sizeof t->fault, "%s is %f, %s", what, unsigned_nan(value),
+                 *micro < t->config.train.accumulate ? "and its batch cannot be read again"
+                                                     : "though each micro-batch alone is finite");
 }
 
 /* Advances the state past a finished step and measures it. */
@@ -311,7 +313,7 @@ static void skip_spike(struct trainer *t, double loss, double lr, double norm)
 }
 
 /* Clips, updates, and closes the step; or closes it without, where a gradient is not finite or the loss is a spike. */
-static int update(struct trainer *t, struct error *err)
+static void update(struct trainer *t)
 {
     const struct config *c = &t->config;
     const struct tensors *tensors = t->model.tensors;
@@ -320,14 +322,13 @@ static int update(struct trainer *t, struct error *err)
     const double loss = t->state.micro_loss / (double)c->train.accumulate, kept = 0.95; /* of the smoothed loss, each step */
     const double norm = gradient_norm(t->model.grads, tensors), lr = schedule_lr(&schedule, t->state.step);
     if (!isfinite(norm)) {
-        if (diagnose(t, "grad_norm", norm, 0, err))
-            return -1;
+        diagnose(t, "grad_norm", norm, 0);
         skip_step(t, loss, lr, norm, "grad_norm");
-        return 0;
+        return;
     }
     if (is_spike(t, loss)) {
         skip_spike(t, loss, lr, norm);
-        return 0;
+        return;
     }
     adamw_update(t->model.params, t->m, t->v, t->model.grads, clip_factor(norm, c->optim.clip), tensors, &adamw, lr,
                  ++t->state.updates);
@@ -335,7 +336,6 @@ static int update(struct trainer *t, struct error *err)
     recent_add(&t->state.recent, loss);
     t->state.smoothed_loss = isnan(t->state.smoothed_loss) ? loss : kept * t->state.smoothed_loss + (1 - kept) * loss;
     close_step(t, loss, lr, norm, NULL);
-    return 0;
 }
 
 int trainer_micro_step(struct trainer *t, struct error *err)
@@ -349,14 +349,15 @@ int trainer_micro_step(struct trainer *t, struct error *err)
     if (run_micro_batch(t, t->state.micro, false, &loss, NULL, err))
         return -1;
     if (!isfinite(loss)) {
-        if (diagnose(t, "loss", loss, t->state.micro, err))
-            return -1;
+        diagnose(t, "loss", loss, t->state.micro);
         skip_step(t, loss, schedule_lr(&schedule, t->state.step), NAN, "loss");
         return 0;
     }
     t->state.micro_loss += loss;
     t->state.micro++;
-    return t->state.micro == t->config.train.accumulate ? update(t, err) : 0;
+    if (t->state.micro == t->config.train.accumulate)
+        update(t);
+    return 0;
 }
 
 bool trainer_must_roll_back(const struct trainer *t)
