@@ -190,7 +190,7 @@ demo-run: $(BINARY)
 	@printf '%s\n' '' 'The data is in demo/data, the run in demo/run: config.ini, metrics.jsonl, best.h5 and the newest checkpoints.' \
 	    'More:  ./handgrad sample demo/run/best.h5 --prompt "The "' \
 	    '       ./handgrad eval demo/run/best.h5 demo/data' \
-	    '       ./handgrad train --out demo/run --resume --set train.steps=2000'
+	    '       ./handgrad train --out demo/run --resume --set train.steps=2000 --allow steps'
 
 install: $(BINARY)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/handgrad/configs
