@@ -98,6 +98,33 @@ for signal in INT TERM; do
     [ "$step" -lt 40 ] && check "SIG$signal, resumed, is bit for bit the run without" cmp long/ckpt-40.h5 int-$signal/ckpt-40.h5
 done
 
+# SIGUSR1 saves and goes on; meanwhile nobody else may use the folder; --resume falls back, and says so
+"$HANDGRAD" train long.ini --out asked >asked.log 2>&1 &
+pid=$!
+for i in $(seq 200); do
+    [ -e asked/metrics.jsonl ] && [ "$(wc -l <asked/metrics.jsonl)" -ge 3 ] && break
+    sleep 0.05
+done
+refused "a second run in the folder" "asked/lock: process $pid on host .* is running here" "$HANDGRAD" train --out asked --resume
+kill -USR1 $pid
+for i in $(seq 200); do
+    grep -q "saved: asked/ckpt-" asked.log && break
+    sleep 0.05
+done
+check "SIGUSR1 saves" grep -q "saved: asked/ckpt-[1-9]" asked.log
+kill -0 $pid 2>/dev/null
+check "… and the run goes on" test $? -eq 0
+kill -9 $pid
+wait $pid 2>killed.msg
+newest=$(ls asked/ckpt-*.h5 | sort -V | tail -n 1)
+truncate -s -1 "$newest"
+"$HANDGRAD" train long.ini --out asked --resume --stop-at 1 >fallback.txt 2>&1
+check "the lock of a killed run is taken over" grep -q "asked/lock: process $pid on host .* taken over" fallback.txt
+check "a damaged checkpoint is passed over, loudly" grep -q "^handgrad: passing over $newest: truncated" fallback.txt
+check "… for the one before" grep -q "resumes at step 0 from asked/ckpt-0.h5" fallback.txt
+refused "a changed configuration on resume" "optim.lr 0.003 != 0.5; --allow lr" train --out half --resume --set optim.lr=0.5
+refused "a run that no memory holds" "batch_size 1048576 .*needs .* of memory, .* are free" train --out r9 --set train.batch_size=1048576
+
 # kill -9 costs no more than the work since the last checkpoint
 "$HANDGRAD" train small.ini --out killed >killed.log 2>&1 &
 pid=$!
