@@ -273,7 +273,7 @@ START_TEST(one_run_in_a_folder)
 {
     enter_dir();
     struct run_lock lock;
-    char expected[96], host[64] = "";
+    char expected[160], host[64] = "";
     const pid_t owner = hold_lock(true);
     gethostname(host, sizeof host - 1);
     ck_assert_int_eq(run_lock_take(&lock, dir, &err), -1);
