@@ -30,6 +30,7 @@ PACKAGES := build-essential \
             zlib1g-dev \
             libinih-dev \
             libcjson-dev \
+            libseccomp-dev \
             nettle-dev \
             libpcre2-dev \
             check \
@@ -58,10 +59,12 @@ PKGS    := hdf5 \
            libcjson \
            nettle \
            libpcre2-8
+# Optional: the process that parses files of others may then make no system call but those of malloc (data/sandbox.c).
+SECCOMP := $(shell pkg-config --exists libseccomp 2>/dev/null && echo libseccomp)
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
 OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))
-LDLIBS  := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS)) $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lm -pthread
-CFLAGS  += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LDLIBS  := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS)) $(shell pkg-config --libs $(PKGS) $(SECCOMP) 2>/dev/null) -lm -pthread
+CFLAGS  += $(if $(SECCOMP),-DHAVE_SECCOMP) $(shell pkg-config --cflags $(PKGS) $(SECCOMP) 2>/dev/null)
 # oneDNN, where it is installed: bf16 products, and float ones on AVX-512. ONEDNN=0 leaves it out.
 ONEDNN  ?= $(if $(wildcard /usr/include/oneapi/dnnl/dnnl.h /usr/include/dnnl.h /usr/local/include/oneapi/dnnl/dnnl.h),1,0)
 ifneq ($(ONEDNN),0)

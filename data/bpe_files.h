@@ -10,6 +10,7 @@
 
 #include "bpe.h"
 #include "digest.h"
+#include "h5_read.h"
 #include <hdf5.h>
 
 /* Where a file does not say: how it cuts words (a name or an expression; NULL: GPT-2's, or as the name of a .tiktoken file says), and
@@ -28,9 +29,9 @@ struct bpe *bpe_load(const char *path, const struct bpe_hints *hints, struct err
 int bpe_save_json(const struct bpe *b, const char *folder, struct error *err);
 int bpe_save_merges(const struct bpe *b, const char *folder, struct error *err);
 
-/* The group of a tokenizer (tokenizer.h); the caller holds the HDF5 lock. */
+/* The group of a tokenizer (tokenizer.h); the caller of bpe_write holds the HDF5 lock. */
 int bpe_write(const struct bpe *b, hid_t group, const char *file, struct error *err);
-struct bpe *bpe_read(hid_t group, uint64_t vocab_size, const char *file, struct error *err);
+struct bpe *bpe_read(struct h5_node group, uint64_t vocab_size, const char *file, struct error *err);
 /* All that decides ids. */
 void bpe_digest(const struct bpe *b, struct digest *d);
 

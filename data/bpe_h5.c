@@ -50,32 +50,29 @@ int bpe_write(const struct bpe *b, hid_t group, const char *file, struct error *
     return p->n_merges ? write_array(group, "merges", u32, H5T_NATIVE_UINT32, 3 * p->n_merges, p->merges, file, err) : 0;
 }
 
-/* n elements, of `element` bytes each in memory. */
-static void *read_array(hid_t group, const char *name, hid_t stored, hid_t memory, uint64_t n, size_t element, const char *file,
+/* n elements. */
+static void *read_array(struct h5_node group, const char *name, enum h5_type type, uint64_t n, const char *file,
                         struct error *err)
 {
-    uint64_t length;
-    const hid_t dataset = h5_dataset_open(group, name, stored, UINT32_MAX, H5P_DEFAULT, &length, file, err);
-    if (dataset < 0)
+    struct h5_node dataset;
+    if (h5_find_dataset(group, name, type, UINT32_MAX, &dataset, file, err) != 0)
         return NULL;
     void *data = NULL;
-    if (length != n)
-        fail(err, "%s: /%s: %llu elements, expected %llu", file, name, (unsigned long long)length, (unsigned long long)n);
-    else if (!(data = malloc(n * element)))
+    if (dataset.is->dims[0] != n)
+        fail(err, "%s: /%s: %llu elements, expected %llu", file, name, (unsigned long long)dataset.is->dims[0],
+             (unsigned long long)n);
+    else if (!(data = malloc(n * h5_width(dataset))))
         fail(err, "%s: /%s: out of memory", file, name);
-    else if (H5Dread(dataset, memory, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) {
-        h5_fail(err, file, name);
+    else if (h5_read(dataset, 0, n, data, file, err) != 0) {
         free(data);
         data = NULL;
     }
-    H5Dclose(dataset);
     return data;
 }
 
-static int read_parts(struct bpe_parts *p, hid_t group, uint64_t vocab_size, const char *file, struct error *err)
+static int read_parts(struct bpe_parts *p, struct h5_node group, uint64_t vocab_size, const char *file, struct error *err)
 {
     uint64_t n_merges, whole_words;
-    const hid_t u8 = H5T_STD_U8LE, u32 = H5T_STD_U32LE;
     if (h5_read_string(group, "pattern", &p->regex, file, err) != 0 ||
         h5_read_u64(group, "n_merges", &n_merges, file, err) != 0 ||
         h5_read_u64(group, "whole_words", &whole_words, file, err) != 0)
@@ -84,22 +81,22 @@ static int read_parts(struct bpe_parts *p, hid_t group, uint64_t vocab_size, con
         return fail(err, "%s: vocab_size %llu, n_merges %llu, whole_words %llu: out of range", file,
                     (unsigned long long)vocab_size, (unsigned long long)n_merges, (unsigned long long)whole_words);
     p->whole_words = whole_words;
-    if (!(p->ends = read_array(group, "token_ends", u32, H5T_NATIVE_UINT32, vocab_size, sizeof *p->ends, file, err)) ||
-        !(p->kinds = read_array(group, "token_kinds", u8, H5T_NATIVE_UINT8, vocab_size, 1, file, err)))
+    if (!(p->ends = read_array(group, "token_ends", TYPE_U32, vocab_size, file, err)) ||
+        !(p->kinds = read_array(group, "token_kinds", TYPE_U8, vocab_size, file, err)))
         return -1;
     for (uint64_t i = 1; i < vocab_size; i++)
         if (p->ends[i] < p->ends[i - 1])
             return fail(err, "%s: /token_ends: element %llu is below the one before it", file, (unsigned long long)i);
     p->vocab_size = vocab_size;
     p->n_merges = n_merges;
-    if (!(p->bytes = read_array(group, "token_bytes", u8, H5T_NATIVE_UINT8, p->ends[vocab_size - 1], 1, file, err)))
+    if (!(p->bytes = read_array(group, "token_bytes", TYPE_U8, p->ends[vocab_size - 1], file, err)))
         return -1;
-    if (n_merges && !(p->merges = read_array(group, "merges", u32, H5T_NATIVE_UINT32, 3 * n_merges, sizeof(uint32_t), file, err)))
+    if (n_merges && !(p->merges = read_array(group, "merges", TYPE_U32, 3 * n_merges, file, err)))
         return -1;
     return 0;
 }
 
-struct bpe *bpe_read(hid_t group, uint64_t vocab_size, const char *file, struct error *err)
+struct bpe *bpe_read(struct h5_node group, uint64_t vocab_size, const char *file, struct error *err)
 {
     struct bpe_parts parts = {0};
     struct error detail;

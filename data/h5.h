@@ -1,8 +1,8 @@
-/* h5.h: the few calls to HDF5 that shards, tokenizers and checkpoints share.
+/* h5.h: the few calls to HDF5 that the writers of shards, tokenizers and checkpoints share.
  *
  * Outside of this file everything that calls HDF5 does so between h5_lock and h5_unlock: the loader reads on a thread of its
  * own, and not every system's libhdf5 is built for that. The lock is recursive. h5_lock also silences the library's own error
- * printing and keeps it from loading plugins.
+ * printing and keeps it from loading plugins. Reading goes through h5_read.h, which calls the library only in a sandbox.
  */
 #ifndef H5_H
 #define H5_H
@@ -14,6 +14,8 @@
 
 void h5_lock(void);
 void h5_unlock(void);
+/* In a child made by fork: the lock is free again, whoever of the parent's threads held it. */
+void h5_lock_renew(void);
 
 /* fail(err, "FILE: WHAT: …") with the innermost reason that the library gave on this thread, where it gave one. */
 int h5_fail(struct error *err, const char *file, const char *what);
@@ -36,31 +38,18 @@ int h5_image_create(struct h5_image *image, const char *file, struct error *err)
 int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file, struct error *err);
 /* Closes the file, and whatever is open in it. */
 int h5_image_finish(struct h5_image *image, const char *file, struct error *err);
-/* Opens bytes (size), which are a file's, for reading. */
+/* Opens bytes (size), which are a file's, for reading, in a sandbox. */
 int h5_image_open(struct h5_image *image, const char *file, struct error *err);
 /* Also of one that was never created: {.file = -1}. */
 void h5_image_free(struct h5_image *image);
 
-/* A regular file on the disk, for reading only. H5Fclose closes it. */
-hid_t h5_file_open(const char *path, struct error *err);
-
-/* Opens a dataset of one dimension whose stored type is exactly `type`, and gives its length. It must be a plain one, so that
- * reading it touches this file alone and no memory out of proportion: reached by a hard link, contiguous or chunked, every
- * chunk present, no filters but shuffle, deflate and fletcher32, at most max_length elements. `access` may be H5P_DEFAULT. */
-hid_t h5_dataset_open(hid_t group, const char *name, hid_t type, uint64_t max_length, hid_t access, uint64_t *length,
-                      const char *file, struct error *err);
 /* A new dataset of one dimension, not empty. chunk 0: contiguous; else chunked, with shuffle, deflate and fletcher32. */
 hid_t h5_dataset_create(hid_t group, const char *name, hid_t type, uint64_t length, uint64_t chunk, const char *file,
                         struct error *err);
 
-/* Scalar attributes of an object. `file` is the name that error lines give. Readers check type and class, never trust a size,
- * and fail where the attribute is missing. */
+/* Scalar attributes of an object. `file` is the name that error lines give. */
 int h5_write_u64(hid_t object, const char *name, uint64_t value, const char *file, struct error *err);
 int h5_write_f64(hid_t object, const char *name, double value, const char *file, struct error *err);
 int h5_write_string(hid_t object, const char *name, const char *value, const char *file, struct error *err);
-int h5_read_u64(hid_t object, const char *name, uint64_t *value, const char *file, struct error *err);
-int h5_read_f64(hid_t object, const char *name, double *value, const char *file, struct error *err);
-/* The string is allocated; the caller frees it. Strings longer than 16 MiB are refused. */
-int h5_read_string(hid_t object, const char *name, char **value, const char *file, struct error *err);
 
 #endif

@@ -7,12 +7,13 @@
 #include "atomic.h"
 #include "bpe.h"
 #include "h5.h"
+#include "h5_read.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { FORMAT = 1, CHUNK = 16384, MAX_SLOTS = 1 << 16 };
+enum { FORMAT = 1, CHUNK = 16384 };
 static const uint64_t MAX_TOKENS = (uint64_t)1 << 40; /* of a file that we read: no sum of offsets can overflow */
 static const uint64_t MAX_VOCAB = (uint64_t)1 << 31;
 
@@ -231,14 +232,23 @@ int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *er
 
 /* --- reading --- */
 
+/* Unpacked chunks: chunk k has its place in slot k mod n_slots, so that none is pushed out while there is room for all. */
+struct cache {
+    unsigned char *chunks; /* (n_slots, chunk), as stored */
+    uint64_t *held;        /* the chunk in each slot, or UINT64_MAX */
+    size_t n_slots;
+};
+
 struct shard {
     char *path;
-    hid_t file, dataset;
+    struct h5_reader *file;
+    struct h5_node tokens;
+    struct cache cache;
     struct shard_info info;
     char *sources;
 };
 
-static int read_text(hid_t root, const char *name, char *out, size_t size, const char *file, struct error *err)
+static int read_text(struct h5_node root, const char *name, char *out, size_t size, const char *file, struct error *err)
 {
     char *text;
     if (h5_read_string(root, name, &text, file, err) != 0)
@@ -250,7 +260,7 @@ static int read_text(hid_t root, const char *name, char *out, size_t size, const
     return status;
 }
 
-static int read_digest(hid_t root, const char *name, char hex[DIGEST_HEX], const char *file, struct error *err)
+static int read_digest(struct h5_node root, const char *name, char hex[DIGEST_HEX], const char *file, struct error *err)
 {
     if (read_text(root, name, hex, DIGEST_HEX, file, err) != 0)
         return -1;
@@ -259,12 +269,13 @@ static int read_digest(hid_t root, const char *name, char hex[DIGEST_HEX], const
 
 static int read_document_attributes(struct shard *s, struct error *err)
 {
+    const struct h5_node root = h5_root(s->file);
     struct shard_info *i = &s->info;
-    i->has_documents = H5Aexists(s->file, "documents") > 0;
+    i->has_documents = h5_has_attribute(root, "documents");
     if (!i->has_documents)
         return 0;
-    if (h5_read_u64(s->file, "documents", &i->documents, s->path, err) != 0 ||
-        read_digest(s->file, "documents_sha256", i->documents_sha256, s->path, err) != 0)
+    if (h5_read_u64(root, "documents", &i->documents, s->path, err) != 0 ||
+        read_digest(root, "documents_sha256", i->documents_sha256, s->path, err) != 0)
         return -1;
     return i->documents <= i->tokens ? 0
                                      : fail(err, "%s: %llu documents cannot begin in %llu tokens", s->path,
@@ -273,23 +284,21 @@ static int read_document_attributes(struct shard *s, struct error *err)
 
 static int read_attributes(struct shard *s, struct error *err)
 {
+    const struct h5_node root = h5_root(s->file);
     struct shard_info *i = &s->info;
     uint64_t format;
-    if (h5_read_u64(s->file, "format", &format, s->path, err) != 0)
+    if (h5_read_u64(root, "format", &format, s->path, err) != 0)
         return -1;
     if (format != FORMAT)
         return fail(err, "%s: shard format %llu; this handgrad reads %d", s->path, (unsigned long long)format, FORMAT);
-    if (read_text(s->file, "split", i->split, sizeof i->split, s->path, err) != 0 ||
-        h5_read_u64(s->file, "index", &i->index, s->path, err) != 0 ||
-        h5_read_u64(s->file, "count", &i->count, s->path, err) != 0 ||
-        read_text(s->file, "tokenizer_kind", i->tokenizer_kind, sizeof i->tokenizer_kind, s->path, err) != 0 ||
-        read_digest(s->file, "tokenizer_fingerprint", i->tokenizer_fingerprint, s->path, err) != 0 ||
-        h5_read_u64(s->file, "vocab_size", &i->vocab_size, s->path, err) != 0 ||
-        read_digest(s->file, "corpus", i->corpus, s->path, err) != 0 ||
-        h5_read_u64(s->file, "tokens", &i->tokens, s->path, err) != 0 ||
-        h5_read_u64(s->file, "bytes", &i->bytes, s->path, err) != 0 ||
-        read_digest(s->file, "sha256", i->sha256, s->path, err) != 0 ||
-        h5_read_string(s->file, "sources", &s->sources, s->path, err) != 0 || read_document_attributes(s, err) != 0)
+    if (read_text(root, "split", i->split, sizeof i->split, s->path, err) != 0 ||
+        h5_read_u64(root, "index", &i->index, s->path, err) != 0 || h5_read_u64(root, "count", &i->count, s->path, err) != 0 ||
+        read_text(root, "tokenizer_kind", i->tokenizer_kind, sizeof i->tokenizer_kind, s->path, err) != 0 ||
+        read_digest(root, "tokenizer_fingerprint", i->tokenizer_fingerprint, s->path, err) != 0 ||
+        h5_read_u64(root, "vocab_size", &i->vocab_size, s->path, err) != 0 ||
+        read_digest(root, "corpus", i->corpus, s->path, err) != 0 || h5_read_u64(root, "tokens", &i->tokens, s->path, err) != 0 ||
+        h5_read_u64(root, "bytes", &i->bytes, s->path, err) != 0 || read_digest(root, "sha256", i->sha256, s->path, err) != 0 ||
+        h5_read_string(root, "sources", &s->sources, s->path, err) != 0 || read_document_attributes(s, err) != 0)
         return -1;
     i->sources = s->sources;
     if (i->index >= i->count || i->count > SHARD_MAX_COUNT)
@@ -305,21 +314,30 @@ static int read_attributes(struct shard *s, struct error *err)
     return 0;
 }
 
-/* One slot for each chunk (as far as one can believe the file), so that no two compete for one while there is room; the least
- * recently used goes first. */
-static int open_dataset(struct shard *s, size_t cache_bytes, struct error *err)
+static int find_tokens(struct shard *s, struct error *err)
 {
-    const hid_t access = H5Pcreate(H5P_DATASET_ACCESS);
-    uint64_t length = 0;
-    const uint64_t slots = s->info.tokens / CHUNK + 2;
-    H5Pset_chunk_cache(access, slots < MAX_SLOTS ? slots : MAX_SLOTS, cache_bytes, 0.0);
-    s->dataset = h5_dataset_open(s->file, "tokens", stored_type(s->info.vocab_size), MAX_TOKENS, access, &length, s->path, err);
-    H5Pclose(access);
-    if (s->dataset < 0)
+    const enum h5_type type = token_width(s->info.vocab_size) == 2 ? TYPE_U16 : TYPE_U32;
+    if (h5_find_dataset(h5_root(s->file), "tokens", type, MAX_TOKENS, &s->tokens, s->path, err) != 0)
         return -1;
+    const uint64_t length = s->tokens.is->dims[0];
     if (length != s->info.tokens)
         return fail(err, "%s: /tokens has %llu elements, but the attribute tokens says %llu", s->path, (unsigned long long)length,
                     (unsigned long long)s->info.tokens);
+    return 0;
+}
+
+/* At least one slot; none for a contiguous dataset, which is read as it lies. */
+static int make_cache(struct shard *s, size_t cache_bytes, struct error *err)
+{
+    const struct h5_entry *d = s->tokens.is;
+    if (d->layout != LAYOUT_CHUNKED)
+        return 0;
+    const size_t bytes = d->chunk * h5_width(s->tokens), fit = cache_bytes / bytes;
+    const size_t n = fit < 1 ? 1 : fit < d->size ? fit : d->size;
+    s->cache = (struct cache){malloc(n * bytes), malloc(n * sizeof *s->cache.held), n};
+    if (!s->cache.chunks || !s->cache.held)
+        return fail(err, "%s: out of memory for %zu chunks of %zu bytes", s->path, n, bytes);
+    memset(s->cache.held, 0xFF, n * sizeof *s->cache.held);
     return 0;
 }
 
@@ -331,12 +349,8 @@ struct shard *shard_open(const char *path, size_t cache_bytes, struct error *err
         free(s);
         return NULL;
     }
-    s->dataset = -1;
-    h5_lock();
-    s->file = h5_file_open(path, err);
-    const int status = s->file < 0 || read_attributes(s, err) != 0 || open_dataset(s, cache_bytes, err) != 0 ? -1 : 0;
-    h5_unlock();
-    if (status != 0) {
+    s->file = h5_open(path, err);
+    if (!s->file || read_attributes(s, err) != 0 || find_tokens(s, err) != 0 || make_cache(s, cache_bytes, err) != 0) {
         shard_close(s);
         return NULL;
     }
@@ -347,12 +361,9 @@ void shard_close(struct shard *s)
 {
     if (!s)
         return;
-    h5_lock();
-    if (s->dataset >= 0)
-        H5Dclose(s->dataset);
-    if (s->file >= 0)
-        H5Fclose(s->file);
-    h5_unlock();
+    h5_close(s->file);
+    free(s->cache.chunks);
+    free(s->cache.held);
     free(s->sources);
     free(s->path);
     free(s);
@@ -363,30 +374,58 @@ const struct shard_info *shard_get_info(const struct shard *s)
     return &s->info;
 }
 
-static int read_as(struct shard *s, uint64_t first, size_t n, hid_t type, void *tokens, struct error *err)
+/* The tokens of chunk k, unpacked. */
+static const unsigned char *get_chunk(struct shard *s, uint64_t k, struct error *err)
 {
+    struct cache *c = &s->cache;
+    const size_t slot = (size_t)(k % c->n_slots);
+    unsigned char *chunk = c->chunks + slot * s->tokens.is->chunk * h5_width(s->tokens);
+    if (c->held[slot] == k)
+        return chunk;
+    c->held[slot] = UINT64_MAX;
+    if (h5_read_chunk(s->tokens, k, chunk, s->path, err) != 0)
+        return NULL;
+    c->held[slot] = k;
+    return chunk;
+}
+
+/* Tokens [first, first + n) as they are stored, in the machine's byte order. */
+static int read_stored(struct shard *s, uint64_t first, size_t n, void *tokens, struct error *err)
+{
+    const size_t width = h5_width(s->tokens);
     if (first > s->info.tokens || n > s->info.tokens - first)
         return fail(err, "%s: tokens %llu to %llu are not all among its %llu", s->path, (unsigned long long)first,
                     (unsigned long long)first + n, (unsigned long long)s->info.tokens);
-    if (n == 0)
-        return 0;
-    const hsize_t start = first, count = n;
-    h5_lock();
-    const hid_t file_space = H5Dget_space(s->dataset), memory_space = H5Screate_simple(1, &count, NULL);
-    int status = 0;
-    if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &start, NULL, &count, NULL) < 0 ||
-        H5Dread(s->dataset, type, memory_space, file_space, H5P_DEFAULT, tokens) < 0)
-        status = h5_fail(err, s->path, "/tokens");
-    H5Sclose(file_space);
-    H5Sclose(memory_space);
-    h5_unlock();
-    return status;
+    if (!s->cache.n_slots)
+        return h5_read(s->tokens, first, n, tokens, s->path, err);
+    const uint64_t chunk = s->tokens.is->chunk;
+    for (unsigned char *to = tokens; n > 0;) {
+        const size_t skip = (size_t)(first % chunk), m = chunk - skip < n ? (size_t)chunk - skip : n;
+        const unsigned char *from = get_chunk(s, first / chunk, err);
+        if (!from)
+            return -1;
+        memcpy(to, from + skip * width, m * width);
+        to += m * width, first += m, n -= m;
+    }
+    return 0;
+}
+
+/* Widens 16-bit tokens that fill the first half of an array, from the end so that none is overwritten before it is read. */
+static void widen(uint32_t *tokens, size_t n)
+{
+    for (size_t i = n; i-- > 0;) {
+        uint16_t narrow;
+        memcpy(&narrow, (const char *)tokens + i * sizeof narrow, sizeof narrow);
+        tokens[i] = narrow;
+    }
 }
 
 int shard_read(struct shard *s, uint64_t first, size_t n, uint32_t *tokens, struct error *err)
 {
-    if (read_as(s, first, n, H5T_NATIVE_UINT32, tokens, err) != 0)
+    if (read_stored(s, first, n, tokens, err) != 0)
         return -1;
+    if (h5_width(s->tokens) == 2)
+        widen(tokens, n);
     for (size_t i = 0; i < n; i++)
         if (tokens[i] >= s->info.vocab_size)
             return fail(err, "%s: token %llu has id %u, but vocab_size is %llu", s->path, (unsigned long long)first + i,
@@ -410,31 +449,37 @@ static int check_documents(const struct shard *s, const uint64_t *begins, struct
 
 int shard_read_documents(struct shard *s, uint64_t **begins, struct error *err)
 {
-    uint64_t length = 0;
+    struct h5_node dataset;
     *begins = NULL;
     if (s->info.documents == 0)
         return 0;
-    h5_lock();
-    const hid_t dataset =
-        h5_dataset_open(s->file, "documents", H5T_STD_U64LE, s->info.tokens, H5P_DEFAULT, &length, s->path, err);
-    int status = dataset < 0 ? -1 : 0;
-    if (status == 0 && length != s->info.documents)
-        status = fail(err, "%s: /documents has %llu elements, but the attribute documents says %llu", s->path,
-                      (unsigned long long)length, (unsigned long long)s->info.documents);
-    else if (status == 0 && !(*begins = malloc(length * sizeof **begins)))
-        status = fail(err, "%s: out of memory for %llu documents", s->path, (unsigned long long)length);
-    else if (status == 0 && H5Dread(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, *begins) < 0)
-        status = h5_fail(err, s->path, "reading documents");
-    if (dataset >= 0)
-        H5Dclose(dataset);
-    h5_unlock();
+    if (h5_find_dataset(h5_root(s->file), "documents", TYPE_U64, s->info.tokens, &dataset, s->path, err) != 0)
+        return -1;
+    const uint64_t length = dataset.is->dims[0];
+    if (length != s->info.documents)
+        return fail(err, "%s: /documents has %llu elements, but the attribute documents says %llu", s->path,
+                    (unsigned long long)length, (unsigned long long)s->info.documents);
+    *begins = malloc(length * sizeof **begins);
+    if (!*begins)
+        return fail(err, "%s: out of memory for %llu documents", s->path, (unsigned long long)length);
+    int status = h5_read(dataset, 0, length, *begins, s->path, err);
     if (status == 0)
         status = check_documents(s, *begins, err);
+
     if (status != 0) {
         free(*begins);
         *begins = NULL;
     }
     return status;
+}
+
+/* As the writer digested them: little-endian, in their width. */
+static void digest_tokens(struct digest *d, const uint32_t *tokens, size_t n, size_t width, uint8_t *stored)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t b = 0; b < width; b++)
+            stored[i * width + b] = (uint8_t)(tokens[i] >> 8 * b);
+    digest_update(d, stored, n * width);
 }
 
 int shard_verify(struct shard *s, struct error *err)
@@ -450,9 +495,7 @@ int shard_verify(struct shard *s, struct error *err)
         const size_t n = left < CHUNK ? (size_t)left : CHUNK;
         status = shard_read(s, first, n, tokens, err);
         if (status == 0)
-            status = read_as(s, first, n, stored_type(s->info.vocab_size), stored, err);
-        if (status == 0)
-            digest_update(&d, stored, n * token_width(s->info.vocab_size));
+            digest_tokens(&d, tokens, n, h5_width(s->tokens), stored);
     }
     digest_finish(&d, hex);
     if (status == 0 && strcmp(hex, s->info.sha256) != 0)

@@ -24,7 +24,7 @@ struct token {
 };
 
 enum kind { KIND_BYTE, KIND_CHAR, KIND_BPE };
-static const char *const KINDS[] = {"byte", "char", "bpe"};
+static const char *const TOKENIZER_KINDS[] = {"byte", "char", "bpe"};
 
 struct tokenizer {
     enum kind kind;
@@ -135,7 +135,7 @@ void tokenizer_destroy(struct tokenizer *t)
 
 const char *tokenizer_kind(const struct tokenizer *t)
 {
-    return KINDS[t->kind];
+    return TOKENIZER_KINDS[t->kind];
 }
 
 const struct bpe *tokenizer_bpe(const struct tokenizer *t)
@@ -265,30 +265,26 @@ int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, st
     return status;
 }
 
-static struct tokenizer *read_char(hid_t group, uint64_t vocab_size, const char *file, struct error *err)
+static struct tokenizer *read_char(struct h5_node group, uint64_t vocab_size, const char *file, struct error *err)
 {
-    uint64_t n;
-    const hid_t dataset = h5_dataset_open(group, "code_points", H5T_STD_U32LE, CODE_POINTS, H5P_DEFAULT, &n, file, err);
-    if (dataset < 0)
+    struct h5_node dataset;
+    if (h5_find_dataset(group, "code_points", TYPE_U32, CODE_POINTS, &dataset, file, err) != 0)
         return NULL;
+    const size_t n = dataset.is->dims[0];
     struct tokenizer *t = NULL;
     uint32_t *code_points = malloc(n * sizeof *code_points);
     struct error detail;
     if (!code_points)
-        fail(err, "%s: out of memory for %llu symbols", file, (unsigned long long)n);
+        fail(err, "%s: out of memory for %zu symbols", file, n);
     else if (n != vocab_size)
-        fail(err, "%s: vocab_size is %llu, but there are %llu code_points", file, (unsigned long long)vocab_size,
-             (unsigned long long)n);
-    else if (H5Dread(dataset, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, code_points) < 0)
-        h5_fail(err, file, "reading code_points");
-    else if (!(t = tokenizer_create_char(code_points, n, &detail)))
+        fail(err, "%s: vocab_size is %llu, but there are %zu code_points", file, (unsigned long long)vocab_size, n);
+    else if (h5_read(dataset, 0, n, code_points, file, err) == 0 && !(t = tokenizer_create_char(code_points, n, &detail)))
         fail(err, "%s: %s", file, detail.text);
     free(code_points);
-    H5Dclose(dataset);
     return t;
 }
 
-struct tokenizer *tokenizer_read(hid_t group, const char *file, struct error *err)
+struct tokenizer *tokenizer_read(struct h5_node group, const char *file, struct error *err)
 {
     uint64_t format, vocab_size;
     char *kind = NULL, *fingerprint = NULL;
@@ -334,28 +330,23 @@ int tokenizer_save(const struct tokenizer *t, const char *path, struct error *er
     return status;
 }
 
-/* The group of this name in a file. */
+/* The group of this name in a file; "": the root. */
 static struct tokenizer *load_group(const char *path, const char *name, struct error *err)
 {
-    h5_lock();
-    const hid_t file = h5_file_open(path, err);
-    const hid_t group = file < 0 ? -1 : H5Gopen2(file, name, H5P_DEFAULT);
+    struct h5_reader *file = h5_open(path, err);
+    struct h5_node group;
     struct tokenizer *t = NULL;
-    if (group >= 0)
+    if (file && (group = h5_root(file), *name && !h5_member(group, name, &group)))
+        fail(err, "%s: holds no tokenizer", path);
+    else if (file)
         t = tokenizer_read(group, path, err);
-    else if (file >= 0)
-        h5_fail(err, path, "holds no tokenizer");
-    if (group >= 0)
-        H5Gclose(group);
-    if (file >= 0)
-        H5Fclose(file);
-    h5_unlock();
+    h5_close(file);
     return t;
 }
 
 struct tokenizer *tokenizer_load(const char *path, struct error *err)
 {
-    return load_group(path, "/", err);
+    return load_group(path, "", err);
 }
 
 struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *hints, struct error *err)
@@ -369,14 +360,11 @@ struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *h
         }
         return tokenizer_load(inside, err);
     }
-    h5_lock();
-    const bool is_h5 = H5Fis_hdf5(path) > 0;
-    const hid_t file = is_h5 ? h5_file_open(path, err) : -1;
-    const bool is_checkpoint = file >= 0 && H5Lexists(file, "tokenizer", H5P_DEFAULT) > 0;
-    if (file >= 0)
-        H5Fclose(file);
-    h5_unlock();
-    if (is_h5)
-        return file < 0 ? NULL : load_group(path, is_checkpoint ? "/tokenizer" : "/", err);
-    return tokenizer_create_bpe(bpe_load(path, hints, err), err);
+    if (!h5_is(path))
+        return tokenizer_create_bpe(bpe_load(path, hints, err), err);
+    struct h5_reader *file = h5_open(path, err);
+    struct h5_node ignored;
+    const bool is_checkpoint = file && h5_member(h5_root(file), "tokenizer", &ignored);
+    h5_close(file);
+    return file ? load_group(path, is_checkpoint ? "tokenizer" : "", err) : NULL;
 }

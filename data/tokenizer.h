@@ -5,6 +5,7 @@
 
 #include "bpe.h"
 #include "error.h"
+#include "h5_read.h"
 #include <hdf5.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -50,10 +51,10 @@ bool tokenizer_is_special(const struct tokenizer *t, uint32_t id);
 /* The token that stands behind each document: "<|endoftext|>", or the first special one; false where there is none. */
 bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id);
 
-/* Into and out of a group of an open HDF5 file (tokenizer.h5's root, or "/tokenizer" in a checkpoint). The caller holds the
- * HDF5 lock. `file` is the name that error lines give. */
+/* Into and out of a group of an open HDF5 file (tokenizer.h5's root, or "/tokenizer" in a checkpoint). The caller of
+ * tokenizer_write holds the HDF5 lock. `file` is the name that error lines give. */
 int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, struct error *err);
-struct tokenizer *tokenizer_read(hid_t group, const char *file, struct error *err);
+struct tokenizer *tokenizer_read(struct h5_node group, const char *file, struct error *err);
 
 /* A file of its own, DIR/tokenizer.h5. */
 int tokenizer_save(const struct tokenizer *t, const char *path, struct error *err);

@@ -5,6 +5,7 @@
 #include "../data/corpus.h"
 #include "../data/error.h"
 #include "../data/h5.h"
+#include "../data/h5_read.h"
 #include "../data/tokenizer.h"
 #include "test.h"
 #include <stdbool.h>

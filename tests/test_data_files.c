@@ -170,7 +170,7 @@ START_TEST(leftovers_are_known)
 END_TEST
 
 /* An image with some attributes, written to a file and opened again. */
-static hid_t reopened(const char *path, void (*fill)(hid_t root))
+static struct h5_reader *reopened(const char *path, void (*fill)(hid_t root))
 {
     struct h5_image image;
     OK(h5_image_create(&image, path, &err));
@@ -178,8 +178,8 @@ static hid_t reopened(const char *path, void (*fill)(hid_t root))
     OK(h5_image_finish(&image, path, &err));
     OK(atomic_write(path, NULL, 0, image.bytes, image.size, &err));
     h5_image_free(&image);
-    const hid_t file = h5_file_open(path, &err);
-    ck_assert_msg(file >= 0, "%s", err.text);
+    struct h5_reader *file = h5_open(path, &err);
+    ck_assert_msg(file, "%s", err.text);
     return file;
 }
 
@@ -226,7 +226,9 @@ START_TEST(attributes)
 {
     enter_folder();
     h5_lock();
-    const hid_t f = reopened(in_folder("a.h5"), fill_attributes);
+    struct h5_reader *file = reopened(in_folder("a.h5"), fill_attributes);
+    h5_unlock();
+    const struct h5_node f = h5_root(file);
     uint64_t u = 1;
     double x;
     char *s;
@@ -257,8 +259,7 @@ START_TEST(attributes)
     FAILS(h5_read_string(f, "zero", &s, "f", &err), "attribute zero: expected one string");
     FAILS(h5_read_string(f, "variable", &s, "f", &err), "of fixed length");
     ck_assert_ptr_null(s);
-    H5Fclose(f);
-    h5_unlock();
+    h5_close(file);
     ck_assert(nothing_open());
 }
 END_TEST
@@ -266,14 +267,16 @@ END_TEST
 START_TEST(files_that_are_none)
 {
     enter_folder();
-    FAILS(h5_file_open(in_folder("none.h5"), &err) < 0, "none.h5: No such file");
-    FAILS(h5_file_open(folder, &err) < 0, "not a regular file");
+    FAILS(!h5_open(in_folder("none.h5"), &err), "none.h5: No such file");
+    FAILS(!h5_open(folder, &err), "not a regular file");
     ck_assert_int_eq(mkfifo(in_folder("pipe"), 0666), 0);
-    FAILS(h5_file_open(in_folder("pipe"), &err) < 0, "not a regular file");
+    FAILS(!h5_open(in_folder("pipe"), &err), "not a regular file");
     write_file(in_folder("text"), "hello\n", 6);
-    FAILS(h5_file_open(in_folder("text"), &err) < 0, "text: not an HDF5 file");
+    FAILS(!h5_open(in_folder("text"), &err), "text: not an HDF5 file");
     write_file(in_folder("empty"), "", 0);
-    FAILS(h5_file_open(in_folder("empty"), &err) < 0, "empty: not an HDF5 file");
+    FAILS(!h5_open(in_folder("empty"), &err), "empty: not an HDF5 file");
+    ck_assert_int_eq(symlink("text", in_folder("link")), 0);
+    FAILS(!h5_open(in_folder("link"), &err), "link: a symbolic link, which is not followed");
     ck_assert(nothing_open());
 }
 END_TEST

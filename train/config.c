@@ -1,6 +1,7 @@
 /* config.c: a run's configuration, from an INI file and back. The keys and their values are config_keys.c's; here is what
  * concerns a whole file: lines, sections, duplicates, and what two keys must agree on. inih parses the lines. */
 #include "config.h"
+#include "../data/regular.h"
 #include "config_keys.h"
 
 #include <ctype.h>
@@ -145,38 +146,9 @@ int config_parse(struct config *c, const char *text, const char *name, struct er
     return 0;
 }
 
-/* The whole file, terminated; NULL after filling in err. */
-static char *read_text(const char *path, struct error *err)
-{
-    FILE *f = fopen(path, "re");
-    char *text = f ? malloc(FILE_MAX + 1) : NULL;
-    size_t n = 0;
-    int wrong = -1;
-    if (text) {
-        errno = 0;
-        n = fread(text, 1, FILE_MAX + 1, f);
-    }
-    if (!text || ferror(f))
-        fail(err, "%s: %s", path, strerror(errno));
-    else if (n > FILE_MAX)
-        fail(err, "%s: expected a configuration of at most %d bytes", path, FILE_MAX);
-    else if (memchr(text, 0, n))
-        fail(err, "%s: not a text file (a byte 0x00)", path);
-    else
-        wrong = 0;
-    if (f)
-        fclose(f);
-    if (wrong) {
-        free(text);
-        return NULL;
-    }
-    text[n] = 0;
-    return text;
-}
-
 int config_load(struct config *c, const char *path, struct error *err)
 {
-    char *text = read_text(path, err);
+    char *text = regular_text(path, FILE_MAX, err);
     if (!text)
         return -1;
     const int status = config_parse(c, text, path, err);

@@ -1,6 +1,5 @@
 /* crc_table.c: see crc_table.h. */
 #include "crc_table.h"
-#include "../data/h5.h"
 #include "image.h"
 
 #include <stdio.h>
@@ -9,19 +8,18 @@
 
 enum { TABLE_MAX = 16 << 20 /* bytes; GPT-2's largest has 0.2 MB */ };
 
-int crc_table_read(hid_t file, char **table, const char *path, struct error *err)
+int crc_table_read(struct h5_node root, char **table, const char *path, struct error *err)
 {
-    uint64_t size;
+    struct h5_node dataset;
     *table = NULL;
-    if (H5Lexists(file, "crc32", H5P_DEFAULT) <= 0)
+    if (!h5_member(root, "crc32", &dataset))
         return 0;
-    const hid_t dataset = h5_dataset_open(file, "crc32", H5T_STD_U8LE, TABLE_MAX, H5P_DEFAULT, &size, path, err);
-    if (dataset < 0)
+    if (h5_find_dataset(root, "crc32", TYPE_U8, TABLE_MAX, &dataset, path, err))
         return -1;
+    const size_t size = dataset.is->dims[0];
     int status = (*table = calloc(size + 1, 1)) ? 0 : fail(err, "%s: out of memory", path);
-    if (!status && H5Dread(dataset, H5T_NATIVE_UCHAR, H5S_ALL, H5S_ALL, H5P_DEFAULT, *table) < 0)
-        status = h5_fail(err, path, "crc32");
-    H5Dclose(dataset);
+    if (!status)
+        status = h5_read(dataset, 0, size, *table, path, err);
     if (status) {
         free(*table);
         *table = NULL;

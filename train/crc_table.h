@@ -2,12 +2,11 @@
 #ifndef CRC_TABLE_H
 #define CRC_TABLE_H
 
-#include "../data/error.h"
-#include <hdf5.h>
+#include "../data/h5_read.h"
 #include <stddef.h>
 
-/* The table as text, allocated; NULL with status 0 where the file has none. Call between h5_lock and h5_unlock. */
-int crc_table_read(hid_t file, char **table, const char *path, struct error *err);
+/* The table as text, allocated; NULL with status 0 where the file has none. */
+int crc_table_read(struct h5_node root, char **table, const char *path, struct error *err);
 /* Whether these bytes are those that the table knows under this name. A table of NULL knows nothing and accepts all. */
 int crc_table_check(const char *table, const char *group, const char *name, const void *bytes, size_t size, const char *where,
                     struct error *err);

@@ -1,10 +1,12 @@
 /* ids_file.c: see ids_file.h. */
 #include "ids_file.h"
+#include "../data/regular.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 struct rows {
     uint32_t *ids;
@@ -56,9 +58,15 @@ static int read_line(struct rows *r, const char *line, const char *path, size_t 
 
 int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows, size_t *columns, struct error *err)
 {
-    FILE *f = fopen(path, "r");
-    if (!f)
-        return fail(err, "%s: %s", path, strerror(errno));
+    uint64_t file_size;
+    const int fd = regular_open(path, &file_size, err);
+    if (fd < 0)
+        return -1;
+    FILE *f = fdopen(fd, "r");
+    if (!f) {
+        close(fd);
+        return fail(err, "%s: out of memory", path);
+    }
     struct rows r = {0};
     char *line = NULL;
     size_t size = 0, number = 0;

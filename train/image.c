@@ -1,13 +1,11 @@
 /* image.c: the sealed user block in front of an HDF5 file in memory; the file itself is data/h5_image.c's. */
 #include "image.h"
+#include "../data/regular.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -64,30 +62,15 @@ void image_seal(unsigned char *bytes, size_t size, uint64_t step)
 
 /* --- reading --- */
 
-/* Reads exactly size bytes; errno is 0 where the file ends before. */
-static bool read_all(int fd, unsigned char *bytes, size_t size)
-{
-    while (size) {
-        const ssize_t n = read(fd, bytes, size < 1u << 30 ? size : 1u << 30);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            errno = n ? errno : 0;
-            return false;
-        }
-        bytes += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
-
 bool image_is(const char *path)
 {
     unsigned char magic[sizeof MAGIC];
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    struct error ignored;
+    uint64_t size;
+    const int fd = regular_open(path, &size, &ignored);
     if (fd < 0)
         return false;
-    const bool is = read_all(fd, magic, sizeof magic) && !memcmp(magic, MAGIC, sizeof magic);
+    const bool is = regular_read(fd, 0, magic, sizeof magic, path, &ignored) == 0 && !memcmp(magic, MAGIC, sizeof magic);
     close(fd);
     return is;
 }
@@ -108,29 +91,21 @@ static int check_block(const unsigned char *block, uint64_t file_size, const cha
     return 0;
 }
 
-static int read_checked(struct h5_image *image, uint64_t *step, int fd, const char *path, struct error *err)
+static int read_checked(struct h5_image *image, uint64_t *step, int fd, uint64_t size, const char *path, struct error *err)
 {
     unsigned char block[USER_BLOCK];
-    struct stat st;
-    if (fstat(fd, &st))
-        return fail(err, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode))
-        return fail(err, "%s: not a regular file", path);
-    const size_t size = (size_t)st.st_size;
     if (size < USER_BLOCK)
-        return fail(err, "%s: not a handgrad checkpoint, or truncated: %zu bytes", path, size);
-    if (!read_all(fd, block, USER_BLOCK))
-        return fail(err, "%s: %s", path, errno ? strerror(errno) : "truncated while it was read");
-    if (check_block(block, size, path, err))
+        return fail(err, "%s: not a handgrad checkpoint, or truncated: %" PRIu64 " bytes", path, size);
+    if (regular_read(fd, 0, block, USER_BLOCK, path, err) || check_block(block, size, path, err))
         return -1;
     image->bytes = malloc(size);
     if (!image->bytes)
-        return fail(err, "%s: out of memory for %zu bytes", path, size);
+        return fail(err, "%s: out of memory for %" PRIu64 " bytes", path, size);
     image->size = image->capacity = size;
     *step = get(block + AT_STEP, 8);
     memcpy(image->bytes, block, USER_BLOCK);
-    if (!read_all(fd, image->bytes + USER_BLOCK, size - USER_BLOCK))
-        return fail(err, "%s: %s", path, errno ? strerror(errno) : "truncated while it was read");
+    if (regular_read(fd, USER_BLOCK, image->bytes + USER_BLOCK, size - USER_BLOCK, path, err))
+        return -1;
     if (checksum(image->bytes + USER_BLOCK, size - USER_BLOCK) != get(block + AT_PAYLOAD_CRC, 4))
         return fail(err, "%s: damaged: the checksum of its contents is wrong", path);
     return 0;
@@ -139,10 +114,11 @@ static int read_checked(struct h5_image *image, uint64_t *step, int fd, const ch
 int image_read(struct h5_image *image, uint64_t *step, const char *path, struct error *err)
 {
     *image = (struct h5_image){.file = -1, .user_block = USER_BLOCK};
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would hang */
+    uint64_t size;
+    const int fd = regular_open(path, &size, err);
     if (fd < 0)
-        return fail(err, "%s: %s", path, strerror(errno));
-    const int status = read_checked(image, step, fd, path, err);
+        return -1;
+    const int status = read_checked(image, step, fd, size, path, err);
     close(fd);
     return status;
 }

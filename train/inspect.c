@@ -1,7 +1,7 @@
 /* inspect.c: `handgrad inspect FILE.h5`: what a checkpoint, a shard or a tokenizer holds, and, with --verify, whether all of it is
  * sound. */
 #include "inspect.h"
-#include "../data/h5.h"
+#include "../data/h5_read.h"
 #include "../data/shard.h"
 #include "../data/tokenizer.h"
 #include "command.h"
@@ -223,15 +223,13 @@ static int inspect_tokenizer(struct inspect *in, struct error *err)
 /* A file of HDF5 without our user block: told apart by what its root holds. */
 static int inspect_other(struct inspect *in, struct error *err)
 {
-    h5_lock();
-    const hid_t file = h5_file_open(in->path, err);
-    const bool is_shard = file >= 0 && H5Lexists(file, "tokens", H5P_DEFAULT) > 0;
-    const bool is_tokenizer = file >= 0 && !is_shard && H5Aexists(file, "kind") > 0;
-    if (file >= 0)
-        H5Fclose(file);
-    h5_unlock();
-    if (file < 0)
+    struct h5_reader *file = h5_open(in->path, err);
+    if (!file)
         return -1;
+    struct h5_node ignored;
+    const bool is_shard = h5_member(h5_root(file), "tokens", &ignored);
+    const bool is_tokenizer = !is_shard && h5_has_attribute(h5_root(file), "kind");
+    h5_close(file);
     if (is_shard)
         return inspect_shard(in, err);
     if (is_tokenizer)

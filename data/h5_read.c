@@ -1,0 +1,525 @@
+/* h5_read.c: see h5_read.h. First what opens a file and checks its index, then attributes, then the bytes of datasets.
+ *
+ * Formats of what is unpacked here: HDF5's documentation of its filters ("HDF5 File Format Specification 3.0", IV.A.2.l; the
+ * checksum is Fletcher's over 16-bit big-endian words).
+ */
+#include "h5_read.h"
+#include "h5.h"
+#include "regular.h"
+#include "sandbox.h"
+#include <endian.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <zlib.h>
+
+struct h5_reader {
+    int fd;                     /* or -1: */
+    const unsigned char *bytes; /* in memory */
+    uint64_t size;
+    struct sandbox_result index;
+    const struct h5_entry *entries;
+    const struct h5_chunk *chunks;
+    const char *text;
+    uint64_t n_entries, n_chunks, n_text;
+};
+
+static const size_t WIDTHS[TYPES] = {
+    [TYPE_U8] = 1, [TYPE_U16] = 2, [TYPE_U32] = 4, [TYPE_U64] = 8, [TYPE_F32] = 4, [TYPE_F64] = 8};
+
+size_t h5_width(struct h5_node dataset)
+{
+    return WIDTHS[dataset.is->type];
+}
+
+/* --- the index --- */
+
+static bool is_range(uint64_t first, uint64_t n, uint64_t all)
+{
+    return first <= all && n <= all - first;
+}
+
+static bool is_text(const struct h5_reader *r, uint64_t at)
+{
+    return at < r->n_text && memchr(r->text + at, '\0', r->n_text - at);
+}
+
+/* Elements of a dataset; false where they are more than 64 bits can count. */
+static bool count_elements(const struct h5_entry *e, uint64_t *n)
+{
+    *n = e->ndim > 0;
+    for (uint32_t i = 0; i < e->ndim; i++)
+        if (__builtin_mul_overflow(*n, e->dims[i], n))
+            return false;
+    return true;
+}
+
+/* Filters each at most once, chunks that cover the dataset and lie in the file, where they cannot all be the same bytes. */
+static bool check_chunks(const struct h5_reader *r, const struct h5_entry *e, uint64_t n)
+{
+    unsigned seen = 0;
+    if (e->ndim != 1 || e->chunk == 0 || e->chunk > H5_MAX_CHUNK || e->n_filters > H5_MAX_FILTERS ||
+        e->size != n / e->chunk + (n % e->chunk != 0) || !is_range(e->offset, e->size, r->n_chunks))
+        return false;
+    for (uint32_t i = 0; i < e->n_filters; i++) {
+        if (e->filters[i] >= FILTERS || seen & 1u << e->filters[i])
+            return false;
+        seen |= 1u << e->filters[i];
+    }
+    uint64_t total = 0;
+    for (uint64_t k = 0; k < e->size; k++) {
+        const struct h5_chunk *c = &r->chunks[e->offset + k];
+        if (c->size == 0 || c->size > 16 * H5_MAX_CHUNK || !is_range(c->offset, c->size, r->size))
+            return false;
+        total += c->size;
+    }
+    return total <= r->size;
+}
+
+static bool check_dataset(const struct h5_reader *r, const struct h5_entry *e)
+{
+    uint64_t n, bytes;
+    if (e->ndim > H5_MAX_DIMS || e->layout >= LAYOUTS || e->type > TYPE_F64 || !count_elements(e, &n) ||
+        __builtin_mul_overflow(n, 8, &bytes))
+        return false;
+    if (e->layout == LAYOUT_CONTIGUOUS)
+        return is_range(e->offset, e->size, r->size);
+    return e->layout != LAYOUT_CHUNKED || (WIDTHS[e->type] && check_chunks(r, e, n));
+}
+
+/* A group's members stand behind it, so that walking down ends. */
+static bool check_entry(const struct h5_reader *r, uint64_t i)
+{
+    const struct h5_entry *e = &r->entries[i];
+    if (e->kind >= N_KINDS || e->type >= TYPES || !is_text(r, e->name) || !is_range(e->attributes, e->n_attributes, r->n_entries))
+        return false;
+    if (e->kind == KIND_GROUP)
+        return is_range(e->members, e->n_members, r->n_entries) && (e->n_members == 0 || e->members > i);
+    if (e->kind == KIND_ATTRIBUTE && e->type == TYPE_STRING)
+        return is_text(r, e->offset) && strlen(r->text + e->offset) == e->size && e->size <= H5_MAX_STRING;
+    return e->kind != KIND_DATASET || check_dataset(r, e);
+}
+
+/* Everything that is used later as an index, a size or a string. */
+static int take_index(struct h5_reader *r, const void *bytes, size_t size, const char *file, struct error *err)
+{
+    const struct h5_index *index = bytes;
+    if (size < sizeof *index || !memchr(index->error, '\0', sizeof index->error))
+        return fail(err, "%s: damaged or hostile", file);
+    if (index->error[0])
+        return fail(err, "%s: %s", file, index->error);
+    r->n_entries = index->n_entries;
+    r->n_chunks = index->n_chunks;
+    r->n_text = index->n_text;
+    size -= sizeof *index;
+    if (r->n_entries > size / sizeof *r->entries ||
+        r->n_chunks > (size -= r->n_entries * sizeof *r->entries) / sizeof *r->chunks ||
+        r->n_text > (size -= r->n_chunks * sizeof *r->chunks))
+        return fail(err, "%s: damaged or hostile", file);
+    r->entries = (const struct h5_entry *)(index + 1);
+    r->chunks = (const struct h5_chunk *)(r->entries + r->n_entries);
+    r->text = (const char *)(r->chunks + r->n_chunks);
+    bool good = r->n_entries > 0 && r->entries[0].kind == KIND_GROUP;
+    for (uint64_t i = 0; i < r->n_entries && good; i++)
+        good = check_entry(r, i);
+    return good ? 0 : fail(err, "%s: damaged: what it holds contradicts itself", file);
+}
+
+/* --- opening --- */
+
+/* In the child: another thread of the parent may have held the lock when it was copied. */
+static size_t scan_in_child(void *scan, void *index, size_t capacity)
+{
+    h5_lock_renew();
+    return h5_scan(scan, index, capacity);
+}
+
+static int scan(struct h5_reader *r, const void *bytes, const char *file, struct error *err)
+{
+    struct h5_scan s = {bytes, r->size};
+    h5_lock(); /* so that the library is in no other thread's hands when it is copied */
+    const int status = sandbox_run(&r->index, scan_in_child, &s, H5_INDEX_MAX, file, err);
+    h5_unlock();
+    return status ? -1 : take_index(r, r->index.bytes, r->index.size, file, err);
+}
+
+static struct h5_reader *new_reader(const void *bytes, uint64_t size, int fd, const char *file, struct error *err)
+{
+    struct h5_reader *r = calloc(1, sizeof *r);
+    if (!r) {
+        fail(err, "%s: out of memory", file);
+        return NULL;
+    }
+    r->bytes = bytes;
+    r->size = size;
+    r->fd = fd;
+    return r;
+}
+
+struct h5_reader *h5_open_bytes(const void *bytes, size_t size, const char *file, struct error *err)
+{
+    struct h5_reader *r = new_reader(bytes, size, -1, file, err);
+    if (r && scan(r, bytes, file, err) != 0) {
+        h5_close(r);
+        r = NULL;
+    }
+    return r;
+}
+
+struct h5_reader *h5_open_index(const void *bytes, size_t size, const void *index, size_t index_size, const char *file,
+                                struct error *err)
+{
+    struct h5_reader *r = new_reader(bytes, size, -1, file, err);
+    if (r && take_index(r, index, index_size, file, err) != 0) {
+        h5_close(r);
+        r = NULL;
+    }
+    return r;
+}
+
+/* The child alone looks at the mapping: a file that is cut meanwhile kills it, and not us. */
+static int scan_file(struct h5_reader *r, const char *path, struct error *err)
+{
+    if (r->size == 0 || r->size > SIZE_MAX)
+        return fail(err, "%s: not an HDF5 file: %s", path, r->size ? "larger than memory can be" : "it is empty");
+    void *map = mmap(NULL, r->size, PROT_READ, MAP_PRIVATE, r->fd, 0);
+    if (map == MAP_FAILED)
+        return fail(err, "%s: cannot be mapped: out of memory", path);
+    const int status = scan(r, map, path, err);
+    munmap(map, r->size);
+    return status;
+}
+
+struct h5_reader *h5_open(const char *path, struct error *err)
+{
+    uint64_t size;
+    const int fd = regular_open(path, &size, err);
+    if (fd < 0)
+        return NULL;
+    struct h5_reader *r = new_reader(NULL, size, fd, path, err);
+    if (!r)
+        close(fd);
+    else if (scan_file(r, path, err) != 0) {
+        h5_close(r);
+        r = NULL;
+    }
+    return r;
+}
+
+bool h5_is(const char *path)
+{
+    char bytes[520] = "";
+    FILE *f = fopen(path, "re");
+    const size_t n = f ? fread(bytes, 1, sizeof bytes, f) : 0;
+    if (f)
+        fclose(f);
+    static const char SIGNATURE[8] = "\x89HDF\r\n\x1a\n";
+    return n >= 8 && (memcmp(bytes, SIGNATURE, 8) == 0 || memcmp(bytes + 512, SIGNATURE, 8) == 0);
+}
+
+void h5_close(struct h5_reader *r)
+{
+    if (!r)
+        return;
+    sandbox_free(&r->index);
+    if (r->fd >= 0)
+        close(r->fd);
+    free(r);
+}
+
+/* --- finding --- */
+
+struct h5_node h5_root(const struct h5_reader *r)
+{
+    return (struct h5_node){r, r->entries};
+}
+
+/* Names are sorted; where they are not, some are not found. */
+static const struct h5_entry *find(const struct h5_reader *r, uint64_t first, uint64_t n, const char *name)
+{
+    while (n > 0) {
+        const struct h5_entry *e = &r->entries[first + n / 2];
+        const int order = strcmp(name, r->text + e->name);
+        if (order == 0)
+            return e;
+        if (order > 0)
+            first += n / 2 + 1, n -= n / 2 + 1;
+        else
+            n /= 2;
+    }
+    return NULL;
+}
+
+bool h5_member(struct h5_node group, const char *name, struct h5_node *member)
+{
+    *member = (struct h5_node){group.in, NULL};
+    if (group.is->kind == KIND_GROUP)
+        member->is = find(group.in, group.is->members, group.is->n_members, name);
+    return member->is != NULL;
+}
+
+bool h5_group(struct h5_node group, const char *path, struct h5_node *found)
+{
+    char name[64];
+    const size_t n = strcspn(path, "/");
+    if (n >= sizeof name)
+        return false;
+    memcpy(name, path, n);
+    name[n] = '\0';
+    return h5_member(group, name, found) && found->is->kind == KIND_GROUP && (!path[n] || h5_group(*found, path + n + 1, found));
+}
+
+/* --- attributes --- */
+
+static const struct h5_entry *find_attribute(struct h5_node object, const char *name)
+{
+    return find(object.in, object.is->attributes, object.is->n_attributes, name);
+}
+
+bool h5_has_attribute(struct h5_node object, const char *name)
+{
+    return find_attribute(object, name) != NULL;
+}
+
+static const struct h5_entry *get_attribute(struct h5_node object, const char *name, const char *file, struct error *err)
+{
+    const struct h5_entry *e = find_attribute(object, name);
+    if (!e)
+        fail(err, "%s: attribute %s is missing", file, name);
+    return e;
+}
+
+int h5_read_u64(struct h5_node object, const char *name, uint64_t *value, const char *file, struct error *err)
+{
+    const struct h5_entry *e = get_attribute(object, name, file, err);
+    if (!e)
+        return -1;
+    if (e->type == TYPE_NEGATIVE)
+        return fail(err, "%s: attribute %s: expected an integer from 0 to 2^64 - 1", file, name);
+    if (e->type != TYPE_U64)
+        return fail(err, "%s: attribute %s: expected one integer", file, name);
+    *value = e->value;
+    return 0;
+}
+
+int h5_read_f64(struct h5_node object, const char *name, double *value, const char *file, struct error *err)
+{
+    const struct h5_entry *e = get_attribute(object, name, file, err);
+    if (!e)
+        return -1;
+    if (e->type != TYPE_F64)
+        return fail(err, "%s: attribute %s: expected one floating-point number", file, name);
+    memcpy(value, &e->value, sizeof *value);
+    return 0;
+}
+
+int h5_read_string(struct h5_node object, const char *name, char **value, const char *file, struct error *err)
+{
+    *value = NULL;
+    const struct h5_entry *e = get_attribute(object, name, file, err);
+    if (!e)
+        return -1;
+    if (e->type == TYPE_LONG_STRING)
+        return fail(err, "%s: attribute %s: expected a string of fixed length, of at most 16 MiB", file, name);
+    if (e->type != TYPE_STRING)
+        return fail(err, "%s: attribute %s: expected one string", file, name);
+    *value = strdup(object.in->text + e->offset);
+    return *value ? 0 : fail(err, "%s: attribute %s: out of memory", file, name);
+}
+
+/* --- datasets --- */
+
+/* NULL where the dataset is one that h5_find_dataset promises, otherwise what it is not. */
+static const char *complaint(const struct h5_entry *e, enum h5_type type, uint64_t max_length)
+{
+    if (e->kind == KIND_LINK)
+        return "expected a dataset, not a link to one";
+    if (e->kind != KIND_DATASET)
+        return "not a dataset, or damaged";
+    if (e->type != type)
+        return "expected another type";
+    if (e->ndim != 1)
+        return "expected one dimension";
+    if (e->dims[0] == 0)
+        return "empty";
+    if (e->dims[0] > max_length)
+        return "longer than it can be";
+    switch (e->layout) {
+    case LAYOUT_CHUNKED:
+        return NULL;
+    case LAYOUT_CONTIGUOUS:
+        return e->size == e->dims[0] * WIDTHS[type] ? NULL : "its storage is not as long as its shape says";
+    case LAYOUT_EXTERNAL:
+        return "expected a dataset that lies in this file";
+    case LAYOUT_FILTERED:
+        return "expected no filters but shuffle, deflate and fletcher32";
+    case LAYOUT_LARGE_CHUNKS:
+        return "expected chunks of at most 1048576 elements";
+    case LAYOUT_MISSING_CHUNKS: /* they would read as zeros */
+        return "chunks are missing";
+    default:
+        return "expected a contiguous or chunked dataset";
+    }
+}
+
+int h5_find_dataset(struct h5_node group, const char *name, enum h5_type type, uint64_t max_length, struct h5_node *dataset,
+                    const char *file, struct error *err)
+{
+    if (!h5_member(group, name, dataset))
+        return fail(err, "%s: /%s: missing", file, name);
+    const char *wrong = complaint(dataset->is, type, max_length);
+    return wrong ? fail(err, "%s: /%s: %s", file, name, wrong) : 0;
+}
+
+static int read_bytes(const struct h5_reader *r, uint64_t offset, void *bytes, size_t size, const char *file, struct error *err)
+{
+    if (!is_range(offset, size, r->size))
+        return fail(err, "%s: truncated", file);
+    if (r->fd >= 0)
+        return regular_read(r->fd, offset, bytes, size, file, err);
+    memcpy(bytes, r->bytes + offset, size);
+    return 0;
+}
+
+/* HDF5's form of Fletcher's checksum: 16-bit words, the first byte the higher. */
+static uint32_t fletcher32(const unsigned char *p, size_t size)
+{
+    uint32_t a = 0, b = 0;
+    for (size_t words = size / 2; words;) {
+        size_t n = words < 360 ? words : 360; /* no sum overflows before */
+        for (words -= n; n; n--, p += 2) {
+            a += (uint32_t)p[0] << 8 | p[1];
+            b += a;
+        }
+        a = (a & 0xFFFF) + (a >> 16);
+        b = (b & 0xFFFF) + (b >> 16);
+    }
+    if (size % 2) {
+        a += (uint32_t)*p << 8;
+        b += a;
+        a = (a & 0xFFFF) + (a >> 16);
+        b = (b & 0xFFFF) + (b >> 16);
+    }
+    a = (a & 0xFFFF) + (a >> 16);
+    b = (b & 0xFFFF) + (b >> 16);
+    return b << 16 | a;
+}
+
+/* Byte j of element i stands at j n + i. */
+static void unshuffle(unsigned char *out, const unsigned char *in, size_t size, size_t width)
+{
+    const size_t n = size / width;
+    for (size_t j = 0; j < width; j++)
+        for (size_t i = 0; i < n; i++)
+            out[i * width + j] = in[j * n + i];
+    memcpy(out + n * width, in + n * width, size - n * width);
+}
+
+/* Two buffers that the filters of one chunk go back and forth between. */
+struct unpack {
+    unsigned char *from, *to;
+    size_t size, capacity;
+};
+
+/* Undoes one filter; NULL, or what is wrong. No output is longer than the buffer, so no input can make us allocate. */
+static const char *undo(struct unpack *u, uint32_t filter, size_t width)
+{
+    uLongf size = u->capacity;
+    if (filter == FILTER_FLETCHER32) {
+        if (u->size < 4)
+            return "a chunk is damaged";
+        u->size -= 4;
+        uint32_t stored;
+        memcpy(&stored, u->from + u->size, 4);
+        return le32toh(stored) == fletcher32(u->from, u->size) ? NULL : "the checksum of a chunk is wrong";
+    }
+    if (filter == FILTER_SHUFFLE)
+        unshuffle(u->to, u->from, u->size, width);
+    else if (uncompress(u->to, &size, u->from, u->size) != Z_OK)
+        return "a chunk cannot be unpacked";
+    else
+        u->size = size;
+    unsigned char *swap = u->from;
+    u->from = u->to;
+    u->to = swap;
+    return NULL;
+}
+
+/* Integers and floats alike: our types are little-endian. */
+static void to_machine(unsigned char *elements, size_t n, size_t width)
+{
+    for (size_t i = 0; BYTE_ORDER != LITTLE_ENDIAN && i < n; i++)
+        for (size_t j = 0; j < width / 2; j++) {
+            const unsigned char c = elements[i * width + j];
+            elements[i * width + j] = elements[i * width + width - 1 - j];
+            elements[i * width + width - 1 - j] = c;
+        }
+}
+
+static int unpack_chunk(struct h5_node d, const struct h5_chunk *c, struct unpack *u, void *elements, const char *file,
+                        struct error *err)
+{
+    const size_t width = h5_width(d), raw = d.is->chunk * width;
+    const char *wrong = NULL;
+    if (read_bytes(d.in, c->offset, u->from, c->size, file, err) != 0)
+        return -1;
+    for (uint32_t i = d.is->n_filters; i-- > 0 && !wrong;)
+        if (!(c->skipped >> i & 1))
+            wrong = undo(u, d.is->filters[i], width);
+    if (!wrong && u->size != raw)
+        wrong = "a chunk has another length than its shape says";
+    if (wrong)
+        return fail(err, "%s: /%s: %s", file, d.in->text + d.is->name, wrong);
+    memcpy(elements, u->from, raw);
+    to_machine(elements, d.is->chunk, width);
+    return 0;
+}
+
+int h5_read_chunk(struct h5_node d, uint64_t k, void *elements, const char *file, struct error *err)
+{
+    const struct h5_chunk *c = &d.in->chunks[d.is->offset + k];
+    const size_t raw = d.is->chunk * h5_width(d), capacity = (raw > c->size ? raw : c->size) + 64; /* a checksum may be packed */
+    unsigned char *memory = malloc(2 * capacity);
+    if (!memory)
+        return fail(err, "%s: out of memory for a chunk of %zu bytes", file, raw);
+    struct unpack u = {memory, memory + capacity, c->size, capacity};
+    const int status = unpack_chunk(d, c, &u, elements, file, err);
+    free(memory);
+    return status;
+}
+
+/* The same piece by piece: a chunk that is wanted in part is unpacked aside. */
+static int read_chunked(struct h5_node d, uint64_t first, size_t n, unsigned char *to, const char *file, struct error *err)
+{
+    const size_t width = h5_width(d), chunk = d.is->chunk;
+    unsigned char *aside = malloc(chunk * width);
+    int status = aside ? 0 : fail(err, "%s: out of memory for a chunk", file);
+    while (n > 0 && status == 0) {
+        const size_t skip = first % chunk, m = chunk - skip < n ? chunk - skip : n;
+        status = h5_read_chunk(d, first / chunk, aside, file, err);
+        if (status == 0)
+            memcpy(to, aside + skip * width, m * width);
+        to += m * width, first += m, n -= m;
+    }
+    free(aside);
+    return status;
+}
+
+int h5_read(struct h5_node d, uint64_t first, size_t n, void *elements, const char *file, struct error *err)
+{
+    const size_t width = h5_width(d);
+    uint64_t all;
+    if (!count_elements(d.is, &all) || !is_range(first, n, all) ||
+        (d.is->layout == LAYOUT_CONTIGUOUS && !is_range(first * width, n * width, d.is->size)))
+        return fail(err, "%s: /%s: shorter than expected", file, d.in->text + d.is->name);
+    if (d.is->layout == LAYOUT_CHUNKED)
+        return read_chunked(d, first, n, elements, file, err);
+    if (d.is->layout != LAYOUT_CONTIGUOUS)
+        return fail(err, "%s: /%s: expected a contiguous or chunked dataset", file, d.in->text + d.is->name);
+    if (read_bytes(d.in, d.is->offset + first * width, elements, n * width, file, err) != 0)
+        return -1;
+    to_machine(elements, n, width);
+    return 0;
+}

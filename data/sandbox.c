@@ -1,0 +1,156 @@
+/* sandbox.c: see sandbox.h. Closest in spirit: OpenSSH's privilege separation ("Preventing Privilege Escalation", Provos, Friedl
+ * and Honeyman 2003), with nothing but bytes between the two. */
+#include "sandbox.h"
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef HAVE_SECCOMP
+#include <seccomp.h>
+#endif
+
+enum {
+    MEMORY = 256 << 20,    /* bytes, beyond what the parent has mapped */
+    PROCESSOR_SECONDS = 30 /* the wall clock gets ten times that: machines are shared */
+};
+
+/* In front of the result, on a page of its own. */
+struct header {
+    volatile size_t size;
+    volatile int done;
+};
+
+static size_t page(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Bytes of address space in use, 0 where the system does not tell. */
+static size_t mapped_bytes(void)
+{
+    unsigned long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (f && fscanf(f, "%lu", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return pages * page();
+}
+
+static void limit(int resource, rlim_t most)
+{
+    struct rlimit r;
+    if (getrlimit(resource, &r) == 0 && most < r.rlim_max)
+        r.rlim_max = most;
+    r.rlim_cur = r.rlim_max;
+    setrlimit(resource, &r);
+}
+
+#ifdef HAVE_SECCOMP
+/* What malloc, the clock and the end of a process need. Anything else fails with EPERM, so that a library that asks for more is
+ * told no and goes on. There is no file descriptor to use a read or write with. */
+static void allow_little(void)
+{
+    static const int CALLS[] = {SCMP_SYS(brk),          SCMP_SYS(mmap),      SCMP_SYS(munmap),       SCMP_SYS(mremap),
+                                SCMP_SYS(mprotect),     SCMP_SYS(madvise),   SCMP_SYS(exit),         SCMP_SYS(exit_group),
+                                SCMP_SYS(rt_sigreturn), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime)};
+    const scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    for (size_t i = 0; filter && i < sizeof CALLS / sizeof *CALLS; i++)
+        seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALLS[i], 0);
+    if (filter)
+        seccomp_load(filter);
+    seccomp_release(filter);
+}
+#else
+static void allow_little(void)
+{
+}
+#endif
+
+/* In the child, for good. */
+static void confine(size_t mapped)
+{
+    sigset_t none;
+    for (int s = 1; s < NSIG; s++)
+        signal(s, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    alarm(10 * PROCESSOR_SECONDS);
+    if (close_range(0, ~0U, 0) != 0)
+        for (int fd = 0; fd < 65536; fd++)
+            close(fd);
+    limit(RLIMIT_CPU, PROCESSOR_SECONDS);
+    limit(RLIMIT_NOFILE, 0);
+    limit(RLIMIT_FSIZE, 0);
+    limit(RLIMIT_CORE, 0);
+    limit(RLIMIT_NPROC, 0);
+    if (mapped)
+        limit(RLIMIT_AS, mapped + MEMORY);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    allow_little();
+}
+
+/* Why a child that did not finish ended. */
+static int ended(int status, const char *file, struct error *err)
+{
+    const int s = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    if (s == SIGKILL || s == SIGXCPU || s == SIGALRM)
+        return fail(err, "%s: damaged or hostile: reading it reached the limit of time or memory", file);
+    if (s)
+        return fail(err, "%s: damaged or hostile: reading it crashed the process that was set apart for it (%s)", file,
+                    strsignal(s));
+    return fail(err, "%s: damaged or hostile: the process that was set apart for reading it gave up", file);
+}
+
+/* The pages behind the result. */
+static void give_back_rest(struct sandbox_result *r)
+{
+    const size_t used = (r->size + page() - 1) / page() * page();
+    if (used < r->capacity && munmap((char *)r->bytes + used, r->capacity - used) == 0)
+        r->capacity = used;
+}
+
+int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity, const char *file,
+                struct error *err)
+{
+    *r = (struct sandbox_result){.capacity = capacity};
+    struct header *header =
+        mmap(NULL, page() + capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (header == MAP_FAILED)
+        return fail(err, "%s: out of memory for the process that reads it", file);
+    r->bytes = (char *)header + page();
+    const size_t mapped = mapped_bytes();
+    const pid_t child = fork();
+    if (child < 0)
+        return fail(err, "%s: cannot start the process that reads it: %s", file, strerror(errno));
+    if (child == 0) {
+        confine(mapped);
+        header->size = work(argument, r->bytes, capacity);
+        header->done = 1;
+        _exit(0);
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) /* ECHILD where SIGCHLD is ignored: it has ended as well */
+        ;
+    if (!header->done)
+        return ended(status, file, err);
+    if (header->size > capacity)
+        return fail(err, "%s: damaged or hostile", file);
+    r->size = header->size;
+    give_back_rest(r);
+    return 0;
+}
+
+void sandbox_free(struct sandbox_result *r)
+{
+    if (r->bytes)
+        munmap((char *)r->bytes - page(), page() + r->capacity);
+    *r = (struct sandbox_result){0};
+}

@@ -1,0 +1,28 @@
+/* sandbox.h: code that may be made to misbehave, in a process that can do no harm.
+ *
+ * The work runs in a child made by fork, with its memory and processor time limited, without any open file and unable to open,
+ * create, send or execute anything (RLIMIT_NOFILE = 0, and a seccomp filter where libseccomp was there to build with). All that
+ * comes back is bytes in shared memory, for the caller to check: whoever takes the child over decides what they are.
+ */
+#ifndef SANDBOX_H
+#define SANDBOX_H
+
+#include "error.h"
+#include <stddef.h>
+
+struct sandbox_result {
+    void *bytes; /* at most capacity of them, from a page's beginning */
+    size_t size, capacity;
+};
+
+/* Writes a result of at most capacity bytes and returns its size. It sees the parent's memory as it was, and may call whatever
+ * needs no lock that another thread of the parent could hold. */
+typedef size_t sandbox_work(void *argument, void *result, size_t capacity);
+
+/* Runs the work to its end. -1 where there can be no child, or where it crashed or reached a limit: "FILE: …" says which. */
+int sandbox_run(struct sandbox_result *result, sandbox_work *work, void *argument, size_t capacity, const char *file,
+                struct error *err);
+/* Also of one that failed. */
+void sandbox_free(struct sandbox_result *result);
+
+#endif

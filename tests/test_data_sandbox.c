@@ -1,0 +1,191 @@
+/* The process that parses files of others: what it returns, what it cannot do, and how its death is told. And the index that it
+ * sends: whatever is in it, the reader stays within its bounds. */
+#include "../data/h5_read.h"
+#include "../data/sandbox.h"
+#include "data_fixture.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+enum { CAPACITY = 1 << 20 };
+
+static size_t fill(void *argument, void *result, size_t capacity)
+{
+    memset(result, *(int *)argument, capacity - 10);
+    return capacity - 10;
+}
+
+START_TEST(a_result_comes_back)
+{
+    struct sandbox_result r;
+    OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "f", &err));
+    ck_assert_uint_eq(r.size, CAPACITY - 10);
+    for (size_t i = 0; i < r.size; i++)
+        EXPECT(((char *)r.bytes)[i] == 7);
+    sandbox_free(&r);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+    signal(SIGCHLD, SIG_IGN); /* as some programs leave it to those they start */
+    OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "f", &err));
+    sandbox_free(&r);
+}
+END_TEST
+
+static size_t too_much(void *argument, void *result, size_t capacity)
+{
+    (void)argument, (void)result;
+    return capacity + 1;
+}
+
+static size_t crash(void *argument, void *result, size_t capacity)
+{
+    (void)result, (void)capacity;
+    raise(*(int *)argument);
+    *(volatile int *)argument = *(volatile int *)NULL; /* where raise is not allowed */
+    return 1;
+}
+
+static size_t leave(void *argument, void *result, size_t capacity)
+{
+    (void)argument, (void)result, (void)capacity;
+    _exit(0);
+}
+
+START_TEST(a_death_is_told)
+{
+    struct sandbox_result r;
+    FAILS(sandbox_run(&r, crash, &(int){SIGSEGV}, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: reading it crashed");
+    sandbox_free(&r);
+    FAILS(sandbox_run(&r, leave, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: the process that was set apart");
+    sandbox_free(&r);
+    FAILS(sandbox_run(&r, too_much, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile");
+    sandbox_free(&r);
+}
+END_TEST
+
+/* Each attempt that a taken-over parser could make: its letter where it succeeded. */
+static size_t attack(void *argument, void *result, size_t capacity)
+{
+    (void)capacity;
+    char *out = result;
+    size_t n = 0;
+    out[n++] = '.';
+    if (open("/etc/passwd", O_RDONLY) >= 0)
+        out[n++] = 'o';
+    if (open(argument, O_WRONLY | O_CREAT, 0600) >= 0)
+        out[n++] = 'c';
+    if (write(2, "", 0) == 0 || read(0, out + 100, 0) == 0)
+        out[n++] = 'd'; /* a descriptor of the parent's */
+    if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0)
+        out[n++] = 's';
+    if (mmap(NULL, (size_t)1 << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+        out[n++] = 'm';
+#ifdef HAVE_SECCOMP
+    if (fork() >= 0)
+        out[n++] = 'f';
+    if (kill(getppid(), 0) == 0)
+        out[n++] = 'k';
+    if (unlink(argument) == 0 || errno != EPERM)
+        out[n++] = 'u';
+#endif
+    return n;
+}
+
+START_TEST(nothing_is_in_reach)
+{
+    enter_folder();
+    struct sandbox_result r;
+    OK(sandbox_run(&r, attack, (void *)in_folder("made"), CAPACITY, "f", &err));
+    ck_assert_msg(r.size == 1, "%.*s", (int)r.size, (char *)r.bytes);
+    sandbox_free(&r);
+    /* The control: outside, nearly all of it succeeds. */
+    char out[200];
+    ck_assert_uint_ge(attack((void *)in_folder("made"), out, sizeof out), 6);
+}
+END_TEST
+
+/* --- the index --- */
+
+static void fill_file(hid_t root)
+{
+    static const uint32_t NUMBERS[1000] = {1, 2, 3};
+    OK(h5_write_u64(root, "count", 3, "f", &err));
+    OK(h5_write_string(root, "name", "value", "f", &err));
+    hid_t d = h5_dataset_create(root, "flat", H5T_STD_U32LE, 1000, 0, "f", &err);
+    H5Dwrite(d, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, NUMBERS);
+    H5Dclose(d);
+    d = h5_dataset_create(root, "packed", H5T_STD_U32LE, 1000, 300, "f", &err);
+    H5Dwrite(d, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, NUMBERS);
+    H5Dclose(d);
+    const hid_t group = H5Gcreate2(root, "group", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+    H5Lcreate_hard(root, "/", group, "itself", H5P_DEFAULT, H5P_DEFAULT);
+    H5Gclose(group);
+}
+
+/* Everything a reader does; sums what it sees, so that a sanitizer looks at each byte. */
+static uint64_t use(const struct h5_reader *r, bool *whole)
+{
+    const struct h5_node root = h5_root(r);
+    struct h5_node d;
+    uint64_t sum = 0, v = 0;
+    uint32_t numbers[1000];
+    char *text = NULL;
+    *whole = h5_read_u64(root, "count", &v, "f", &err) == 0 && h5_read_string(root, "name", &text, "f", &err) == 0;
+    sum += v + (text ? strlen(text) : 0);
+    free(text);
+    for (int i = 0; i < 2; i++)
+        if (h5_find_dataset(root, i ? "packed" : "flat", TYPE_U32, 1000, &d, "f", &err) == 0 &&
+            h5_read(d, 0, d.is->dims[0], numbers, "f", &err) == 0)
+            for (size_t k = 0; k < d.is->dims[0]; k++)
+                sum += numbers[k];
+        else
+            *whole = false;
+    return sum;
+}
+
+START_TEST(no_index_is_trusted)
+{
+    struct h5_image image;
+    bool whole;
+    h5_lock();
+    OK(h5_image_create(&image, "f", &err));
+    fill_file(image.file);
+    OK(h5_image_finish(&image, "f", &err));
+    FAILS(!h5_open_bytes(image.bytes, image.size, "f", &err), "more groups than a reader accepts, or one in itself");
+
+    h5_image_free(&image);
+    OK(h5_image_create(&image, "f", &err));
+    fill_file(image.file);
+    H5Ldelete(image.file, "group", H5P_DEFAULT);
+    OK(h5_image_finish(&image, "f", &err));
+    size_t passed = 0, rounds = 0;
+    unsigned char *index = malloc(1 << 16);
+    const size_t size = h5_scan(&(struct h5_scan){image.bytes, image.size}, index, 1 << 16);
+    struct h5_reader *r = h5_open_index(image.bytes, image.size, index, size, "f", &err);
+    ck_assert_msg(r, "%s", err.text);
+    const uint64_t sum = use(r, &whole);
+    ck_assert(whole && sum == 3 + 5 + 2 * 6);
+    h5_close(r);
+    static const uint64_t VALUES[] = {0, 1, 255, 1u << 31, UINT32_MAX, UINT64_MAX, UINT64_MAX / 2, UINT64_MAX - 7};
+    for (size_t at = 0; at + 8 <= size; at += 4, rounds++) {
+        unsigned char *exact = malloc(size); /* so that a sanitizer sees its end */
+        memcpy(exact, index, size);
+        memcpy(exact + at, &VALUES[random_below(8)], random_below(2) ? 4 : 8);
+        r = h5_open_index(image.bytes, image.size, exact, size - (random_below(8) == 0) * random_below(size), "f", &err);
+        if (r)
+            use(r, &whole);
+        passed += r != NULL;
+        h5_close(r);
+        free(exact);
+    }
+    ck_assert(passed > 0 && passed < rounds);
+    free(index);
+    h5_image_free(&image);
+    h5_unlock();
+}
+END_TEST
+
+SUITE("data/sandbox", a_result_comes_back, a_death_is_told, nothing_is_in_reach, no_index_is_trusted)
