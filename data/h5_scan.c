@@ -35,8 +35,8 @@ static void *append(struct walk *w, struct list *l, size_t n, size_t item, size_
         w->error = "holds more than a reader accepts";
         return NULL;
     }
-    if (l->n + n > l->capacity) {
-        const size_t capacity = 2 * (l->n + n) < max ? 2 * (l->n + n) : max;
+    if (!l->items || l->n + n > l->capacity) {
+        const size_t twice = 2 * (l->n + n) + 16, capacity = twice < max ? twice : max;
         char *grown = realloc(l->items, capacity * item);
         if (!grown) {
             w->error = "out of memory";

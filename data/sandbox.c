@@ -15,8 +15,13 @@
 #include <seccomp.h>
 #endif
 
+#ifdef __SANITIZE_ADDRESS__ /* keeps what was freed */
+#define MEMORY ((rlim_t)4 << 30)
+#else
+#define MEMORY ((rlim_t)256 << 20) /* bytes, beyond what the parent has mapped */
+#endif
+
 enum {
-    MEMORY = 256 << 20,    /* bytes, beyond what the parent has mapped */
     PROCESSOR_SECONDS = 30 /* the wall clock gets ten times that: machines are shared */
 };
 

@@ -42,10 +42,8 @@ static size_t too_much(void *argument, void *result, size_t capacity)
 
 static size_t crash(void *argument, void *result, size_t capacity)
 {
-    (void)result, (void)capacity;
-    raise(*(int *)argument);
-    *(volatile int *)argument = *(volatile int *)NULL; /* where raise is not allowed */
-    return 1;
+    (void)argument, (void)result, (void)capacity;
+    __builtin_trap();
 }
 
 static size_t leave(void *argument, void *result, size_t capacity)
@@ -57,9 +55,9 @@ static size_t leave(void *argument, void *result, size_t capacity)
 START_TEST(a_death_is_told)
 {
     struct sandbox_result r;
-    FAILS(sandbox_run(&r, crash, &(int){SIGSEGV}, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: reading it crashed");
+    FAILS(sandbox_run(&r, crash, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: reading it crashed");
     sandbox_free(&r);
-    FAILS(sandbox_run(&r, leave, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: the process that was set apart");
+    FAILS(sandbox_run(&r, leave, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: ");
     sandbox_free(&r);
     FAILS(sandbox_run(&r, too_much, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile");
     sandbox_free(&r);
@@ -81,7 +79,7 @@ static size_t attack(void *argument, void *result, size_t capacity)
         out[n++] = 'd'; /* a descriptor of the parent's */
     if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0)
         out[n++] = 's';
-    if (mmap(NULL, (size_t)1 << 30, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+    if (mmap(NULL, (size_t)1 << 40, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) != MAP_FAILED)
         out[n++] = 'm';
 #ifdef HAVE_SECCOMP
     if (fork() >= 0)

@@ -285,7 +285,7 @@ START_TEST(files_that_are_no_configuration)
     write_file(path, large, (1 << 20) + 1);
     free(large);
     ck_assert_int_eq(config_load(&config, path, &err), -1);
-    snprintf(line, sizeof line, "%s: expected a configuration of at most 1048576 bytes", path);
+    snprintf(line, sizeof line, "%s: expected a text of at most 1048576 bytes, got 1048577", path);
     ck_assert_str_eq(err.text, line);
 
     write_file(path, "[train]\nsteps = 7\n", 18);
