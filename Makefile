@@ -5,6 +5,7 @@
 # make check                every test; ends with "N passed, N failed"
 # make bench-tokenizer      encoding and training speed, against npm's tiktoken
 # make check-peers          token ids against others' tokenizers (npm)
+# make check-faults         kills, power loss, disk and memory errors, damaged files (LONG=1: all of them)
 # make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
 # make bench-peers          against PyTorch where it is installed (PEERS="5 f32 char-0.8M" for runs, precision and workloads)
 # make asan                 every test with the address and undefined-behaviour sanitizers
@@ -39,7 +40,9 @@ PACKAGES := build-essential \
             clang \
             clang-format \
             libomp-dev \
-            valgrind
+            valgrind \
+            strace \
+            faketime
 
 comma   := ,
 IS_CLANG := $(shell $(CC) --version 2>/dev/null | grep -c clang)
@@ -87,7 +90,7 @@ OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf1
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers bench bench-peers bench-tokenizer asan memcheck format format-check install clean FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults bench bench-tokenizer asan memcheck format format-check install clean bench-peers FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -150,6 +153,14 @@ check-run: $(BINARY) $(TESTS)
 	@HANDGRAD=$(abspath $(BINARY)) WRAPPER="$(WRAPPER)" tests/run $(BUILD) $(ONLY)
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+# Faults: kills, power loss, disk and memory errors, damaged files. LONG=1 for all of each, ONLY=name for some.
+$(BUILD)/tests/faults/damage: $(BUILD)/tests/faults/damage.o $(LIBRARY)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/faults/shim.so: tests/faults/shim.c
+	@mkdir -p $(@D)
+	@$(CC) -O1 -Wall -Wextra -D_GNU_SOURCE -shared -fPIC -o $@ $< -ldl
+check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.so
+	@HANDGRAD=$(abspath $(BINARY)) tests/faults/run $(abspath $(BUILD)/tests/faults) $(ONLY)
 bench: $(BINARY)
 	./$(BINARY) bench $(WORKLOADS)
 bench-peers: $(BINARY) # says what to install

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# The n-th allocation of handgrad's own code fails, once and from then on: one line, never a crash, and no half of a file.
+here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
+cd "$work" || exit 1
+exec 2> stderr.log
+make_project "$work"
+"$HANDGRAD" init c.ini -o m.h5 > /dev/null || exit 1
+"$HANDGRAD" train c.ini --out base --stop-at 2 > /dev/null || exit 1
+seq 1 20 > ids
+
+sweep() { # NAME COMMAND…
+    local name=$1 n count tried=0 crashed=0 silent=0; shift
+    rm -rf run && cp -r base run
+    FAULT_COUNT=count LD_PRELOAD="$TOOLS/shim.so" "$@" > /dev/null 2>&1
+    count=$(cat count)
+    for n in $(seq 1 $(( LONG ? 1 : 1 + count / 40 )) "$count"); do
+        for fault in malloc malloc-from; do
+            rm -rf run out.h5 && cp -r base run
+            FAULT=$fault:$n LD_PRELOAD="$TOOLS/shim.so" timeout 60 "$@" > /dev/null 2> err.log
+            code=$?; tried=$((tried + 1))
+            if [ $code -ge 124 ]; then crashed=$((crashed + 1)); echo "# $name, $fault:$n: status $code"
+            elif [ $code -ne 0 ] && ! grep -q '^handgrad: ' err.log; then silent=$((silent + 1)); echo "# $name, $fault:$n: no line"; fi
+        done
+    done
+    ok $((crashed + silent + (count < 5))) "$name: $tried runs over $count allocations of its own: $crashed crashes, $silent without a line"
+}
+sweep inspect "$HANDGRAD" inspect --verify m.h5
+sweep shard "$HANDGRAD" inspect --verify data/train-00000.h5
+sweep init "$HANDGRAD" init c.ini -o out.h5
+sweep eval "$HANDGRAD" eval m.h5 data
+sweep sample "$HANDGRAD" sample m.h5 --tokens 3
+sweep resume "$HANDGRAD" train --out run --resume --stop-at 3
+exit $failed

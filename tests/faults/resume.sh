@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# A run that is killed again and again, by SIGKILL and SIGTERM at random moments, ends with the weights and the metrics of one that
+# never was, bit for bit. The control: dropout drawn from one seed further on must differ.
+here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
+cd "$work" || exit 1
+exec 2> stderr.log
+make_project "$work"
+rounds=$(( LONG ? 300 : 25 )) steps=$(( LONG ? 40000 : 4000 ))
+sed -i "s/^steps.*/steps = $steps/; s/^checkpoint_every.*/checkpoint_every = 20/; s/^eval_every.*/eval_every = 100/" c.ini
+"$HANDGRAD" train c.ini --out ref > /dev/null || exit 1
+"$HANDGRAD" train c.ini --out run --stop-at 1 > /dev/null || exit 1
+RANDOM=1 done=0 signalled=0
+while [ $signalled -lt $rounds ]; do
+    "$HANDGRAD" train --out run --resume > log 2>&1 & pid=$!
+    sleep "0.$(printf '%03d' $((30 + RANDOM % 400)))"
+    signal=$((RANDOM % 2 ? 9 : 15))
+    kill -$signal $pid 2> /dev/null && signalled=$((signalled + 1))
+    wait $pid; code=$?
+    [ $code = 0 ] && [ -e "run/ckpt-$steps.h5" ] && { done=1; break; }
+    [ $code = 0 ] || [ $code = 137 ] || { echo "# status $code: $(tail -n 1 log)"; break; }
+done
+"$HANDGRAD" train --out run --resume > log 2>&1
+strip() { sed -E 's/"(tokens_per_s|mfu)": [^,}]*,? ?//g' "$1"; }
+cmp -s "run/ckpt-$steps.h5" "ref/ckpt-$steps.h5"
+ok $? "$signalled rounds of SIGKILL and SIGTERM over $steps steps: the last checkpoint is the same, byte for byte"
+cmp -s <(strip run/metrics.jsonl) <(strip ref/metrics.jsonl)
+ok $? "the same metrics, but for the speed ($(wc -l < run/metrics.jsonl) lines)"
+ok $((signalled < (LONG ? 300 : 5))) "interrupted $signalled times"
+"$HANDGRAD" train c.ini --set train.seed=1338 --out other --stop-at 20 > /dev/null
+"$HANDGRAD" train c.ini --out same --stop-at 20 > /dev/null
+! cmp -s <(strip other/metrics.jsonl) <(strip same/metrics.jsonl)
+ok $? "control: another draw of the generator gives other metrics"
+exit $failed
