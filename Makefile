@@ -6,6 +6,7 @@
 # make bench-tokenizer      encoding and training speed, against npm's tiktoken
 # make check-peers          token ids against others' tokenizers (npm)
 # make check-faults         kills, power loss, disk and memory errors, damaged files (LONG=1: all of them)
+# make fuzz                 every reader under libFuzzer (RUNS=10000000: executions of each)
 # make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
 # make bench-peers          against PyTorch where it is installed (PEERS="5 f32 char-0.8M" for runs, precision and workloads)
 # make asan                 every test with the address and undefined-behaviour sanitizers
@@ -90,7 +91,7 @@ OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf1
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults bench bench-tokenizer asan memcheck format format-check install clean bench-peers FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-run bench bench-tokenizer asan memcheck format format-check install clean bench-peers FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -161,6 +162,19 @@ $(BUILD)/tests/faults/shim.so: tests/faults/shim.c
 	@$(CC) -O1 -Wall -Wextra -D_GNU_SOURCE -shared -fPIC -o $@ $< -ldl
 check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.so
 	@HANDGRAD=$(abspath $(BINARY)) tests/faults/run $(abspath $(BUILD)/tests/faults) $(ONLY)
+# The readers under libFuzzer: RUNS executions each (ONLY=name for some). clang has libFuzzer; BUILD is a folder of its own.
+RUNS    ?= 20000
+FUZZERS := index config ids tokenizer seal
+$(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: tests/fuzz/target.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -DREAL_F32 -DFUZZ_$* -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/tests/fuzz/seed: $(BUILD)/tests/fuzz/seed.o $(LIBRARY)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+fuzz-run: $(FUZZERS:%=$(BUILD)/tests/fuzz/%) $(BUILD)/tests/fuzz/seed
+	@tests/fuzz/run $(BUILD) $(RUNS) $(ONLY)
+fuzz: $(BINARY)
+	@$(MAKE) --no-print-directory fuzz-run CC=clang BUILD=build-fuzz OPT=-O1 \
+	    EXTRA_CFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' EXTRA_LDFLAGS=-fsanitize=address,undefined
 bench: $(BINARY)
 	./$(BINARY) bench $(WORKLOADS)
 bench-peers: $(BINARY) # says what to install
