@@ -275,7 +275,8 @@ bool h5_group(struct h5_node group, const char *path, struct h5_node *found)
 
 static const struct h5_entry *find_attribute(struct h5_node object, const char *name)
 {
-    return find(object.in, object.is->attributes, object.is->n_attributes, name);
+    const struct h5_entry *e = find(object.in, object.is->attributes, object.is->n_attributes, name);
+    return e && e->kind == KIND_ATTRIBUTE ? e : NULL; /* of what is none, nothing has been checked that an attribute needs */
 }
 
 bool h5_has_attribute(struct h5_node object, const char *name)

@@ -186,4 +186,32 @@ START_TEST(no_index_is_trusted)
 }
 END_TEST
 
-SUITE("data/sandbox", a_result_comes_back, a_death_is_told, nothing_is_in_reach, no_index_is_trusted)
+/* What fuzzing found (tests/fuzz/target.c, FUZZ_index): the size of the index, the index, the file. */
+START_TEST(cases_that_were_found)
+{
+    static const char *const CASES[] = {"index-attribute-that-is-none"};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        char path[128];
+        size_t size;
+        uint64_t n;
+        bool whole;
+        snprintf(path, sizeof path, "tests/fuzz/cases/%s", CASES[i]);
+        unsigned char *bytes = read_file(path, &size), *index = malloc(size);
+        memcpy(&n, bytes, 8);
+        n = n < size - 8 ? n : size - 8;
+        memcpy(index, bytes + 8, n);
+        struct h5_reader *r = h5_open_index(bytes + 8 + n, size - 8 - n, index, n, "f", &err);
+        if (r) {
+            char *text = NULL;
+            for (size_t k = 0; k < 3; k++)
+                if (h5_read_string(h5_root(r), (const char *[]){"name", "kind", "format"}[k], &text, "f", &err) == 0)
+                    free(text);
+            use(r, &whole);
+        }
+        h5_close(r);
+        free(bytes), free(index);
+    }
+}
+END_TEST
+
+SUITE("data/sandbox", a_result_comes_back, a_death_is_told, nothing_is_in_reach, no_index_is_trusted, cases_that_were_found)
