@@ -38,7 +38,7 @@ resumes_to() { # RUN STEP REFERENCE.h5
         "$HANDGRAD" inspect --verify "$1/ckpt-$2.h5" > /dev/null 2>&1 && cmp -s "$1/ckpt-$2.h5" "$3"
 }
 
-temporaries() { find "$1" -name '.*.tmp' | wc -l; }
+temporaries() { find "$1" -name ".${2:-*}.tmp" | wc -l; }
 
 # The system calls of a save, "CALL N" a line: from the first temporary file on. N counts a call's occurrences in its thread, as
 # strace's when= does.
