@@ -123,30 +123,24 @@ int image_read(struct h5_image *image, uint64_t *step, const char *path, struct 
     return status;
 }
 
-static int verify(int fd, const char *path, struct error *err)
+static int verify(int fd, uint64_t size, const char *path, struct error *err)
 {
     enum { CHUNK = 1 << 20 };
     unsigned char block[USER_BLOCK];
-    struct stat st;
-    if (fstat(fd, &st))
-        return fail(err, "%s: %s", path, strerror(errno));
-    if (!S_ISREG(st.st_mode) || st.st_size < USER_BLOCK)
+    if (size < USER_BLOCK)
         return fail(err, "%s: not a handgrad checkpoint, or truncated", path);
-    if (!read_all(fd, block, USER_BLOCK))
-        return fail(err, "%s: %s", path, errno ? strerror(errno) : "truncated while it was read");
-    if (check_block(block, (uint64_t)st.st_size, path, err))
+    if (regular_read(fd, 0, block, USER_BLOCK, path, err) || check_block(block, size, path, err))
         return -1;
     unsigned char *chunk = malloc(CHUNK);
     if (!chunk)
         return fail(err, "%s: out of memory", path);
     uint32_t crc = 0;
     int status = 0;
-    for (size_t left = (size_t)st.st_size - USER_BLOCK, n; left && !status; left -= n) {
-        n = left < CHUNK ? left : CHUNK;
-        if (!read_all(fd, chunk, n))
-            status = fail(err, "%s: %s", path, errno ? strerror(errno) : "truncated while it was read");
-        else
-            crc = image_checksum(crc, chunk, n);
+    for (uint64_t at = USER_BLOCK, n; at < size && !status; at += n) {
+        n = size - at < CHUNK ? size - at : CHUNK;
+        status = regular_read(fd, at, chunk, (size_t)n, path, err);
+        if (!status)
+            crc = image_checksum(crc, chunk, (size_t)n);
     }
     free(chunk);
     if (!status && crc != get(block + AT_PAYLOAD_CRC, 4))
@@ -156,10 +150,11 @@ static int verify(int fd, const char *path, struct error *err)
 
 int image_verify(const char *path, struct error *err)
 {
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    uint64_t size;
+    const int fd = regular_open(path, &size, err);
     if (fd < 0)
-        return fail(err, "%s: %s", path, strerror(errno));
-    const int status = verify(fd, path, err);
+        return -1;
+    const int status = verify(fd, size, path, err);
     close(fd);
     return status;
 }
