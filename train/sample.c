@@ -1,14 +1,11 @@
 /* sample.c: handgrad sample. */
 #include "../data/utf8.h"
-#include "../model/decode.h"
 #include "command.h"
+#include "generator.h"
 #include "model_file.h"
 #include "options.h"
-#include "sampler.h"
 #include "stop.h"
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 struct arguments {
@@ -17,7 +14,7 @@ struct arguments {
     double temperature, top_p;
 };
 
-enum { TOP_K = 1000, TOP_P, SEED, PREFILL = 128 /* prompt tokens in one pass */ };
+enum { TOP_K = 1000, TOP_P, SEED };
 
 static const struct argp_option options[] = {
     {"prompt", 'p', "TEXT", 0, "What the text begins with (a new line)", 0},
@@ -89,85 +86,43 @@ static void put(struct writer *w, const char *bytes, size_t n, bool last)
     fflush(stdout);
 }
 
-struct session {
-    struct model_file file;
-    struct decoder decoder;
-    struct sampler sampler;
-    struct writer writer;
-    uint32_t *ids; /* all tokens so far: prompt and text */
-    size_t n;
-    float *logits;
-};
-
-/* Tokens that the cache has not seen go through, in passes of at most PREFILL. Where the model's block is full, it starts again
- * on the newer half of it: positions are learned, so a cache cannot slide. */
-static void feed(struct session *s, size_t *seen)
+static void put_token(struct writer *w, const struct tokenizer *t, uint32_t id)
 {
-    const size_t T = s->file.config.model.block_size;
-    size_t begin = s->n - *seen > T ? s->n - T : *seen;
-    if (begin != *seen || s->decoder.length + (s->n - begin) > T) {
-        begin = s->n - (s->n < (T + 1) / 2 ? s->n : (T + 1) / 2);
-        decoder_rewind(&s->decoder, 0);
-    }
-    for (size_t i = begin; i < s->n; i += PREFILL)
-        decoder_forward(&s->decoder, s->logits, s->ids + i, s->n - i < PREFILL ? s->n - i : PREFILL);
-    *seen = s->n;
+    size_t length;
+    const char *bytes = tokenizer_bytes(t, id, &length);
+    put(w, bytes, length, false);
 }
 
-static int write_text(struct session *s, const struct arguments *a, struct error *err)
+static int write_text(struct generator *g, const struct tokenizer *t, const struct arguments *a, struct error *err)
 {
-    size_t seen = 0, length;
-    for (size_t i = 0; i < s->n && a->prompt; i++) {
-        const char *bytes = tokenizer_bytes(s->file.tokenizer, s->ids[i], &length);
-        put(&s->writer, bytes, length, false);
-    }
+    struct writer w = {.length = 0};
+    struct error why;
+    for (size_t i = 0; i < g->n && a->prompt; i++)
+        put_token(&w, t, g->ids[i]);
     for (uint64_t i = 0; i < a->tokens && !stop_requested(); i++) {
-        feed(s, &seen);
-        for (size_t v = 0; v < s->sampler.V; v++)
-            if (!isfinite(s->logits[v]))
-                return fail(err, "%s: the model's logits are not finite", a->checkpoint);
-        s->ids[s->n] = sampler_next(&s->sampler, s->logits, i);
-        const char *bytes = tokenizer_bytes(s->file.tokenizer, s->ids[s->n++], &length);
-        put(&s->writer, bytes, length, false);
+        if (generator_next(g, &why))
+            return fail(err, "%s: %s", a->checkpoint, why.text);
+        put_token(&w, t, g->ids[g->n - 1]);
     }
-    put(&s->writer, "", 0, true);
+    put(&w, "", 0, true);
     putchar('\n');
     return ferror(stdout) ? fail(err, "standard output cannot be written") : 0;
 }
 
-/* The prompt's tokens; without a prompt a new line, or the first symbol where the tokenizer knows none. */
-static int encode_prompt(struct session *s, const struct arguments *a, struct error *err)
+static int sample(const struct model_file *m, const struct arguments *a, struct error *err)
 {
-    const char *text = a->prompt && a->prompt[0] ? a->prompt : "\n";
-    struct error unknown;
-    uint32_t *ids = NULL;
-    const bool given = text == a->prompt;
-    if (tokenizer_encode(s->file.tokenizer, text, strlen(text), &ids, &s->n, &unknown) != 0) {
-        if (given)
-            return fail(err, "--prompt: %s", unknown.text);
-        s->n = 1;
-        ids = calloc(1, sizeof *ids);
-    }
-    uint32_t *room = a->tokens < SIZE_MAX / 8 - s->n ? realloc(ids, (s->n + a->tokens) * sizeof *ids) : NULL;
-    if (!room)
-        free(ids);
-    s->ids = room;
-    return room ? 0 : fail(err, "no memory for %llu tokens", (unsigned long long)a->tokens);
-}
-
-static int prepare(struct session *s, const struct arguments *a, struct error *err)
-{
-    if (!s->file.tokenizer)
+    struct generator g;
+    if (!m->tokenizer)
         return fail(err, "%s: has no tokenizer, so it cannot write text", a->checkpoint);
-    const size_t V = s->file.model.tensors->config.vocab_size, T = s->file.config.model.block_size;
-    s->logits = malloc(V * sizeof *s->logits);
-    if (!s->logits || sampler_create(&s->sampler, V) || decoder_create(&s->decoder, &s->file.model, T < PREFILL ? T : PREFILL))
-        return fail(err, "%s: no memory to decode", a->checkpoint);
-    s->sampler.temperature = a->temperature;
-    s->sampler.top_k = a->top_k;
-    s->sampler.top_p = a->top_p;
-    s->sampler.seed = a->seed;
-    return encode_prompt(s, a, err);
+    if (generator_create(&g, &m->model, m->tokenizer, a->prompt, err))
+        return -1;
+    g.sampler.temperature = a->temperature;
+    g.sampler.top_k = a->top_k;
+    g.sampler.top_p = a->top_p;
+    g.sampler.seed = a->seed;
+    const int status = write_text(&g, m->tokenizer, a, err);
+    generator_destroy(&g);
+    return status;
 }
 
 int command_sample(int argc, char **argv)
@@ -184,16 +139,10 @@ int command_sample(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     stop_on_signals();
     struct error err;
-    struct session s = {0};
-    if (model_file_open(&s.file, a.checkpoint, 1, GPT_INFER, &err))
+    struct model_file m;
+    if (model_file_open(&m, a.checkpoint, 1, GPT_INFER, &err))
         return complain(&err);
-    int status = prepare(&s, &a, &err);
-    if (status == 0)
-        status = write_text(&s, &a, &err);
-    decoder_destroy(&s.decoder);
-    sampler_destroy(&s.sampler);
-    free(s.logits);
-    free(s.ids);
-    model_file_close(&s.file);
+    const int status = sample(&m, &a, &err);
+    model_file_close(&m);
     return status ? complain(&err) : 0;
 }
