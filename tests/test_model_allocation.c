@@ -195,7 +195,7 @@ START_TEST(nothing_in_decoding)
     struct gpt g = model();
     struct decoder d;
     real *logits = zeros(V);
-    ck_assert_int_eq(decoder_create(&d, &g, T), 0);
+    ck_assert_int_eq(decoder_create(&d, &g, 1, T), 0);
     for (int round = 0; round < WARM_UP + STEPS; round++) {
         atomic_store(&counting, round >= WARM_UP);
         decoder_rewind(&d, 0);

@@ -91,7 +91,7 @@ START_TEST(is_the_full_forward)
         const size_t chunks[] = {1, 3, 4, s.T - 1, s.T};
         for (size_t c = 0; c < sizeof chunks / sizeof *chunks; c++) {
             struct decoder d;
-            ck_assert_int_eq(decoder_create(&d, &s.g, chunks[c]), 0);
+            ck_assert_int_eq(decoder_create(&d, &s.g, 1, chunks[c]), 0);
             feed(&d, &s, 0, s.T, chunks[c], "from the start");
             ck_assert_uint_eq(d.length, s.T);
             decoder_destroy(&d);
@@ -106,7 +106,7 @@ START_TEST(every_prompt_length_then_one_at_a_time)
     for (int k = 0; k < MODELS; k++) {
         struct subject s = subject(&models[k]);
         struct decoder d;
-        ck_assert_int_eq(decoder_create(&d, &s.g, s.T), 0);
+        ck_assert_int_eq(decoder_create(&d, &s.g, 1, s.T), 0);
         for (size_t prompt = 1; prompt < s.T; prompt += k == 2 ? 7 : 1) {
             decoder_rewind(&d, 0);
             feed(&d, &s, 0, prompt, prompt, "prompt");
@@ -123,7 +123,7 @@ START_TEST(rewinding_forgets)
     for (int k = 0; k < MODELS; k++) {
         struct subject s = subject(&models[k]);
         struct decoder d;
-        ck_assert_int_eq(decoder_create(&d, &s.g, s.T), 0);
+        ck_assert_int_eq(decoder_create(&d, &s.g, 1, s.T), 0);
         uint32_t wrong[MOST];
         real *logits = zeros(s.V);
         for (size_t t = 0; t < s.T; t++)
@@ -148,7 +148,7 @@ START_TEST(same_bits_at_any_thread_count)
     for (int t = 0; t < THREAD_COUNTS; t++) {
         omp_set_num_threads(thread_counts[t]);
         struct decoder d;
-        ck_assert_int_eq(decoder_create(&d, &s.g, 33), 0);
+        ck_assert_int_eq(decoder_create(&d, &s.g, 1, 33), 0);
         decoder_forward(&d, logits, s.ids, 33);
         decoder_forward(&d, logits, s.ids + 33, 1);
         if (t == 0)
@@ -162,5 +162,46 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("decoder", is_the_full_forward, every_prompt_length_then_one_at_a_time, rewinding_forgets,
-                   same_bits_at_any_thread_count)
+/* Texts side by side: a common beginning, then each its own; the logits of each are those of the text alone. */
+START_TEST(texts_do_not_see_each_other)
+{
+    enum { TEXTS = 5 };
+    for (int k = 0; k < MODELS; k++) {
+        struct subject s = subject(&models[k]);
+        const size_t V = s.V, T = s.T, prompt = T / 3 + 1;
+        uint32_t ids[MOST * TEXTS];
+        real *logits = zeros(TEXTS * V), *expected = zeros(TEXTS * T * V);
+        for (size_t b = 0; b < TEXTS; b++) {
+            uint32_t text[MOST];
+            for (size_t t = 0; t < T; t++) {
+                text[t] = t < prompt ? s.ids[t] : (uint32_t)((s.ids[t] + b * (t + 1)) % V);
+                ids[t * TEXTS + b] = text[t];
+            }
+            gpt_logits(&s.g, expected + b * T * V, text, 1, T);
+        }
+        struct decoder d;
+        ck_assert_int_eq(decoder_create(&d, &s.g, TEXTS, TEXTS * 3 > prompt ? TEXTS * 3 : prompt), 0);
+        for (int again = 0; again < 2; again++) {
+            decoder_rewind(&d, 0);
+            decoder_prompt(&d, logits, s.ids, prompt);
+            for (size_t b = 0; b < TEXTS; b++)
+                require_within(error_of(logits + b * V, expected + (b * T + prompt - 1) * V, V), TOLERANCE, "prompt, text %zu",
+                               b);
+            for (size_t t = prompt, n; t < T; t += n) {
+                n = again && T - t > 3 ? 3 : 1;
+                decoder_forward(&d, logits, ids + t * TEXTS, n);
+                for (size_t b = 0; b < TEXTS; b++)
+                    require_within(error_of(logits + b * V, expected + (b * T + t + n - 1) * V, V), TOLERANCE,
+                                   "text %zu, position %zu", b, t + n - 1);
+            }
+        }
+        decoder_destroy(&d);
+        free(logits);
+        free(expected);
+        free_subject(&s);
+    }
+}
+END_TEST
+
+SUITE_FLOAT_DOUBLE("decoder", texts_do_not_see_each_other, is_the_full_forward, every_prompt_length_then_one_at_a_time,
+                   rewinding_forgets, same_bits_at_any_thread_count)

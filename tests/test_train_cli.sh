@@ -158,6 +158,12 @@ check "sample" "$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias"
 check "the prompt comes first" grep -q "^the bias" <("$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias")
 check "the same seed writes the same text" test "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)"
 check "greedy at temperature 0, whatever the seed" test "$("$HANDGRAD" sample whole/best.h5 -n 50 -t 0 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --temperature 0 --seed 4)"
+sample3() { "$HANDGRAD" sample whole/best.h5 -n 40 --batch 3 "$@"; }
+check "three texts side by side" test "$(sample3 | grep -c "^---------------$")" -eq 2
+check "the same seed writes the same texts" test "$(sample3)" = "$(sample3)"
+texts() { awk -v RS='---------------\n' '{ print length($0) > 0, $0 > "text." NR }' <(sample3 "$@"); }
+texts && check "each draws its own numbers" bash -c '! cmp -s text.1 text.2 && ! cmp -s text.2 text.3'
+texts -t 0 && check "greedy texts are all the same" bash -c 'cmp text.1 text.2 && cmp text.2 text.3'
 check "what is written is UTF-8" iconv -f utf-8 -t utf-8 <("$HANDGRAD" sample whole/best.h5 -n 300 -t 2)
 
 # gradients, and a fresh start from given weights

@@ -157,7 +157,7 @@ static void *writer_create(const struct model_config *config, size_t max_rows)
     }
     w->ids = calloc(max_rows, sizeof *w->ids);
     w->logits = malloc(config->vocab_size * sizeof *w->logits);
-    if (!w->ids || !w->logits || decoder_create(&w->decoder, &w->model, max_rows)) {
+    if (!w->ids || !w->logits || decoder_create(&w->decoder, &w->model, 1, max_rows)) {
         writer_destroy(w);
         return NULL;
     }

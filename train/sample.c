@@ -10,11 +10,11 @@
 
 struct arguments {
     const char *checkpoint, *prompt;
-    uint64_t tokens, top_k, seed;
+    uint64_t tokens, batch, top_k, seed;
     double temperature, top_p;
 };
 
-enum { TOP_K = 1000, TOP_P, SEED };
+enum { TOP_K = 1000, TOP_P, SEED, BATCH, BATCH_MAX = 4096 };
 
 static const struct argp_option options[] = {
     {"prompt", 'p', "TEXT", 0, "What the text begins with (a new line)", 0},
@@ -22,6 +22,7 @@ static const struct argp_option options[] = {
     {"temperature", 't', "T", 0, "Below 1 more certain, above 1 more daring, 0 always the likeliest (0.8)", 0},
     {"top-k", TOP_K, "K", 0, "Only the K likeliest tokens (200; 0 for all)", 0},
     {"top-p", TOP_P, "P", 0, "Only the likeliest tokens whose probabilities reach P (1)", 0},
+    {"batch", BATCH, "N", 0, "Texts to write side by side, in little more time than one; they appear when they are whole (1)", 0},
     {"seed", SEED, "S", 0, "Of the random numbers: the same seed writes the same text (1337)", 0},
     {0}};
 
@@ -43,6 +44,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case TOP_P:
         a->top_p = option_double(state, "--top-p", arg, 0, 1);
+        return 0;
+    case BATCH:
+        a->batch = option_u64(state, "--batch", arg, 1, BATCH_MAX);
         return 0;
     case SEED:
         a->seed = option_u64(state, "--seed", arg, 0, UINT64_MAX);
@@ -93,6 +97,30 @@ static void put_token(struct writer *w, const struct tokenizer *t, uint32_t id)
     put(w, bytes, length, false);
 }
 
+/* Text b of those that were written. */
+static void put_text(const struct generator *g, const struct tokenizer *t, const struct arguments *a, size_t b)
+{
+    struct writer w = {.length = 0};
+    for (size_t i = a->prompt ? 0 : g->n_prompt; i < g->n; i++)
+        put_token(&w, t, g->ids[i * g->texts + b]);
+    put(&w, "", 0, true);
+    putchar('\n');
+}
+
+static int write_batch(struct generator *g, const struct tokenizer *t, const struct arguments *a, struct error *err)
+{
+    struct error why;
+    for (uint64_t i = 0; i < a->tokens && !stop_requested(); i++)
+        if (generator_next(g, &why))
+            return fail(err, "%s: %s", a->checkpoint, why.text);
+    for (size_t b = 0; b < g->texts; b++) {
+        if (b)
+            puts("---------------");
+        put_text(g, t, a, b);
+    }
+    return ferror(stdout) ? fail(err, "standard output cannot be written") : 0;
+}
+
 static int write_text(struct generator *g, const struct tokenizer *t, const struct arguments *a, struct error *err)
 {
     struct writer w = {.length = 0};
@@ -114,13 +142,13 @@ static int sample(const struct model_file *m, const struct arguments *a, struct 
     struct generator g;
     if (!m->tokenizer)
         return fail(err, "%s: has no tokenizer, so it cannot write text", a->checkpoint);
-    if (generator_create(&g, &m->model, m->tokenizer, a->prompt, err))
+    if (generator_create(&g, &m->model, m->tokenizer, a->prompt, a->batch, err))
         return -1;
     g.sampler.temperature = a->temperature;
     g.sampler.top_k = a->top_k;
     g.sampler.top_p = a->top_p;
     g.sampler.seed = a->seed;
-    const int status = write_text(&g, m->tokenizer, a, err);
+    const int status = (a->batch > 1 ? write_batch : write_text)(&g, m->tokenizer, a, err);
     generator_destroy(&g);
     return status;
 }
@@ -135,7 +163,7 @@ int command_sample(int argc, char **argv)
                                      NULL,
                                      NULL,
                                      NULL};
-    struct arguments a = {.tokens = 500, .top_k = 200, .seed = 1337, .temperature = 0.8, .top_p = 1};
+    struct arguments a = {.tokens = 500, .batch = 1, .top_k = 200, .seed = 1337, .temperature = 0.8, .top_p = 1};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     stop_on_signals();
     struct error err;
