@@ -72,4 +72,6 @@ misused "an empty batch" "'tiny:0x4': expected tiny:BxT" tiny:0x4
 misused "more after the batch" "'tiny:1x4x2'" tiny:1x4x2
 misused "an unknown precision" "--precision: 'f16'" --precision f16
 misused "an unknown recomputation" "--recompute: 'all'" tiny --recompute all
+misused "no texts" "'decode:0': expected decode:N" decode:0
+misused "texts that are none" "'decode:4x': expected decode:N" decode:4x
 misused "no runs" "--runs: '0'" tiny --runs 0

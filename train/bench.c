@@ -145,7 +145,8 @@ int command_bench(int argc, char **argv)
         "workload, the time of a step, its share of the peak, its memory, the time of each operation against that operation's "
         "own bound, and the rates of matrix products at the sizes of the model.\n\nWORKLOAD is MODEL or MODEL:BxT, a training "
         "step on B sequences of T tokens, where MODEL is one of char-0.8M, char-10.7M, gpt2-124m, tiny; or decode (gpt2-124m, "
-        "one token at a time); or memory (the peak memory of several). Without any: char-0.8M, gpt2-124m and decode, about a "
+        "one token at a time; decode:N: of N texts side by side); or memory (the peak memory of several). Without any: "
+        "char-0.8M, gpt2-124m and decode, about a "
         "minute.\vdocs/benchmark.md says what each column means. Other programs disturb it: it says where it noticed them.",
         NULL,
         NULL,

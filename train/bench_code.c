@@ -145,7 +145,7 @@ static void writer_destroy(void *writer)
     free(w);
 }
 
-static void *writer_create(const struct model_config *config, size_t max_rows)
+static void *writer_create(const struct model_config *config, size_t texts, size_t max_rows)
 {
     struct writer *w = calloc(1, sizeof *w);
     struct tensors *tensors = tensors_create(config);
@@ -155,9 +155,9 @@ static void *writer_create(const struct model_config *config, size_t max_rows)
         free(w);
         return NULL;
     }
-    w->ids = calloc(max_rows, sizeof *w->ids);
-    w->logits = malloc(config->vocab_size * sizeof *w->logits);
-    if (!w->ids || !w->logits || decoder_create(&w->decoder, &w->model, 1, max_rows)) {
+    w->ids = calloc(texts * max_rows, sizeof *w->ids);
+    w->logits = calloc(texts, config->vocab_size * sizeof *w->logits);
+    if (!w->ids || !w->logits || decoder_create(&w->decoder, &w->model, texts, texts * max_rows)) {
         writer_destroy(w);
         return NULL;
     }

@@ -32,11 +32,12 @@ struct bench_code {
     void (*grad_norm)(void *trainee);
     void (*update)(void *trainee);
 
-    /* A decoder with a model of initial weights that takes at most max_rows tokens at a time. NULL where memory is short. */
-    void *(*writer_create)(const struct model_config *config, size_t max_rows);
+    /* A decoder of so many texts with a model of initial weights that takes at most max_rows tokens of each at a time. NULL where
+     * memory is short. */
+    void *(*writer_create)(const struct model_config *config, size_t texts, size_t max_rows);
     void (*writer_destroy)(void *writer);
     const struct tensors *(*writer_tensors)(const void *writer);
-    void (*writer_forward)(void *writer, size_t n); /* the next n tokens */
+    void (*writer_forward)(void *writer, size_t n); /* the next n tokens of each text */
 };
 
 extern const struct bench_code bench_code_f32, bench_code_bf16;

@@ -144,12 +144,13 @@ static void run_decode(void *context)
     d->code->writer_forward(d->writer, d->n);
 }
 
-/* Bytes that one more token reads after `seen` of them: all weights but those of the positions and the symbols that it is not,
- * and the keys and values. */
-static double decode_bytes(const struct bench_code *code, const struct model_config *c, size_t n_parameters, double seen)
+/* Bytes that one more token of each text reads after `seen` of them: all weights but those of the positions and the symbols that it
+ * is not, and the keys and values. */
+static double decode_bytes(const struct bench_code *code, const struct model_config *c, size_t texts, size_t n_parameters,
+                           double seen)
 {
     const double C = (double)c->n_embd, weights = (double)n_parameters - C * (double)c->block_size;
-    return (double)code->element * (weights + 2 * (double)c->n_layer * C * seen);
+    return (double)code->element * (weights + 2 * (double)texts * (double)c->n_layer * C * seen);
 }
 
 static int decode_work(const struct bench_job *j, void *result, struct error *err)
@@ -157,7 +158,7 @@ static int decode_work(const struct bench_job *j, void *result, struct error *er
     const struct bench_code *code = j->bench->code;
     const struct model_config *c = &j->workload->config;
     struct decode_result *r = result;
-    struct decode_run d = {code, code->writer_create(c, PROMPT), PROMPT};
+    struct decode_run d = {code, code->writer_create(c, j->workload->B, PROMPT), PROMPT};
     if (!d.writer)
         return no_memory(j->workload, err);
     const size_t most = c->block_size - 2 * PROMPT - 1; /* one prompt warms up, one token too */
@@ -165,11 +166,11 @@ static int decode_work(const struct bench_job *j, void *result, struct error *er
     *r = (struct decode_result){.prompt = 2 * PROMPT, .n_parameters = code->writer_tensors(d.writer)->n_parameters};
     const double start = seconds();
     run_decode(&d);
-    r->prefill = PROMPT / (seconds() - start);
+    r->prefill = (double)j->workload->B * PROMPT / (seconds() - start);
     d.n = 1;
     const size_t runs = j->bench->runs ? j->bench->runs : DECODE_TOKENS;
     r->time = time_runs(run_decode, &d, runs < most ? runs : most, 0);
-    r->bytes = decode_bytes(code, c, r->n_parameters, (double)r->prompt + 1 + (double)(r->time.runs + 1) / 2);
+    r->bytes = decode_bytes(code, c, j->workload->B, r->n_parameters, (double)r->prompt + 1 + (double)(r->time.runs + 1) / 2);
     code->writer_destroy(d.writer);
     return 0;
 }

@@ -301,7 +301,8 @@ void report_decode(const struct bench *b, const struct workload *w, const struct
         cJSON_AddNumberToObject(o, "n_parameters", (double)r->n_parameters);
         cJSON_AddNumberToObject(o, "prompt", (double)r->prompt);
         add_timing(o, &r->time);
-        cJSON_AddNumberToObject(o, "tokens_per_s", 1 / r->time.median);
+        cJSON_AddNumberToObject(o, "texts", (double)w->B);
+        cJSON_AddNumberToObject(o, "tokens_per_s", (double)w->B / r->time.median);
         cJSON_AddNumberToObject(o, "prefill_tokens_per_s", r->prefill);
         cJSON_AddNumberToObject(o, "bytes", r->bytes);
         cJSON_AddNumberToObject(o, "bandwidth", rate);
@@ -312,11 +313,11 @@ void report_decode(const struct bench *b, const struct workload *w, const struct
         return;
     }
     char median[16], min[16], max[16];
-    printf("\n%s in %s: one token at a time, %.1f M parameters, after %zu tokens\n", w->name, b->code->precision,
-           (double)r->n_parameters / 1e6, r->prompt);
-    printf("  token          %s, median of %zu (min %s, max %s)\n", time_text(median, r->time.median), r->time.runs,
+    printf("\n%s in %s: one token at a time of %zu text%s, %.1f M parameters, after %zu tokens\n", w->name, b->code->precision,
+           w->B, w->B > 1 ? "s" : "", (double)r->n_parameters / 1e6, r->prompt);
+    printf("  pass           %s, median of %zu (min %s, max %s)\n", time_text(median, r->time.median), r->time.runs,
            time_text(min, r->time.min), time_text(max, r->time.max));
-    printf("  tokens/s       %.1f; %.0f where a prompt comes in one call\n", 1 / r->time.median, r->prefill);
+    printf("  tokens/s       %.1f; %.0f where a prompt comes in one call\n", (double)w->B / r->time.median, r->prefill);
     printf("  bandwidth      %.1f GB/s: %.2f of reading, %.2f of copying\n", rate / 1e9, rate / b->machine.read,
            rate / b->machine.copy);
     printf("  peak memory    %.2f GB\n", memory / 1e9);

@@ -19,17 +19,9 @@ static const struct {
 enum { MODELS = sizeof models / sizeof *models };
 
 static const char *const standard[] = {"char-0.8M", "gpt2-124m", "decode"};
-static const char *const all[] = {"char-0.8M",
-                                  "char-10.7M",
-                                  "gpt2-124m:4x64",
-                                  "gpt2-124m:4x1024",
-                                  "gpt2-124m:1x1024",
-                                  "gpt2-124m:1x2048",
-                                  "gpt2-124m:1x4096",
-                                  "gpt2-124m:1x8192",
-                                  "gpt2-124m:1x16384",
-                                  "decode",
-                                  "memory"};
+static const char *const all[] = {"char-0.8M",         "char-10.7M",       "gpt2-124m:4x64",   "gpt2-124m:4x1024",
+                                  "gpt2-124m:1x1024",  "gpt2-124m:1x2048", "gpt2-124m:1x4096", "gpt2-124m:1x8192",
+                                  "gpt2-124m:1x16384", "decode",           "decode:8",         "memory"};
 static const char *const memory[] = {"char-0.8M",        "char-10.7M",       "gpt2-124m:4x64",   "gpt2-124m:4x1024",
                                      "gpt2-124m:1x1024", "gpt2-124m:1x4096", "gpt2-124m:1x16384"};
 
@@ -73,6 +65,18 @@ static int find_model(struct workload *w, const char *name, struct error *err)
     return fail(err, "'%s' is no workload: expected decode, memory, or a model, which are %s", name, workload_models());
 }
 
+/* "decode", or "decode:8" for eight texts side by side. */
+static int read_texts(struct workload *w, const char *name, struct error *err)
+{
+    int end = 0;
+    w->kind = WORKLOAD_DECODE;
+    w->B = 1;
+    snprintf(w->name, sizeof w->name, "%.32s", name);
+    if (name[6] && (name[7] < '1' || name[7] > '9' || sscanf(name + 7, "%4zu%n", &w->B, &end) != 1 || name[7 + end]))
+        return fail(err, "'%s': expected decode:N, texts side by side, below 10000", name);
+    return 0;
+}
+
 int workloads_add(struct workloads *w, const char *name, struct error *err)
 {
     if (w->count == WORKLOADS_MAX)
@@ -80,11 +84,9 @@ int workloads_add(struct workloads *w, const char *name, struct error *err)
     struct workload *new = &w->list[w->count];
     if (!strcmp(name, "memory")) {
         *new = (struct workload){.kind = WORKLOAD_MEMORY, .name = "memory"};
-    } else if (!strcmp(name, "decode")) {
-        if (find_model(new, "gpt2-124m", err))
+    } else if (!strncmp(name, "decode", 6) && (!name[6] || name[6] == ':')) {
+        if (find_model(new, "gpt2-124m", err) || read_texts(new, name, err))
             return -1;
-        new->kind = WORKLOAD_DECODE;
-        strcpy(new->name, "decode");
     } else if (find_model(new, name, err)) {
         return -1;
     }
