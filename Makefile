@@ -164,7 +164,7 @@ check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.
 	@HANDGRAD=$(abspath $(BINARY)) tests/faults/run $(abspath $(BUILD)/tests/faults) $(ONLY)
 # The readers under libFuzzer: RUNS executions each (ONLY=name for some). clang has libFuzzer; BUILD is a folder of its own.
 RUNS    ?= 20000
-FUZZERS := index config ids tokenizer seal
+FUZZERS := index hdf5 seal config ids json merges tiktoken
 $(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: tests/fuzz/target.c $(LIBRARY)
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -DREAL_F32 -DFUZZ_$* -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)

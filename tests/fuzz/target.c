@@ -1,12 +1,15 @@
-/* target.c: one libFuzzer target a reader, chosen at compile time: -DFUZZ_index, _config, _ids, _tokenizer, _seal.
+/* target.c: one fuzzing target a reader, chosen at compile time: -DFUZZ_index, _hdf5, _seal, _config, _ids, _json, _merges, _tiktoken.
  *
- * What libhdf5 parses is not among them: it has crashes of its own, and they stay in the sandbox. index fuzzes what a sandbox that was
- * taken over could send, with all that reads from it behind: the first eight bytes say where the index ends and the file begins.
- * Files of the other readers stand in memory (/dev/shm) under one name. */
-#include "../../data/bpe_files.h"
+ * index: what a sandbox that was taken over could send, with all that reads from it behind. The first eight bytes say where the index
+ * ends and the file begins.
+ * hdf5: whole files, as a shard, a tokenizer or (behind a fresh seal) a checkpoint. libhdf5 parses them in the sandbox, where it may
+ * crash; this process may not. A fork each time: thousands of times slower than the others.
+ * merges: vocab.json, a byte 0x01, merges.txt. Files of readers that take a path stand in memory (/dev/shm) under one name. */
+#include "../../data/bpe_draft.h"
 #include "../../data/h5_read.h"
 #include "../../data/shard.h"
 #include "../../data/tokenizer.h"
+#include "../../train/checkpoint.h"
 #include "../../train/config.h"
 #include "../../train/ids_file.h"
 #include "../../train/image.h"
@@ -28,6 +31,65 @@ static __attribute__((unused)) const char *as_file(const uint8_t *data, size_t s
     close(fd);
     return path;
 }
+
+/* A copy with an end that is watched. */
+static __attribute__((unused)) char *text_of(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size + 1);
+    memcpy(text, data, size);
+    text[size] = 0;
+    return text;
+}
+
+/* A vocabulary that was taken has to work. */
+static __attribute__((unused)) void use(struct bpe *b)
+{
+    struct error err;
+    struct tokenizer *t = tokenizer_create_bpe(b, &err);
+    uint32_t *ids;
+    size_t n;
+    if (t && tokenizer_encode(t, "It was the best of times, 1859.\n", 32, &ids, &n, &err) == 0) {
+        for (size_t i = 0; i < n; i++)
+            if (ids[i] >= tokenizer_vocab_size(t))
+                abort();
+        free(ids);
+    }
+    tokenizer_destroy(t);
+}
+
+#if defined FUZZ_hdf5
+static void read_shard(const char *path)
+{
+    static uint32_t tokens[1 << 10];
+    struct error err;
+    uint64_t *begins;
+    struct shard *s = shard_open(path, 1 << 20, &err);
+    if (!s)
+        return;
+    const uint64_t n = shard_get_info(s)->tokens;
+    (void)shard_read(s, 0, n < 1 << 10 ? n : 1 << 10, tokens, &err);
+    if (shard_read_documents(s, &begins, &err) == 0)
+        free(begins);
+    shard_close(s);
+}
+
+/* Whoever means harm seals what he wrote. */
+static void read_checkpoint(const uint8_t *data, size_t size)
+{
+    struct error err;
+    struct checkpoint c;
+    unsigned char *file = malloc(size);
+    memcpy(file, data, size);
+    image_seal(file, size, 0);
+    struct checkpoint_file *f = checkpoint_open(as_file(file, size), &c, &err);
+    free(file);
+    float *array = f ? calloc(c.tensors->total, sizeof *array) : NULL;
+    if (array)
+        (void)checkpoint_read(f, "params", array, &err);
+    free(array);
+    checkpoint_close(f);
+}
+#endif
 
 #if defined FUZZ_index
 /* Every member, attribute and dataset, as the readers ask for them. */
@@ -75,9 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     free(index), free(file);
 #elif defined FUZZ_config
     struct config c;
-    char *text = malloc(size + 1);
-    memcpy(text, data, size);
-    text[size] = 0;
+    char *text = text_of(data, size);
     if (config_parse(&c, text, "f", &err) == 0 && config_check(&c, "f", &err) == 0) {
         char *again = config_text(&c), difference[64];
         struct config back; /* what is written reads as the same */
@@ -95,13 +155,29 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 abort();
         free(ids);
     }
-#elif defined FUZZ_tokenizer
-    struct tokenizer *t = tokenizer_create_bpe(bpe_load(as_file(data, size), NULL, &err), &err);
-    uint32_t *ids;
-    size_t n;
-    if (t && tokenizer_encode(t, "It was the best of times, 1859.\n", 32, &ids, &n, &err) == 0)
-        free(ids);
-    tokenizer_destroy(t);
+#elif defined FUZZ_json
+    cJSON *root = cJSON_ParseWithLength((const char *)data, size);
+    if (cJSON_IsObject(root))
+        use(bpe_read_hugging_face("f", root, size, NULL, &err));
+    cJSON_Delete(root);
+#elif defined FUZZ_merges
+    const uint8_t *cut = memchr(data, 1, size);
+    const size_t n = cut ? (size_t)(cut - data) : size;
+    cJSON *vocab = cJSON_ParseWithLength((const char *)data, n);
+    char *merges = text_of(cut ? cut + 1 : data, cut ? size - n - 1 : 0);
+    if (cJSON_IsObject(vocab))
+        use(bpe_read_merges("f", vocab, n, "g", merges, NULL, &err));
+    free(merges);
+    cJSON_Delete(vocab);
+#elif defined FUZZ_tiktoken
+    char *text = text_of(data, size);
+    use(bpe_read_tiktoken("f", text, size, NULL, &err));
+    free(text);
+#elif defined FUZZ_hdf5
+    if (size > USER_BLOCK && memcmp(data, "\x89HDF\r\n\x1a\n", 8) != 0)
+        read_checkpoint(data, size);
+    else
+        read_shard(as_file(data, size)), tokenizer_destroy(tokenizer_load(as_file(data, size), &err));
 #elif defined FUZZ_seal
     struct h5_image image;
     uint64_t step;
