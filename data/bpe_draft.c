@@ -1,35 +1,32 @@
 /* bpe_draft.c: what the readers and writers of others' files share. */
 #include "bpe_draft.h"
+#include "regular.h"
 #include "utf8.h"
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 char *bpe_read_file(const char *path, size_t *size, struct error *err)
 {
-    struct stat s;
-    FILE *f = stat(path, &s) == 0 && S_ISREG(s.st_mode) ? fopen(path, "rb") : NULL;
-    char *text = NULL;
-    if (!f)
-        fail(err, "%s: %s", path, errno ? strerror(errno) : "not a regular file");
-    else if (s.st_size > BPE_FILE_MAX)
-        fail(err, "%s: %lld bytes: expected a tokenizer of at most %d", path, (long long)s.st_size, BPE_FILE_MAX);
-    else if (!(text = malloc((size_t)s.st_size + 1)))
+    uint64_t length;
+    const int fd = regular_open_linked(path, &length, err);
+    if (fd < 0)
+        return NULL;
+    char *text = length <= BPE_FILE_MAX ? malloc(length + 1) : NULL;
+    if (length > BPE_FILE_MAX)
+        fail(err, "%s: %llu bytes: expected a tokenizer of at most %d", path, (unsigned long long)length, BPE_FILE_MAX);
+    else if (!text)
         fail(err, "%s: out of memory", path);
-    else {
-        *size = fread(text, 1, (size_t)s.st_size, f);
-        text[*size] = '\0';
-        if (ferror(f)) {
-            fail(err, "%s: reading failed", path);
-            free(text);
-            text = NULL;
-        }
+    else if (regular_read(fd, 0, text, length, path, err) == 0) {
+        text[length] = '\0';
+        *size = length;
+        close(fd);
+        return text;
     }
-    if (f)
-        fclose(f);
-    return text;
+    free(text);
+    close(fd);
+    return NULL;
 }
 
 /* --- bytes as printable characters --- */

@@ -7,11 +7,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int regular_open(const char *path, uint64_t *size, struct error *err)
+static int open_regular(const char *path, int flags, uint64_t *size, struct error *err)
 {
     struct stat s;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 && errno == ELOOP)
+    *size = 0;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+    if (fd < 0 && errno == ELOOP && flags & O_NOFOLLOW)
         return fail(err, "%s: a symbolic link, which is not followed: name the file itself", path);
     if (fd < 0 && errno == ENXIO)
         return fail(err, "%s: not a regular file", path);
@@ -23,6 +24,16 @@ int regular_open(const char *path, uint64_t *size, struct error *err)
     }
     *size = (uint64_t)s.st_size;
     return fd;
+}
+
+int regular_open(const char *path, uint64_t *size, struct error *err)
+{
+    return open_regular(path, O_NOFOLLOW, size, err);
+}
+
+int regular_open_linked(const char *path, uint64_t *size, struct error *err)
+{
+    return open_regular(path, 0, size, err);
 }
 
 int regular_read(int fd, uint64_t offset, void *bytes, size_t size, const char *path, struct error *err)
@@ -41,7 +52,7 @@ int regular_read(int fd, uint64_t offset, void *bytes, size_t size, const char *
 
 char *regular_text(const char *path, size_t max, struct error *err)
 {
-    uint64_t size;
+    uint64_t size = 0;
     const int fd = regular_open(path, &size, err);
     if (fd < 0)
         return NULL;

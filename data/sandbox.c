@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -15,7 +16,10 @@
 #include <seccomp.h>
 #endif
 
-#ifdef __SANITIZE_ADDRESS__ /* keeps what was freed */
+#ifndef __has_feature /* clang's way to ask */
+#define __has_feature(x) 0
+#endif
+#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer) /* keeps what was freed */
 #define MEMORY ((rlim_t)4 << 30)
 #else
 #define MEMORY ((rlim_t)256 << 20) /* bytes, beyond what the parent has mapped */
@@ -114,48 +118,59 @@ static int ended(int status, const char *file, struct error *err)
     return fail(err, "%s: damaged or hostile: the process that was set apart for reading it gave up", file);
 }
 
-/* The pages behind the result. */
-static void give_back_rest(struct sandbox_result *r)
+/* Waits for its end. ECHILD where SIGCHLD is ignored: then it has ended as well. */
+static int wait_for(pid_t child)
 {
-    const size_t used = (r->size + page() - 1) / page() * page();
-    if (used < r->capacity && munmap((char *)r->bytes + used, r->capacity - used) == 0)
-        r->capacity = used;
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    return status;
+}
+
+/* A copy, since what is shared might still change: a child that was taken over may have left one of its own behind. */
+static int take_result(struct sandbox_result *r, const struct header *shared, size_t capacity, const char *file,
+                       struct error *err)
+{
+    const size_t size = shared->size;
+    if (size > capacity)
+        return fail(err, "%s: damaged or hostile", file);
+    r->bytes = malloc(size ? size : 1);
+    if (!r->bytes)
+        return fail(err, "%s: out of memory for the %zu bytes that say what it holds", file, size);
+    memcpy(r->bytes, (const char *)shared + page(), size);
+    r->size = size;
+    return 0;
 }
 
 int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity, const char *file,
                 struct error *err)
 {
-    *r = (struct sandbox_result){.capacity = capacity};
-    struct header *header =
+    *r = (struct sandbox_result){0};
+    struct header *shared =
         mmap(NULL, page() + capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (header == MAP_FAILED)
+    if (shared == MAP_FAILED)
         return fail(err, "%s: out of memory for the process that reads it", file);
-    r->bytes = (char *)header + page();
     const size_t mapped = mapped_bytes();
     const pid_t child = fork();
-    if (child < 0)
-        return fail(err, "%s: cannot start the process that reads it: %s", file, strerror(errno));
     if (child == 0) {
         confine(mapped);
-        header->size = work(argument, r->bytes, capacity);
-        header->done = 1;
+        shared->size = work(argument, (char *)shared + page(), capacity);
+        shared->done = 1;
         _exit(0);
     }
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR) /* ECHILD where SIGCHLD is ignored: it has ended as well */
-        ;
-    if (!header->done)
-        return ended(status, file, err);
-    if (header->size > capacity)
-        return fail(err, "%s: damaged or hostile", file);
-    r->size = header->size;
-    give_back_rest(r);
-    return 0;
+    int status = -1;
+    if (child < 0)
+        fail(err, "%s: cannot start the process that reads it: %s", file, strerror(errno));
+    else {
+        const int end = wait_for(child);
+        status = shared->done ? take_result(r, shared, capacity, file, err) : ended(end, file, err);
+    }
+    munmap(shared, page() + capacity);
+    return status;
 }
 
 void sandbox_free(struct sandbox_result *r)
 {
-    if (r->bytes)
-        munmap((char *)r->bytes - page(), page() + r->capacity);
+    free(r->bytes);
     *r = (struct sandbox_result){0};
 }

@@ -1,8 +1,11 @@
 /* sandbox.h: code that may be made to misbehave, in a process that can do no harm.
  *
  * The work runs in a child made by fork, with its memory and processor time limited, without any open file and unable to open,
- * create, send or execute anything (RLIMIT_NOFILE = 0, and a seccomp filter where libseccomp was there to build with). All that
- * comes back is bytes in shared memory, for the caller to check: whoever takes the child over decides what they are.
+ * create, send or execute anything (RLIMIT_NOFILE = 0, and a seccomp filter where libseccomp was there to build with and the kernel
+ * takes it). All that comes back is bytes, for the caller to check: whoever takes the child over decides what they are.
+ *
+ * Without the filter the limits alone hold: such a child could still send signals to, or trace, processes of the same user, and
+ * root could lift its limits again.
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H
@@ -11,8 +14,8 @@
 #include <stddef.h>
 
 struct sandbox_result {
-    void *bytes; /* at most capacity of them, from a page's beginning */
-    size_t size, capacity;
+    void *bytes;
+    size_t size;
 };
 
 /* Writes a result of at most capacity bytes and returns its size. It sees the parent's memory as it was, and may call whatever

@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { CAPACITY = 1 << 20 };
@@ -186,6 +187,51 @@ START_TEST(no_index_is_trusted)
 }
 END_TEST
 
+/* What would make the reader look at the same things again and again, for hours: text without an end, chunks that datasets share. */
+START_TEST(an_index_takes_no_time)
+{
+    struct h5_image image;
+    static unsigned char index[1 << 16];
+    h5_lock();
+    OK(h5_image_create(&image, "f", &err));
+    fill_file(image.file);
+    H5Ldelete(image.file, "group", H5P_DEFAULT);
+    OK(h5_image_finish(&image, "f", &err));
+    const size_t size = h5_scan(&(struct h5_scan){image.bytes, image.size}, index, sizeof index);
+    h5_unlock();
+    struct h5_index *head = (struct h5_index *)(void *)index;
+    struct h5_entry *entries = (struct h5_entry *)(head + 1), *flat = NULL, *packed = NULL;
+    for (uint64_t i = 0; i < head->n_entries; i++)
+        if (entries[i].kind == KIND_DATASET)
+            *(entries[i].layout == LAYOUT_CHUNKED ? &packed : &flat) = &entries[i];
+    ck_assert(flat && packed);
+    const uint64_t name = flat->name;
+    const struct h5_entry was = *flat;
+    *flat = *packed;
+    flat->name = name;
+    FAILS(!h5_open_index(image.bytes, image.size, index, size, "f", &err), "what it holds contradicts itself");
+    *flat = was;
+    index[size - 1] = 'x';
+    FAILS(!h5_open_index(image.bytes, image.size, index, size, "f", &err), "what it holds contradicts itself");
+    index[size - 1] = 0;
+    struct h5_reader *r = h5_open_index(image.bytes, image.size, index, size, "f", &err);
+    ck_assert_msg(r, "%s", err.text);
+    h5_close(r);
+    h5_image_free(&image);
+}
+END_TEST
+
+/* Opening a pipe would wait for somebody who writes. */
+START_TEST(a_pipe_is_no_tokenizer)
+{
+    enter_folder();
+    ck_assert_int_eq(mkfifo(in_folder("pipe"), 0600), 0);
+    alarm(5);
+    FAILS(!tokenizer_load_any(in_folder("pipe"), NULL, &err), "pipe: not a regular file");
+    alarm(0);
+}
+END_TEST
+
 /* What fuzzing found (tests/fuzz/target.c, FUZZ_index): the size of the index, the index, the file. */
 START_TEST(cases_that_were_found)
 {
@@ -214,4 +260,5 @@ START_TEST(cases_that_were_found)
 }
 END_TEST
 
-SUITE("data/sandbox", a_result_comes_back, a_death_is_told, nothing_is_in_reach, no_index_is_trusted, cases_that_were_found)
+SUITE("data/sandbox", a_result_comes_back, a_death_is_told, nothing_is_in_reach, no_index_is_trusted, an_index_takes_no_time,
+      a_pipe_is_no_tokenizer, cases_that_were_found)

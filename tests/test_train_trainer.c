@@ -250,6 +250,36 @@ START_TEST(not_finite_changes_nothing)
 }
 END_TEST
 
+/* A gradient whose square is more than a float holds would make a second moment infinite, though its own norm is finite. With
+ * clipping it is an ordinary one. */
+START_TEST(a_square_that_overflows)
+{
+    make_data();
+    for (int clips = 0; clips < 2; clips++) {
+        struct config c = small();
+        struct trainer t;
+        c.optim.clip = clips;
+        OK(trainer_create(&t, &c, &err));
+        OK(trainer_start(&t, &err));
+        advance(&t, ACCUMULATE);
+        struct plant p = {{plant}, &t, 1, 1, 0, 0, PART_BLOCK_BACKWARD, 0, gelu_gradient, 1e25f};
+        t.model.watch = &p.watch;
+        struct arrays before = copy_arrays(&t);
+        advance(&t, ACCUMULATE);
+        ck_assert_uint_eq(t.state.step, 2);
+        ck_assert_uint_eq(t.state.skipped, !clips);
+        if (!clips) {
+            ck_unchanged(&t, &before);
+            ck_assert_str_eq(t.fault, "grad_norm is 1e+25: its square is more than a float can hold");
+        }
+        for (size_t i = 0; i < t.model.tensors->total; i++)
+            ck_assert(isfinite(t.v[i]) && isfinite(t.model.params[i]));
+        trainer_destroy(&t);
+    }
+    remove_data();
+}
+END_TEST
+
 /* A weight that is not finite is what the line names, and not what comes of it. */
 START_TEST(a_wrong_weight_is_named)
 {
@@ -491,5 +521,5 @@ START_TEST(too_little_memory_is_told_before)
 END_TEST
 
 SUITE("trainer", resume_between_any_two_micro_steps, another_batch_cannot_complete_a_step, not_finite_changes_nothing,
-      a_wrong_weight_is_named, resume_with_skipped_steps, rollback_jumps_over_batches, spikes, what_has_changed_must_be_allowed,
-      too_little_memory_is_told_before)
+      a_square_that_overflows, a_wrong_weight_is_named, resume_with_skipped_steps, rollback_jumps_over_batches, spikes,
+      what_has_changed_must_be_allowed, too_little_memory_is_told_before)

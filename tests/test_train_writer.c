@@ -191,6 +191,54 @@ START_TEST(a_failure_is_told_and_tried_again)
 }
 END_TEST
 
+/* A run that goes back forgets what could not be written. */
+START_TEST(what_is_dropped_is_not_written)
+{
+    enter_dir();
+    struct checkpoint c = make();
+    struct save_report report;
+    struct writer *w = open_writer(&c, true);
+    advance(&c);
+    limit_files(1000);
+    const int status = writer_save(w, &c, SAVE_ROTATED, -1, &err);
+    writer_wait(w);
+    limit_files(RLIM_INFINITY);
+    OK(status);
+    ck_assert(writer_holds(w));
+    writer_drop(w);
+    ck_assert(!writer_holds(w));
+    writer_retry(w);
+    ck_assert_int_eq(wait_for(w, &report), SAVE_PENDING);
+    ck_assert_uint_eq(count_files(), 0);
+    writer_close(w);
+    destroy(&c);
+    leave_dir();
+}
+END_TEST
+
+/* An old checkpoint that cannot be removed (here: a folder of its name) fails no save, and is told. */
+START_TEST(what_cannot_be_removed_stays)
+{
+    enter_dir();
+    struct checkpoint c = make();
+    struct save_report report;
+    struct writer *w = open_writer(&c, true);
+    ck_assert_int_eq(mkdir(in_dir("ckpt-0.h5"), 0700), 0);
+    for (int i = 1; i <= 5; i++) {
+        advance(&c);
+        OK(writer_save(w, &c, SAVE_ROTATED | SAVE_BEST, -1, &err));
+        ck_assert_int_eq(wait_for(w, &report), SAVE_DONE);
+        ck_assert_uint_eq(report.targets, SAVE_ROTATED | SAVE_BEST);
+        ck_assert_int_eq(report.unrotated, i >= 3);
+    }
+    ck_assert_ptr_nonnull(strstr(report.err.text, "ckpt-0.h5: cannot be removed: "));
+    writer_close(w);
+    ck_assert_uint_eq(count_files(), 5); /* three, the best, and the folder */
+    destroy(&c);
+    leave_dir();
+}
+END_TEST
+
 /* Weights that are not finite never push out those that are. */
 START_TEST(what_is_not_finite_is_not_saved)
 {
@@ -385,5 +433,6 @@ START_TEST(limit_of_recent_losses)
 }
 END_TEST
 
-SUITE("train/writer", a_save_is_of_its_moment, a_failure_is_told_and_tried_again, what_is_not_finite_is_not_saved,
-      a_step_in_hand_is_saved_too, one_run_in_a_folder, metrics_wait_for_the_disk, limit_of_recent_losses)
+SUITE("train/writer", a_save_is_of_its_moment, a_failure_is_told_and_tried_again, what_is_dropped_is_not_written,
+      what_cannot_be_removed_stays, what_is_not_finite_is_not_saved, a_step_in_hand_is_saved_too, one_run_in_a_folder,
+      metrics_wait_for_the_disk, limit_of_recent_losses)

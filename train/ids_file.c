@@ -3,10 +3,10 @@
 #include "../data/regular.h"
 #include <ctype.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+enum { FILE_MAX = 1 << 30 }; /* bytes */
 
 struct rows {
     uint32_t *ids;
@@ -58,27 +58,21 @@ static int read_line(struct rows *r, const char *line, const char *path, size_t 
 
 int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows, size_t *columns, struct error *err)
 {
-    uint64_t file_size;
-    const int fd = regular_open(path, &file_size, err);
-    if (fd < 0)
+    char *text = regular_text(path, FILE_MAX, err);
+    if (!text)
         return -1;
-    FILE *f = fdopen(fd, "r");
-    if (!f) {
-        close(fd);
-        return fail(err, "%s: out of memory", path);
-    }
     struct rows r = {0};
-    char *line = NULL;
-    size_t size = 0, number = 0;
+    size_t number = 0;
     int status = 0;
-    while (status == 0 && getline(&line, &size, f) >= 0)
+    for (char *line = text, *end; *line && status == 0; line = end) {
+        end = line + strcspn(line, "\n");
+        if (*end)
+            *end++ = '\0';
         status = read_line(&r, line, path, ++number, vocab_size, err);
-    if (status == 0 && ferror(f))
-        status = fail(err, "%s: cannot be read", path);
+    }
     if (status == 0 && r.columns < 2)
         status = fail(err, "%s: expected rows of T+1 token ids, T at least 1", path);
-    free(line);
-    fclose(f);
+    free(text);
     if (status) {
         free(r.ids);
         return -1;

@@ -1,6 +1,7 @@
 /* image.c: the sealed user block in front of an HDF5 file in memory; the file itself is data/h5_image.c's. */
 #include "image.h"
 #include "../data/regular.h"
+#include "memory.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -97,6 +98,8 @@ static int read_checked(struct h5_image *image, uint64_t *step, int fd, uint64_t
     if (size < USER_BLOCK)
         return fail(err, "%s: not a handgrad checkpoint, or truncated: %" PRIu64 " bytes", path, size);
     if (regular_read(fd, 0, block, USER_BLOCK, path, err) || check_block(block, size, path, err))
+        return -1;
+    if (memory_check(size, path, err))
         return -1;
     image->bytes = malloc(size);
     if (!image->bytes)

@@ -1,5 +1,6 @@
 /* log.c: see log.h. metrics.jsonl is written a whole line at a time, so that a reader hardly ever sees half an object. */
 #include "log.h"
+#include "../data/regular.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,8 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
+
+enum { LINE_LIMIT = 4096 }; /* bytes of a line of metrics; ours have 300 */
 
 double seconds(void)
 {
@@ -30,29 +33,33 @@ static void remember(struct log *l, const char *line, size_t size)
 /* Finds the end of the lines whose step is at most `step`, up to the first line that is not whole, and the last of them. */
 static void find_end(struct log *l, FILE *metrics, uint64_t step)
 {
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t n;
+    char line[LINE_LIMIT];
     l->end = 0;
     remember(l, "", 0);
-    while ((n = getline(&line, &size, metrics)) > 0 && line[n - 1] == '\n') {
-        cJSON *object = cJSON_Parse(line);
+    while (fgets(line, sizeof line, metrics)) {
+        const size_t n = strlen(line);
+        cJSON *object = n && line[n - 1] == '\n' ? cJSON_Parse(line) : NULL;
         const cJSON *s = cJSON_GetObjectItem(object, "step");
         const bool keep = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
         cJSON_Delete(object);
         if (!keep)
             break;
-        l->end += n;
-        remember(l, line, (size_t)n);
+        l->end += (off_t)n;
+        remember(l, line, n);
     }
-    free(line);
 }
 
 int log_cut_after(struct log *l, uint64_t step, struct error *err)
 {
-    FILE *metrics = fopen(l->metrics_path, "re");
-    if (!metrics)
-        return fail(err, "%s: %s", l->metrics_path, strerror(errno));
+    uint64_t size;
+    const int fd = regular_open(l->metrics_path, &size, err);
+    if (fd < 0)
+        return -1;
+    FILE *metrics = fdopen(fd, "r");
+    if (!metrics) {
+        close(fd);
+        return fail(err, "%s: out of memory", l->metrics_path);
+    }
     find_end(l, metrics, step);
     fclose(metrics);
     l->pending_size = 0;

@@ -1,5 +1,6 @@
 /* memory.c: see memory.h. */
 #include "memory.h"
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -30,21 +31,53 @@ static size_t left(uint64_t limit, uint64_t used)
     return limit > used ? (size_t)(limit - used) : 0;
 }
 
-/* The limit that the control group sets; as seen from inside its container, which has it at the root. Pages of files that it
- * holds can be given back. */
-static size_t group_available(void)
+/* What a control group leaves, of the second version or the first. Pages of files that it holds can be given back. */
+static size_t group_left(const char *group, bool second)
 {
+    char path[PATH_MAX + 64];
     uint64_t limit, used, file = 0;
-    if (read_number("/sys/fs/cgroup/memory.max", "", &limit) && read_number("/sys/fs/cgroup/memory.current", "", &used)) {
-        (void)read_number("/sys/fs/cgroup/memory.stat", "inactive_file ", &file);
-        return left(limit, used - smaller(file, used));
+    snprintf(path, sizeof path, "%s/%s", group, second ? "memory.max" : "memory.limit_in_bytes");
+    if (!read_number(path, "", &limit))
+        return SIZE_MAX;
+    snprintf(path, sizeof path, "%s/%s", group, second ? "memory.current" : "memory.usage_in_bytes");
+    if (!read_number(path, "", &used))
+        return SIZE_MAX;
+    snprintf(path, sizeof path, "%s/memory.stat", group);
+    (void)read_number(path, second ? "inactive_file " : "total_inactive_file ", &file);
+    return left(limit, used - smaller(file, used));
+}
+
+/* The least that our group and those above it leave: schedulers set limits a level or two up. From inside a container, whose root it
+ * is, only the root may be there. */
+static size_t groups_left(const char *root, const char *group, bool second)
+{
+    char path[PATH_MAX];
+    size_t least = group_left(root, second);
+    if (snprintf(path, sizeof path, "%s%s", root, group) >= (int)sizeof path)
+        return least;
+    for (char *end; (end = strrchr(path, '/')) >= path + strlen(root); *end = '\0')
+        least = smaller(least, group_left(path, second));
+    return least;
+}
+
+/* A line is "0::/GROUP", or "7:memory:/GROUP" of the first version. */
+size_t memory_of_groups(const char *groups, const char *root)
+{
+    char line[PATH_MAX], first[PATH_MAX];
+    size_t least = SIZE_MAX;
+    FILE *f = fopen(groups, "re");
+    snprintf(first, sizeof first, "%s/memory", root);
+    while (f && fgets(line, sizeof line, f)) {
+        const char *controllers = strchr(line, ':'), *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        line[strcspn(line, "\n")] = '\0';
+        if (group && group == controllers + 1)
+            least = smaller(least, groups_left(root, group + 1, true));
+        else if (group && !strncmp(controllers + 1, "memory:", 7))
+            least = smaller(least, groups_left(first, group + 1, false));
     }
-    if (read_number("/sys/fs/cgroup/memory/memory.limit_in_bytes", "", &limit) &&
-        read_number("/sys/fs/cgroup/memory/memory.usage_in_bytes", "", &used)) {
-        (void)read_number("/sys/fs/cgroup/memory/memory.stat", "total_inactive_file ", &file);
-        return left(limit, used - smaller(file, used));
-    }
-    return SIZE_MAX;
+    if (f)
+        fclose(f);
+    return least;
 }
 
 static size_t address_space_available(void)
@@ -63,7 +96,7 @@ size_t memory_available(void)
     size_t available = SIZE_MAX;
     if (read_number("/proc/meminfo", "MemAvailable:", &kilobytes))
         available = (size_t)kilobytes << 10;
-    return smaller(available, smaller(group_available(), address_space_available()));
+    return smaller(available, smaller(memory_of_groups("/proc/self/cgroup", "/sys/fs/cgroup"), address_space_available()));
 }
 
 char *memory_text(size_t bytes, char text[24])

@@ -23,6 +23,7 @@ struct run {
     bool best_waits;                  /* the snapshot in hand is the best */
     bool not_finite;                  /* the last snapshot was refused for it */
     bool announce;                    /* the next one that is saved: somebody asked for it */
+    bool unrotated;                   /* older checkpoints could not be removed, which was said */
     bool owed;                        /* a checkpoint that fell due while steps were skipped */
     uint64_t saves;
     double stall_s, total_stall_s; /* that training waited for them: since the last line of metrics, and in all */

@@ -42,6 +42,9 @@ static void take_success(struct run *r, const struct save_report *report)
     if (r->failures || r->announce)
         log_note(&r->log, "saved%s: %s, %.2f s after it was asked for", r->failures ? " after all" : "",
                  report->targets & SAVE_ROTATED ? t->last_checkpoint : "best.h5", report->seconds);
+    if (report->unrotated && !r->unrotated)
+        log_warn(&r->log, "%s; older checkpoints stay", report->err.text);
+    r->unrotated = report->unrotated;
     r->failures = 0;
     r->announce = false;
     r->saves++;
@@ -172,6 +175,8 @@ int run_roll_back(struct run *r, struct error *err)
         return -1;
     if (trainer_roll_back(t, path, err))
         return -1;
+    writer_drop(r->writer); /* what could not be saved yet is of a time that will not have been */
+    r->failures = 0;
     const uint64_t to = t->state.step;
     log_note(&r->log, "goes back from step %llu to %s, and jumps over the batches of %llu steps", (unsigned long long)from, path,
              (unsigned long long)(from - to));

@@ -8,6 +8,7 @@
 #include "passes.h"
 #include "peak.h"
 #include "resume.h"
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,8 +322,12 @@ static void update(struct trainer *t)
     const struct adamw adamw = {c->optim.beta1, c->optim.beta2, c->optim.eps, c->optim.weight_decay};
     const double loss = t->state.micro_loss / (double)c->train.accumulate, kept = 0.95; /* of the smoothed loss, each step */
     const double norm = gradient_norm(t->model.grads, tensors), lr = schedule_lr(&schedule, t->state.step);
-    if (!isfinite(norm)) {
-        diagnose(t, "grad_norm", norm, 0);
+    const double clip = clip_factor(norm, c->optim.clip);
+    if (!(norm * clip < sqrt(FLT_MAX))) { /* the second moment would overflow, and the weight never move again */
+        if (isfinite(norm))
+            snprintf(t->fault, sizeof t->fault, "grad_norm is %g: its square is more than a float can hold", norm);
+        else
+            diagnose(t, "grad_norm", norm, 0);
         skip_step(t, loss, lr, norm, "grad_norm");
         return;
     }
@@ -330,8 +335,7 @@ static void update(struct trainer *t)
         skip_spike(t, loss, lr, norm);
         return;
     }
-    adamw_update(t->model.params, t->m, t->v, t->model.grads, clip_factor(norm, c->optim.clip), tensors, &adamw, lr,
-                 ++t->state.updates);
+    adamw_update(t->model.params, t->m, t->v, t->model.grads, clip, tensors, &adamw, lr, ++t->state.updates);
     t->state.skipped_in_row = 0;
     recent_add(&t->state.recent, loss);
     t->state.smoothed_loss = isnan(t->state.smoothed_loss) ? loss : kept * t->state.smoothed_loss + (1 - kept) * loss;

@@ -50,9 +50,12 @@ static int rotate(struct writer *w, struct error *err)
                                                         : checkpoint_rotate(w->dir, w->keep, &w->verified, err);
 }
 
-static enum save_outcome write_out(struct writer *w, unsigned *missing, struct error *err)
+/* Writes what report->targets asks for; what is left of them after a failure is missing. That an older checkpoint cannot be removed
+ * fails no save. */
+static enum save_outcome write_out(struct writer *w, struct save_report *report)
 {
     const struct extent *wrong;
+    struct error *err = &report->err;
     /* Where the metrics cannot be synced the checkpoint is worth the more. */
     if (w->sync_first >= 0)
         (void)fdatasync(w->sync_first);
@@ -63,13 +66,13 @@ static enum save_outcome write_out(struct writer *w, unsigned *missing, struct e
         return SAVE_NOT_FINITE;
     }
     for (unsigned target = SAVE_ROTATED; target <= SAVE_BEST; target <<= 1) {
-        if (!(*missing & target))
+        if (!(report->targets & target))
             continue;
         if (write_target(w, target, err))
             return SAVE_FAILED;
-        *missing &= ~target;
-        if (target == SAVE_ROTATED && rotate(w, err))
-            return SAVE_FAILED;
+        report->targets &= ~target;
+        if (target == SAVE_ROTATED)
+            report->unrotated = rotate(w, err) != 0;
     }
     return SAVE_DONE;
 }
@@ -77,18 +80,17 @@ static enum save_outcome write_out(struct writer *w, unsigned *missing, struct e
 /* Called with the mutex held, which it gives back meanwhile. */
 static void write_unlocked(struct writer *w)
 {
-    unsigned missing = w->missing;
-    struct error err;
+    struct save_report report = w->report;
+    const unsigned targets = report.targets = w->missing;
     pthread_mutex_unlock(&w->mutex);
-    const enum save_outcome outcome = write_out(w, &missing, &err);
+    const enum save_outcome outcome = write_out(w, &report);
     pthread_mutex_lock(&w->mutex);
-    w->missing = outcome == SAVE_NOT_FINITE ? 0 : missing;
+    w->missing = outcome == SAVE_NOT_FINITE ? 0 : report.targets;
     w->outcome = outcome;
-    w->report.seconds = seconds() - w->began;
-    if (outcome != SAVE_DONE) {
-        w->report.err = err;
-        w->report.targets = missing;
-    }
+    if (outcome == SAVE_DONE)
+        report.targets = targets;
+    report.seconds = seconds() - w->began;
+    w->report = report;
     w->busy = false;
     w->news = true;
     pthread_cond_broadcast(&w->changed);
@@ -230,6 +232,15 @@ void writer_retry(struct writer *w)
     wait_idle(w);
     if (w->missing)
         begin(w);
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void writer_drop(struct writer *w)
+{
+    pthread_mutex_lock(&w->mutex);
+    wait_idle(w);
+    w->missing = 0;
+    w->news = false;
     pthread_mutex_unlock(&w->mutex);
 }
 

@@ -27,6 +27,7 @@ struct save_report {
     uint64_t step;
     unsigned targets; /* that were asked for; after a failure those that are missing */
     double seconds;   /* from writer_save on */
+    bool unrotated;   /* it was saved, but older ones could not be removed: err says why */
     struct error err;
 };
 
@@ -47,5 +48,7 @@ void writer_wait(struct writer *w);
 /* Whether a failed save is still in the buffer; writes it again. */
 bool writer_holds(struct writer *w);
 void writer_retry(struct writer *w);
+/* Waits, and forgets what is still in the buffer: the run has gone back to before it. */
+void writer_drop(struct writer *w);
 
 #endif
