@@ -4,10 +4,15 @@
  *   FAULT=short          write takes at most 1000 bytes     FAULT=eintr           every second write, read and fsync fails with it
  *   FAULT=unlink-first   a save removes the old file before it writes the new one
  *   FAULT=no-fsync       fsync does nothing
- * FAULT_COUNT=FILE: where to write the number of allocations. Only those asked for by handgrad itself count, not by its libraries. */
+ *   FAULT=kill:N         the process is killed at the N-th call of a save: from the creation of a temporary checkpoint on, calls of
+ *                        that thread alone, which strace cannot count
+ *   FAULT=error:N:E      that call fails with error number E        FAULT=error-from:N:E   it, and all that follow in the thread
+ * FAULT_COUNT=FILE: where to write the number of allocations, and the names of the calls of saves, one a line. Only allocations asked
+ * for by handgrad itself count, not by its libraries; FAULT_IN=libhdf5: by that library alone. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,15 +23,23 @@
 extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m), *__libc_realloc(void *p, size_t n);
 
 static const char *fault = "", *count_file;
-static unsigned long nth, allocations, calls;
-static char from_then_on, active;
+static unsigned long nth, planted_call, allocations, calls, save_calls;
+static int error_number;
+static char from_then_on, active, names[1 << 16];
+static __thread char saving; /* this thread has begun to write a checkpoint */
 static uintptr_t program_begin, program_end;
 
-/* Where the program's own code lies: the first mapping named after it, with those that follow. */
+#define NEXT(name)                                                                                                               \
+    static __typeof__(name) *next;                                                                                               \
+    next = next ? next : (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+
+/* Where the program's own code lies, or that of the library FAULT_IN: the first mapping named after it, with those that follow. */
 static void find_program(void)
 {
     char line[512], exe[256] = "";
-    const ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (getenv("FAULT_IN"))
+        n = snprintf(exe, sizeof exe, "/%s", getenv("FAULT_IN"));
     FILE *f = n > 0 ? fopen("/proc/self/maps", "r") : NULL;
     while (f && fgets(line, sizeof line, f)) {
         unsigned long a, b;
@@ -45,8 +58,12 @@ __attribute__((constructor)) static void start(void)
     count_file = getenv("FAULT_COUNT");
     find_program();
     from_then_on = strncmp(fault, "malloc-from:", 12) == 0;
-    if (from_then_on || strncmp(fault, "malloc:", 7) == 0)
+    if (strchr(fault, ':'))
         nth = strtoul(strchr(fault, ':') + 1, NULL, 10);
+    if (strncmp(fault, "error", 5) == 0)
+        error_number = atoi(strrchr(fault, ':') + 1);
+    if (strncmp(fault, "malloc", 6) != 0)
+        planted_call = nth, nth = 0;
     active = 1;
 }
 
@@ -55,7 +72,7 @@ __attribute__((destructor)) static void stop(void)
     active = 0;
     FILE *f = count_file ? fopen(count_file, "w") : NULL;
     if (f) {
-        fprintf(f, "%lu\n", allocations);
+        fprintf(f, "%lu\n%s", allocations, names);
         fclose(f);
     }
 }
@@ -105,6 +122,42 @@ int posix_memalign(void **p, size_t align, size_t n)
     return *p ? 0 : ENOMEM;
 }
 
+char *strndup(const char *s, size_t max)
+{
+    const size_t n = strnlen(s, max);
+    char *copy = fails(__builtin_return_address(0)) ? NULL : __libc_malloc(n + 1);
+    if (copy)
+        memcpy(copy, s, n), copy[n] = 0;
+    return copy;
+}
+
+void *aligned_alloc(size_t align, size_t n)
+{
+    extern void *__libc_memalign(size_t, size_t);
+    if (fails(__builtin_return_address(0)))
+        return errno = ENOMEM, NULL;
+    return __libc_memalign(align, n);
+}
+
+/* --- calls of a save --- */
+
+/* Whether this call fails; dies where it is the one to die at. */
+static int save_call(const char *name)
+{
+    if (!saving)
+        return 0;
+    const unsigned long n = __atomic_add_fetch(&save_calls, 1, __ATOMIC_RELAXED);
+    const size_t used = strlen(names);
+    if (count_file)
+        snprintf(names + used, sizeof names - used, "%s\n", name);
+    if (n == planted_call && strncmp(fault, "kill:", 5) == 0)
+        raise(SIGKILL);
+    if (!error_number || !(n == planted_call || (n > planted_call && strncmp(fault, "error-from:", 11) == 0)))
+        return 0;
+    errno = error_number;
+    return 1;
+}
+
 static int interrupted(void)
 {
     return strcmp(fault, "eintr") == 0 && __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) % 2;
@@ -112,20 +165,56 @@ static int interrupted(void)
 
 ssize_t write(int fd, const void *p, size_t n)
 {
-    if (fd > 2 && interrupted())
-        return errno = EINTR, -1;
-    static ssize_t (*next)(int, const void *, size_t);
-    next = next ? next : dlsym(RTLD_NEXT, "write");
+    if (fd > 2 && (interrupted() || save_call("write")))
+        return errno = error_number ? error_number : EINTR, -1;
+    NEXT(write);
     return next(fd, p, fd > 2 && n > 1000 && strcmp(fault, "short") == 0 ? 1000 : n);
+}
+
+ssize_t read(int fd, void *p, size_t n)
+{
+    NEXT(read);
+    return save_call("read") ? -1 : next(fd, p, n);
+}
+
+off_t lseek(int fd, off_t offset, int whence)
+{
+    NEXT(lseek);
+    return save_call("lseek") ? -1 : next(fd, offset, whence);
 }
 
 int fsync(int fd)
 {
     if (interrupted())
         return errno = EINTR, -1;
-    static int (*next)(int);
-    next = next ? next : dlsym(RTLD_NEXT, "fsync");
-    return strcmp(fault, "no-fsync") == 0 ? 0 : next(fd);
+    NEXT(fsync);
+    return save_call("fsync") ? -1 : strcmp(fault, "no-fsync") == 0 ? 0 : next(fd);
+}
+
+int fdatasync(int fd)
+{
+    NEXT(fdatasync);
+    return save_call("fdatasync") ? -1 : next(fd);
+}
+
+int rename(const char *from, const char *to)
+{
+    NEXT(rename);
+    return save_call("rename") ? -1 : next(from, to);
+}
+
+int unlink(const char *path)
+{
+    NEXT(unlink);
+    return save_call("unlink") ? -1 : next(path);
+}
+
+/* The descriptor is closed, as Linux does it, whatever is said. */
+int close(int fd)
+{
+    NEXT(close);
+    const int failed = save_call("close"), e = errno, status = next(fd);
+    return failed ? errno = e, -1 : status;
 }
 
 /* ".NAME.XXXXXX.tmp" stands for NAME beside it. */
@@ -149,7 +238,11 @@ int open(const char *path, int flags, ...)
     va_end(args);
     if (strcmp(fault, "unlink-first") == 0 && flags & O_EXCL)
         remove_target(path);
-    static int (*next)(const char *, int, ...);
-    next = next ? next : dlsym(RTLD_NEXT, "open");
+    const char *name = strrchr(path, '/');
+    if (flags & O_EXCL && name && (strncmp(name, "/.ckpt-", 7) == 0 || strncmp(name, "/.best", 6) == 0))
+        saving = 1;
+    if (save_call("open"))
+        return -1;
+    NEXT(open);
     return next(path, flags, mode);
 }
