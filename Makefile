@@ -35,6 +35,8 @@ PACKAGES := build-essential \
             libseccomp-dev \
             nettle-dev \
             libpcre2-dev \
+            libmicrohttpd-dev \
+            libjs-dygraphs \
             check \
             fortunes \
             fortunes-min \
@@ -62,7 +64,8 @@ PKGS    := hdf5 \
            inih \
            libcjson \
            nettle \
-           libpcre2-8
+           libpcre2-8 \
+           libmicrohttpd
 # Optional: the process that parses files of others may then make no system call but those of malloc (data/sandbox.c).
 SECCOMP := $(shell pkg-config --exists libseccomp 2>/dev/null && echo libseccomp)
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
@@ -88,6 +91,7 @@ ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/mai
 # bf16 differs in the products alone, so it has no mistakes of its own
 OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf16,$t),$(filter-out model/mistakes%,$(MATHS)),$(MATHS)))) $(foreach t,f32 f64,$(TWICE:%.c=$(BUILD)/$t/%.o)) \
            $(BUILD)/f32/train/passes.o $(BUILD)/f32/train/bench_code.o $(MIXED_C:%.c=$(BUILD)/bf16/%.o) $(ONCE:%.c=$(BUILD)/%.o)
+OBJECTS += $(BUILD)/web/files.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
@@ -116,6 +120,14 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  CC $<'
 	@$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
+
+# The files of the page, and the chart library that it uses, go into the binary as strings.
+DYGRAPHS ?= /usr/share/javascript/dygraphs
+$(BUILD)/web/files.o: web/files.S $(wildcard web/*) $(wildcard $(DYGRAPHS)/dygraph.min.*) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@[ -e $(DYGRAPHS)/dygraph.min.js ] || { echo "$(DYGRAPHS)/dygraph.min.js is not there: install dygraphs (libjs-dygraphs; make deps)"; exit 1; }
+	@echo '  AS $<'
+	@$(CC) -Wa,-I$(DYGRAPHS) -c -o $@ $<
 
 # Rebuilds everything when compiler or flags change.
 $(BUILD)/flags: FORCE
@@ -195,7 +207,7 @@ memcheck: # valgrind knows no AVX-512
 
 # --- from a bare clone: what is missing is installed first, then make starts anew and finds it ---
 ready:
-	@{ pkg-config --exists $(PKGS) check && ls /usr/share/games/fortunes/literature; } >/dev/null 2>&1 || $(MAKE) --no-print-directory deps
+	@{ pkg-config --exists $(PKGS) check && ls $(DYGRAPHS)/dygraph.min.js && ls /usr/share/games/fortunes/literature; } >/dev/null 2>&1 || $(MAKE) --no-print-directory deps
 check demo: ready
 	@$(MAKE) --no-print-directory $@-run
 deps:
@@ -204,7 +216,7 @@ deps:
 	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $(PACKAGES); \
 	else \
 	    echo "make deps installs with apt-get, which is not here. Needed: a C11 compiler with OpenMP, make, pkg-config, OpenBLAS (its"; \
-	    echo "OpenMP build), HDF5, zlib, inih, cJSON, nettle, Check; for the demo a text (fortunes, or DEMO_TEXT=file)."; \
+	    echo "OpenMP build), HDF5, zlib, inih, cJSON, nettle, libmicrohttpd, dygraphs (DYGRAPHS=folder), Check; for the demo a text (fortunes, or DEMO_TEXT=file)."; \
 	    exit 1; \
 	fi
 

@@ -1,0 +1,11 @@
+/* files.S: the files of the page, as strings in the binary. */
+#define FILE(name, path) .globl name; name: .incbin path; .byte 0
+    .section .rodata
+FILE(web_report_html, "web/report.html")
+FILE(web_style_css, "web/style.css")
+FILE(web_dygraph_css, "dygraph.min.css")
+FILE(web_dygraph_js, "dygraph.min.js")
+FILE(web_dygraph_licence, "web/dygraph-licence.txt")
+FILE(web_chart_js, "web/chart.js")
+FILE(web_report_js, "web/report.js")
+    .section .note.GNU-stack, "", %progbits
