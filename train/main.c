@@ -18,6 +18,7 @@ static const struct {
     {"grad", "loss, logits and every gradient of one batch", command_grad},
     {"gradcheck", "prove every derivative", command_gradcheck},
     {"report", "a page of pictures of a run", command_report},
+    {"serve", "the same page, live", command_serve},
     {"inspect", "what a checkpoint or shard holds", command_inspect},
     {"bench", "what this machine could do, and what training reaches on it", command_bench},
 };
