@@ -45,6 +45,9 @@ struct config {
         int on_spike;                     /* enum on_spike */
         double spike_threshold;           /* of recent_limit */
         uint64_t max_skipped;             /* steps in a row, before a rollback */
+        uint64_t log_tensors;             /* steps between norms of every tensor; 0: never */
+        uint64_t sample_tokens;           /* of the text written at each evaluation; 0: none */
+        bool tensorboard;
     } train;
 };
 

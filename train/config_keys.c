@@ -74,6 +74,9 @@ const struct config_key config_keys[] = {
     ENUM(train, on_spike, "none", on_spikes, "spike", "what a loss far above the last ones leads to"),
     NUMBER(train, spike_threshold, "10", 1, 1e6, false, "spike_sigma", "how far above their median, in robust standard deviations"),
     COUNT(train, max_skipped, "5", 1, 1e6, "max_skips", "steps in a row without an update, before the run rolls back"),
+    COUNT(train, log_tensors, "25", 0, 1e15, "log_grads", "steps between norms of every tensor in tensors.jsonl; 0: never"),
+    COUNT(train, sample_tokens, "200", 0, 1 << 20, "max_new_tokens", "tokens of the text written at each evaluation; 0: none"),
+    BOOL(train, tensorboard, "no", "tensorboard_log", "event files for TensorBoard: scalars, histograms at evaluations"),
 };
 /* clang-format on */
 _Static_assert(sizeof config_keys / sizeof *config_keys <= KEYS_MAX, "raise KEYS_MAX");

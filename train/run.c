@@ -103,7 +103,7 @@ static void plan_copy(struct run *r)
 
 int run_open(struct run *r, const struct config *config, const struct run_plan *plan, struct error *err)
 {
-    *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1};
+    *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1, .diary = DIARY_CLOSED};
     if (snprintf(r->dir, sizeof r->dir, "%s", plan->dir) >= (int)sizeof r->dir)
         return fail(err, "%s: the path is too long", plan->dir);
     if (check_folder(plan, err) || (plan->start == RUN_RESUME && take_folder(r, plan, err)) ||
@@ -115,7 +115,8 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
     plan_copy(r);
     if (probe(r, err) || open_validation(r, err) || (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
         write_config(r, err) ||
-        log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps, config->train.log_every, err)) {
+        log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps, config->train.log_every, err) ||
+        diary_open(&r->diary, r->dir, &r->trainer, err)) {
         run_close(r);
         return -1;
     }
@@ -126,6 +127,7 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
 void run_close(struct run *r)
 {
     writer_close(r->writer);
+    diary_close(&r->diary);
     log_close(&r->log);
     split_close(r->val);
     trainer_destroy(&r->trainer);
@@ -208,7 +210,10 @@ static int finish_step(struct run *r, struct error *err)
         const int status = run_roll_back(r, err);
         return status ? fail(err, "%.800s; last checkpoint: %s", err->text, t->last_checkpoint) : 0;
     }
-    return validate_and_save(r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err);
+    if (validate_and_save(r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err))
+        return -1;
+    diary_step(&r->diary, t);
+    return 0;
 }
 
 static int train(struct run *r, uint64_t stop_at, struct error *err)

@@ -3,6 +3,7 @@
 #define RUN_H
 
 #include "../data/split.h"
+#include "diary.h"
 #include "log.h"
 #include "resume.h"
 #include "run_lock.h"
@@ -14,6 +15,7 @@ struct run {
     char dir[CONFIG_PATH_MAX];
     struct split *val; /* NULL where the data has none, or nothing in it to predict */
     struct log log;
+    struct diary diary;
     struct run_lock lock;
     struct writer *writer;
     uint64_t saved_step, saved_micro; /* of the newest snapshot; UINT64_MAX before the first */

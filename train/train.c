@@ -3,6 +3,7 @@
 #include "command.h"
 #include "memory.h"
 #include "options.h"
+#include "report.h"
 #include "run.h"
 #include "stop.h"
 #include <math.h>
@@ -157,5 +158,9 @@ int command_train(int argc, char **argv)
     else
         conclude(&run);
     run_close(&run);
+    if (report_write_run(a.out, &err))
+        complain(&err);
+    else
+        printf("report: %s/report.html\n", a.out);
     return status ? 1 : 0;
 }

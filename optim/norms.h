@@ -1,0 +1,20 @@
+/* norms.h: how large each tensor is, and how far a step of AdamW moved it. */
+#ifndef NORMS_H
+#define NORMS_H
+
+#include "../model/real.h"
+#include "../model/tensors.h"
+#include "adamw.h"
+
+#define tensor_norm       NAME(tensor_norm)
+#define adamw_update_norm NAME(adamw_update_norm)
+
+/* The Euclidean norm of tensor t in an array laid out by the table. */
+double tensor_norm(const real *array, const struct tensor *t);
+
+/* The norm of what adamw_update added to tensor t in the step that left params, m and v as they are. Nothing of the step before
+ * is needed: the moments say what was subtracted. lr and step are those of that update. */
+double adamw_update_norm(const real *params, const real *m, const real *v, const struct tensor *t, const struct adamw *o,
+                         double lr, uint64_t step);
+
+#endif

@@ -1,0 +1,15 @@
+/* machine.h: what a run was made on and from, for its report. */
+#ifndef MACHINE_H
+#define MACHINE_H
+
+#include <cjson/cJSON.h>
+
+/* {cpu, cores, threads, memory (bytes), peak_flops, products, compiler, system}; NULL where memory is short. peak_flops: the measured rate of
+ * float products, 0 where it is not known. */
+cJSON *machine_json(double peak_flops);
+
+/* {dir, train_tokens, val_tokens, tokenizer, vocab_size, sources} of a data folder that has been opened before; what cannot be
+ * read is left out. */
+cJSON *data_json(const char *dir);
+
+#endif
