@@ -65,7 +65,7 @@ close() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; if (d < 0) d = -
 check "tokenize" "$HANDGRAD" tokenize text.txt -o data --tokenizer char
 check "train" train --out whole
 check "a run folder in folders that are not there yet" train --out a/new/run --stop-at 1
-check "checkpoints are rotated, best is kept" test "$(ls whole)" = "$(printf '%s\n' best.h5 ckpt-16.h5 ckpt-24.h5 ckpt-8.h5 config.ini metrics.jsonl)"
+check "checkpoints are rotated, best is kept" test "$(ls whole)" = "$(printf '%s\n' best.h5 ckpt-16.h5 ckpt-24.h5 ckpt-8.h5 config.ini metrics.jsonl report.html samples.jsonl starts.jsonl tensors.jsonl)"
 check "one line of metrics a step" test "$(wc -l <whole/metrics.jsonl)" -eq 24
 check "inspect --verify" "$HANDGRAD" inspect whole/ckpt-24.h5 --verify
 

@@ -13,6 +13,7 @@
 #include "events.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -226,7 +227,7 @@ static int bucket_of(float x)
 /* The upper edge of a bucket. */
 static double bucket_limit(int i)
 {
-    return i < SIDE ? -exp2(LOWEST + (SIDE - 1 - i) / 4.0) : exp2(LOWEST + (i - SIDE) / 4.0);
+    return i == BUCKETS - 1 ? DBL_MAX : i < SIDE ? -exp2(LOWEST + (SIDE - 1 - i) / 4.0) : exp2(LOWEST + (i - SIDE) / 4.0);
 }
 
 static void put_packed(FILE *f, unsigned field, const double *x, size_t n)
