@@ -7,10 +7,13 @@
  *   padding rows; gaps between tensors                    zero stays zero; no bit changes
  *   gradient_norm against long double                         4096 roundings of double: blocks of 5,000 terms and 256 blocks are
  *                                                         summed, one after the other at worst, and the root halves the error
+ *   tensor_norm against long double                       as gradient_norm
+ *   adamw_update_norm against params after minus before   two roundings of theta and 64 of the update
  *   1, 2, 3, 5 threads                                    the same bits
  */
 #include "../optim/adamw.h"
 #include "../optim/clip.h"
+#include "../optim/norms.h"
 #include "numbers.h"
 
 static const struct model_config config = {.n_layer = 2,
@@ -187,6 +190,42 @@ START_TEST(norm_is_exact_and_the_same_at_any_thread_count)
 }
 END_TEST
 
+/* What the moments say that a step added is what it added, tensor by tensor. */
+START_TEST(norms_of_tensors_and_updates)
+{
+    struct state s = state();
+    real *before = malloc(s.t->total * sizeof *before);
+    for (int step = 1; step <= STEPS; step++) {
+        gradients(&s, (uint32_t)step);
+        memcpy(before, s.p, s.t->total * sizeof *before);
+        adamw_update(s.p, s.m, s.v, s.g, 0.37, s.t, &options, lr, (uint64_t)step);
+        for (size_t k = 0; k < s.t->count; k++) {
+            const struct tensor *x = &s.t->list[k];
+            long double squares = 0, moved = 0;
+            for (size_t i = x->offset; i < x->offset + x->size; i++) {
+                const long double p = (long double)s.p[i], d = p - (long double)before[i];
+                squares += p * p;
+                moved += d * d;
+            }
+            const double norm = (double)sqrtl(squares), update = (double)sqrtl(moved);
+            require_within(fabs(tensor_norm(s.p, x) - norm), 4096 * 0x1p-53 * norm, "%s: norm", x->name);
+            require_within(fabs(adamw_update_norm(s.p, s.m, s.v, x, &options, lr, (uint64_t)step) - update),
+                           ROUNDOFF * (2 * norm + 64 * update), "%s: update of step %d", x->name, step);
+            for (int threads = 0; threads < THREAD_COUNTS; threads++) {
+                const double base = adamw_update_norm(s.p, s.m, s.v, x, &options, lr, (uint64_t)step),
+                             weight = tensor_norm(s.p, x);
+                omp_set_num_threads(thread_counts[threads]);
+                require(adamw_update_norm(s.p, s.m, s.v, x, &options, lr, (uint64_t)step) == base &&
+                            tensor_norm(s.p, x) == weight,
+                        "%s: other bits at %d threads", x->name, thread_counts[threads]);
+            }
+        }
+    }
+    free(before);
+    free_state(&s);
+}
+END_TEST
+
 START_TEST(clipping)
 {
     require(clip_factor(0, 1) == 1 && clip_factor(0.5, 1) == 1 && clip_factor(100, 0) == 1, "clipped where nothing is to clip");
@@ -200,4 +239,5 @@ START_TEST(clipping)
 END_TEST
 
 SUITE_FLOAT_DOUBLE("AdamW and clipping", adamw_is_its_formula, adamw_leaves_padding_zero, adamw_first_step_is_the_sign,
-                   same_bits_at_any_thread_count, norm_is_exact_and_the_same_at_any_thread_count, clipping)
+                   same_bits_at_any_thread_count, norm_is_exact_and_the_same_at_any_thread_count, norms_of_tensors_and_updates,
+                   clipping)

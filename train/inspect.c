@@ -5,7 +5,9 @@
 #include "../data/shard.h"
 #include "../data/tokenizer.h"
 #include "command.h"
+#include "history.h"
 #include "image.h"
+#include "plot.h"
 
 #include <argp.h>
 #include <inttypes.h>
@@ -237,12 +239,29 @@ static int inspect_other(struct inspect *in, struct error *err)
     return fail(err, "%s: expected a checkpoint, a shard or a tokenizer of handgrad", in->path);
 }
 
+/* The losses of a run folder. */
+static int inspect_plot(const struct inspect *in, struct error *err)
+{
+    struct history h;
+    const struct terminal t = terminal_of(STDOUT_FILENO);
+    if (history_open(&h, in->path, err))
+        return -1;
+    const int status = history_refresh(&h, err);
+    if (!status)
+        plot_losses(stdout, &h, &t);
+    history_close(&h);
+    return status;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct inspect *in = state->input;
     switch (key) {
     case 'v':
         in->verify = true;
+        return 0;
+    case 'p':
+        in->plot = true;
         return 0;
     case 'j':
         in->json = true;
@@ -264,16 +283,17 @@ int command_inspect(int argc, char **argv)
 {
     static const struct argp_option options[] = {
         {"verify", 'v', NULL, 0, "read and check all of it; exit 1 where something is wrong", 0},
+        {"plot", 'p', NULL, 0, "draw the losses of a run folder", 0},
         {"json", 'j', NULL, 0, "one object on a line, for scripts", 0},
         {0}};
-    static const struct argp argp = {options, parse_option, "FILE.h5", "What a checkpoint, a shard or a tokenizer holds.",
+    static const struct argp argp = {options, parse_option, "FILE.h5\n--plot RUN", "What a checkpoint, a shard or a tokenizer holds.",
                                      NULL,    NULL,         NULL};
     struct inspect in = {.bold = isatty(STDOUT_FILENO)};
     struct error err;
     argp_err_exit_status = 2;
     if (argp_parse(&argp, argc, argv, 0, NULL, &in))
         return 2;
-    const int status = image_is(in.path) ? inspect_checkpoint(&in, &err) : inspect_other(&in, &err);
+    const int status = in.plot ? inspect_plot(&in, &err) : image_is(in.path) ? inspect_checkpoint(&in, &err) : inspect_other(&in, &err);
     if (status)
         fprintf(stderr, "handgrad: %s\n", err.text);
     return status || in.problems ? 1 : 0;

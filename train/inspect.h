@@ -10,7 +10,7 @@
 
 struct inspect {
     const char *path;
-    bool verify, json;
+    bool verify, json, plot;
     bool bold;         /* standard output is a terminal */
     unsigned problems; /* found and printed to stderr */
 };
