@@ -286,14 +286,16 @@ int command_inspect(int argc, char **argv)
         {"plot", 'p', NULL, 0, "draw the losses of a run folder", 0},
         {"json", 'j', NULL, 0, "one object on a line, for scripts", 0},
         {0}};
-    static const struct argp argp = {options, parse_option, "FILE.h5\n--plot RUN", "What a checkpoint, a shard or a tokenizer holds.",
-                                     NULL,    NULL,         NULL};
+    static const struct argp argp = {
+        options, parse_option, "FILE.h5\n--plot RUN", "What a checkpoint, a shard or a tokenizer holds.", NULL, NULL, NULL};
     struct inspect in = {.bold = isatty(STDOUT_FILENO)};
     struct error err;
     argp_err_exit_status = 2;
     if (argp_parse(&argp, argc, argv, 0, NULL, &in))
         return 2;
-    const int status = in.plot ? inspect_plot(&in, &err) : image_is(in.path) ? inspect_checkpoint(&in, &err) : inspect_other(&in, &err);
+    const int status = in.plot             ? inspect_plot(&in, &err)
+                       : image_is(in.path) ? inspect_checkpoint(&in, &err)
+                                           : inspect_other(&in, &err);
     if (status)
         fprintf(stderr, "handgrad: %s\n", err.text);
     return status || in.problems ? 1 : 0;

@@ -9,9 +9,9 @@ enum { ROWS = 15, LABEL = 8, NARROW = 10 };
 enum layer { SPREAD, LINE, CIRCLE, LAYERS }; /* the later ones over the earlier */
 
 struct plot {
-    size_t columns; /* characters */
-    uint8_t *dots;  /* (ROWS, columns) Braille bits */
-    uint8_t *layer; /* (ROWS, columns) of what is drawn there */
+    size_t columns;                /* characters */
+    uint8_t *dots;                 /* (ROWS, columns) Braille bits */
+    uint8_t *layer;                /* (ROWS, columns) of what is drawn there */
     double low, high, first, last; /* of the axes */
 };
 
@@ -151,8 +151,8 @@ static void put_foot(FILE *out, const struct plot *p, const struct history *h)
     fprintf(out, "%*s └", LABEL - 2, "");
     for (size_t i = 0; i < p->columns; i++)
         fputs("─", out);
-    fprintf(out, "\n%*s%s%*s\n", LABEL, "", first, (int)p->columns - (int)strlen(first) > n ? (int)p->columns - (int)strlen(first) : n + 1,
-            last);
+    fprintf(out, "\n%*s%s%*s\n", LABEL, "", first,
+            (int)p->columns - (int)strlen(first) > n ? (int)p->columns - (int)strlen(first) : n + 1, last);
     fprintf(out, "%*sloss ⠒ training %.4f", LABEL, "", h->last[LOSS]);
     if (!isnan(h->best_val_loss))
         fprintf(out, p->columns > 50 ? "  ● validation, best %.4f after step %.15g" : "\n        ● best %.4f, step %.15g",
