@@ -153,10 +153,11 @@ static void put_foot(FILE *out, const struct plot *p, const struct history *h)
         fputs("─", out);
     fprintf(out, "\n%*s%s%*s\n", LABEL, "", first,
             (int)p->columns - (int)strlen(first) > n ? (int)p->columns - (int)strlen(first) : n + 1, last);
-    fprintf(out, "%*sloss ⠒ training %.4f", LABEL, "", h->last[LOSS]);
+    const bool wide = p->columns > 60;
+    fprintf(out, wide ? "        ⠒ training loss %.4f" : "⠒ training %.4f", h->last[LOSS]);
     if (!isnan(h->best_val_loss))
-        fprintf(out, p->columns > 50 ? "  ● validation, best %.4f after step %.15g" : "\n        ● best %.4f, step %.15g",
-                h->best_val_loss, h->best_step);
+        fprintf(out, wide ? "   ● validation loss, best %.4f after step %.15g" : "\n● best %.4f, step %.15g", h->best_val_loss,
+                h->best_step);
     putc('\n', out);
 }
 
