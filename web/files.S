@@ -7,5 +7,6 @@ FILE(web_dygraph_css, "dygraph.min.css")
 FILE(web_dygraph_js, "dygraph.min.js")
 FILE(web_dygraph_licence, "web/dygraph-licence.txt")
 FILE(web_chart_js, "web/chart.js")
+FILE(web_heat_js, "web/heat.js")
 FILE(web_report_js, "web/report.js")
     .section .note.GNU-stack, "", %progbits

@@ -6,6 +6,19 @@ const page = JSON.parse($("data").textContent);
 const runs = page.runs.map((data, index) => ({ data, index, hidden: false }));
 const several = runs.length > 1;
 
+// A run's name: its folder, with as many of the folders above as tell the runs apart.
+function nameRuns() {
+  const parts = runs.map(r => r.data.name.split("/").filter(Boolean));
+  for (let depth = 1; ; depth++) {
+    const names = parts.map(p => p.slice(-depth).join("/") || "/");
+    if (new Set(names).size === names.length || parts.every(p => p.length <= depth)) {
+      runs.forEach((r, i) => { r.name = names[i]; });
+      return;
+    }
+  }
+}
+nameRuns();
+
 // --- series out of the tables ---
 
 // The x of a table's rows, in what the axis counts: by interpolation in the table of steps, for tables that have steps alone.
@@ -25,7 +38,7 @@ function series(run, table, parts) {
 
 function shown() { return runs.filter(r => !r.hidden); }
 function runColor(run) { return color(several ? run.index : 0); }
-function label(run, name) { return several ? run.data.name : name; }
+function label(run, name) { return several ? run.name : name; }
 
 function lines(name, column) {
   return () => shown().map(run => ({ name: label(run, name), series: series(run, run.data.steps, run.data.steps.columns[column]), color: runColor(run), smooth: column !== "lr" }));
@@ -56,7 +69,7 @@ const clipOf = run => { const c = parseFloat(((run.data.config || {}).optim || {
 function clipNote(range) {
   return shown().filter(clipOf).map(run => {
     const share = clippedShare(run, range);
-    return share === null ? "" : (several ? run.data.name + ": " : "") + percent(share) + " of the steps clipped";
+    return share === null ? "" : (several ? run.name + ": " : "") + percent(share) + " of the steps clipped";
   }).filter(Boolean).join(", ");
 }
 
@@ -69,7 +82,7 @@ function makeCharts() {
   new Chart(parent, { title: "Gradient norm", logY: true, note: clipNote, limit: () => { const c = shown().map(clipOf).find(Boolean); return c ? { y: c, name: "clip " + c } : null; } }, lines("norm", "grad_norm"));
   new Chart(parent, { title: "Learning rate", zero: true }, lines("lr", "lr"));
   new Chart(parent, { title: "Tokens per second", zero: true }, lines("tokens/s", "tokens_per_s"));
-  new Chart(parent, { title: "Share of the machine's product rate", zero: true, format: percent }, lines("share", "mfu"));
+  new Chart(parent, { title: "Share of peak", zero: true, format: percent }, lines("share", "mfu"));
 }
 
 // --- tensors ---
@@ -108,7 +121,7 @@ function tensorLines() {
   if (!run || !run.data.tensors.x.length) return [];
   const names = tensorGroups(Object.keys(run.data.tensors.columns.weight)).get($("tensor-group").value) || [];
   return names.map((name, i) => ({
-    name: names.length > 1 ? name.replace(/^h\.(\d+)\..*/, "$1") : name, color: names.length > 1 ? ramp(i / (names.length - 1)) : color(0),
+    name: names.length > 1 ? name.replace(/^h\.(\d+)\..*/, "layer $1") : name, color: names.length > 1 ? ramp(i / (names.length - 1)) : color(0),
     series: series(run, run.data.tensors, tensorParts(run, kind, name)),
   }));
 }
@@ -118,6 +131,7 @@ function makeTensors() {
   fillSelect($("tensor-kind"), Object.entries(tensorKinds));
   runSelect("tensor-run");
   tensorChart.chart = new Chart($("tensor-chart"), tensorChart, tensorLines);
+  tensorChart.heat = new Heat($("heat"), name => { $("tensor-group").value = name.replace(/^h\.\d+\./, "h.*."); drawTensors(); });
   for (const id of ["tensor-kind", "tensor-group", "tensor-run"]) $(id).addEventListener("change", drawTensors);
 }
 
@@ -125,10 +139,20 @@ function drawTensors() {
   const run = tensorRun(), names = Object.keys(run.data.tensors.columns.weight || {});
   $("tensors").hidden = !runs.some(r => r.data.tensors.x.length);
   if ($("tensors").hidden) return;
+  const first = !$("tensor-group").value;
   fillSelect($("tensor-group"), [...tensorGroups(names)].map(([group, list]) => [group, group.replace("h.*.", "") + (list.length > 1 ? ", all layers" : "")]));
-  tensorChart.title = "Norm of " + tensorKinds[$("tensor-kind").value] + ": " + $("tensor-group").value;
+  if (first && names.includes("h.0.attn.c_attn.weight")) $("tensor-group").value = "h.*.attn.c_attn.weight";
+  const kind = $("tensor-kind").value;
+  tensorChart.title = (kind === "ratio" ? "Update ÷ weight" : "Norm of " + tensorKinds[kind]) + ": " + $("tensor-group").selectedOptions[0].textContent;
   tensorChart.chart.figure.querySelector("h3").textContent = tensorChart.title;
   tensorChart.chart.draw();
+  drawHeat(run, names);
+}
+
+function drawHeat(run, names) {
+  const kind = $("tensor-kind").value, rows = names.map(name => ({ name, values: tensorParts(run, kind, name).mean }));
+  const title = kind === "ratio" ? "Update ÷ weight of every tensor" : "Norm of " + tensorKinds[kind] + ", every tensor";
+  tensorChart.heat.show(title, run.data.tensors.x, rows, tensorGroups(names).get($("tensor-group").value) || []);
 }
 
 // --- samples ---
@@ -158,7 +182,7 @@ function configuration() {
       if (!sections.has(section)) sections.set(section, new Set());
       for (const key of Object.keys(keys)) sections.get(section).add(key);
     }
-  if (several) table.append(element("thead", {}, element("tr", {}, element("th", {}, ""), ...runs.map(r => element("th", { scope: "col" }, r.data.name)))));
+  if (several) table.append(element("thead", {}, element("tr", {}, element("th", {}, ""), ...runs.map(r => element("th", { scope: "col" }, r.name)))));
   for (const [section, keys] of sections) {
     const body = element("tbody", { class: "section" }, element("tr", {}, element("th", { colspan: runs.length + 1, scope: "rowgroup" }, section)));
     for (const key of keys) {
@@ -168,7 +192,7 @@ function configuration() {
     }
     table.append(body);
   }
-  return card("Configuration", element("div", { class: "scroll" }, table));
+  return card("Configuration", table);
 }
 
 const start = run => run.data.starts.at(-1) || {};
@@ -176,7 +200,7 @@ const start = run => run.data.starts.at(-1) || {};
 function drawFacts() {
   const facts = $("facts"), cards = [];
   for (const run of runs) {
-    const s = start(run), title = several ? ": " + run.data.name : "", data = s.data, machine = s.machine;
+    const s = start(run), title = several ? ": " + run.name : "", data = s.data, machine = s.machine;
     if (data) {
       const table = element("table", {}, row("folder", data.dir), row("training tokens", whole(data.train_tokens)), row("validation tokens", whole(data.val_tokens)),
         row("tokenizer", data.tokenizer + ", " + whole(data.vocab_size) + " symbols"), row("fingerprint", String(data.fingerprint).slice(0, 16) + "…"));
@@ -185,7 +209,7 @@ function drawFacts() {
     }
     if (machine)
       cards.push(card("Machine" + title, element("table", {}, row("processor", machine.cpu), row("cores, threads", machine.cores + ", " + machine.threads), row("memory", bytes(machine.memory)),
-        row("float32 product rate", short(machine.peak_flops) + "FLOP/s"), row("OpenBLAS", machine.openblas), row("compiler", machine.compiler), row("system", machine.system),
+        row("float32 product rate", short(machine.peak_flops) + "FLOP/s"), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
         ...run.data.starts.map((x, i) => row(i ? "resumed" : "started", new Date(x.time * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC" + (x.step ? ", step " + whole(x.step) : ""))))));
     const { x, columns } = run.data.evaluations;
     if (x.length) {
@@ -205,7 +229,7 @@ function finished(run) { return run.data.last.step >= planned(run); }
 function tile(name, value, small) { return element("div", {}, element("dt", {}, name), element("dd", {}, value, small ? element("small", {}, small) : null)); }
 
 function drawHead() {
-  const names = runs.map(r => r.data.name).join(", ");
+  const names = runs.map(r => r.name).join(", ");
   document.title = names + " – handgrad";
   $("title").textContent = several ? runs.length + " runs" : names;
   const tiles = [];
@@ -218,7 +242,7 @@ function drawHead() {
     if (last.seconds) tiles.push(tile("time of training", duration(last.seconds), short(last.tokens / last.seconds) + " tokens/s"));
     if (s.parameters) tiles.push(tile("parameters", short(s.parameters), data.config && data.config.model ? data.config.model.n_layer + " layers, " + data.config.model.n_embd + " wide" : ""));
   } else
-    for (const run of runs) tiles.push(tile(run.data.name, run.data.best.val_loss !== null ? run.data.best.val_loss.toFixed(4) : run.data.last.loss !== null ? run.data.last.loss.toFixed(4) : "–", run.data.best.val_loss !== null ? "best validation loss, step " + whole(run.data.best.step) : "training loss"));
+    for (const run of runs) tiles.push(tile(run.name, run.data.best.val_loss !== null ? run.data.best.val_loss.toFixed(4) : run.data.last.loss !== null ? run.data.last.loss.toFixed(4) : "–", run.data.best.val_loss !== null ? "best validation loss, step " + whole(run.data.best.step) : "training loss"));
   $("tiles").replaceChildren(...tiles);
   $("summary").textContent = runs.every(r => r.data.last.step === null) ? "No step is finished yet." : runs.some(r => r.data.bad_lines) ? "Lines that could not be read were passed over: " + runs.map(r => r.data.bad_lines).reduce((a, b) => a + b) + "." : "";
 }
@@ -238,7 +262,7 @@ function fillSelect(select, options) {
   if (options.some(o => o[0] === value)) select.value = value;
 }
 function runSelect(id) {
-  fillSelect($(id), runs.map(r => [String(r.index), r.data.name]));
+  fillSelect($(id), runs.map(r => [String(r.index), r.name]));
   $(id + "-label").hidden = !several;
 }
 
@@ -261,7 +285,7 @@ function makeControls() {
     for (const run of runs) {
       const box = element("input", { type: "checkbox", checked: "" });
       box.addEventListener("change", () => { run.hidden = !box.checked; drawCharts(); });
-      $("runs").append(element("label", {}, box, element("i", { class: "swatch", style: { borderColor: runColor(run) } }), run.data.name));
+      $("runs").append(element("label", {}, box, element("i", { class: "swatch", style: { borderColor: runColor(run) } }), run.name));
     }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 }
