@@ -9,6 +9,7 @@
 # make fuzz                 every reader under libFuzzer (RUNS=10000000: executions of each)
 # make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
 # make bench-peers          against PyTorch where it is installed (PEERS="5 f32 char-0.8M" for runs, precision and workloads)
+# make check-browser        the report, the live page and the lens in a real browser (installs chromium and playwright-core)
 # make asan                 every test with the address and undefined-behaviour sanitizers
 # make memcheck             the tests of one thread each under valgrind
 # make format-check         .clang-format is applied
@@ -199,6 +200,15 @@ check-peers: $(BINARY)
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/peers.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/files $(CURDIR)/$(BUILD)/peers/own
 bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
 	cd $(BUILD)/peers && $(CURDIR)/tests/peers/bench.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/tokenizer) $(CURDIR)/$(BUILD)/peers/files
+# Chromium and Node.js from the distribution, playwright-core from npm: large, so not among what make deps installs.
+BROWSER := $(BUILD)/browser
+check-browser: $(BINARY)
+	@command -v chromium node npm >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends chromium \
+	        $$(command -v node >/dev/null || echo nodejs) $$(command -v npm >/dev/null || echo npm); }
+	@mkdir -p $(BROWSER)
+	@cp tests/browser/package.json $(BROWSER) && npm install --prefix $(BROWSER) --no-audit --no-fund --silent
+	@node tests/browser/test.mjs $(abspath $(BINARY)) $$(command -v chromium) $(abspath $(BROWSER)) $(SHOTS)
 asan:
 	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT=-O1 EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined

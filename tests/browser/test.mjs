@@ -1,0 +1,224 @@
+// The pages in a real browser: a report from a file, without a network; the live page while a run goes on; both narrow and wide,
+// light and dark, by pointer and by keys. Prints "ok - …" and "not ok - …", and at the end "N passed, N failed".
+//   node tests/browser/test.mjs HANDGRAD CHROMIUM FOLDER [SCREENSHOTS]
+import { spawn, execFileSync } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import path from "node:path";
+import { createRequire } from "node:module";
+
+const [handgrad, chromium, folder, shots] = process.argv.slice(2);
+const { chromium: browserType } = createRequire(path.resolve(folder) + "/")("playwright-core");
+const work = fs.mkdtempSync(path.join(folder, "work-"));
+let passed = 0, failed = 0;
+function check(name, good, detail) {
+  console.log((good ? "ok - " : "not ok - ") + name + (good || detail === undefined ? "" : ": " + JSON.stringify(detail)));
+  if (good) passed++; else failed++;
+}
+const run = (...args) => execFileSync(handgrad, args, { cwd: work, encoding: "utf8", env: { ...process.env, OMP_WAIT_POLICY: "passive" } });
+
+// --- runs ---
+let text = "";
+for (let i = 0; i < 3000; i++) text += `line ${i}: the ${i % 3 ? "weight" : "bias"} of ${String.fromCharCode(97 + i % 26)}\n`;
+fs.writeFileSync(path.join(work, "text.txt"), text);
+run("tokenize", "text.txt", "-o", "data", "--tokenizer", "char");
+fs.writeFileSync(path.join(work, "small.ini"), `[model]\nn_layer = 2\nn_head = 2\nn_embd = 32\nblock_size = 32\n[data]\ndir = data
+[optim]\nlr = 3e-3\nwarmup = 10\nclip = 0.7\n[train]\nbatch_size = 8\nsteps = 200\neval_every = 40\neval_tokens = 2048\ncheckpoint_every = 0\nlog_tensors = 10\n`);
+run("train", "small.ini", "--out", "one");
+run("train", "small.ini", "--out", "two", "--set", "optim.lr=1e-3", "--set", "train.seed=2");
+const hostile = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>";
+fs.appendFileSync(path.join(work, "two/samples.jsonl"), JSON.stringify({ step: 200, text: hostile }) + "\n");
+run("report", "one", "-o", "one.html");
+run("report", "one", "two", "-o", "both.html");
+run("report", "two", "-o", "two.html");
+
+// A run of 100,000 steps with one spike.
+fs.mkdirSync(path.join(work, "long"));
+let lines = [];
+for (let i = 1; i <= 100000; i++)
+  lines.push(JSON.stringify({ step: i, tokens: i * 1024, loss: i === 50001 ? 9.25 : 1.5 + 3 * Math.exp(-i / 8000) + .1 * Math.sin(i * i), lr: 1e-3, grad_norm: 1 + Math.sin(i), tokens_per_s: 2e4, mfu: .5 }));
+fs.writeFileSync(path.join(work, "long/metrics.jsonl"), lines.join("\n") + "\n");
+run("report", "long", "-o", "long.html");
+
+// --- the browser ---
+const browser = await browserType.launch({ executablePath: chromium, args: ["--no-sandbox"] });
+const errors = [];
+async function open(url, { width = 1600, height = 1000, dark = false, offline = false } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme: dark ? "dark" : "light", reducedMotion: "reduce", offline });
+  const page = await context.newPage();
+  page.on("console", m => { if (m.type() === "error" || m.type() === "warning") errors.push(m.text()); });
+  page.on("pageerror", e => errors.push(e.message));
+  page.on("request", r => { if (!/^(file|data|blob):/.test(r.url()) && !r.url().startsWith("http://127.0.0.1:")) errors.push("asks for " + r.url()); });
+  await page.goto(url);
+  await page.waitForSelector("#charts .plot canvas");
+  return page;
+}
+const file = name => "file://" + path.resolve(work, name);
+const visible = (page, selector) => page.locator(selector).first().isVisible();
+const fits = page => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth);
+
+// How many of a canvas's pixels are drawn.
+const ink = (page, selector) => page.evaluate(s => {
+  let n = 0;
+  for (const c of document.querySelectorAll(s)) {
+    if (!c.width || !c.height) continue;
+    const p = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+    for (let i = 3; i < p.length; i += 4) n += p[i] > 0;
+  }
+  return n;
+}, selector);
+
+// --- a report ---
+for (const width of [400, 1600])
+  for (const dark of [false, true]) {
+    const page = await open(file("one.html"), { width, dark, offline: true }), where = `${width} pixels, ${dark ? "dark" : "light"}`;
+    check(`report, ${where}: nothing is wider than the page`, await fits(page));
+    for (let i = 0; i < 5; i++) check(`report, ${where}: chart ${i + 1} is drawn`, await ink(page, `#charts figure:nth-child(${i + 1}) canvas`) > 300);
+    check(`report, ${where}: the tensors' picture is drawn`, await ink(page, "#heat canvas") > 3000);
+    // 4.5 to 1, as WCAG 2 asks for text
+    const faint = await page.evaluate(() => {
+      const light = c => { const [r, g, b] = c.match(/[\d.]+/g).map(v => (v /= 255) <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
+      const ground = e => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (c !== "rgba(0, 0, 0, 0)") return c; } return "rgb(255, 255, 255)"; };
+      return [...document.querySelectorAll("h1, h2, h3, dt, dd, small, label, th, td, figcaption span, .dygraph-axis-label, .axis-name, pre, footer p, .status")].filter(e => e.offsetParent && e.textContent.trim()).map(e => {
+        const a = light(getComputedStyle(e).color), b = light(ground(e));
+        return [e.tagName + "." + e.className, (Math.max(a, b) + .05) / (Math.min(a, b) + .05)];
+      }).filter(([, ratio]) => ratio < 4.5);
+    });
+    check(`report, ${where}: text stands out`, faint.length === 0, faint.slice(0, 3));
+    const small = await page.evaluate(() => [...document.querySelectorAll("body *")].filter(e => e.offsetParent && [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 11).map(e => e.tagName));
+    check(`report, ${where}: no text is tiny`, small.length === 0, small);
+    if (shots) await page.screenshot({ path: path.join(shots, `report-${width}-${dark ? "dark" : "light"}.png`), fullPage: true });
+    await page.context().close();
+  }
+{
+  const page = await open(file("one.html"));
+  const metrics = fs.readFileSync(path.join(work, "one/metrics.jsonl"), "utf8").trim().split("\n").map(JSON.parse), last = metrics.at(-1);
+  const tiles = await page.textContent("#tiles");
+  check("the best validation loss is the run's", tiles.includes(Math.min(...metrics.map(m => m.val_loss ?? Infinity)).toFixed(4)), tiles);
+  check("the last training loss is the run's", tiles.includes(last.loss.toFixed(4)));
+  check("it says that the run is finished", await page.textContent("#status") === "finished");
+  const clipped = metrics.filter(m => .7 / (m.grad_norm + 1e-6) < 1).length / metrics.length;
+  const note = await page.textContent("#charts figure:nth-child(2) .note");
+  check("the share of clipped steps is that of the metrics", Math.abs(parseFloat(note) / 100 - clipped) < .006, [note, clipped]);
+  for (const fact of ["n_embd", "training tokens", "processor", "Evaluations", "text.txt"]) check(`it tells ${fact}`, (await page.textContent("#facts")).includes(fact));
+
+  // keys: Tab reaches every control and chart; a chart has a cursor and a zoom
+  const reached = new Set();
+  for (let i = 0; i < 60; i++) {
+    await page.keyboard.press("Tab");
+    reached.add(await page.evaluate(() => document.activeElement.id || document.activeElement.querySelector("h3")?.textContent || document.activeElement.tagName));
+  }
+  for (const name of ["smoothing", "axis", "log-x", "log-y", "Loss", "Gradient norm", "tensor-kind", "sample-step"]) check(`Tab reaches ${name}`, reached.has(name), [...reached]);
+  const chart = page.locator("#charts figure").first();
+  await chart.focus();
+  await page.keyboard.press("Home");
+  check("Home reads the first step", (await chart.locator(".read").textContent()).startsWith("step 1"), await chart.locator(".read").textContent());
+  check("… in every chart", (await page.locator("#charts figure").nth(1).locator(".read").textContent()).startsWith("step 1"));
+  for (let i = 0; i < 50; i++) await page.keyboard.press("ArrowRight");
+  check("→ moves the cursor", /^step (99|100|101)/.test(await chart.locator(".read").textContent()), await chart.locator(".read").textContent());
+  await page.keyboard.press("+");
+  const range = await page.evaluate(() => view.range);
+  check("+ zooms, around the cursor", range && Math.abs(range[1] - range[0] - 99.5) < 2 && range[0] > 45 && range[1] < 155, range);
+  check("… all charts", await page.evaluate(() => charts.filter(c => c.graph).every(c => Math.abs(c.graph.xAxisRange()[0] - view.range[0]) < 1e-6)));
+  await page.keyboard.press("0");
+  check("0 shows all again", await page.evaluate(() => view.range) === null);
+  await page.locator("#sample-step").focus();
+  const before = await page.textContent("#sample");
+  await page.keyboard.press("Home");
+  const samples = fs.readFileSync(path.join(work, "one/samples.jsonl"), "utf8").trim().split("\n").map(JSON.parse);
+  check("the sample after the first evaluation", await page.textContent("#sample") === samples[0].text && before === samples.at(-1).text);
+
+  // the pointer
+  const box = await chart.locator(".plot").boundingBox();
+  await page.mouse.move(box.x + box.width * .3, box.y + 100);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * .6, box.y + 100, { steps: 5 });
+  await page.mouse.up();
+  check("dragging zooms", await page.evaluate(() => view.range && view.range[1] - view.range[0] < 100 && charts[1].graph.xAxisRange()[1] === view.range[1]));
+  await page.click("#reset");
+  check("'Show all' shows all", await page.evaluate(() => view.range) === null && await page.isDisabled("#reset"));
+  const drawn = () => page.evaluate(() => charts[0].graph.rawData_.map(r => r.at(-2)).filter(v => v !== null));
+  await page.fill("#smoothing", "0");
+  check("smoothing 0 draws the losses themselves", await page.evaluate(() => charts[0].lines[0].line[9]) === Number(metrics[9].loss.toPrecision(7)), [await page.evaluate(() => charts[0].lines[0].line[9]), metrics[9].loss]);
+  await page.fill("#smoothing", "100");
+  const rough = a => a.slice(1).reduce((s, v, i) => s + Math.abs(v - a[i]), 0);
+  check("… and 100 a smoother line", rough(await page.evaluate(() => charts[0].lines[0].line.slice(50))) < .5 * rough(metrics.slice(50).map(m => m.loss)), (await drawn()).length);
+  await page.check("#log-y");
+  check("a logarithmic axis", await page.evaluate(() => charts[0].graph.getOption("logscale")));
+  await page.check("#log-x");
+  await page.selectOption("#axis", "tokens");
+  check("over tokens", await page.evaluate(() => charts[0].extent()[1]) === last.tokens);
+  await page.selectOption("#axis", "seconds");
+  check("over time", await page.evaluate(() => charts[0].extent()[1]) > 0);
+  await page.selectOption("#tensor-kind", "ratio");
+  check("update over weight", /^Update/.test(await page.textContent("#heat h3")));
+  await page.focus("#heat canvas");
+  for (let i = 0; i < 30; i++) await page.keyboard.press("ArrowDown");
+  check("a tensor is chosen by keys", await page.inputValue("#tensor-group") === "ln_f.weight", await page.inputValue("#tensor-group"));
+  await page.context().close();
+}
+{
+  const page = await open(file("both.html"));
+  check("several runs are drawn over each other", await page.evaluate(() => charts[0].lines.length) === 4);
+  check("what differs is marked", (await page.textContent("#facts .differs")).includes("0.001"));
+  await page.locator("#runs input").nth(1).uncheck();
+  check("a run can be hidden", await page.evaluate(() => charts[0].lines.length) === 2);
+  await page.context().close();
+  const other = await open(file("two.html"));
+  check("a hostile sample is only text", await other.textContent("#sample") === hostile && !(await other.evaluate(() => window.hacked)));
+  await other.context().close();
+}
+{
+  const times = [];
+  let page;
+  for (let i = 0; i < 3; i++) {
+    if (page) await page.context().close();
+    page = await open(file("long.html"));
+    times.push(await page.evaluate(() => performance.getEntriesByType("navigation")[0].loadEventEnd));
+  }
+  times.sort((a, b) => a - b);
+  check(`100,000 steps open in under a second (${times.map(Math.round).join(", ")} ms)`, times[1] < 1000, times);
+  check("a single spike among them is drawn", await page.evaluate(() => charts[0].graph.rawData_.some(r => r.slice(1).some(v => v && (Array.isArray(v) ? v[0] : v) === 9.25))));
+  const zoom = await page.evaluate(() => { const t = []; for (let i = 0; i < 9; i++) { const s = performance.now(); window.zoom([20000 + i * 2000, 70000]); t.push(performance.now() - s); } return t.sort((a, b) => a - b)[4]; });
+  check(`… and zoom in ${zoom.toFixed(0)} ms`, zoom < 100, zoom);
+  await page.context().close();
+}
+
+// --- the live page ---
+fs.writeFileSync(path.join(work, "slow.ini"), fs.readFileSync(path.join(work, "small.ini"), "utf8").replace("steps = 200", "steps = 1000000").replace("eval_every = 40", "eval_every = 100"));
+const training = spawn(handgrad, ["train", "slow.ini", "--out", "live"], { cwd: work, stdio: "ignore", env: { ...process.env, OMP_WAIT_POLICY: "passive" } });
+while (!fs.existsSync(path.join(work, "live/metrics.jsonl"))) await new Promise(r => setTimeout(r, 50));
+const server = spawn(handgrad, ["serve", "live", "--port", "0"], { cwd: work });
+let url = "";
+for await (const chunk of server.stdout) { url += chunk; if (url.includes("\n")) break; }
+url = url.split(" ")[0];
+{
+  const pages = await Promise.all([0, 1, 2].map(() => open(url)));
+  const page = pages[0], step = p => p.evaluate(() => runs[0].data.last.step);
+  const first = await step(page);
+  await page.waitForFunction(s => runs[0].data.last.step > s + 20 && runs[0].data.samples.list.length > 0, first, { timeout: 60000 });
+  check("the live page follows the run", await step(page) > first + 20);
+  check("… says so", (await page.textContent("#status")).startsWith("live, step"), await page.textContent("#status"));
+  check("… every viewer's", (await Promise.all(pages.map(step))).every(s => s > first));
+  check("… its charts grow", await page.evaluate(() => charts[0].graph.xAxisExtremes()[1]) > first);
+  check("… and its tables agree with a page opened now", await (async () => {
+    const fresh = await open(url), n = Math.min(await step(page), await step(fresh));
+    const head = p => p.evaluate(k => JSON.stringify(runs[0].data.steps.x.slice(0, k)) + JSON.stringify(runs[0].data.steps.columns.loss.mean.slice(0, k)), n - 1);
+    const same = await head(page) === await head(fresh);
+    await fresh.context().close();
+    return same;
+  })());
+  if (shots) await page.screenshot({ path: path.join(shots, "live.png") });
+  training.kill("SIGINT");
+  await once(training, "exit");
+  server.kill("SIGINT");
+  await once(server, "exit");
+  check("no error or warning so far", errors.length === 0, errors);
+  await page.waitForFunction(() => document.getElementById("status").className.includes("lost"), null, { timeout: 20000 });
+  check("a page whose server has gone says so, and stays", await ink(page, "#charts canvas") > 1000);
+  for (const p of pages) await p.context().close();
+}
+await browser.close();
+fs.rmSync(work, { recursive: true });
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed ? 1 : 0);
