@@ -38,6 +38,7 @@ PACKAGES := build-essential \
             libpcre2-dev \
             libmicrohttpd-dev \
             libjs-dygraphs \
+            libpng-dev \
             check \
             fortunes \
             fortunes-min \
@@ -66,7 +67,8 @@ PKGS    := hdf5 \
            libcjson \
            nettle \
            libpcre2-8 \
-           libmicrohttpd
+           libmicrohttpd \
+           libpng
 # Optional: the process that parses files of others may then make no system call but those of malloc (data/sandbox.c).
 SECCOMP := $(shell pkg-config --exists libseccomp 2>/dev/null && echo libseccomp)
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.

@@ -13,6 +13,7 @@ int command_grad(int argc, char **argv);
 int command_gradcheck(int argc, char **argv);
 int command_report(int argc, char **argv);
 int command_serve(int argc, char **argv);
+int command_lens(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_bench(int argc, char **argv);
 

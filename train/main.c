@@ -17,6 +17,7 @@ static const struct {
     {"sample", "let a checkpoint write", command_sample},
     {"grad", "loss, logits and every gradient of one batch", command_grad},
     {"gradcheck", "prove every derivative", command_gradcheck},
+    {"lens", "what a model sees in a text", command_lens},
     {"report", "a page of pictures of a run", command_report},
     {"serve", "the same page, live", command_serve},
     {"inspect", "what a checkpoint or shard holds", command_inspect},
