@@ -7,10 +7,10 @@
 
 /* web/files.S */
 extern const char web_report_html[], web_style_css[], web_dygraph_css[], web_dygraph_js[], web_dygraph_licence[], web_chart_js[],
-    web_heat_js[], web_report_js[];
+    web_heat_js[], web_report_js[], web_lens_js[];
 
 /* In the order in which they run. */
-static const char *const scripts[] = {web_dygraph_js, web_chart_js, web_heat_js, web_report_js};
+static const char *const scripts[] = {web_dygraph_js, web_chart_js, web_heat_js, web_report_js, web_lens_js};
 enum { SCRIPTS = sizeof scripts / sizeof *scripts };
 
 struct page {

@@ -69,7 +69,7 @@ static void depth_json(FILE *f, struct reading *r, struct guess *top, float *los
 {
     char name[32];
     reading_guesses(top, losses, r, depth, k);
-    fprintf(f, "%s{\"after\": \"%s\", \"loss\": ", depth ? ",\n" : "", reading_depth_name(name, depth));
+    fprintf(f, "%s{\"after\": \"%s\", \"loss\": ", depth ? ", " : "", reading_depth_name(name, depth));
     number(f, reading_mean_loss(losses, r->T));
     fputs(", \"positions\": [", f);
     for (size_t t = 0; t < r->T; t++) {

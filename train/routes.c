@@ -1,5 +1,6 @@
 /* routes.c: what can be asked of the server: the table at the end, and its answers. */
 #include "page.h"
+#include "routes_lens.h"
 #include "server.h"
 #include <stdlib.h>
 #include <string.h>
@@ -85,5 +86,11 @@ const struct route routes[] = {
     {"/", answer_page}, /* the page, with all that is known */
     {"/data",
      answer_data}, /* run=N, steps, evaluations, tensors, samples=EPOCH.COUNT: what is new of a run, as history_json writes it */
+    /* The model of one checkpoint: all take run=N, and but for the first checkpoint=best.h5 or ckpt-STEP.h5. */
+    {"/lens/checkpoints", answer_checkpoints}, /* which there are */
+    {"/lens", answer_lens},                    /* text: what the model expects next, after each block; reading_json.h */
+    {"/lens/attention", answer_attention},     /* text, layer: float32 weights (H,T,T) */
+    {"/lens/gradient", answer_gradient},       /* text, position, vectors=1: of one loss, to every embedding */
+    {"/lens/generate", answer_generate},       /* prompt, tokens, temperature, top_k, top_p, seed: a text as it is written */
 };
 const size_t route_count = sizeof routes / sizeof *routes;

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 enum { RUNS_MAX = 64, PORT = 8123 };
 
@@ -74,6 +75,7 @@ int command_serve(int argc, char **argv)
     struct server s = {0};
     sigset_t stop;
     int signal;
+    setpriority(PRIO_PROCESS, 0, 10); /* training goes first */
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);

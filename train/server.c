@@ -230,6 +230,7 @@ int server_start(struct server *s, const char *address, uint16_t port, struct er
     if (!s->policy)
         return fail(err, "no memory to serve");
     pthread_mutex_init(&s->lock, NULL);
+    lens_room_open(&s->lens);
     const unsigned flags =
         MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ERROR_LOG | (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
     errno = 0;
@@ -249,6 +250,7 @@ void server_stop(struct server *s)
     if (s->daemon) {
         MHD_stop_daemon(s->daemon);
         pthread_mutex_destroy(&s->lock);
+        lens_room_close(&s->lens);
     }
     free(s->policy);
     s->daemon = NULL;

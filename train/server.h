@@ -8,6 +8,7 @@
 
 #include "../data/error.h"
 #include "history.h"
+#include "lens_room.h"
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -17,6 +18,7 @@ struct server {
     struct history *runs;
     size_t n;
     pthread_mutex_t lock; /* of the runs */
+    struct lens_room lens;
     char *policy;
     bool loopback;
     struct MHD_Daemon *daemon;

@@ -9,4 +9,5 @@ FILE(web_dygraph_licence, "web/dygraph-licence.txt")
 FILE(web_chart_js, "web/chart.js")
 FILE(web_heat_js, "web/heat.js")
 FILE(web_report_js, "web/report.js")
+FILE(web_lens_js, "web/lens.js")
     .section .note.GNU-stack, "", %progbits

@@ -1,0 +1,298 @@
+// lens.js: the section that looks into a model, on the live page: what it expects next, attention, gradients, and what it writes.
+"use strict";
+
+const lens = { reading: null, position: 0, layers: [], large: null, query: "", request: 0, writing: null };
+
+// The colours of heatmap.c; a weight's square root picks one. Zero is not painted at all.
+const viridis = [[68, 1, 84], [72, 40, 120], [62, 73, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
+function weightColor(w) {
+  const at = Math.sqrt(Math.min(Math.max(w, 0), 1)) * (viridis.length - 1), i = Math.min(viridis.length - 2, Math.floor(at));
+  return viridis[i].map((v, k) => Math.round(v + (viridis[i + 1][k] - v) * (at - i)));
+}
+
+function button(attributes, text, click) {
+  const b = element("button", { type: "button", ...attributes }, text);
+  b.addEventListener("click", click);
+  return b;
+}
+
+async function ask(path, parameters) {
+  const response = await fetch(path + "?" + new URLSearchParams(parameters));
+  if (!response.ok) throw new Error((await response.text()).trim().replace(/^handgrad: /, ""));
+  return response;
+}
+
+const lensRun = () => $("lens-run").value || "0";
+const chosen = () => ({ run: lensRun(), checkpoint: $("lens-checkpoint").value });
+const shownToken = t => lens.reading.tokens[t].shown;
+function say(text, bad) { $("lens-status").textContent = text; $("lens-status").classList.toggle("bad", !!bad); }
+
+// --- the form ---
+
+function firstText() {
+  const data = runs[lensRun()].data, sample = data.samples.list.at(-1), block = parseInt(((data.config || {}).model || {}).block_size) || 32;
+  return sample ? Array.from(sample.text).slice(0, Math.min(40, block)).join("") : "";
+}
+
+async function fillCheckpoints() {
+  try {
+    const { checkpoints } = await (await ask("/lens/checkpoints", { run: lensRun() })).json();
+    fillSelect($("lens-checkpoint"), checkpoints.map(name => [name, name]));
+    if (!checkpoints.length) say("There is no checkpoint yet.");
+    return checkpoints.length;
+  } catch (e) { say(e.message, true); return 0; }
+}
+
+function makeLens() {
+  const section = $("lens"), text = element("textarea", { id: "lens-text", rows: "2", spellcheck: "false", "aria-label": "Text that the model reads" });
+  const form = element("form", { class: "lens-form" }, element("label", { class: "wide-label" }, "Text", text),
+    element("span", { class: "controls-row" }, element("label", { id: "lens-run-label", hidden: "" }, "Run ", element("select", { id: "lens-run" })),
+      element("label", {}, "Checkpoint ", element("select", { id: "lens-checkpoint" })), element("button", { type: "submit" }, "Read it"), element("span", { id: "lens-status", role: "status" })));
+  section.append(element("h2", {}, "Inside the model"), form, element("div", { id: "lens-result", hidden: "" },
+    element("div", { id: "lens-tokens", class: "tokens", role: "toolbar", "aria-label": "Tokens; arrow keys choose one" }),
+    element("p", { id: "lens-note", class: "summary" }),
+    element("div", { class: "pair" },
+      element("article", { class: "card" }, element("h3", { id: "lens-next-title" }), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-next" }))),
+      element("article", { class: "card" }, element("h3", { id: "lens-gradient-title" }), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-gradient" })))),
+    element("article", { class: "card block" }, element("h3", {}, "If the model ended there: the likeliest next token after the embedding and after each block"), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-depths", class: "depths" }))),
+    element("article", { class: "card block" }, element("h3", {}, "Attention: rows look at columns"), element("p", { id: "lens-zero", class: "summary" }),
+      element("div", { id: "lens-maps", class: "maps" }), element("figure", { id: "lens-large", hidden: "" }))), makeWriter());
+  form.addEventListener("submit", e => { e.preventDefault(); readText(); });
+  text.addEventListener("keydown", e => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); readText(); } });
+  $("lens-checkpoint").addEventListener("change", () => { if (lens.reading) readText(); });
+  $("lens-checkpoint").addEventListener("focus", fillCheckpoints); // newer ones may have come
+  runSelect("lens-run");
+  $("lens-run").addEventListener("change", fillCheckpoints);
+  $("lens-tokens").addEventListener("keydown", moveToken);
+  text.value = firstText();
+  section.hidden = false;
+  fillCheckpoints().then(n => { if (n && text.value) readText(); });
+  new ResizeObserver(() => { if (lens.large && !$("lens-large").hidden) drawLarge(); }).observe($("lens-maps"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (lens.large) drawLarge(); });
+}
+
+async function readText() {
+  const request = ++lens.request, parameters = { ...chosen(), text: $("lens-text").value };
+  say("reading …");
+  try {
+    const reading = await (await ask("/lens", parameters)).json();
+    if (request !== lens.request) return;
+    Object.assign(lens, { reading, parameters, layers: [], large: null });
+    lens.position = Math.min(lens.position, reading.tokens.length - 1);
+    $("lens-result").hidden = false;
+    $("lens-large").hidden = true;
+    say("");
+    drawTokens();
+    drawDepths();
+    choose(lens.position);
+    await readAttention(request);
+  } catch (e) { if (request === lens.request) { say(e.message, true); $("lens-result").hidden = true; lens.reading = null; } }
+}
+
+// --- tokens, and what is expected ---
+
+const model = () => lens.reading.depths.at(-1);
+function drawTokens() {
+  const { tokens } = lens.reading, losses = model().positions.map(p => p.loss);
+  $("lens-tokens").replaceChildren(...tokens.map((token, t) => {
+    const b = button({ class: "token", tabindex: "-1", title: "position " + t + (t && losses[t - 1] !== null ? ": came with a loss of " + losses[t - 1].toFixed(3) : "") }, token.shown, () => choose(t));
+    if (t && losses[t - 1] !== null) b.style.setProperty("--surprise", Math.min(1, losses[t - 1] / 8));
+    return b;
+  }));
+  $("lens-note").textContent = whole(tokens.length) + " tokens, step " + whole(lens.reading.step) + (model().loss === null ? "" : ", mean loss " + model().loss.toFixed(4) + " nats") +
+    ". The darker its edge, the less a token was expected. Choose one to see what comes after it.";
+}
+
+function moveToken(e) {
+  const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, Home: -1e9, End: 1e9 }[e.key];
+  if (!step) return;
+  e.preventDefault();
+  choose(Math.max(0, Math.min(lens.reading.tokens.length - 1, lens.position + step)));
+  $("lens-tokens").children[lens.position].focus();
+}
+
+function bar(share, text) { return element("td", { class: "bar" }, element("i", { style: { width: 100 * share + "%" } }), text); }
+
+function choose(t) {
+  lens.position = t;
+  [...$("lens-tokens").children].forEach((b, i) => { b.setAttribute("aria-pressed", i === t); b.tabIndex = i === t ? 0 : -1; });
+  [...$("lens-depths").querySelectorAll("tbody tr")].forEach((row, i) => row.classList.toggle("differs", i === t));
+  const { tokens } = lens.reading, { loss, top } = model().positions[t], next = tokens[t + 1];
+  $("lens-next-title").textContent = "After " + t + " “" + tokens[t].shown + "”" + (next ? " came “" + next.shown + "”: probability " + percent(Math.exp(-loss)) + ", loss " + loss.toFixed(3) : ", where the text ends");
+  $("lens-next").replaceChildren(...top.map(g => element("tr", { class: next && g.id === next.id ? "differs" : "" }, element("th", { scope: "row" }, g.shown), bar(g.p, percent(g.p)))));
+  drawGradient(t);
+}
+
+async function drawGradient(t) {
+  const { tokens } = lens.reading, request = lens.request;
+  $("lens-gradient").replaceChildren();
+  if (t + 1 >= tokens.length) { $("lens-gradient-title").textContent = "No gradient: the last token has no next one, so no loss"; return; }
+  $("lens-gradient-title").textContent = "Gradient of the loss at " + t + ": its norm at each input embedding";
+  try {
+    const { norms } = await (await ask("/lens/gradient", { ...lens.parameters, position: t })).json(), most = Math.max(...norms);
+    if (request !== lens.request || t !== lens.position) return;
+    $("lens-gradient").replaceChildren(...norms.map((norm, i) => element("tr", { class: i > t ? "later" : i === t ? "differs" : "" },
+      element("th", { scope: "row" }, i + " " + tokens[i].shown), bar(most ? norm / most : 0, norm === 0 ? "exactly 0" : norm.toExponential(2)))));
+  } catch (e) { $("lens-gradient-title").textContent = e.message; }
+}
+
+function drawDepths() {
+  const { tokens, depths } = lens.reading;
+  const head = element("tr", {}, element("th", { scope: "col" }, "token"), ...depths.map(d => element("th", { scope: "col" }, d.after)));
+  const rows = tokens.map((token, t) => {
+    const row = element("tr", {}, element("th", { scope: "row" }, t + " " + token.shown), ...depths.map(d => {
+      const g = d.positions[t].top[0], [r, gr, b] = weightColor(g.p);
+      return element("td", { class: tokens[t + 1] && g.id === tokens[t + 1].id ? "right" : "", title: percent(g.p), style: { borderLeft: `.5em solid rgb(${r}, ${gr}, ${b})` } }, g.shown, element("small", {}, " " + percent(g.p)));
+    }));
+    row.addEventListener("click", () => choose(t));
+    return row;
+  });
+  const foot = element("tr", {}, element("th", { scope: "row" }, "loss"), ...depths.map(d => element("td", {}, d.loss === null ? "–" : d.loss.toFixed(3))));
+  $("lens-depths").replaceChildren(element("thead", {}, head), element("tbody", {}, ...rows), element("tfoot", {}, foot));
+}
+
+// --- attention ---
+
+async function readAttention(request) {
+  const { n_layer, n_head, tokens } = lens.reading, T = tokens.length, maps = $("lens-maps");
+  let later = 0, zero = 0;
+  maps.replaceChildren();
+  maps.style.setProperty("--heads", n_head);
+  $("lens-zero").textContent = "";
+  for (let layer = 0; layer < n_layer; layer++) {
+    const weights = new Float32Array(await (await ask("/lens/attention", { ...lens.parameters, layer })).arrayBuffer());
+    if (request !== lens.request) return;
+    lens.layers[layer] = weights;
+    for (let head = 0; head < n_head; head++) {
+      const w = weights.subarray(head * T * T, (head + 1) * T * T);
+      for (let q = 0; q < T; q++) for (let k = q + 1; k < T; k++) { later++; zero += w[q * T + k] === 0; }
+      maps.append(mapButton(layer, head, w, T));
+    }
+  }
+  $("lens-zero").textContent = whole(zero) + " of " + whole(later) + " weights beyond their query, in all heads, are exactly zero: nothing is painted there. Colours go by the square root of the weight. A click enlarges.";
+}
+
+function paint(canvas, w, T) {
+  canvas.width = canvas.height = T;
+  const context = canvas.getContext("2d"), image = context.createImageData(T, T);
+  for (let i = 0; i < T * T; i++)
+    if (w[i] !== 0) { const c = weightColor(w[i]); image.data.set([c[0], c[1], c[2], 255], 4 * i); }
+  context.putImageData(image, 0, 0);
+}
+
+function mapButton(layer, head, w, T) {
+  const canvas = element("canvas", {}), name = "layer " + layer + ", head " + head;
+  paint(canvas, w, T);
+  const b = button({ class: "map", "aria-label": "Enlarge attention of " + name, "aria-pressed": "false" }, canvas, () => enlarge(layer, head, b));
+  b.append(element("span", {}, "h." + layer + " head " + head));
+  return b;
+}
+
+function enlarge(layer, head, b) {
+  const figure = $("lens-large"), same = lens.large && lens.large.b === b && !figure.hidden;
+  for (const other of $("lens-maps").children) other.setAttribute("aria-pressed", other === b && !same);
+  figure.hidden = same;
+  if (same) return;
+  const T = lens.reading.tokens.length;
+  lens.large = { layer, head, b, T, w: lens.layers[layer].subarray(head * T * T, (head + 1) * T * T), at: null };
+  const canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": "Attention of layer " + layer + ", head " + head + "; arrow keys move over its cells" });
+  lens.large.canvas = canvas;
+  figure.replaceChildren(element("figcaption", {}, "Layer " + layer + ", head " + head + " ", element("output", { id: "lens-read" })), canvas);
+  canvas.addEventListener("mousemove", e => cellAt(e));
+  canvas.addEventListener("mouseleave", () => { lens.large.at = null; drawLarge(); });
+  canvas.addEventListener("keydown", moveCell);
+  drawLarge();
+  figure.scrollIntoView({ block: "nearest" });
+}
+
+function drawLarge() {
+  const m = lens.large, { canvas, T, w } = m, ratio = devicePixelRatio || 1, context = canvas.getContext("2d");
+  const longest = Math.min(10, Math.max(...lens.reading.tokens.map(t => t.shown.length))), margin = 8 + 7.5 * longest;
+  const room = Math.min($("lens-large").clientWidth, 760) - margin - 4;
+  m.cell = Math.max(2, Math.min(26, room / T));
+  m.margin = margin;
+  const side = margin + m.cell * T + 2;
+  canvas.style.width = canvas.style.height = side + "px";
+  canvas.width = canvas.height = Math.ceil(side * ratio);
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  context.fillStyle = css("--ink");
+  context.font = "12px " + css("--mono");
+  context.textBaseline = "middle";
+  const every = Math.ceil(13 / m.cell);
+  for (let i = 0; i < T; i += every) {
+    const text = Array.from(shownToken(i)).slice(0, 10).join(""), middle = margin + m.cell * (i + .5);
+    context.textAlign = "right";
+    context.fillText(text, margin - 5, middle);
+    context.save();
+    context.translate(middle, margin - 5);
+    if (longest > 1) context.rotate(-Math.PI / 2);
+    context.textAlign = longest > 1 ? "left" : "center";
+    context.fillText(text, 0, longest > 1 ? 0 : -5);
+    context.restore();
+  }
+  for (let q = 0; q < T; q++)
+    for (let k = 0; k < T; k++)
+      if (w[q * T + k] !== 0) {
+        context.fillStyle = "rgb(" + weightColor(w[q * T + k]).join() + ")";
+        context.fillRect(margin + k * m.cell, margin + q * m.cell, m.cell + .3, m.cell + .3);
+      }
+  context.strokeStyle = css("--line");
+  context.strokeRect(margin - .5, margin - .5, m.cell * T + 1, m.cell * T + 1);
+  if (!m.at) { $("lens-read").textContent = ""; return; }
+  const [q, k] = m.at, weight = w[q * T + k];
+  context.strokeStyle = css("--accent");
+  context.lineWidth = 2;
+  context.strokeRect(margin + k * m.cell, margin + q * m.cell, m.cell, m.cell);
+  $("lens-read").textContent = q + " “" + shownToken(q) + "” looks at " + k + " “" + shownToken(k) + "”: " + (weight === 0 ? (k > q ? "exactly 0, later" : "0") : weight.toPrecision(4));
+}
+
+function cellAt(e) {
+  const m = lens.large, box = m.canvas.getBoundingClientRect(), of = v => Math.floor((v - m.margin) / m.cell), q = of(e.clientY - box.top), k = of(e.clientX - box.left);
+  m.at = q >= 0 && k >= 0 && q < m.T && k < m.T ? [q, k] : null;
+  drawLarge();
+}
+
+function moveCell(e) {
+  const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[e.key], m = lens.large;
+  if (!step) return;
+  e.preventDefault();
+  const at = m.at || [0, 0], clamp = v => Math.max(0, Math.min(m.T - 1, v));
+  m.at = m.at ? [clamp(at[0] + step[0]), clamp(at[1] + step[1])] : at;
+  drawLarge();
+}
+
+// --- writing ---
+
+function field(id, name, value, attributes) { return element("label", {}, name + " ", element("input", { id: "write-" + id, type: "number", value, ...attributes })); }
+
+function makeWriter() {
+  const form = element("form", { class: "lens-form" }, element("label", { class: "wide-label" }, "Prompt", element("textarea", { id: "write-prompt", rows: "1", spellcheck: "false" })),
+    element("span", { class: "controls-row" }, field("tokens", "Tokens", 300, { min: 1, max: 10000 }), field("temperature", "Temperature", .8, { min: 0, max: 10, step: "any" }),
+      field("top_k", "Top-k", 200, { min: 0 }), field("top_p", "Top-p", 1, { min: 0, max: 1, step: "any" }), field("seed", "Seed", 1337, { min: 0 }),
+      element("button", { id: "write-go", type: "submit" }, "Write"), element("span", { id: "write-status", role: "status" })));
+  form.addEventListener("submit", e => { e.preventDefault(); lens.writing ? lens.writing.abort() : write(); });
+  return element("div", { class: "writer" }, element("h3", {}, "Let it write"), form, element("pre", { id: "written", class: "sample", tabindex: "0", hidden: "" }));
+}
+
+async function write() {
+  const parameters = { ...chosen(), prompt: $("write-prompt").value }, out = $("written"), abort = new AbortController();
+  for (const name of ["tokens", "temperature", "top_k", "top_p", "seed"]) parameters[name] = $("write-" + name).value;
+  lens.writing = abort;
+  $("write-go").textContent = "Stop";
+  $("write-status").textContent = "";
+  out.hidden = false;
+  out.replaceChildren(element("span", { class: "prompt" }, parameters.prompt));
+  try {
+    const response = await fetch("/lens/generate?" + new URLSearchParams(parameters), { signal: abort.signal });
+    if (!response.ok) throw new Error((await response.text()).trim().replace(/^handgrad: /, ""));
+    const reader = response.body.getReader(), decoder = new TextDecoder();
+    for (let part; !(part = await reader.read()).done;) {
+      out.append(decoder.decode(part.value, { stream: true }));
+      out.scrollTop = out.scrollHeight;
+    }
+  } catch (e) { if (e.name !== "AbortError") $("write-status").textContent = e.message; }
+  lens.writing = null;
+  $("write-go").textContent = "Write";
+}
+
+if (page.live) makeLens();
