@@ -13,7 +13,7 @@
 # make asan                 every test with the address and undefined-behaviour sanitizers
 # make memcheck             the tests of one thread each under valgrind
 # make format-check         .clang-format is applied
-# make install PREFIX=…     the binary and the configurations
+# make install PREFIX=…     the binary, the configurations, the manual page, completion for bash and zsh
 # make CC=clang …           another compiler (its objects go to a folder of their own)
 
 ifeq ($(origin CC),default)
@@ -40,6 +40,8 @@ PACKAGES := build-essential \
             libjs-dygraphs \
             libpng-dev \
             check \
+            mandoc \
+            zsh \
             fortunes \
             fortunes-min \
             clang \
@@ -98,7 +100,7 @@ OBJECTS += $(BUILD)/web/files.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-run bench bench-tokenizer asan memcheck format format-check install clean bench-peers FORCE
+.PHONY: all words deps ready demo demo-run tests-build check check-run check-browser check-peers check-faults fuzz fuzz-run bench bench-tokenizer asan memcheck format format-check install clean bench-peers FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -244,10 +246,23 @@ demo-run: $(BINARY)
 	    '       ./handgrad eval demo/run/best.h5 demo/data' \
 	    '       ./handgrad train --out demo/run --resume --set train.steps=2000 --allow steps'
 
-install: $(BINARY)
+# --- what the commands say of themselves, as a manual page and for the shells ---
+WORDS := $(BUILD)/share/handgrad.1 $(BUILD)/share/handgrad.bash $(BUILD)/share/_handgrad
+words: $(WORDS)
+$(BUILD)/share/handgrad.1: FORM := man
+$(BUILD)/share/handgrad.bash: FORM := bash
+$(BUILD)/share/_handgrad: FORM := zsh
+$(WORDS): docs/words/words.awk docs/words/tail.mdoc $(BINARY)
+	@mkdir -p $(@D)
+	@DATE="$$(date -r docs/words/tail.mdoc '+%B %-e, %Y')" HANDGRAD=$(abspath $(BINARY)) awk -f docs/words/words.awk -v form=$(FORM) > $@
+
+install: $(BINARY) $(WORDS)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/handgrad/configs
 	install -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/handgrad
 	install -m 644 include/handgrad_op.h $(DESTDIR)$(PREFIX)/include/handgrad_op.h
+	install -D -m 644 $(BUILD)/share/handgrad.1 $(DESTDIR)$(PREFIX)/share/man/man1/handgrad.1
+	install -D -m 644 $(BUILD)/share/handgrad.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/handgrad
+	install -D -m 644 $(BUILD)/share/_handgrad $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_handgrad
 	install -m 644 configs/* $(DESTDIR)$(PREFIX)/share/handgrad/configs
 
 format:

@@ -56,7 +56,7 @@ function makeLens() {
       element("article", { class: "card" }, element("h3", { id: "lens-gradient-title" }), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-gradient" })))),
     element("article", { class: "card block" }, element("h3", {}, "If the model ended there: the likeliest next token after the embedding and after each block"), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-depths", class: "depths" }))),
     element("article", { class: "card block" }, element("h3", {}, "Attention: rows look at columns"), element("p", { id: "lens-zero", class: "summary" }),
-      element("div", { id: "lens-maps", class: "maps" }), element("figure", { id: "lens-large", hidden: "" }))), makeWriter());
+      element("div", { class: "pair" }, element("div", { id: "lens-maps", class: "maps" }), element("figure", { id: "lens-large", hidden: "" })))), makeWriter());
   form.addEventListener("submit", e => { e.preventDefault(); readText(); });
   text.addEventListener("keydown", e => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); readText(); } });
   $("lens-checkpoint").addEventListener("change", () => { if (lens.reading) readText(); });
@@ -210,6 +210,7 @@ function drawLarge() {
   const longest = Math.min(10, Math.max(...lens.reading.tokens.map(t => t.shown.length))), margin = 8 + 7.5 * longest;
   const room = Math.min($("lens-large").clientWidth, 760) - margin - 4;
   m.cell = Math.max(2, Math.min(26, room / T));
+  if (m.cell > 4) m.cell = Math.floor(m.cell); // no seams
   m.margin = margin;
   const side = margin + m.cell * T + 2;
   canvas.style.width = canvas.style.height = side + "px";
