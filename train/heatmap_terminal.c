@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROW_LABEL = 10, COLUMN_LABEL = 8, GAP = 2, SMALLEST = 8, MINIATURE = 32 };
+enum { ROW_LABEL = 10, COLUMN_LABEL = 8, GAP = 2, MINIATURE = 32, MINIATURE_TITLE = 12 /* "h.0 head 0" and some */ };
 
 static const char ramp[] = ".:-=+*#%@";
 enum { SHADES = sizeof ramp - 1 };
@@ -135,15 +135,17 @@ static size_t one_map(FILE *f, const struct terminal *t, const struct heatmap *m
 
 static void row_of_maps(FILE *f, const struct terminal *t, const struct heatmap *maps, size_t n, size_t cells, size_t step)
 {
+    const size_t pitch = cells > MINIATURE_TITLE ? cells : MINIATURE_TITLE;
     for (size_t i = 0; i < n; i++)
-        fprintf(f, "%-*.*s%s", (int)cells, (int)cells, maps[i].title, i + 1 < n ? "  " : "\n");
+        fprintf(f, "%-*s%s", (int)pitch, maps[i].title, i + 1 < n ? "  " : "\n");
     for (size_t r = 0; r < cells; r += 2) {
         for (size_t i = 0; i < n; i++) {
             for (size_t c = 0; c < cells; c++)
                 half_cells(f, t, heatmap_cell(&maps[i], r * step, step, c * step, step),
                            heatmap_cell(&maps[i], (r + 1) * step, step, c * step, step));
-            fputs(i + 1 < n ? "  " : "\n", f);
+            fprintf(f, "%*s", i + 1 < n ? (int)(pitch - cells) + GAP : 0, "");
         }
+        fputc('\n', f);
     }
     fputc('\n', f);
 }
@@ -171,7 +173,7 @@ void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *
     }
     /* As many beside each other as the figure wants, if each has room for a few cells. */
     size_t columns = h->columns, step;
-    while (columns > 1 && (t->width + GAP) / columns < SMALLEST + GAP)
+    while (columns > 1 && (t->width + GAP) / columns < MINIATURE_TITLE + GAP)
         columns--;
     const size_t room = (t->width + GAP) / columns - GAP, cells = heatmap_cells(&step, side, room < MINIATURE ? room : MINIATURE);
     for (size_t i = 0; i < h->n;) {
