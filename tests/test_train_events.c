@@ -186,7 +186,8 @@ START_TEST(what_is_written_is_read)
     struct tensor tensor = {.name = "wte.weight", .ndim = 2, .shape = {N / 10, 10}, .size = N};
     struct tensors tensors = {.count = 1, .total = N, .list = &tensor};
     struct trainer t = {.model = {.tensors = &tensors, .params = weights, .grads = grads},
-                        .metrics = {.step = 300, .loss = 1.5, .val_loss = NAN, .lr = 0.25, .grad_norm = 2, .tokens_per_s = 1e5}};
+                        .state = {.step = 300, .val_step = 200, .val_loss = 7}, /* of an earlier step: not this one's */
+                        .metrics = {.step = 300, .loss = 1.5, .lr = 0.25, .grad_norm = 2, .tokens_per_s = 1e5}};
     struct events e;
     struct error err;
     ck_assert_int_eq(events_open(&e, dir, 299, &err), 0);

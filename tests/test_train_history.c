@@ -148,7 +148,8 @@ START_TEST(passes_over_what_is_no_line)
     put("metrics.jsonl", "w",
         "no json\n[1]\n{\"step\": \"x\"}\n{\"loss\": 1}\n\n{\"step\": 1, \"loss\": null}\n{\"step\": 2, \"loss\": 1, "
         "\"grad_norm\": 3}\n");
-    put("metrics.jsonl", "a", "{\"step\": 1e999, \"loss\": 1}\n\xff\xfe{\n{\"step\": 3, \"val_loss\": 1.5}\n");
+    put("metrics.jsonl", "a",
+        "{\"step\": 1e999, \"loss\": 1}\n\xff\xfe{\n{\"step\": 3, \"val_loss\": 1.5}\n{\"step\": 4, \"val_loss\": -1e999}\n");
     put("tensors.jsonl", "w",
         "{\"step\": 1, \"tensors\": 3}\n{\"step\": 1, \"tensors\": {\"a\": {\"weight\": 1}, \"b\": 7}}\n{\"step\": 2, "
         "\"tensors\": {\"b\": {}}}\n");
@@ -164,6 +165,46 @@ START_TEST(passes_over_what_is_no_line)
     ck_assert_double_eq(h.steps_planned, 9);
     ck_assert_double_eq(h.last[CLIPPED], 1);
     ck_assert_double_eq(h.best_val_loss, 1.5);
+    history_close(&h);
+    remove_folder();
+}
+END_TEST
+
+/* The validation loss of a step becomes part of its line, which a reader may have seen without it. */
+START_TEST(reads_a_line_that_has_grown)
+{
+    make_folder();
+    struct history h = open_history();
+    put("metrics.jsonl", "w", "{\"step\": 1, \"loss\": 4}\n{\"step\": 2, \"loss\": 3}\n");
+    refresh(&h);
+    put("metrics.jsonl", "w", "{\"step\": 1, \"loss\": 4}\n{\"step\": 2, \"loss\": 3, \"val_loss\": 3.5}\n");
+    refresh(&h);
+    ck_assert_uint_eq(h.steps.rows, 2);
+    ck_assert_uint_eq(h.evaluations.rows, 1);
+    ck_assert_uint_eq(h.bad_lines, 0);
+    ck_assert_double_eq(h.best_val_loss, 3.5);
+    history_close(&h);
+    remove_folder();
+}
+END_TEST
+
+/* What is no file of the folder is not read: a pipe would hang, a link may lead anywhere. */
+START_TEST(reads_no_pipes_and_follows_no_links)
+{
+    char path[256], outside[256];
+    make_folder();
+    snprintf(path, sizeof path, "%s/config.ini", dir);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    put("outside", "w", "{\"step\": 1, \"text\": \"secret\"}\n");
+    snprintf(outside, sizeof outside, "%s/outside", dir);
+    snprintf(path, sizeof path, "%s/samples.jsonl", dir);
+    ck_assert_int_eq(symlink(outside, path), 0);
+    struct history h = open_history();
+    struct error err;
+    ck_assert_int_ne(history_refresh(&h, &err), 0);
+    ck_assert_ptr_nonnull(strstr(err.text, "samples.jsonl"));
+    ck_assert_uint_eq(h.samples.count, 0);
+    ck_assert_ptr_null(h.config);
     history_close(&h);
     remove_folder();
 }
@@ -307,5 +348,6 @@ START_TEST(jsonl_goes_on_after_a_step)
 }
 END_TEST
 
-SUITE("history", buckets_keep_extremes, follows_a_growing_file, passes_over_what_is_no_line, passes_over_a_line_too_long,
-      tells_what_is_new, thins_samples_and_keeps_the_newest, embeds_hostile_text, jsonl_goes_on_after_a_step)
+SUITE("history", buckets_keep_extremes, follows_a_growing_file, passes_over_what_is_no_line, reads_a_line_that_has_grown,
+      reads_no_pipes_and_follows_no_links, passes_over_a_line_too_long, tells_what_is_new, thins_samples_and_keeps_the_newest,
+      embeds_hostile_text, jsonl_goes_on_after_a_step)

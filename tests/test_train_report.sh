@@ -47,7 +47,7 @@ log_tensors = 4
 sample_tokens = 40
 END
 "$HANDGRAD" tokenize text.txt -o data --tokenizer char >/dev/null || echo "not ok - tokenize"
-metrics() { sed -E 's/, "tokens_per_s": [^,}]+, "mfu": [^,}]+//' "$1/metrics.jsonl"; }
+metrics() { sed -E 's/, "(tokens_per_s|mfu|stall_s)": [^,}]+//g' "$1/metrics.jsonl"; }
 same() { diff <(metrics "$1") <(metrics "$2"); }
 steps() { grep -oE '"step": ?[0-9]+' "$1" | grep -oE '[0-9]+' | tr '\n' ' '; }
 

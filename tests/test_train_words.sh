@@ -27,6 +27,7 @@ for c in $commands; do
     done
 done
 check "every option of every command is in all three" test "$missing" -eq 0 -a -n "$commands"
+check "every option says what it does" sh -c "! awk '/^\.It Fl/ { t = 1; next } t && /^\$/ { bad = 1 } { t = 0 } END { exit !bad }' '$work/man'"
 check "zsh reads its own" zsh -n "$work/zsh"
 
 complete_() { # what bash offers after these words; the last is the one begun
@@ -41,7 +42,7 @@ complete_() { # what bash offers after these words; the last is the one begun
 check "a command" test "$(complete_ handgrad le)" = lens
 check "an option" test "$(complete_ handgrad lens --la)" = "--layer="
 check "an operation" test "$(complete_ handgrad gradcheck layer)" = layernorm
-check "words of an option" test "$(complete_ handgrad tokenize --tokenizer=b)" = byte
+check "words of an option" test "$(complete_ handgrad tokenize --tokenizer=b)" = "byte bpe:"
 check "keys of the configuration" test "$(complete_ handgrad train --set=model.n_h)" = "model.n_head="
 touch "$work/one.h5"
 check "files" test "$(cd "$work" && source ./bash && COMP_WORDS=(handgrad lens on) COMP_CWORD=2 COMP_LINE='handgrad lens on' COMP_POINT=16 && _handgrad 2>/dev/null; echo "${COMPREPLY[*]}")" = one.h5

@@ -1,5 +1,6 @@
 /* history.c: see history.h. */
 #include "history.h"
+#include "../data/regular.h"
 #include "../optim/clip.h"
 #include <errno.h>
 #include <ini.h>
@@ -16,7 +17,8 @@ enum {
     SAMPLES_KEPT = 512,
     STARTS_KEPT = 64,
     TENSORS_MAX = 4096, /* more than any model that this program trains on one machine */
-    NAME_MAX_BYTES = 48
+    NAME_MAX_BYTES = 48,
+    CONFIG_MAX = 1 << 20
 };
 
 const char *const history_columns[STEP_COLUMNS] = {"loss", "lr",     "grad_norm", "tokens_per_s",
@@ -96,7 +98,7 @@ static void read_metrics(void *context, char *line, size_t n)
     if (!object)
         return;
     const double step = number(object, "step"), val_loss = number(object, "val_loss");
-    if (!isnan(val_loss)) {
+    if (isfinite(val_loss)) {
         curves_add(&h->evaluations, step, &val_loss);
         if (!(h->best_val_loss <= val_loss)) {
             h->best_val_loss = val_loss;
@@ -244,9 +246,9 @@ static void read_config(struct history *h)
 {
     char *path;
     cJSON *config = cJSON_CreateObject();
-    if (asprintf(&path, "%s/config.ini", h->dir) < 0)
-        path = NULL;
-    if (path && config && ini_parse(path, add_key, config) >= 0) {
+    struct error ignored;
+    char *text = asprintf(&path, "%s/config.ini", h->dir) < 0 ? (path = NULL) : regular_text(path, CONFIG_MAX, &ignored);
+    if (text && config && ini_parse_string(text, add_key, config) >= 0) {
         cJSON_Delete(h->config);
         h->config = config;
         config = NULL;
@@ -254,6 +256,7 @@ static void read_config(struct history *h)
         h->clip = config_number(h->config, "optim", "clip");
     }
     cJSON_Delete(config);
+    free(text);
     free(path);
 }
 

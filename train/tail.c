@@ -84,7 +84,7 @@ static int read_lines(struct tail *t, int fd, tail_reader *reader, void *context
 
 int tail_read(struct tail *t, tail_reader *reader, void (*restart)(void *context), void *context, struct error *err)
 {
-    const int fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const int fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
     if (fd < 0 && errno != ENOENT)
         return fail(err, "%s: %s", t->path, strerror(errno));
     struct stat st;

@@ -36,6 +36,9 @@ function read_command(c,   lines, n, i, where) {
         if (lines[i] ~ /^ +(-., )?--[a-z]/) {
             read_option(c, lines[i])
             where = "after"
+        } else if (options[c] && text_[c, options[c]] == "" && lines[i] ~ /^                    /) { # its column was too narrow
+            text_[c, options[c]] = lines[i]
+            sub(/^ +/, "", text_[c, options[c]])
         } else if (lines[i] ~ /^Mandatory or optional/)
             continue
         else
@@ -141,7 +144,7 @@ function values(c, j,   a) {
     if (name[c, j] == "method")
         return "central complex both"
     if (name[c, j] == "precision")
-        return "f32 f64"
+        return "f32 bf16 f64"
     if (name[c, j] == "split")
         return "train val"
     if (a ~ /^[a-z0-9|:A-Z]*\|/) {
