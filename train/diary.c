@@ -92,7 +92,7 @@ static void note_sample(struct diary *d, const struct trainer *t)
 {
     struct generator g;
     struct error why;
-    if (generator_create(&g, &t->model, t->tokenizer, NULL, &why))
+    if (generator_create(&g, &t->model, t->tokenizer, NULL, 1, &why))
         return;
     g.sampler.temperature = 0.8;
     g.sampler.top_k = 200;

@@ -245,7 +245,7 @@ static int begin_stream(const struct request *q, struct lens_model *m, struct st
         request_real(q, "temperature", 0, 1e6, 0.8, &temperature, r) || request_number(q, "top_k", UINT32_MAX, 200, &top_k, r) ||
         request_real(q, "top_p", 0, 1, 1, &top_p, r) || request_number(q, "seed", UINT64_MAX, 1337, &seed, r))
         return -1;
-    if (generator_create(&s->generator, &m->reading.file.model, m->reading.file.tokenizer, request_parameter(q, "prompt"),
+    if (generator_create(&s->generator, &m->reading.file.model, m->reading.file.tokenizer, request_parameter(q, "prompt"), 1,
                          &err)) {
         reply_error(r, MHD_HTTP_BAD_REQUEST, "%s", err.text);
         return -1;
