@@ -30,6 +30,12 @@ void h5_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
+/* What only keeps other threads out of the library does not wake it. */
+void h5_lock_others_out(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
 void h5_lock_renew(void)
 {
     lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;

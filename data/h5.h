@@ -14,6 +14,8 @@
 
 void h5_lock(void);
 void h5_unlock(void);
+/* The same for who calls nothing: a process that only reads has no library running. */
+void h5_lock_others_out(void);
 /* In a child made by fork: the lock is free again, whoever of the parent's threads held it. */
 void h5_lock_renew(void);
 

@@ -143,7 +143,7 @@ static size_t scan_in_child(void *scan, void *index, size_t capacity)
 static int scan(struct h5_reader *r, const void *bytes, const char *file, struct error *err)
 {
     struct h5_scan s = {bytes, r->size};
-    h5_lock(); /* so that the library is in no other thread's hands when it is copied */
+    h5_lock_others_out(); /* so that the library is in no other thread's hands when it is copied */
     const int status = sandbox_run(&r->index, scan_in_child, &s, H5_INDEX_MAX, file, err);
     h5_unlock();
     return status ? -1 : take_index(r, r->index.bytes, r->index.size, file, err);

@@ -62,13 +62,13 @@ static void limit(int resource, rlim_t most)
 }
 
 #ifdef HAVE_SECCOMP
-/* What malloc, the clock and the end of a process need. Anything else fails with EPERM, so that a library that asks for more is
+/* What malloc, the clock, initialisers that run once and the end of a process need. Anything else fails with EPERM, so that a library that asks for more is
  * told no and goes on. There is no file descriptor to use a read or write with. */
 static void allow_little(void)
 {
-    static const int CALLS[] = {SCMP_SYS(brk),          SCMP_SYS(mmap),      SCMP_SYS(munmap),       SCMP_SYS(mremap),
-                                SCMP_SYS(mprotect),     SCMP_SYS(madvise),   SCMP_SYS(exit),         SCMP_SYS(exit_group),
-                                SCMP_SYS(rt_sigreturn), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime)};
+    static const int CALLS[] = {SCMP_SYS(brk),          SCMP_SYS(mmap),      SCMP_SYS(munmap),        SCMP_SYS(mremap),
+                                SCMP_SYS(mprotect),     SCMP_SYS(madvise),   SCMP_SYS(exit),          SCMP_SYS(exit_group),
+                                SCMP_SYS(rt_sigreturn), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(futex)};
     const scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     for (size_t i = 0; filter && i < sizeof CALLS / sizeof *CALLS; i++)
         seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALLS[i], 0);
