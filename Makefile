@@ -6,6 +6,7 @@
 # make bench-tokenizer      encoding and training speed, against npm's tiktoken
 # make check-peers          token ids against others' tokenizers (npm)
 # make check-faults         kills, power loss, disk and memory errors, damaged files (LONG=1: all of them)
+# make races                ThreadSanitizer on the threads of a run, valgrind on a short one
 # make fuzz                 every reader under libFuzzer (RUNS=10000000: executions of each)
 # make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
 # make bench-peers          against PyTorch where it is installed (PEERS="5 f32 char-0.8M" for runs, precision and workloads)
@@ -100,7 +101,7 @@ OBJECTS += $(BUILD)/web/files.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all words deps ready demo demo-run tests-build check check-run check-browser check-peers check-faults fuzz fuzz-run bench bench-tokenizer asan memcheck format format-check install clean bench-peers FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults races fuzz fuzz-run bench bench-tokenizer asan memcheck format format-check install clean bench-peers words check-browser FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -179,6 +180,12 @@ $(BUILD)/tests/faults/shim.so: tests/faults/shim.c
 	@$(CC) -O1 -Wall -Wextra -D_GNU_SOURCE -shared -fPIC -o $@ $< -ldl
 check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.so
 	@HANDGRAD=$(abspath $(BINARY)) tests/faults/run $(abspath $(BUILD)/tests/faults) $(ONLY)
+# ThreadSanitizer on trainer, writer and loader, valgrind on a short run.
+races:
+	@$(MAKE) --no-print-directory all build-tsan/tests/test_train_writer build-tsan/tests/test_train_trainer build-tsan/tests/test_data_loader \
+	    BUILD=build-tsan OPT=-O1 EXTRA_CFLAGS='-fsanitize=thread -Wno-error=tsan' EXTRA_LDFLAGS=-fsanitize=thread
+	@$(MAKE) --no-print-directory all BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3
+	@tests/faults/races build-tsan build-memcheck
 # The readers under libFuzzer: RUNS executions each (ONLY=name for some). clang has libFuzzer; BUILD is a folder of its own.
 RUNS    ?= 20000
 FUZZERS := index hdf5 seal config ids json merges tiktoken
