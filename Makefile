@@ -180,11 +180,13 @@ $(BUILD)/tests/faults/shim.so: tests/faults/shim.c
 	@$(CC) -O1 -Wall -Wextra -D_GNU_SOURCE -shared -fPIC -o $@ $< -ldl
 check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.so
 	@HANDGRAD=$(abspath $(BINARY)) tests/faults/run $(abspath $(BUILD)/tests/faults) $(ONLY)
+# valgrind knows no AVX-512, and nothing works in the process that reads files when that is confined
+MEMCHECK := BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 EXTRA_CFLAGS=-DSANDBOX_OPEN
 # ThreadSanitizer on trainer, writer and loader, valgrind on a short run.
 races:
 	@$(MAKE) --no-print-directory all build-tsan/tests/test_train_writer build-tsan/tests/test_train_trainer build-tsan/tests/test_data_loader \
 	    BUILD=build-tsan OPT=-O1 EXTRA_CFLAGS='-fsanitize=thread -Wno-error=tsan' EXTRA_LDFLAGS=-fsanitize=thread
-	@$(MAKE) --no-print-directory all BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3
+	@$(MAKE) --no-print-directory all $(MEMCHECK)
 	@tests/faults/races build-tsan build-memcheck
 # The readers under libFuzzer: RUNS executions each (ONLY=name for some). clang has libFuzzer; BUILD is a folder of its own.
 RUNS    ?= 20000
@@ -223,8 +225,8 @@ check-browser: $(BINARY)
 asan:
 	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT=-O1 EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined
-memcheck: # valgrind knows no AVX-512
-	@CK_TIMEOUT_MULTIPLIER=20 $(MAKE) --no-print-directory check-run BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
+memcheck:
+	@CK_TIMEOUT_MULTIPLIER=20 $(MAKE) --no-print-directory check-run $(MEMCHECK) WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
 
 # --- from a bare clone: what is missing is installed first, then make starts anew and finds it ---
 ready:

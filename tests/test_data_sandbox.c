@@ -97,9 +97,13 @@ START_TEST(nothing_is_in_reach)
 {
     enter_folder();
     struct sandbox_result r;
+#ifndef SANDBOX_OPEN /* under valgrind it is open: data/sandbox.c */
     OK(sandbox_run(&r, attack, (void *)in_folder("made"), CAPACITY, "f", &err));
     ck_assert_msg(r.size == 1, "%.*s", (int)r.size, (char *)r.bytes);
     sandbox_free(&r);
+#else
+    (void)r;
+#endif
     /* The control: outside, nearly all of it succeeds. */
     char out[200];
     ck_assert_uint_ge(attack((void *)in_folder("made"), out, sizeof out), 6);
