@@ -216,8 +216,8 @@ bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
 # Chromium and Node.js from the distribution, playwright-core from npm: large, so not among what make deps installs.
 BROWSER := $(BUILD)/browser
 check-browser: $(BINARY)
-	@command -v chromium node npm >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
-	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends chromium \
+	@command -v chromium node npm h5dump >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends chromium hdf5-tools \
 	        $$(command -v node >/dev/null || echo nodejs) $$(command -v npm >/dev/null || echo npm); }
 	@mkdir -p $(BROWSER)
 	@cp tests/browser/package.json $(BROWSER) && npm install --prefix $(BROWSER) --no-audit --no-fund --silent

@@ -28,7 +28,7 @@ class Heat {
       element("div", { class: "heat-scale" }, this.low, this.ramp, this.high));
     this.canvas.addEventListener("pointermove", e => this.point(e));
     this.canvas.addEventListener("pointerleave", () => this.tell(null));
-    this.canvas.addEventListener("click", e => { const at = this.at(e); if (at) this.choose(this.names[at.row]); });
+    this.canvas.addEventListener("click", e => { const at = this.at(e); if (at) this.choose(this.names[this.row = at.row]); });
     this.canvas.addEventListener("keydown", e => this.key(e));
     new ResizeObserver(() => this.names && this.draw()).observe(figure);
   }
@@ -91,9 +91,10 @@ class Heat {
   key(e) {
     const move = { ArrowUp: -1, ArrowDown: 1 }[e.key];
     if (!move) return;
-    const now = this.names.findIndex(n => this.chosen.has(n)), row = Math.min(this.names.length - 1, Math.max(0, now + move));
-    this.choose(this.names[row]);
-    this.tell({ row, i: this.x.length - 1 });
+    const now = this.chosen.has(this.names[this.row]) ? this.row : this.names.findIndex(n => this.chosen.has(n)); // one of all layers'
+    this.row = Math.min(this.names.length - 1, Math.max(0, now + move));
+    this.choose(this.names[this.row]);
+    this.tell({ row: this.row, i: this.x.length - 1 });
     e.preventDefault();
   }
 }

@@ -196,6 +196,7 @@ function configuration() {
 }
 
 const start = run => run.data.starts.at(-1) || {};
+function date(seconds) { const d = new Date(seconds * 1000); return isNaN(d) ? "–" : d.toISOString().slice(0, 16).replace("T", " ") + " UTC"; }
 
 function drawFacts() {
   const facts = $("facts"), cards = [];
@@ -204,13 +205,13 @@ function drawFacts() {
     if (data) {
       const table = element("table", {}, row("folder", data.dir), row("training tokens", whole(data.train_tokens)), row("validation tokens", whole(data.val_tokens)),
         row("tokenizer", data.tokenizer + ", " + whole(data.vocab_size) + " symbols"), row("fingerprint", String(data.fingerprint).slice(0, 16) + "…"));
-      for (const source of data.sources || []) table.append(row("text", source.path + ", " + bytes(source.bytes)));
+      for (const source of Array.isArray(data.sources) ? data.sources : []) table.append(row("text", source.path + ", " + bytes(source.bytes)));
       cards.push(card("Data" + title, table));
     }
     if (machine)
       cards.push(card("Machine" + title, element("table", {}, row("processor", machine.cpu), row("cores, threads", machine.cores + ", " + machine.threads), row("memory", bytes(machine.memory)),
         row("float32 product rate", short(machine.peak_flops) + "FLOP/s"), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
-        ...run.data.starts.map((x, i) => row(i ? "resumed" : "started", new Date(x.time * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC" + (x.step ? ", step " + whole(x.step) : ""))))));
+        ...run.data.starts.map((x, i) => row(i ? "resumed" : "started", date(x.time) + (x.step ? ", step " + whole(x.step) : ""))))));
     const { x, columns } = run.data.evaluations;
     if (x.length) {
       const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "step"), element("th", { scope: "col" }, "validation loss"))));

@@ -129,6 +129,7 @@ for (const width of [400, 1600])
   check("the sample after the first evaluation", await page.textContent("#sample") === samples[0].text && before === samples.at(-1).text);
 
   // the pointer
+  await page.evaluate(() => scrollTo(0, 0)); // the sample lies further down
   const box = await chart.locator(".plot").boundingBox();
   await page.mouse.move(box.x + box.width * .3, box.y + 100);
   await page.mouse.down();
@@ -217,7 +218,96 @@ url = url.split(" ")[0];
   await page.waitForFunction(() => document.getElementById("status").className.includes("lost"), null, { timeout: 20000 });
   check("a page whose server has gone says so, and stays", await ink(page, "#charts canvas") > 1000);
   for (const p of pages) await p.context().close();
+  errors.length = 0; // requests that nobody answered
 }
+// --- the lens, and a model that writes ---
+const tokens = 17, prefix = "line 7: the weight of h\n".slice(0, tokens), lensServer = spawn(handgrad, ["serve", "one", "--port", "0"], { cwd: work });
+let lensUrl = "";
+for await (const chunk of lensServer.stdout) { lensUrl += chunk; if (lensUrl.includes("\n")) break; }
+lensUrl = lensUrl.split(" ")[0];
+// The reference: `handgrad grad` on the same tokens, read by h5dump. Its loss is the mean over positions, so the gradient of
+// wpe.weight at a position, where each embedded token adds once, is the mean of those of the single losses.
+const dump = name => execFileSync("h5dump", ["-d", "/" + name, "-m", "%.17g", "-y", "-w", "1", "ids.h5"], { cwd: work, encoding: "utf8", maxBuffer: 1 << 26 })
+  .replace(/^[\s\S]*DATA \{/, "").match(/-?[\d.]+(e[-+]\d+)?|nan|inf/g).map(Number);
+const ids = JSON.parse(run("tokens", "data/tokenizer.h5", prefix, "--json")).ids;
+fs.writeFileSync(path.join(work, "ids.txt"), ids.join(" ") + "\n");
+run("grad", "one/best.h5", "--ids", "ids.txt", "-o", "ids.h5");
+const far = (a, b) => a.length === b.length ? a.reduce((m, v, i) => Math.max(m, Math.abs(v - b[i])), 0) : Infinity;
+{
+  const page = await open(lensUrl);
+  await page.selectOption("#lens-checkpoint", "best.h5");
+  await page.fill("#lens-text", prefix);
+  await page.locator("#lens-text").press("Control+Enter");
+  await page.waitForFunction(n => lens.reading?.tokens.length === n && /exactly zero/.test(document.getElementById("lens-zero").textContent), tokens);
+  const T = tokens - 1, seen = await page.evaluate(async () => {
+    const { parameters, reading, layers } = lens, T = reading.tokens.length, gradients = [];
+    for (let position = 0; position < T - 1; position++) gradients.push(await (await ask("/lens/gradient", { ...parameters, position, vectors: 1 })).json());
+    return { ids: reading.tokens.map(t => t.id), depths: reading.depths, gradients, layers: layers.map(w => [...w]) };
+  });
+  check("lens: its tokens are the tokenizer's", JSON.stringify(seen.ids) === JSON.stringify(ids), seen.ids);
+  const V = dump("logits").length / T, logits = dump("logits"), last = seen.depths.at(-1).positions;
+  const softmax = t => { const z = logits.slice(t * V, t * V + V), m = Math.max(...z), e = z.map(v => Math.exp(v - m)), s = e.reduce((a, b) => a + b); return e.map(v => v / s); };
+  check("lens: each loss is the forward's", far(last.slice(0, T).map(p => p.loss), [...Array(T).keys()].map(t => -Math.log(softmax(t)[ids[t + 1]]))) < 1e-5);
+  check("lens: the mean loss is grad's", Math.abs(last.slice(0, T).reduce((a, p) => a + p.loss, 0) / T - dump("loss")[0]) < 1e-5, dump("loss"));
+  check("lens: the likeliest tokens are the forward's", last.slice(0, T).every((p, t) => { const q = softmax(t), best = [...q].sort((a, b) => b - a); return p.top.every((g, k) => Math.abs(g.p - q[g.id]) < 1e-5 && Math.abs(g.p - best[k]) < 1e-5); }));
+  const C = seen.gradients[0].vectors[0].length, mean = Array(T * C).fill(0);
+  for (const g of seen.gradients) g.vectors.slice(0, T).forEach((v, i) => v.forEach((x, c) => { mean[i * C + c] += x / T; }));
+  const wpe = dump("grads/wpe.weight").slice(0, T * C), size = Math.max(...wpe.map(Math.abs));
+  check("lens: its gradients are grad's", far(mean, wpe) < 1e-5 * size, [far(mean, wpe), size]);
+  check("lens: no later token has any gradient", seen.gradients.every((g, t) => g.norms.every((n, i) => i > t ? n === 0 : n > 0)));
+  check("lens: weights sum to one, and are exactly zero beyond the query", seen.layers.every(w => w.every((x, i) => i % tokens <= Math.floor(i / tokens) % tokens || x === 0) &&
+    [...Array(w.length / tokens).keys()].every(r => Math.abs(w.slice(r * tokens, (r + 1) * tokens).reduce((a, b) => a + b) - 1) < 1e-5)));
+  check("lens: … and unpainted there", await page.evaluate(n => [...document.querySelectorAll("#lens-maps canvas")].length === 4 && [...document.querySelectorAll("#lens-maps canvas")].every(c => {
+    const p = c.getContext("2d").getImageData(0, 0, n, n).data;
+    for (let q = 0; q < n; q++) for (let k = 0; k < n; k++) if ((p[4 * (q * n + k) + 3] === 0) !== (k > q)) return false;
+    return true;
+  }), tokens));
+  await page.locator("#lens-tokens button").nth(5).click();
+  await page.waitForFunction(() => document.querySelectorAll("#lens-gradient tr").length > 6);
+  check("lens: a click shows where a loss's gradient goes", (await page.locator("#lens-gradient tr.later").allTextContents()).every(t => t.endsWith("exactly 0")) && await page.locator("#lens-gradient tr.later").count() === tokens - 6);
+  await page.keyboard.press("ArrowRight");
+  check("lens: arrow keys choose a token", await page.evaluate(() => lens.position) === 6);
+  await page.locator("#lens-maps button").nth(1).press("Enter");
+  await page.locator("#lens-large canvas").focus();
+  for (const key of ["ArrowRight", "ArrowRight"]) await page.keyboard.press(key);
+  check("lens: keys move over a map", (await page.textContent("#lens-read")).endsWith("exactly 0, later"), await page.textContent("#lens-read"));
+  if (shots) await page.locator("#lens").screenshot({ path: path.join(shots, "lens-1600-light.png") });
+
+  // writing: streamed; the same text as the command's
+  const options = { tokens: 60, temperature: .7, top_k: 5, top_p: .9, seed: 3 };
+  for (const [name, value] of Object.entries(options)) await page.fill("#write-" + name, String(value));
+  await page.fill("#write-prompt", "line 1");
+  await page.click("#write-go");
+  await page.waitForFunction(() => document.getElementById("write-go").textContent === "Write" && document.getElementById("written").textContent.length > 20);
+  const written = run("sample", "one/best.h5", "--prompt", "line 1", "--tokens", "60", "--temperature", "0.7", "--top-k", "5", "--top-p", "0.9", "--seed", "3");
+  check("the page writes what `handgrad sample` writes", (await page.textContent("#written")).trim() === written.trim(), [await page.textContent("#written"), written]);
+  await page.fill("#write-tokens", "10000");
+  await page.click("#write-go");
+  await page.waitForFunction(() => document.getElementById("written").textContent.length > 100);
+  check("… as it is written", await page.textContent("#write-go") === "Stop");
+  await page.click("#write-go");
+  await page.waitForFunction(() => document.getElementById("write-go").textContent === "Write");
+  check("… and stops when told", (await page.textContent("#written")).length < 9000);
+  check("no error or warning of the lens", errors.length === 0, errors);
+  errors.length = 0;
+  await page.fill("#lens-text", "x".repeat(40));
+  await page.locator("#lens-text").press("Control+Enter");
+  await page.waitForFunction(() => /tokens, but/.test(document.getElementById("lens-status").textContent));
+  check("lens: a text too long is refused in words", await page.isHidden("#lens-result"));
+  await page.context().close();
+  for (const [width, dark] of [[400, false], [400, true], [1600, true]]) {
+    const other = await open(lensUrl, { width, dark });
+    await other.fill("#lens-text", prefix);
+    await other.locator("#lens-text").press("Control+Enter");
+    await other.waitForFunction(n => lens.reading?.tokens.length === n && /exactly zero/.test(document.getElementById("lens-zero").textContent), tokens);
+    await other.locator("#lens-maps button").nth(1).click();
+    check(`lens, ${width} pixels, ${dark ? "dark" : "light"}: nothing is wider than the page`, await fits(other));
+    if (shots) await other.locator("#lens").screenshot({ path: path.join(shots, `lens-${width}-${dark ? "dark" : "light"}.png`) });
+    await other.context().close();
+  }
+}
+lensServer.kill("SIGINT");
+await once(lensServer, "exit");
 await browser.close();
 fs.rmSync(work, { recursive: true });
 console.log(`${passed} passed, ${failed} failed`);
