@@ -173,7 +173,8 @@ function drawSamples() {
 
 function card(title, body) { return element("article", { class: "card" }, element("h3", {}, title), body); }
 function row(name, ...values) { return element("tr", {}, element("th", { scope: "row" }, name), ...values.map(v => element("td", {}, v === undefined || v === null ? "–" : String(v)))); }
-function bytes(n) { return isFinite(n) ? short(n) + "B" : "–"; }
+// 25.3 GB
+function unit(v, name) { return Number.isFinite(v) ? short(v).replace(/[kMGT]?$/, " $&") + name : "–"; }
 
 function configuration() {
   const table = element("table"), sections = new Map();
@@ -205,12 +206,12 @@ function drawFacts() {
     if (data) {
       const table = element("table", {}, row("folder", data.dir), row("training tokens", whole(data.train_tokens)), row("validation tokens", whole(data.val_tokens)),
         row("tokenizer", data.tokenizer + ", " + whole(data.vocab_size) + " symbols"), row("fingerprint", String(data.fingerprint).slice(0, 16) + "…"));
-      for (const source of Array.isArray(data.sources) ? data.sources : []) table.append(row("text", source.path + ", " + bytes(source.bytes)));
+      for (const source of Array.isArray(data.sources) ? data.sources : []) table.append(row("text", source.path + ", " + unit(source.bytes, "B")));
       cards.push(card("Data" + title, table));
     }
     if (machine)
-      cards.push(card("Machine" + title, element("table", {}, row("processor", machine.cpu), row("cores, threads", machine.cores + ", " + machine.threads), row("memory", bytes(machine.memory)),
-        row("float32 product rate", short(machine.peak_flops) + "FLOP/s"), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
+      cards.push(card("Machine" + title, element("table", {}, row("processor", machine.cpu), row("cores, threads", machine.cores + ", " + machine.threads), row("memory", unit(machine.memory, "B")),
+        row("float32 product rate", unit(machine.peak_flops, "FLOP/s")), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
         ...run.data.starts.map((x, i) => row(i ? "resumed" : "started", date(x.time) + (x.step ? ", step " + whole(x.step) : ""))))));
     const { x, columns } = run.data.evaluations;
     if (x.length) {
