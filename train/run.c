@@ -203,7 +203,9 @@ static int finish_step(struct run *r, struct error *err)
     struct trainer *t = &r->trainer;
     t->metrics.stall_s = r->stall_s;
     r->stall_s = 0;
+    const double before = seconds();
     log_step(&r->log, &t->metrics);
+    r->total_log_s += seconds() - before;
     if (t->metrics.skipped)
         log_warn(&r->log, "step %llu changes no weights: %s", (unsigned long long)t->state.step, t->fault);
     if (trainer_must_roll_back(t)) {
@@ -212,7 +214,9 @@ static int finish_step(struct run *r, struct error *err)
     }
     if (validate_and_save(r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err))
         return -1;
+    const double saved = seconds();
     diary_step(&r->diary, t);
+    r->total_log_s += seconds() - saved;
     return 0;
 }
 

@@ -29,6 +29,7 @@ struct run {
     bool owed;                        /* a checkpoint that fell due while steps were skipped */
     uint64_t saves;
     double stall_s, total_stall_s; /* that training waited for them: since the last line of metrics, and in all */
+    double total_log_s;            /* that it spent on metrics, norms, samples and events */
     double started;
     size_t buffer; /* bytes of the writer's copy; 0: none */
 };

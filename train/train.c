@@ -125,7 +125,8 @@ static void conclude(const struct run *r)
         printf("steps that changed no weights: %llu, of them for spikes %llu; rollbacks: %llu\n", (unsigned long long)s->skipped,
                (unsigned long long)s->spikes, (unsigned long long)s->rollbacks);
     const double time = seconds() - r->started;
-    printf("training waited %.2f s of %.0f s for checkpoints (%.2f%%)\n", r->total_stall_s, time, 100 * r->total_stall_s / time);
+    printf("training waited %.2f s of %.0f s for checkpoints (%.2f%%), %.2f s for metrics, norms and samples (%.2f%%)\n",
+           r->total_stall_s, time, 100 * r->total_stall_s / time, r->total_log_s, 100 * r->total_log_s / time);
 }
 
 int command_train(int argc, char **argv)
