@@ -209,7 +209,7 @@ bench-peers: $(BINARY) # says what to install
 check-peers: $(BINARY)
 	@command -v npm >/dev/null || { apt-get install -y -q --no-install-recommends nodejs npm; }
 	@mkdir -p $(BUILD)/peers && cd $(BUILD)/peers && { [ -d node_modules/tokenizers ] || npm install --silent --no-save --prefix . tiktoken gpt-3-encoder tokenizers; }
-	@./$(BINARY) tokenize README.md docs configs -o $(BUILD)/peers/own --tokenizer bpe:1024 --force
+	@./$(BINARY) tokenize README.md docs/*.md configs -o $(BUILD)/peers/own --tokenizer bpe:1024 --force
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/peers.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/files $(CURDIR)/$(BUILD)/peers/own
 bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
 	cd $(BUILD)/peers && $(CURDIR)/tests/peers/bench.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/tokenizer) $(CURDIR)/$(BUILD)/peers/files
