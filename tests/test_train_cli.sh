@@ -116,12 +116,12 @@ kill -0 $pid 2>/dev/null
 check "… and the run goes on" test $? -eq 0
 kill -9 $pid
 wait $pid 2>killed.msg
-newest=$(ls asked/ckpt-*.h5 | sort -V | tail -n 1)
+newest=$(ls asked/ckpt-*.h5 | sort -V | tail -n 1) before=$(ls asked/ckpt-*.h5 | sort -V | tail -n 2 | head -n 1)
 truncate -s -1 "$newest"
 "$HANDGRAD" train long.ini --out asked --resume --stop-at 1 >fallback.txt 2>&1
 check "the lock of a killed run is taken over" grep -q "asked/lock: process $pid on host .* taken over" fallback.txt
 check "a damaged checkpoint is passed over, loudly" grep -q "^handgrad: passing over $newest: truncated" fallback.txt
-check "… for the one before" grep -q "resumes at step 0 from asked/ckpt-0.h5" fallback.txt
+check "… for the one before" grep -q "resumes at step [0-9]* from $before" fallback.txt
 refused "a changed configuration on resume" "optim.lr 0.003 != 0.5; --allow lr" train --out half --resume --set optim.lr=0.5
 refused "a run that no memory holds" "batch_size 1048576 .*needs .* of memory, .* are free" train --out r9 --set train.batch_size=1048576
 
