@@ -18,7 +18,7 @@ struct position {
 };
 
 struct slot {
-    uint32_t *inputs, *targets;
+    uint32_t *inputs, *targets, *starts; /* starts NULL where documents are not masked */
     int status;
     struct error err;
 };
@@ -27,6 +27,9 @@ struct loader {
     struct split *split;
     struct windows windows;
     size_t rows, accumulate;
+    const struct documents *documents; /* the split's, where they matter */
+    uint64_t *begins;                  /* of windows that begin at documents */
+    bool masks;
 
     uint32_t *memory;  /* of all slots */
     uint32_t *scratch; /* T + 1 tokens, the thread's */
@@ -44,22 +47,23 @@ struct loader {
 
 /* --- opening --- */
 
-size_t loader_bytes(size_t tokens, size_t block_size)
+size_t loader_bytes(size_t tokens, size_t block_size, bool mask_documents)
 {
     const struct slot *s = NULL;
-    return (2 * RING * tokens + block_size + 1) * sizeof *s->inputs;
+    return ((mask_documents ? 3 : 2) * RING * tokens + block_size + 1) * sizeof *s->inputs;
 }
 
 static int allocate(struct loader *l, struct error *err)
 {
-    const size_t T = l->windows.block_size;
+    const size_t T = l->windows.block_size, arrays = l->masks ? 3 : 2;
     size_t n, bytes;
-    if (__builtin_mul_overflow(l->rows, T, &n) || __builtin_mul_overflow(n, 2 * RING * sizeof *l->memory, &bytes) ||
+    if (__builtin_mul_overflow(l->rows, T, &n) || __builtin_mul_overflow(n, arrays * RING * sizeof *l->memory, &bytes) ||
         !(l->memory = malloc(bytes)) || !(l->scratch = malloc((T + 1) * sizeof *l->scratch)))
         return fail(err, "out of memory for batches of %zu rows of %zu tokens", l->rows, T);
     for (size_t i = 0; i < RING; i++) {
-        l->ring[i].inputs = l->memory + 2 * i * n;
-        l->ring[i].targets = l->memory + (2 * i + 1) * n;
+        l->ring[i].inputs = l->memory + arrays * i * n;
+        l->ring[i].targets = l->ring[i].inputs + n;
+        l->ring[i].starts = l->masks ? l->ring[i].targets + n : NULL;
     }
     return 0;
 }
@@ -75,6 +79,25 @@ static int check_sizes(const struct loader *l, struct error *err)
     if (l->windows.tokens < T + 1)
         return fail(err, "%s/%s: %llu tokens, block_size %llu needs at least %llu", split_dir(l->split), split_name(l->split),
                     (unsigned long long)l->windows.tokens, (unsigned long long)T, (unsigned long long)T + 1);
+    return 0;
+}
+
+/* What windows and masks need to know of the documents. */
+static int find_documents(struct loader *l, enum window_starts kind, struct error *err)
+{
+    if (kind == WINDOWS_ANYWHERE && !l->masks)
+        return 0;
+    if (!(l->documents = split_documents(l->split, err)))
+        return -1;
+    if (kind == WINDOWS_ANYWHERE)
+        return 0;
+    struct windows *w = &l->windows;
+    w->count = documents_windows(l->documents, w->block_size, NULL);
+    if (!(l->begins = malloc(w->count * sizeof *l->begins)))
+        return fail(err, "%s/%s: out of memory for %llu windows", split_dir(l->split), split_name(l->split),
+                    (unsigned long long)w->count);
+    documents_windows(l->documents, w->block_size, l->begins);
+    w->begins = l->begins;
     return 0;
 }
 
@@ -109,8 +132,9 @@ struct loader *loader_open(const struct loader_config *c, struct error *err)
     l->next = l->expected = (struct position){c->first_step, c->first_micro};
     if (!(l->split = split_open(c->dir, c->split, err)))
         goto failed;
-    l->windows = (struct windows){c->order, c->seed, split_tokens(l->split), c->block_size};
-    if (check_sizes(l, err) != 0 || allocate(l, err) != 0 || start_thread(l, err) != 0)
+    l->masks = c->mask_documents;
+    l->windows = (struct windows){c->order, c->seed, split_tokens(l->split), c->block_size, NULL, 0};
+    if (check_sizes(l, err) != 0 || find_documents(l, c->windows, err) != 0 || allocate(l, err) != 0 || start_thread(l, err) != 0)
         goto failed;
     return l;
 failed:
@@ -132,6 +156,7 @@ void loader_close(struct loader *l)
     pthread_cond_destroy(&l->changed);
     pthread_mutex_destroy(&l->mutex);
     split_close(l->split);
+    free(l->begins);
     free(l->memory);
     free(l->scratch);
     free(l);
@@ -148,6 +173,8 @@ static int read_batch(struct loader *l, struct position p, struct slot *s)
             return -1;
         memcpy(s->inputs + r * T, l->scratch, T * sizeof *l->scratch);
         memcpy(s->targets + r * T, l->scratch + 1, T * sizeof *l->scratch);
+        if (s->starts)
+            documents_mask(l->documents, begin, T, s->starts + r * T, s->targets + r * T);
     }
     return 0;
 }
@@ -210,6 +237,29 @@ int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t
     *inputs = s->inputs;
     *targets = s->targets;
     return s->status == 0 ? 0 : fail(err, "%s", s->err.text);
+}
+
+const uint32_t *loader_starts(const struct loader *l)
+{
+    return l->ring[l->released % RING].starts;
+}
+
+/* Targets that count in the rows [first, end) of a step. */
+static uint64_t counted(const struct loader *l, uint64_t step, uint64_t first, uint64_t end)
+{
+    const size_t rows_per_step = l->rows * l->accumulate;
+    uint64_t n = 0;
+    for (uint64_t row = first; row < end; row++)
+        n += documents_counted(l->documents, window_begin(&l->windows, step, rows_per_step, row), l->windows.block_size);
+    return n;
+}
+
+double loader_weight(const struct loader *l, uint64_t step, uint64_t micro)
+{
+    if (!l->masks)
+        return 1 / (double)l->accumulate;
+    const uint64_t all = counted(l, step, 0, l->rows * l->accumulate);
+    return all ? (double)counted(l, step, micro * l->rows, (micro + 1) * l->rows) / (double)all : 0;
 }
 
 const struct split *loader_split(const struct loader *l)

@@ -19,6 +19,8 @@ struct split {
     size_t n_shards;
     uint64_t bytes, vocab_size;
     char fingerprint[DIGEST_HEX], tokenizer_fingerprint[DIGEST_HEX];
+    uint64_t *begins; /* of documents, once they were asked for */
+    struct documents documents;
 };
 
 /* How many shards the folder holds, going by the highest number: where one is missing, opening it says so. */
@@ -77,6 +79,8 @@ static int open_shards(struct split *s, struct error *err)
         s->first[i + 1] = s->first[i] + info->tokens;
         s->bytes += info->bytes;
         digest_update(&d, info->sha256, strlen(info->sha256));
+        if (info->has_documents)
+            digest_update(&d, info->documents_sha256, strlen(info->documents_sha256));
     }
     digest_finish(&d, s->fingerprint);
     return 0;
@@ -123,9 +127,55 @@ void split_close(struct split *s)
         shard_close(s->shards[i]);
     free(s->shards);
     free(s->first);
+    free(s->begins);
     free(s->dir);
     free(s->name);
     free(s);
+}
+
+/* Adds the documents of shard i, counted from the split's first token. */
+static int add_documents(struct split *s, size_t i, struct error *err)
+{
+    const uint64_t n = shard_get_info(s->shards[i])->documents;
+    uint64_t *begins;
+    if (shard_read_documents(s->shards[i], &begins, err) != 0)
+        return -1;
+    struct documents *d = &s->documents;
+    for (uint64_t k = 0; k < n; k++) {
+        const uint64_t token = s->first[i] + begins[k];
+        if (token > 0) /* the first is there already */
+            s->begins[d->count++] = token;
+    }
+    free(begins);
+    return 0;
+}
+
+const struct documents *split_documents(struct split *s, struct error *err)
+{
+    uint64_t n = 1;
+    if (s->begins)
+        return &s->documents;
+    for (size_t i = 0; i < s->n_shards; i++) {
+        const struct shard_info *info = shard_get_info(s->shards[i]);
+        n += info->documents; /* at most its tokens, which are below 2^40 */
+        if (!info->has_documents) {
+            fail(err, "%s/%s: its text was not divided into documents: see --document-separator and --document-files of tokenize",
+                 s->dir, s->name);
+            return NULL;
+        }
+    }
+    if (!(s->begins = calloc(n, sizeof *s->begins))) {
+        fail(err, "%s/%s: out of memory for %llu documents", s->dir, s->name, (unsigned long long)n);
+        return NULL;
+    }
+    s->documents = (struct documents){s->begins, 1, split_tokens(s)};
+    for (size_t i = 0; i < s->n_shards; i++)
+        if (add_documents(s, i, err) != 0) {
+            free(s->begins);
+            s->begins = NULL;
+            return NULL;
+        }
+    return &s->documents;
 }
 
 int split_read_wrapped(struct split *s, uint64_t first, size_t n, uint32_t *tokens, struct error *err)

@@ -38,6 +38,8 @@ uint64_t permute(uint64_t key, uint64_t n, uint64_t i)
 
 uint64_t windows_per_epoch(const struct windows *w)
 {
+    if (w->begins)
+        return w->count;
     const uint64_t fit = w->tokens / w->block_size;
     return fit > 1 ? fit - 1 : 1;
 }
@@ -47,11 +49,15 @@ uint64_t window_begin(const struct windows *w, uint64_t step, uint64_t rows_per_
     /* No step number is too large: the product of 64-bit numbers fits in 128. */
     const unsigned __int128 k = (unsigned __int128)step * rows_per_step + row;
     const uint64_t N = w->tokens, T = w->block_size;
+    if (w->order == ORDER_SEQUENTIAL && w->begins)
+        return w->begins[(uint64_t)(k % w->count)];
     if (w->order == ORDER_SEQUENTIAL)
         return (uint64_t)((k % N) * T % N);
 
     const uint64_t W = windows_per_epoch(w);
     const uint64_t epoch_key = mix(mix(w->seed) ^ (uint64_t)(k / W));
+    if (w->begins)
+        return w->begins[permute(epoch_key, W, (uint64_t)(k % W))];
     const uint64_t phases = N - T < T ? N - T : T;
     const uint64_t phase = mix(~epoch_key) % phases;
     return phase + T * permute(epoch_key, W, (uint64_t)(k % W));

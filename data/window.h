@@ -5,21 +5,27 @@
 #include <stdint.h>
 
 enum order { ORDER_SEQUENTIAL, ORDER_SHUFFLED };
+/* Where a window may begin: wherever the one before ends, or where documents_windows says. */
+enum window_starts { WINDOWS_ANYWHERE, WINDOWS_DOCUMENTS };
 
 struct windows {
     enum order order;
     uint64_t seed;
-    uint64_t tokens;     /* N, at least T + 1 */
-    uint64_t block_size; /* T; a window is T + 1 tokens, the last of them only a target */
+    uint64_t tokens;        /* N, at least T + 1 */
+    uint64_t block_size;    /* T; a window is T + 1 tokens, the last of them only a target */
+    const uint64_t *begins; /* (count) of WINDOWS_DOCUMENTS; NULL for WINDOWS_ANYWHERE */
+    uint64_t count;
 };
 
-/* Rows of an epoch in shuffled order: W = N / T - 1, at least 1. One less than would fit, so that every phase has room. */
+/* Rows of an epoch in shuffled order: W = N / T - 1, at least 1. One less than would fit, so that every phase has room. With
+ * `begins` W = count, in either order. */
 uint64_t windows_per_epoch(const struct windows *w);
 
 /* The first token of row k, k = step * rows_per_step + row.
  * sequential: k T mod N.
  * shuffled: phase_e + T permutation_e(k mod W) in epoch e = k / W. The phase, in [0, T), is drawn anew each epoch, so that
- * windows do not always begin at the same tokens (where N < 2 T only the N - T first are left to draw from). */
+ * windows do not always begin at the same tokens (where N < 2 T only the N - T first are left to draw from).
+ * With `begins`: begins[k mod W], or begins[permutation_e(k mod W)]. */
 uint64_t window_begin(const struct windows *w, uint64_t step, uint64_t rows_per_step, uint64_t row);
 
 /* A permutation of 0 … n - 1 that the key chooses: the image of i < n. */

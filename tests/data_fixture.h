@@ -3,6 +3,7 @@
 #define DATA_FIXTURE_H
 
 #include "../data/corpus.h"
+#include "../data/encoder.h"
 #include "../data/error.h"
 #include "../data/h5.h"
 #include "../data/h5_read.h"
@@ -126,14 +127,15 @@ FIXTURE void flip_bits(const char *path, size_t offset, unsigned char bits)
     fclose(f);
 }
 
-/* n random tokens of the byte tokenizer; of them the first train are the train split. The caller frees them. */
-FIXTURE uint32_t *make_corpus(const char *dir, size_t n, size_t train, size_t max_tokens)
+/* n random tokens of the byte tokenizer; of them the first train are the train split. Where begins (n) is given, documents begin
+ * with the tokens that it marks. The caller frees them. */
+FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t max_tokens, const bool *begins)
 {
     uint32_t *tokens = malloc(n * sizeof *tokens);
     for (size_t i = 0; i < n; i++)
-        tokens[i] = (uint32_t)random_below(256);
+        tokens[i] = (uint32_t)random_below(256) | (begins && begins[i] ? ENCODER_DOCUMENT : 0);
     struct tokenizer *t = tokenizer_create_byte(&err);
-    const struct corpus_plan plan = {dir, t, train, n - train, max_tokens, false, "[]"};
+    const struct corpus_plan plan = {dir, t, train, n - train, max_tokens, begins != NULL, "[]"};
     struct corpus_writer *w = corpus_writer_create(&plan, &err);
     ck_assert_msg(w, "%s", err.text);
     for (size_t i = 0, m; i < n; i += m) { /* in pieces of any length */
@@ -143,7 +145,13 @@ FIXTURE uint32_t *make_corpus(const char *dir, size_t n, size_t train, size_t ma
     }
     OK(corpus_writer_finish(w, &err));
     tokenizer_destroy(t);
+    for (size_t i = 0; i < n; i++)
+        tokens[i] &= ~(uint32_t)ENCODER_DOCUMENT;
     return tokens;
+}
+FIXTURE uint32_t *make_corpus(const char *dir, size_t n, size_t train, size_t max_tokens)
+{
+    return make_documents(dir, n, train, max_tokens, NULL);
 }
 
 #endif

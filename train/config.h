@@ -27,7 +27,9 @@ struct config {
     } model;
     struct {
         char dir[CONFIG_PATH_MAX];
-        int order; /* enum order */
+        int order;   /* enum order */
+        int windows; /* enum window_starts */
+        bool mask_documents;
     } data;
     struct {
         double lr, min_lr;

@@ -18,6 +18,7 @@
 /* In the order of the enums they name. */
 static const char *const gelus[] = {"tanh", "erf", NULL};
 static const char *const orders[] = {"sequential", "shuffled", NULL};
+static const char *const window_starts[] = {"anywhere", "documents", NULL};
 static const char *const schedules[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const on_spikes[] = {"none", "skip", "rollback", NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
@@ -48,6 +49,7 @@ const struct config_key config_keys[] = {
 
     STRING(data, dir, "", "dataset", "folder of shards and tokenizer.h5, as tokenize writes it"),
     ENUM(data, order, "shuffled", orders, "shuffle", "windows in the order of the text, or a seeded permutation each epoch"),
+    ENUM(data, windows, "anywhere", window_starts, "window", "where training windows begin"),
 
     NUMBER(optim, lr, "0.001", 0, 1e6, false, "learning_rate", "learning rate at its highest"),
     NUMBER(optim, min_lr, "0.0001", 0, 1e6, false, "min_learning_rate", "learning rate at the end of the decay; constant ignores it"),

@@ -90,14 +90,15 @@ int check_tokenizer(const struct trainer *t, const struct checkpoint *c, const c
 static int check_accumulation(const struct trainer *t, const struct checkpoint *c, const char *path, struct error *err)
 {
     const struct config *now = &t->config, *then = &c->config;
-    if (c->state.micro && (now->train.batch_size != then->train.batch_size || now->train.accumulate != then->train.accumulate ||
-                           now->train.seed != then->train.seed || now->data.order != then->data.order ||
-                           strcmp(t->data_fingerprint, c->data_fingerprint) != 0))
-        return fail(
-            err,
-            "%s: stopped after %llu of %llu micro-batches of a step: batch_size, accumulate, seed, order and the data must "
-            "stay",
-            path, (unsigned long long)c->state.micro, (unsigned long long)then->train.accumulate);
+    if (c->state.micro &&
+        (now->train.batch_size != then->train.batch_size || now->train.accumulate != then->train.accumulate ||
+         now->train.seed != then->train.seed || now->data.order != then->data.order || now->data.windows != then->data.windows ||
+         now->data.mask_documents != then->data.mask_documents || strcmp(t->data_fingerprint, c->data_fingerprint) != 0))
+        return fail(err,
+                    "%s: stopped after %llu of %llu micro-batches of a step: batch_size, accumulate, seed, order, windows, "
+                    "mask_documents "
+                    "and the data must stay",
+                    path, (unsigned long long)c->state.micro, (unsigned long long)then->train.accumulate);
     return 0;
 }
 

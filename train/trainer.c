@@ -38,7 +38,7 @@ static int check_memory(struct trainer *t, struct tensors *tensors, size_t rows,
     enum { MOMENTS = 2 };
     char need[24], have[24];
     const size_t model = gpt_bytes(tensors, rows, gpt_use_of(t->config.train.recompute)),
-                 batches = loader_bytes(rows, t->config.model.block_size);
+                 batches = loader_bytes(rows, t->config.model.block_size, t->config.data.mask_documents);
     t->available = memory_available();
     if (__builtin_add_overflow(model, MOMENTS * tensors->total * sizeof(real), &t->needs) ||
         __builtin_add_overflow(t->needs, batches, &t->needs))
@@ -210,6 +210,8 @@ int trainer_start(struct trainer *t, struct error *err)
     t->loader = loader_open(&(struct loader_config){.dir = c->data.dir,
                                                     .split = "train",
                                                     .order = (enum order)c->data.order,
+                                                    .windows = (enum window_starts)c->data.windows,
+                                                    .mask_documents = c->data.mask_documents,
                                                     .seed = c->train.seed,
                                                     .rows = c->train.batch_size,
                                                     .accumulate = c->train.accumulate,
