@@ -152,8 +152,26 @@ static uint32_t type_of(hid_t type)
     return TYPE_OTHER;
 }
 
+static hsize_t user_block_of(hid_t dataset)
+{
+    const hid_t file = H5Iget_file_id(dataset), create = H5Fget_create_plist(file);
+    hsize_t size = 0;
+    if (H5Pget_userblock(create, &size) < 0)
+        size = 0;
+    H5Pclose(create);
+    H5Fclose(file);
+    return size;
+}
+
+/* Whether the chunk's bytes lie there. */
+static bool lies_at(const struct walk *w, uint64_t offset, const unsigned char *raw, hsize_t size)
+{
+    return offset <= w->size && size <= w->size - offset && memcmp(raw, w->bytes + offset, size) == 0;
+}
+
 /* A chunk nearly always begins where the one before ends. Libraries before 1.14 can only tell where one lies by walking over all
- * that come before it, so that is asked for only where the bytes are not those that are expected there. */
+ * that come before it, so that is asked for only where the bytes are not those that are expected there. Those before 1.14.4 count
+ * from the end of the user block (HDFGroup/hdf5#3003); others from the file's beginning. The bytes tell. */
 static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expected, struct h5_chunk *chunk, unsigned char *raw)
 {
     hsize_t size = 0;
@@ -162,15 +180,16 @@ static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expec
     unsigned mask;
     if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > 16 * H5_MAX_CHUNK || size > w->size)
         return false;
-    if (expected && size <= w->size - expected && H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) >= 0 &&
-        memcmp(raw, w->bytes + expected, size) == 0) {
-        *chunk = (struct h5_chunk){expected, (uint32_t)size, skipped};
-        return true;
-    }
-    if (H5Dget_chunk_info_by_coord(dataset, &at, &mask, &address, &size) < 0 || address == HADDR_UNDEF)
+    if (H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
         return false;
-    *chunk = (struct h5_chunk){address, (uint32_t)size, mask};
-    return true;
+    if (!expected || !lies_at(w, expected, raw, size)) {
+        hsize_t same;
+        if (H5Dget_chunk_info_by_coord(dataset, &at, &mask, &address, &same) < 0 || address == HADDR_UNDEF || same != size)
+            return false;
+        expected = lies_at(w, address, raw, size) ? address : address + user_block_of(dataset);
+    }
+    *chunk = (struct h5_chunk){expected, (uint32_t)size, skipped};
+    return lies_at(w, expected, raw, size);
 }
 
 static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t create)
