@@ -75,11 +75,12 @@ void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t
                        uint32_t site);
 
 /* y (B,T,C) from qkv (B,T,3C): queries, keys, values, each H heads of C/H; saves lse (B,H,T), the log-sum-exp of each query's
- * scores. d may be NULL; row (first_row H + b H + h) T + i of the mask is that of query i. */
-void attention_forward(real *y, real *lse, const real *qkv, size_t B, size_t T, size_t C, size_t H, const struct dropout *d,
-                       uint32_t site);
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, size_t B, size_t T, size_t C,
-                        size_t H, const struct dropout *d, uint32_t site);
+ * scores. Query i has keys start[i] … i: start (B,T) is where the token's document begins in its row; NULL: keys 0 … i. d may be
+ * NULL; row (first_row H + b H + h) T + i of the mask is that of query i, its column j that of key start[i] + j. */
+void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                       const struct dropout *d, uint32_t site);
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site);
 
 /* y (N,C) = gelu(x w_fc + b_fc) w_proj + b_proj, w_fc (C,4C), w_proj (4C,C); saves fc and act (N,4C), before and after the gelu.
  * dfc and dact (N,4C) are scratch. */
@@ -89,8 +90,11 @@ void mlp_backward(real *dx, real *dw_fc, real *db_fc, real *dw_proj, real *db_pr
                   const real *fc, const real *act, const real *x, const real *w_fc, const real *w_proj, size_t N, size_t C,
                   enum gelu_kind kind);
 
-/* losses (N) = -log softmax(x wte^T)[target] over the first V of wte's rows; x (N,C), wte (padded,C), targets (N). logits is
- * scratch of N rows of `padded`. The backward writes losses too. */
+/* losses (N) = -log softmax(x wte^T)[target] over the first V of wte's rows; x (N,C), wte (padded,C), targets (N), or
+ * NO_TARGET, whose loss is 0. logits is scratch of N rows of `padded`. The backward writes losses too. */
+#ifndef NO_TARGET
+#define NO_TARGET UINT32_MAX
+#endif
 void loss_forward(real *losses, real *logits, const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
                   size_t V, size_t padded);
 void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const real *wte,
@@ -100,15 +104,15 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
  * Parameters bear their GPT-2 names: gains of ln_1 and ln_2 (C), attn_c_attn (C,3C), attn_c_proj (C,C), mlp_c_fc (C,4C), mlp_c_proj
  * (4C,C), and their biases. Saves ln_1 and ln_2 (N,C) with mean and rstd (N) of each, qkv (N,3C), att (N,C) and lse (B,H,T) of the
  * attention, mid (N,C), fc and act (N,4C). Sites of the masks are 4 layer + DROP_ATTENTION, DROP_ATTENTION_OUTPUT (in mid) and
- * DROP_MLP_OUTPUT (in out); d->p may be 0.
+ * DROP_MLP_OUTPUT (in out); d->p may be 0. start is the attention's.
  * Scratch: branch (N,C), and in the backward dmid, dbranch, dln, datt (N,C), dqkv (N,3C), dfc, dact (N,4C). */
 void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att, real *lse, real *mid,
                    real *ln_2, real *ln_2_mean, real *ln_2_rstd, real *fc, real *act, real *branch, const real *x,
                    const real *ln_1_weight, const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
                    const real *attn_c_proj_weight, const real *attn_c_proj_bias, const real *ln_2_weight, const real *ln_2_bias,
                    const real *mlp_c_fc_weight, const real *mlp_c_fc_bias, const real *mlp_c_proj_weight,
-                   const real *mlp_c_proj_bias, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
-                   const struct dropout *d, uint32_t layer);
+                   const real *mlp_c_proj_bias, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                   enum gelu_kind kind, const struct dropout *d, uint32_t layer);
 void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight, real *dattn_c_attn_bias,
                     real *dattn_c_proj_weight, real *dattn_c_proj_bias, real *dln_2_weight, real *dln_2_bias,
                     real *dmlp_c_fc_weight, real *dmlp_c_fc_bias, real *dmlp_c_proj_weight, real *dmlp_c_proj_bias, real *dmid,
@@ -117,7 +121,7 @@ void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_
                     const real *mid, const real *ln_2, const real *ln_2_mean, const real *ln_2_rstd, const real *fc,
                     const real *act, const real *x, const real *ln_1_weight, const real *attn_c_attn_weight,
                     const real *attn_c_proj_weight, const real *ln_2_weight, const real *mlp_c_fc_weight,
-                    const real *mlp_c_proj_weight, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
-                    const struct dropout *d, uint32_t layer);
+                    const real *mlp_c_proj_weight, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                    enum gelu_kind kind, const struct dropout *d, uint32_t layer);
 
 #endif

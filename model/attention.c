@@ -22,6 +22,9 @@
  * the diagonal crosses the products leave out the triangle above it (tile.h): no score beyond the diagonal is used, so there is
  * nothing to mask. A strip of the forward, and a head of the backward, belong to one thread.
  *
+ * So is the limit of a document. Its queries have no keys but its own, so in a row of several documents each is a sequence of its
+ * own, with its own strips and blocks: scores between documents are never computed, nor paid for.
+ *
  * lse is kept to a rounding u of itself, so a query's weights come back with a common factor 1 + e, |e| <= u |lse_i|. That is the
  * size of what rounding the scores themselves has cost (u |s_ij|), and 2e-6 for the |lse| < 30 of a model that trains.
  *
@@ -29,12 +32,13 @@
  */
 #include "attention.h"
 #include "tile.h"
+#include <stdbool.h>
 
 /* STRIP queries meet KEYS keys at a time: their scores stay in the second-level cache, a block of keys and of values, packed, in the
  * first. Rows of a head are packed in pieces of at most PIECE elements. STRIP is a multiple of KEYS. */
 enum { STRIP = 192, KEYS = 64, PIECE = 512 / sizeof(real) };
 
-/* One head: rows of q, k, v (and their gradients) lie 3C apart, rows of y and dy C apart. */
+/* One head of one document of T tokens: rows of q, k, v (and their gradients) lie 3C apart, rows of y and dy C apart. */
 struct head {
     const real *q, *k, *v, *dy;
     real *y, *lse, *dq, *dk, *dv;
@@ -207,49 +211,86 @@ static void backward_strip(struct head *h, size_t i0)
     for_each_block(h, i0, backward_block);
 }
 
-/* Head bh of B H. */
-static struct head head(const real *qkv, const real *y, const real *lse, size_t bh, size_t T, size_t C, size_t H,
-                        const struct dropout *d, uint32_t site)
+/* The documents of a row: the whole of it where start is NULL. */
+struct row {
+    const uint32_t *start;
+    size_t T;
+};
+
+static struct row row(const uint32_t *start, size_t b, size_t T)
 {
-    const size_t size = C / H, b = bh / H, first = bh % H * size, first_sequence = dropout_active(d) ? d->first_row : 0;
-    const real *q = qkv + b * T * 3 * C + first;
+    return (struct row){start ? start + b * T : NULL, T};
+}
+
+/* Whether a strip begins at query i. Each is known by the query it begins at. */
+static bool begins_strip(const struct row *r, size_t i)
+{
+    return (i - (r->start ? r->start[i] : 0)) % STRIP == 0;
+}
+
+/* Tokens of the document that begins at position `first`. */
+static size_t document_length(const struct row *r, size_t first)
+{
+    size_t end = r->start ? first + 1 : r->T;
+    while (end < r->T && r->start[end] == first)
+        end++;
+    return end - first;
+}
+
+/* Head bh of B H, in the document that query i belongs to. */
+static struct head head(const real *qkv, const real *y, const real *lse, size_t bh, const struct row *r, size_t i, size_t C,
+                        size_t H, const struct dropout *d, uint32_t site)
+{
+    const size_t size = C / H, first = bh % H * size, first_sequence = dropout_active(d) ? d->first_row : 0, T = r->T;
+    const size_t begin = r->start ? r->start[i] : 0, n = bh / H * T + begin;
+    ASSERT(begin <= i && (!r->start || r->start[begin] == begin));
+    const real *q = qkv + n * 3 * C + first;
     return (struct head){.q = q,
                          .k = q + C,
                          .v = q + 2 * C,
-                         .y = (real *)y + b * T * C + first,
-                         .lse = (real *)lse + bh * T,
-                         .T = T,
+                         .y = (real *)y + n * C + first,
+                         .lse = (real *)lse + bh * T + begin,
+                         .T = document_length(r, begin),
                          .C = C,
                          .d = size,
                          .scale = (real)(1 / sqrt((double)size)),
                          .drop = d,
                          .site = site,
-                         .first_row = (first_sequence * H + bh) * T};
+                         .first_row = (first_sequence * H + bh) * T + begin};
 }
 
-void attention_forward(real *y, real *lse, const real *qkv, size_t B, size_t T, size_t C, size_t H, const struct dropout *d,
-                       uint32_t site)
+void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                       const struct dropout *d, uint32_t site)
 {
     ASSERT(C % H == 0 && T > 0);
     const size_t strips = (T + STRIP - 1) / STRIP;
 #pragma omp parallel for schedule(dynamic)
-    for (size_t n = 0; n < B * H * strips; n++) {
-        struct head h = head(qkv, y, lse, n / strips, T, C, H, d, site);
-        forward_strip(&h, n % strips * STRIP);
+    for (size_t n = 0; n < B * H * strips; n++) { /* the strips that begin in that many queries: one, or one or more a document */
+        const size_t bh = n / strips, first = n % strips * STRIP;
+        const struct row r = row(start, bh / H, T);
+        for (size_t i = first; i < T && i < first + STRIP; i++)
+            if (begins_strip(&r, i)) {
+                struct head h = head(qkv, y, lse, bh, &r, i, C, H, d, site);
+                forward_strip(&h, i - (start ? r.start[i] : 0));
+            }
     }
 }
 
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, size_t B, size_t T, size_t C,
-                        size_t H, const struct dropout *d, uint32_t site)
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
 #pragma omp parallel for schedule(dynamic)
     for (size_t bh = 0; bh < B * H; bh++) {
-        struct head h = head(qkv, y, lse, bh, T, C, H, d, site);
-        h.dy = dy + (h.y - y);
-        h.dq = dqkv + (h.q - qkv);
-        h.dk = h.dq + C;
-        h.dv = h.dk + C;
-        for (size_t i0 = 0; i0 < T; i0 += STRIP)
-            backward_strip(&h, i0);
+        const struct row r = row(start, bh / H, T);
+        for (size_t first = 0, next; first < T; first = next) {
+            struct head h = head(qkv, y, lse, bh, &r, first, C, H, d, site);
+            h.dy = dy + (h.y - y);
+            h.dq = dqkv + (h.q - qkv);
+            h.dk = h.dq + C;
+            h.dv = h.dk + C;
+            for (size_t i0 = 0; i0 < h.T; i0 += STRIP)
+                backward_strip(&h, i0);
+            next = first + h.T;
+        }
     }
 }

@@ -9,12 +9,14 @@
 #define attention_backward NAME(attention_backward)
 
 /* y (B,T,C) from qkv (B,T,3C): queries, keys, values, each H heads of C/H. Saves lse (B,H,T), the log-sum-exp of each query's
- * scores. d drops attention weights; NULL for none. */
-void attention_forward(real *y, real *lse, const real *qkv, size_t B, size_t T, size_t C, size_t H, const struct dropout *d,
-                       uint32_t site);
+ * scores. start (B,T) keeps queries to their documents: query i has keys start[i] … i, where start[i] is the position that its
+ * document begins at, so that tokens of a document have it in common; NULL: keys 0 … i. d drops attention weights, column j of the
+ * mask that of key start[i] + j; NULL for none. */
+void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                       const struct dropout *d, uint32_t site);
 
 /* Adds into dqkv (B,T,3C) the gradient for dy (B,T,C). */
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, size_t B, size_t T, size_t C,
-                        size_t H, const struct dropout *d, uint32_t site);
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site);
 
 #endif

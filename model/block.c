@@ -43,21 +43,21 @@ void block_after_attention(struct block_activations *a, const struct block_scrat
     residual_forward(a->out, a->mid, s->branch, N, T, C, d, 4 * layer + DROP_MLP_OUTPUT);
 }
 
-void block_forward(struct block_activations *a, const struct block_scratch *s, const real *x, real *const *w, size_t B, size_t T,
-                   const struct model_config *config, const struct dropout *d, uint32_t layer)
+void block_forward(struct block_activations *a, const struct block_scratch *s, const real *x, const uint32_t *start,
+                   real *const *w, size_t B, size_t T, const struct model_config *config, const struct dropout *d, uint32_t layer)
 {
     block_before_attention(a, x, w, B * T, config->n_embd);
-    attention_forward(a->att, a->lse, a->qkv, B, T, config->n_embd, config->n_head, d, 4 * layer + DROP_ATTENTION);
+    attention_forward(a->att, a->lse, a->qkv, start, B, T, config->n_embd, config->n_head, d, 4 * layer + DROP_ATTENTION);
     block_after_attention(a, s, x, w, B * T, T, config, d, layer);
 }
 
-void block_again(struct block_activations *a, const struct block_scratch *s, const real *x, real *const *w, size_t B, size_t T,
-                 const struct model_config *config, const struct dropout *d, uint32_t layer)
+void block_again(struct block_activations *a, const struct block_scratch *s, const real *x, const uint32_t *start, real *const *w,
+                 size_t B, size_t T, const struct model_config *config, const struct dropout *d, uint32_t layer)
 {
     const size_t C = config->n_embd, N = B * T, rows = block_mlp_rows(N);
     ASSERT(!a->act);
     block_before_attention(a, x, w, N, C);
-    attention_forward(a->att, a->lse, a->qkv, B, T, C, config->n_head, d, 4 * layer + DROP_ATTENTION);
+    attention_forward(a->att, a->lse, a->qkv, start, B, T, C, config->n_head, d, 4 * layer + DROP_ATTENTION);
     join_attention(a, s, x, w, N, T, C, d, layer);
     for (size_t n = 0; n < N; n += rows) /* as the forward has cut it */
         linear_forward(a->fc + n * 4 * C, a->ln_2 + n * C, w[C_FC_WEIGHT], w[C_FC_BIAS], N - n < rows ? N - n : rows, C, 4 * C);
@@ -95,8 +95,8 @@ static void mlp_branch_backward(real *dx, real *const *dw, const struct block_sc
 }
 
 static void attention_branch_backward(real *dx, real *const *dw, const struct block_scratch *s, const struct block_activations *a,
-                                      const real *x, real *const *w, size_t B, size_t T, const struct model_config *config,
-                                      const struct dropout *d, uint32_t layer)
+                                      const real *x, const uint32_t *start, real *const *w, size_t B, size_t T,
+                                      const struct model_config *config, const struct dropout *d, uint32_t layer)
 {
     const size_t C = config->n_embd, N = B * T;
     const real *dbranch = branch_gradient(s->branch, dx, N, T, C, d, 4 * layer + DROP_ATTENTION_OUTPUT);
@@ -104,7 +104,7 @@ static void attention_branch_backward(real *dx, real *const *dw, const struct bl
     zero(datt, N * C);
     linear_backward(datt, dw[ATTN_C_PROJ_WEIGHT], dw[ATTN_C_PROJ_BIAS], dbranch, a->att, w[ATTN_C_PROJ_WEIGHT], N, C, C);
     zero(dqkv, N * 3 * C);
-    attention_backward(dqkv, datt, a->qkv, a->att, a->lse, B, T, C, config->n_head, d, 4 * layer + DROP_ATTENTION);
+    attention_backward(dqkv, datt, a->qkv, a->att, a->lse, start, B, T, C, config->n_head, d, 4 * layer + DROP_ATTENTION);
     layernorm_again(a->ln_1, a->ln_1_mean, a->ln_1_rstd, x, w[LN_1_WEIGHT], w[LN_1_BIAS], N, C);
     zero(dln, N * C);
     linear_backward(dln, dw[C_ATTN_WEIGHT], dw[C_ATTN_BIAS], dqkv, a->ln_1, w[C_ATTN_WEIGHT], N, C, 3 * C);
@@ -112,9 +112,9 @@ static void attention_branch_backward(real *dx, real *const *dw, const struct bl
 }
 
 void block_backward(real *dx, real *const *dw, const struct block_scratch *s, const struct block_activations *a, const real *x,
-                    real *const *w, size_t B, size_t T, const struct model_config *config, const struct dropout *d,
-                    uint32_t layer)
+                    const uint32_t *start, real *const *w, size_t B, size_t T, const struct model_config *config,
+                    const struct dropout *d, uint32_t layer)
 {
     mlp_branch_backward(dx, dw, s, a, w, B * T, T, config, d, layer);
-    attention_branch_backward(dx, dw, s, a, x, w, B, T, config, d, layer);
+    attention_branch_backward(dx, dw, s, a, x, start, w, B, T, config, d, layer);
 }

@@ -179,7 +179,7 @@ static void stream_forward(struct gpt *g, const uint32_t *inputs, size_t B, size
         dropout_forward(g->embedded, g->embedded, N, T, C, d, DROP_EMBEDDING);
     seen(g, PART_EMBEDDING, 0);
     for (size_t l = 0; l < L; l++) {
-        block_forward(&g->blocks[l], &g->scratch, block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
+        block_forward(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T, c, d, (uint32_t)l);
         seen(g, PART_BLOCK, l);
     }
     layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd, block_input(g, L), g->w[0][LN_F_WEIGHT], g->w[0][LN_F_BIAS], N, C);
@@ -197,8 +197,9 @@ static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, siz
     seen(g, PART_LN_F_BACKWARD, 0);
     for (size_t l = L; l-- > 0;) {
         if (g->use == GPT_TRAIN_RECOMPUTE_BLOCK && l + 1 < L) /* the last block's activations are still there */
-            block_again(&g->blocks[l], &g->scratch, block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
-        block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l), g->w[l], B, T, c, d, (uint32_t)l);
+            block_again(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T, c, d, (uint32_t)l);
+        block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l), g->start, g->w[l], B, T, c, d,
+                       (uint32_t)l);
         seen(g, PART_BLOCK_BACKWARD, l);
     }
     const real *dembedded = g->dstream;
@@ -218,12 +219,23 @@ void gpt_logits(struct gpt *g, real *logits, const uint32_t *inputs, size_t B, s
     gemm(N_, T_, B * T, c->vocab_size, c->n_embd, 1, g->ln_f, c->n_embd, g->w[0][WTE], c->n_embd, 0, logits, c->vocab_size);
 }
 
-static acc mean(const real *x, size_t n)
+/* Targets that are predicted. */
+static size_t counted(const uint32_t *targets, size_t N)
 {
+    size_t count = 0;
+    for (size_t n = 0; n < N; n++)
+        count += targets[n] != NO_TARGET;
+    return count;
+}
+
+/* The losses of all others are 0. */
+static acc mean(const real *losses, const uint32_t *targets, size_t N)
+{
+    const size_t count = counted(targets, N);
     acc sum = 0;
-    for (size_t i = 0; i < n; i++)
-        sum += x[i];
-    return sum / (double)n;
+    for (size_t n = 0; n < N; n++)
+        sum += losses[n];
+    return count ? sum / (double)count : 0;
 }
 
 acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d)
@@ -232,7 +244,7 @@ acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, siz
     stream_forward(g, inputs, B, T, d);
     loss_forward(g->losses, g->logits, g->ln_f, g->w[0][WTE], targets, B * T, c->n_embd, c->vocab_size, c->padded_vocab_size);
     seen(g, PART_LOSS, 0);
-    return mean(g->losses, B * T);
+    return mean(g->losses, targets, B * T);
 }
 
 void gpt_backward(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d)
@@ -250,9 +262,9 @@ void gpt_backward(struct gpt *g, const uint32_t *inputs, const uint32_t *targets
 acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
                        const struct dropout *d)
 {
-    const size_t N = B * T;
+    const size_t N = B * T, count = counted(targets, N);
     for (size_t n = 0; n < N; n++)
-        g->dlosses[n] = (real)(scale / (double)N); /* the loss is the mean over the tokens */
+        g->dlosses[n] = targets[n] == NO_TARGET ? 0 : (real)(scale / (double)count); /* the loss is the mean over the targets */
     gpt_backward(g, inputs, targets, B, T, d);
-    return mean(g->losses, N);
+    return mean(g->losses, targets, N);
 }

@@ -37,6 +37,7 @@ struct gpt {
     real *embedded, *ln_f, *ln_f_mean, *ln_f_rstd; /* (N,C), (N,C), (N), (N) */
     real *losses, *logits;                         /* (N), (loss_chunk, padded): shares scratch.wide's memory */
     real *dlosses, *dstream, *dln_f;               /* (N), (N,C), (N,C), the latter scratch.narrow: not for GPT_INFER */
+    const uint32_t *start;                         /* (B,T), the caller's: of the next batches, as attention.h has it; or NULL */
     struct gpt_watch *watch;                       /* NULL: nobody looks */
 };
 
@@ -53,10 +54,12 @@ void gpt_init(struct gpt *g, uint64_t seed);
 /* logits (B,T,V) for inputs (B,T), T <= block_size, without dropout. */
 void gpt_logits(struct gpt *g, real *logits, const uint32_t *inputs, size_t B, size_t T);
 
-/* Mean cross-entropy in nats per token over targets (B,T); g->losses holds each token's. d is NULL for evaluation. */
+/* Mean cross-entropy in nats per token over targets (B,T), those that are not NO_TARGET (loss.h; 0 where none is); g->losses holds
+ * each token's. g->start keeps attention inside documents; positions are those of the row all the same. d is NULL for evaluation. */
 acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d);
 
-/* The same, and adds into g->grads the gradient of scale times that mean: scale is 1, or 1 / accumulate. */
+/* The same, and adds into g->grads the gradient of scale times that mean: scale is 1, or the batch's share of the targets of a
+ * step, 1 / accumulate where every token has one. */
 acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
                        const struct dropout *d);
 

@@ -1,5 +1,6 @@
 /* gradcheck_bench.c: memory and random numbers of a check. */
 #include "gradcheck_bench.h"
+#include "loss.h"
 #include <complex.h>
 #include <math.h>
 #include <stdlib.h>
@@ -115,6 +116,19 @@ static uint32_t *draw_symbols(size_t N, size_t V, uint64_t *state)
     return ids;
 }
 
+uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets, uint64_t *random)
+{
+    uint32_t *start = malloc(B * T * sizeof *start);
+    for (size_t n = 0; start && n < B * T; n++) {
+        const size_t t = n % T;
+        const bool begins = t > 0 && (random_bits(random) % document == 0 || t == T / 2);
+        start[n] = t == 0 || begins ? (uint32_t)t : start[n - 1];
+        if (begins)
+            targets[n - 1] = NO_TARGET;
+    }
+    return start;
+}
+
 int bench_create(struct bench *b, const struct gradcheck_subject *s, const struct op_case *c, uint64_t seed)
 {
     *b = (struct bench){.subject = s, .info = &op_info[s->op], .c = *c};
@@ -123,6 +137,8 @@ int bench_create(struct bench *b, const struct gradcheck_subject *s, const struc
     b->c.ids = b->ids = draw_symbols(N, c->V, &seed);
     b->c.targets = b->targets = draw_symbols(N, c->V, &seed);
     if (!b->ids || !b->targets)
+        return -1;
+    if (c->document && !(b->c.start = b->start = draw_documents(c->B, c->T, c->document, b->targets, &seed)))
         return -1;
     size_t largest = 0;
     for (size_t k = 0; k < b->info->count; k++) {
@@ -138,6 +154,7 @@ void bench_destroy(struct bench *b)
 {
     free(b->ids);
     free(b->targets);
+    free(b->start);
     free(b->direction);
     for (size_t k = 0; k < OP_TENSORS_MAX; k++) {
         free(b->value[k]);

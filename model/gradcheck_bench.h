@@ -12,7 +12,7 @@ struct bench {
     const struct gradcheck_subject *subject;
     const struct op_info *info;
     struct op_case c;
-    uint32_t *ids, *targets;
+    uint32_t *ids, *targets, *start;
     size_t size[OP_TENSORS_MAX];
     double *value[OP_TENSORS_MAX];               /* of inputs and parameters, as drawn */
     double *upstream[UPSTREAMS][OP_TENSORS_MAX]; /* of outputs */
@@ -70,6 +70,10 @@ struct check {
 
 /* Fills in what all lines of a case share and the verdict, counts, and hands the line on. */
 void check_report(struct check *k, size_t tensor, struct gradcheck_line *line);
+
+/* start (B,T), of documents of about so many tokens, more than one in each row where T > 1. Targets that belong to the next one
+ * become NO_TARGET. NULL where memory is short. */
+uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets, uint64_t *random);
 
 /* "B=2 T=3 C=5 …": the sizes that an operation's shapes mention. */
 void op_describe(char *text, size_t size, const struct op_info *info, const struct op_case *c);

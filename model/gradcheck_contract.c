@@ -22,6 +22,8 @@ void op_describe(char *text, size_t size, const struct op_info *info, const stru
         n += snprintf(text + n, size - (size_t)n, " O=%zu", c->O);
     if (symbols)
         n += snprintf(text + n, size - (size_t)n, " V=%zu P=%zu", c->V, c->P ? c->P : c->V);
+    if (c->document)
+        n += snprintf(text + n, size - (size_t)n, " document=%zu", c->document);
     if (c->p > 0)
         snprintf(text + n, size - (size_t)n, " p=%g", c->p);
 }

@@ -6,6 +6,7 @@
  * and the gaps between tensors must stay as they were, to the bit.
  */
 #include "gradcheck_model.h"
+#include "loss.h"
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,9 +14,10 @@
 
 /* All sizes different; T below, at and above attention's triangles of 16; one head, several, as many as C; every option. */
 static const struct model_case cases[] = {
-    {{3, 2, 4, 5, 13, 16, true, GELU_TANH, 0.2}, 4, 3, 2},    {{2, 3, 6, 7, 11, 13, true, GELU_TANH, 0}, 2, 5, 1},
-    {{2, 2, 4, 6, 7, 7, false, GELU_ERF, 0}, 3, 6, 1},        {{1, 1, 3, 1, 5, 8, true, GELU_ERF, 0}, 1, 1, 1},
-    {{1, 5, 5, 19, 17, 19, false, GELU_TANH, 0.3}, 3, 17, 3}, {{2, 1, 7, 16, 3, 4, true, GELU_ERF, 0.1}, 2, 16, 1},
+    {{3, 2, 4, 5, 13, 16, true, GELU_TANH, 0.2}, 4, 3, 2, 0},    {{2, 3, 6, 7, 11, 13, true, GELU_TANH, 0}, 2, 5, 1, 0},
+    {{2, 2, 4, 6, 7, 7, false, GELU_ERF, 0}, 3, 6, 1, 0},        {{1, 1, 3, 1, 5, 8, true, GELU_ERF, 0}, 1, 1, 1, 0},
+    {{1, 5, 5, 19, 17, 19, false, GELU_TANH, 0.3}, 3, 17, 3, 0}, {{2, 1, 7, 16, 3, 4, true, GELU_ERF, 0.1}, 2, 16, 1, 0},
+    {{2, 2, 4, 9, 7, 8, true, GELU_TANH, 0.2}, 4, 9, 2, 4},
 };
 
 enum { DIRECTIONS = 4, ALL_COORDINATES = 600, ALL_CENTRAL = 60, SOME_COORDINATES = 16 };
@@ -45,7 +47,9 @@ void model_report(struct model_check *k, const char *tensor, struct gradcheck_li
     if (c->config.dropout > 0)
         n += snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " p=%g", c->config.dropout);
     if (c->accumulate > 1)
-        snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " accumulate=%zu", c->accumulate);
+        n += snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " accumulate=%zu", c->accumulate);
+    if (c->document)
+        snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " document=%zu", c->document);
     line->ok = line->error <= line->tolerance;
     k->failed += !line->ok;
     if (k->g->report)
@@ -153,6 +157,15 @@ static void check_tensor(struct model_check *k, const struct tensor *t, unsigned
 
 /* --- the gradient --- */
 
+static size_t counted(const struct model_check *k, size_t first, size_t rows)
+{
+    size_t n = 0;
+    for (size_t i = first * k->c->T; i < (first + rows) * k->c->T; i++)
+        n += k->targets[i] != NO_TARGET;
+    return n;
+}
+
+/* Each micro-batch weighs what it has of the targets. */
 static void accumulate(struct model_check *k)
 {
     const struct model_code *code = &k->subject->code[NUMBER_F64];
@@ -165,10 +178,13 @@ static void accumulate(struct model_check *k)
     }
     for (size_t b = 0; b < k->c->B; b += rows) {
         const struct dropout d = model_dropout(k, b);
+        const double share = (double)counted(k, b, rows) / (double)counted(k, 0, k->c->B);
         double loss[2];
+        code->documents(model, k->start ? k->start + b * k->c->T : NULL);
         code->call_loss_and_grads(code->loss_and_grads, loss, model, k->ids + b * k->c->T, k->targets + b * k->c->T, rows,
-                                  k->c->T, 1.0 / (double)k->c->accumulate, &d);
+                                  k->c->T, share, &d);
     }
+    code->documents(model, k->start);
     for (size_t i = 0; i < k->tensors->total; i++)
         k->gradient[i] = number_get(NUMBER_F64, grads, i) - k->before[i];
 }
@@ -211,6 +227,7 @@ static void destroy(struct model_check *k)
         k->subject->code[n].destroy(k->model[n]);
     free(k->ids);
     free(k->targets);
+    free(k->start);
     free(k->value);
     free(k->before);
     free(k->gradient);
@@ -218,27 +235,31 @@ static void destroy(struct model_check *k)
 }
 
 /* Weights of a trained model's size, not those of a start, where much of the network is nearly linear. */
-static void draw(struct model_check *k)
+static int draw(struct model_check *k)
 {
     uint64_t random = k->g->seed;
     for (size_t i = 0; i < k->c->B * k->c->T; i++) {
         k->ids[i] = (uint32_t)(random_bits(&random) % k->c->config.vocab_size);
         k->targets[i] = (uint32_t)(random_bits(&random) % k->c->config.vocab_size);
     }
+    if (k->c->document && !(k->start = draw_documents(k->c->B, k->c->T, k->c->document, k->targets, &random)))
+        return -1;
     for (size_t t = 0; t < k->tensors->count; t++)
         for (size_t i = 0; i < tensor_file_size(&k->tensors->list[t]); i++)
             k->value[k->tensors->list[t].offset + i] = (float)(k->tensors->list[t].init_mean + 0.4 * random_normal(&random));
-    for (enum number n = 0; n < NUMBERS; n++)
+    for (enum number n = 0; n < NUMBERS; n++) {
+        k->subject->code[n].documents(k->model[n], k->start);
         for (size_t i = 0; i < k->tensors->total; i++)
             number_put(n, k->subject->code[n].params(k->model[n]), i, k->value[i], 0);
+    }
+    return 0;
 }
 
 static int check_case(const struct gradcheck *g, const struct gradcheck_model *m, const struct model_case *c)
 {
     struct model_check k = {.g = g, .subject = m, .c = c};
-    int failed = create(&k);
+    int failed = create(&k) || draw(&k);
     if (!failed) {
-        draw(&k);
         accumulate(&k);
         if (g->methods & GRADCHECK_CONTRACT)
             check_padding(&k);

@@ -7,6 +7,7 @@
 struct model_case {
     struct model_config config;
     size_t B, T, accumulate; /* B is a multiple of accumulate */
+    size_t document;         /* as in struct op_case */
 };
 
 struct model_check {
@@ -15,7 +16,7 @@ struct model_check {
     const struct model_case *c;
     void *model[NUMBERS];
     const struct tensors *tensors;
-    uint32_t *ids, *targets;
+    uint32_t *ids, *targets, *start;
     double *value, *before, *gradient, *direction; /* parameters; grads before; what was added; a direction */
     int failed;
 };

@@ -12,7 +12,7 @@
  * tokens at a time, turned into dz in place, multiplied back, and forgotten. The loss has no dloss_n that depends on anything
  * later, so forward and backward of a chunk are one visit.
  *
- * Rows of wte beyond V (padding) get logits that nobody reads and dz = 0.
+ * Rows of wte beyond V (padding) get logits that nobody reads and dz = 0. So does a token without a target: it is in no sum.
  *
  * In more steps: docs/derivations.md#loss
  */
@@ -67,6 +67,12 @@ static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const re
         for (size_t r = 0; r < rows; r++) {
             real *z = logits + r * padded;
             const size_t n = n0 + r;
+            if (targets[n] == NO_TARGET) {
+                losses[n] = 0;
+                for (size_t v = 0; dlosses && v < padded; v++)
+                    z[v] = 0;
+                continue;
+            }
             ASSERT(targets[n] < V);
             const real lse = log_sum_exp(z, V);
             losses[n] = lse - z[targets[n]];

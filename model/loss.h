@@ -4,12 +4,15 @@
 
 #include "real.h"
 
+/* In the place of a target: no loss, nor a gradient, of this token. */
+#define NO_TARGET UINT32_MAX
+
 #define loss_forward  NAME(loss_forward)
 #define loss_backward NAME(loss_backward)
 #define loss_chunk    NAME(loss_chunk)
 
-/* losses (N) = -log softmax(x wte^T)[target], nats per token, for x (N,C), wte (padded,C), targets (N) below V. The rows of wte
- * from V on take no part. logits (loss_chunk(N, padded), padded) is scratch. */
+/* losses (N) = -log softmax(x wte^T)[target], nats per token, for x (N,C), wte (padded,C), targets (N) below V or NO_TARGET, whose
+ * loss is 0. The rows of wte from V on take no part. logits (loss_chunk(N, padded), padded) is scratch. */
 void loss_forward(real *losses, real *logits, const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
                   size_t V, size_t padded);
 

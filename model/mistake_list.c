@@ -77,6 +77,14 @@ const struct mistake mistakes[] = {
     {OP_ATTENTION, ATTENTION_UNSCALED, "1/sqrt(d) missing in the forward", "only the backward scales"},
     {OP_ATTENTION, ATTENTION_UNSCALED | ATTENTION_BOTH, "1/sqrt(d) missing, consistently", "softmax saturates as d grows"},
 
+    {OP_ATTENTION, ATTENTION_DOCUMENT_LATE, "document limit off by one in the backward", "j > start: its first token is lost"},
+    {OP_ATTENTION, ATTENTION_DOCUMENT_EARLY, "document limit off by one", "j >= start - 1: the last token of the one before"},
+    {OP_ATTENTION, ATTENTION_DOCUMENT_EARLY | ATTENTION_BOTH, "document limit off by one, consistently",
+     "a right gradient across documents"},
+    {OP_ATTENTION, ATTENTION_DOCUMENTS_IGNORED, "documents ignored in the forward", "keys from 0, not from start"},
+    {OP_ATTENTION, ATTENTION_DOCUMENTS_IGNORED | ATTENTION_BOTH, "documents ignored, consistently",
+     "a right gradient of attention to the whole row"},
+
     {OP_MLP, MLP_GELU_SKIPPED, "gelu left out of the chain", "dfc = dact"},
     {OP_MLP, MLP_GELU_OF_ACT, "gelu's derivative at its output", "act where fc belongs"},
     {OP_MLP, MLP_STALE, "scratch not cleared", "a backward that adds, into what an earlier one left"},
@@ -89,6 +97,7 @@ const struct mistake mistakes[] = {
     {OP_LOSS, LOSS_PADDING_COUNTS, "padding in the softmax", "rows beyond the vocabulary take part in the forward"},
     {OP_LOSS, LOSS_PADDING_COUNTS_BOTH, "padding in the softmax, consistently", "symbols that do not exist get probability"},
     {OP_LOSS, LOSS_SIGN, "sign flipped", "climbs; seen by every check that does not take absolute values"},
+    {OP_LOSS, LOSS_NO_TARGET_LEARNT, "a gradient without a target", "dz = p where there is nothing to predict"},
 
     {OP_BLOCK, BLOCK_ATTENTION_SKIP_LOST, "skip path around attention lost", "the stream's gradient assigned, not added"},
     {OP_BLOCK, BLOCK_MLP_SKIP_LOST, "skip path around the MLP lost", "the stream's gradient assigned, not added"},
@@ -104,6 +113,8 @@ const struct mistake mistakes[] = {
     {OPS, MODEL_ASSIGNED, "gradients cleared in the backward", "accumulation keeps the last micro-batch"},
     {OPS, MODEL_SCALE_IGNORED, "micro-batches summed", "accumulation without 1/n"},
     {OPS, MODEL_MASKS_REPEATED, "every micro-batch the same masks", "the dropout address forgets the row"},
+    {OPS, MODEL_ALL_TOKENS, "loss divided by B T, not by its targets", "tokens without a target count"},
+    {OPS, MODEL_DOCUMENTS_LOST, "documents lost on the way", "loss and attention of one row, not of its documents"},
 };
 
 const size_t mistakes_count = sizeof mistakes / sizeof *mistakes;

@@ -12,13 +12,21 @@ struct head {
     const real *q, *k, *v, *dy;
     real *y, *lse, *dq, *dk, *dv;
     real *p, *m, *dp;
+    const uint32_t *start; /* (T), or NULL */
     size_t T, d, ld, ldy, step;
     double scale;
 };
 
-static bool seen(size_t i, size_t j, unsigned faults)
+/* Where the document of query i begins. */
+static size_t begin(const struct head *h, size_t i, unsigned faults)
 {
-    return j <= i + (MADE(ATTENTION_LEAK) ? 1 : 0);
+    const size_t first = h->start && !MADE(ATTENTION_DOCUMENTS_IGNORED) ? h->start[i] : 0;
+    return MADE(ATTENTION_DOCUMENT_EARLY) && first > 0 ? first - 1 : first;
+}
+
+static bool seen(const struct head *h, size_t i, size_t j, unsigned faults)
+{
+    return j >= begin(h, i, faults) && j <= i + (MADE(ATTENTION_LEAK) ? 1 : 0);
 }
 
 /* p = softmax of the scores, over the keys of each query (or the queries of each key); and lse. */
@@ -30,7 +38,7 @@ static void weights(struct head *h, unsigned faults)
             acc s = 0;
             for (size_t e = 0; e < h->d; e++)
                 s += (acc)h->q[i * h->ld + e * h->step] * h->k[j * h->ld + e * h->step];
-            const bool there = seen(i, j, faults) || MADE(ATTENTION_MASK_LATE);
+            const bool there = seen(h, i, j, faults) || MADE(ATTENTION_MASK_LATE);
             h->p[i * T + j] = there ? real_exp((real)(h->scale * s)) : 0;
         }
     for (size_t a = 0; a < T; a++) {
@@ -39,7 +47,7 @@ static void weights(struct head *h, unsigned faults)
             sum += MADE(ATTENTION_OVER_QUERIES) ? h->p[b * T + a] : h->p[a * T + b];
         for (size_t b = 0; b < T; b++) {
             real *p = MADE(ATTENTION_OVER_QUERIES) ? &h->p[b * T + a] : &h->p[a * T + b];
-            *p = seen(a, b, faults) || MADE(ATTENTION_OVER_QUERIES) ? *p / (real)sum : 0;
+            *p = seen(h, a, b, faults) || MADE(ATTENTION_OVER_QUERIES) ? *p / (real)sum : 0;
         }
         if (h->lse)
             h->lse[a] = real_log((real)sum);
@@ -93,7 +101,9 @@ static void head_backward(struct head *h, unsigned faults)
             const size_t at = i * T + j;
             if (j == 0 || MADE(ATTENTION_OVER_QUERIES))
                 D = MADE(ATTENTION_DOT_DROPPED) ? 0 : dot(h, i, j, faults);
-            if (!seen(i, j, faults) || (MADE(ATTENTION_DIAGONAL_LOST) && i == j))
+            if (!seen(h, i, j, faults) || (MADE(ATTENTION_DIAGONAL_LOST) && i == j))
+                continue;
+            if (MADE(ATTENTION_DOCUMENT_LATE) && h->start && h->start[i] > 0 && j == h->start[i])
                 continue;
             const real ds = a * h->p[at] * (h->dp[at] - D);
             for (size_t e = 0; e < h->d; e++) {
@@ -118,6 +128,7 @@ static void for_each_head(const struct op_case *c, unsigned faults, real *y, rea
         real *dq = dqkv ? dqkv + b * T * 3 * C + first : NULL;
         struct head h = {
             .q = q, .k = q + C, .v = q + 2 * C, .p = room, .m = room + T * T, .dp = room + 2 * T * T, .T = T, .d = d};
+        h.start = c->start ? c->start + b * T : NULL;
         h.ld = 3 * C;
         h.ldy = C;
         h.step = MADE(ATTENTION_HEADS_INTERLEAVED) ? c->H : 1;
@@ -131,8 +142,11 @@ static void for_each_head(const struct op_case *c, unsigned faults, real *y, rea
         for (size_t i = 0; i < T; i++)
             for (size_t j = 0; j < T; j++)
                 h.m[i * T + j] = 1;
-        for (size_t i = 0; i < T && c->p > 0; i++)
-            dropout_mask(h.m + i * T, &drop, 4 * OP_LAYER + DROP_ATTENTION, (c->first_row * c->H + bh) * T + i, 0, T);
+        for (size_t i = 0; i < T && c->p > 0; i++) {
+            const size_t first = h.start ? h.start[i] : 0;
+            dropout_mask(h.m + i * T + first, &drop, 4 * OP_LAYER + DROP_ATTENTION, (c->first_row * c->H + bh) * T + i, 0,
+                         T - first);
+        }
         work(&h, faults);
     }
     free(room);

@@ -1,4 +1,5 @@
 /* mistakes_compose.c: plain MLP and loss, with their mistakes: see mistakes.h. */
+#include "loss.h"
 #include "mistakes_plain.h"
 #include "zero.h"
 #include <string.h>
@@ -99,7 +100,7 @@ void plain_loss_forward(op_function *f, void *const *x, const struct op_case *c)
     real *losses = x[0], *z = x[3];
     const real *in = x[1];
     for (size_t n = 0; n < c->B * c->T; n++)
-        losses[n] = row_logits(z, in + n * c->C, x[2], c, symbols(c)) - z[c->targets[n]];
+        losses[n] = c->targets[n] == NO_TARGET ? 0 : row_logits(z, in + n * c->C, x[2], c, symbols(c)) - z[c->targets[n]];
 }
 
 void plain_loss_backward(op_function *f, void *const *dx, void *const *x, const struct op_case *c)
@@ -112,6 +113,8 @@ void plain_loss_backward(op_function *f, void *const *dx, void *const *x, const 
     for (size_t i = 0; MADE(LOSS_DWTE_ASSIGNED) && i < c->P * C; i++)
         dwte[i] = 0;
     for (size_t n = 0; n < N; n++) {
+        if (c->targets[n] == NO_TARGET && !MADE(LOSS_NO_TARGET_LEARNT))
+            continue;
         const real lse = row_logits(z, in + n * C, wte, c, V), dloss = MADE(LOSS_UPSTREAM_IGNORED) ? 1 : dlosses[n];
         const uint32_t target = MADE(LOSS_TARGET_SHIFTED) ? c->targets[(n + 1) % N] : c->targets[n];
         for (size_t v = 0; v < V; v++) {

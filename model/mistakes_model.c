@@ -2,6 +2,7 @@
  * wrong. */
 #include "embedding.h"
 #include "gpt.h"
+#include "loss.h"
 #include "mistakes.h"
 #include "real.h"
 #include "zero.h"
@@ -81,6 +82,23 @@ MODEL(masks_repeated)
     return gpt_loss_and_grads(g, inputs, targets, B, T, scale, &same);
 }
 
+MODEL(all_tokens)
+{
+    size_t count = 0;
+    for (size_t n = 0; n < B * T; n++)
+        count += targets[n] != NO_TARGET;
+    return gpt_loss_and_grads(g, inputs, targets, B, T, scale * (double)count / (double)(B * T), d);
+}
+
+MODEL(documents_lost)
+{
+    const uint32_t *start = g->start;
+    g->start = NULL;
+    const acc loss = gpt_loss_and_grads(g, inputs, targets, B, T, scale, d);
+    g->start = start;
+    return loss;
+}
+
 op_function *const NAME(model_mistakes)[MODEL_MISTAKES] = {
     [MODEL_SUM] = (op_function *)sum,
     [MODEL_DIVIDED_TWICE] = (op_function *)divided_twice,
@@ -90,4 +108,6 @@ op_function *const NAME(model_mistakes)[MODEL_MISTAKES] = {
     [MODEL_ASSIGNED] = (op_function *)assigned,
     [MODEL_SCALE_IGNORED] = (op_function *)scale_ignored,
     [MODEL_MASKS_REPEATED] = (op_function *)masks_repeated,
+    [MODEL_ALL_TOKENS] = (op_function *)all_tokens,
+    [MODEL_DOCUMENTS_LOST] = (op_function *)documents_lost,
 };

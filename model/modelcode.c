@@ -39,6 +39,11 @@ static void *grads(void *model)
     return ((struct gpt *)model)->grads;
 }
 
+static void documents(void *model, const uint32_t *start)
+{
+    ((struct gpt *)model)->start = start;
+}
+
 static void logits(void *out, void *model, const uint32_t *ids, size_t B, size_t T)
 {
     gpt_logits(model, out, ids, B, T);
@@ -68,4 +73,4 @@ static void call_loss_and_grads(op_function *f, double out[2], void *model, cons
 }
 
 const struct model_code NAME(model_code) = {
-    create, destroy, tensors_of, params, grads, logits, loss, (op_function *)gpt_loss_and_grads, call_loss_and_grads};
+    create, destroy, tensors_of, params, grads, documents, logits, loss, (op_function *)gpt_loss_and_grads, call_loss_and_grads};

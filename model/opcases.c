@@ -74,6 +74,11 @@ static const struct op_case attention[] = {
     {.B = 1, .T = 149, .C = 6, .H = 2, .p = 0.1, .large = true},
     {.B = 1, .T = 199, .C = 2, .H = 1, .large = true},
     {.B = 1, .T = 5, .C = 134, .H = 2, .large = true},
+    {.B = 1, .T = 2, .C = 3, .H = 1, .document = 1},
+    {.B = 2, .T = 13, .C = 6, .H = 2, .document = 4},
+    {.B = 2, .T = 17, .C = 5, .H = 1, .document = 3, .p = 0.3, .first_row = 3},
+    {.B = 1, .T = 140, .C = 4, .H = 2, .document = 150, .large = true},
+    {.B = 1, .T = 397, .C = 2, .H = 1, .document = 1000, .p = 0.2, .large = true},
 };
 
 static const struct op_case mlp[] = {
@@ -92,6 +97,7 @@ static const struct op_case loss[] = {
     {.B = 3, .T = 5, .C = 4, .V = 11, .P = 16},
     {.B = 1, .T = 7, .C = 67, .V = 3, .P = 5},
     {.B = 1, .T = 37, .C = 2, .V = 71, .P = 72},
+    {.B = 2, .T = 7, .C = 3, .V = 5, .P = 8, .document = 3},
     {.B = 1, .T = 131, .C = 2, .V = 65537, .P = 65539, .large = true}, /* two chunks of complex numbers: 128 rows and 3 */
 };
 
@@ -103,6 +109,7 @@ static const struct op_case block[] = {
     {.B = 2, .T = 7, .C = 6, .H = 2, TANH, .p = 0.3},
     {.B = 2, .T = 1, .C = 7, .H = 7, .bias = true, TANH},
     {.B = 1, .T = 1, .C = 6, .H = 2, .bias = true, ERF},
+    {.B = 2, .T = 7, .C = 4, .H = 2, .bias = true, TANH, .document = 3, .p = 0.2},
     {.B = 1, .T = 67, .C = 6, .H = 2, .bias = true, TANH, .p = 0.1, .large = true},
 };
 

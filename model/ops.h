@@ -77,11 +77,13 @@ struct op_case {
     enum gelu_kind gelu;
     double p;                       /* of dropout; 0 for none */
     uint64_t first_row;             /* of dropout */
+    size_t document;                /* about so many tokens make a document, whose attention and loss stay in it; 0: one a row */
     bool large;                     /* a pass is expensive: a few directions and coordinates stand for all */
     unsigned faults;                /* mistakes.h: read by the plain operations alone */
     unsigned part_faults[OP_PARTS]; /* the same, of what a composition is made of */
     uint32_t site;                  /* of a plain operation's dropout, where it is not the operation's own (0) */
-    const uint32_t *ids, *targets;  /* (N), below V: the caller's */
+    const uint32_t *ids, *targets;  /* (N), below V, or NO_TARGET: the caller's */
+    const uint32_t *start;          /* (B,T), or NULL: the caller's */
 };
 
 /* The random bits that every case with dropout draws from. */

@@ -119,14 +119,15 @@ BACKWARD(residual_backward)
 FORWARD(attention_forward)
 {
     const struct dropout d = dropout_of(c);
-    AS(attention_forward)(x[0], x[1], x[2], c->B, c->T, c->C, c->H, c->p > 0 ? &d : NULL, 4 * OP_LAYER + DROP_ATTENTION);
+    AS(attention_forward)
+    (x[0], x[1], x[2], c->start, c->B, c->T, c->C, c->H, c->p > 0 ? &d : NULL, 4 * OP_LAYER + DROP_ATTENTION);
 }
 
 BACKWARD(attention_backward)
 {
     const struct dropout d = dropout_of(c);
     AS(attention_backward)
-    (dx[2], dx[0], x[2], x[0], x[1], c->B, c->T, c->C, c->H, c->p > 0 ? &d : NULL, 4 * OP_LAYER + DROP_ATTENTION);
+    (dx[2], dx[0], x[2], x[0], x[1], c->start, c->B, c->T, c->C, c->H, c->p > 0 ? &d : NULL, 4 * OP_LAYER + DROP_ATTENTION);
 }
 
 FORWARD(mlp_forward)

@@ -26,6 +26,7 @@ struct model_code {
     const struct tensors *(*tensors)(void *model);
     void *(*params)(void *model);
     void *(*grads)(void *model);
+    void (*documents)(void *model, const uint32_t *start); /* of the passes from here on; NULL for none */
     void (*logits)(void *out, void *model, const uint32_t *ids, size_t B, size_t T); /* out (B,T,V), of the build's type */
     void (*loss)(double out[2], void *model, const uint32_t *ids, const uint32_t *targets, size_t B, size_t T,
                  const struct dropout *d);

@@ -72,7 +72,7 @@ void call_block_forward(op_function *f, void *const *x, const struct op_case *c)
     const struct dropout d = dropout_of(c);
     real *w[TENSOR_KINDS];
     parameters_of(w, x);
-    ((typeof(block_forward) *)f)(&a, &s, x[X], w, c->B, c->T, &config, &d, OP_LAYER);
+    ((typeof(block_forward) *)f)(&a, &s, x[X], c->start, w, c->B, c->T, &config, &d, OP_LAYER);
 }
 
 /* block_backward turns the output's gradient into the input's in place; here, as for every operation, the one is kept and the
@@ -90,7 +90,7 @@ void call_block_backward(op_function *f, void *const *dx, void *const *x, const 
     parameters_of(dw, dx);
     for (size_t i = 0; i < n; i++)
         dstream[i] = doutput[i];
-    ((typeof(block_backward) *)f)(dstream, dw, &s, &a, x[X], w, c->B, c->T, &config, &d, OP_LAYER);
+    ((typeof(block_backward) *)f)(dstream, dw, &s, &a, x[X], c->start, w, c->B, c->T, &config, &d, OP_LAYER);
     for (size_t i = 0; i < n; i++)
         dinput[i] += dstream[i];
 }
@@ -104,7 +104,7 @@ static void call_flat_forward(op_function *f, void *const *x, const struct op_ca
                         x[LN_2_RSTD], x[FC], x[ACT], x[BRANCH], x[X], x[AT(LN_1_WEIGHT)], x[AT(LN_1_BIAS)], x[AT(C_ATTN_WEIGHT)],
                         x[AT(C_ATTN_BIAS)], x[AT(ATTN_C_PROJ_WEIGHT)], x[AT(ATTN_C_PROJ_BIAS)], x[AT(LN_2_WEIGHT)],
                         x[AT(LN_2_BIAS)], x[AT(C_FC_WEIGHT)], x[AT(C_FC_BIAS)], x[AT(MLP_C_PROJ_WEIGHT)], x[AT(MLP_C_PROJ_BIAS)],
-                        c->B, c->T, c->C, c->H, c->gelu, &d, OP_LAYER);
+                        c->start, c->B, c->T, c->C, c->H, c->gelu, &d, OP_LAYER);
 }
 
 static void call_flat_backward(op_function *f, void *const *dx, void *const *x, const struct op_case *c)
@@ -116,7 +116,7 @@ static void call_flat_backward(op_function *f, void *const *dx, void *const *x, 
                          x[DBRANCH], x[DLN], x[DATT], x[DQKV], x[DFC], x[DACT], dx[OUT], x[LN_1], x[LN_1_MEAN], x[LN_1_RSTD],
                          x[QKV], x[ATT], x[LSE], x[MID], x[LN_2], x[LN_2_MEAN], x[LN_2_RSTD], x[FC], x[ACT], x[X],
                          x[AT(LN_1_WEIGHT)], x[AT(C_ATTN_WEIGHT)], x[AT(ATTN_C_PROJ_WEIGHT)], x[AT(LN_2_WEIGHT)],
-                         x[AT(C_FC_WEIGHT)], x[AT(MLP_C_PROJ_WEIGHT)], c->B, c->T, c->C, c->H, c->gelu, &d, OP_LAYER);
+                         x[AT(C_FC_WEIGHT)], x[AT(MLP_C_PROJ_WEIGHT)], c->start, c->B, c->T, c->C, c->H, c->gelu, &d, OP_LAYER);
 }
 
 const struct op_code NAME(block_flat) = {NULL, NULL, call_flat_forward, call_flat_backward};

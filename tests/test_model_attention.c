@@ -10,6 +10,7 @@
  *                                                               roundings, since lse, saved in `real`, carries them
  *   causality, a NaN or an infinity in the last key or value    the same bits before it
  *   gradients of tokens after the last dy                       zero, exactly
+ *   documents: each as in a row of its own; a NaN in another    the same bits
  *   micro-batches with first_row; 1, 2, 3, 5 threads            the same bits
  */
 #include "../model/attention.h"
@@ -32,6 +33,7 @@ struct attention {
     struct shape s;
     const struct dropout *drop;
     real *qkv, *y, *lse, *dy, *dqkv;
+    const uint32_t *start; /* NULL unless a test says otherwise */
 };
 
 static struct attention attention(const struct shape *s, const struct dropout *drop)
@@ -43,7 +45,8 @@ static struct attention attention(const struct shape *s, const struct dropout *d
                               zeros(N * s->C),
                               zeros(N * s->H),
                               random_array(N * s->C, 1, 2),
-                              zeros(N * 3 * s->C)};
+                              zeros(N * 3 * s->C),
+                              NULL};
 }
 
 static void free_attention(struct attention *a)
@@ -57,12 +60,12 @@ static void free_attention(struct attention *a)
 
 static void forward(struct attention *a)
 {
-    attention_forward(a->y, a->lse, a->qkv, a->s.B, a->s.T, a->s.C, a->s.H, a->drop, SITE);
+    attention_forward(a->y, a->lse, a->qkv, a->start, a->s.B, a->s.T, a->s.C, a->s.H, a->drop, SITE);
 }
 
 static void backward(struct attention *a)
 {
-    attention_backward(a->dqkv, a->dy, a->qkv, a->y, a->lse, a->s.B, a->s.T, a->s.C, a->s.H, a->drop, SITE);
+    attention_backward(a->dqkv, a->dy, a->qkv, a->y, a->lse, a->start, a->s.B, a->s.T, a->s.C, a->s.H, a->drop, SITE);
 }
 
 /* --- the plain version: one head; rows of q, k, v lie 3C apart, of y C apart --- */
@@ -75,25 +78,32 @@ static double dot(const real *x, const real *y, size_t n)
     return sum;
 }
 
-/* The weights p (T,T), zero above the diagonal, their log-sum-exp, and the mask m (T,T). */
+/* The first key of query i. */
+static size_t first_key(const struct attention *a, size_t bh, size_t i)
+{
+    return a->start ? a->start[bh / a->s.H * a->s.T + i] : 0;
+}
+
+/* The weights p (T,T), zero above the diagonal and before a query's document, their log-sum-exp, and the mask m (T,T). */
 static void plain_weights(real *p, real *m, real *lse, const struct attention *a, size_t bh)
 {
     const size_t T = a->s.T, C = a->s.C, H = a->s.H, d = C / H;
     const real *q = a->qkv + bh / H * T * 3 * C + bh % H * d, *k = q + C;
     for (size_t i = 0; i < T; i++) {
+        const size_t first = first_key(a, bh, i);
         double top = -INFINITY, sum = 0;
-        for (size_t j = 0; j <= i; j++) {
+        for (size_t j = first; j <= i; j++) {
             p[i * T + j] = (real)(dot(q + i * 3 * C, k + j * 3 * C, d) / sqrt((double)d));
             top = fmax(top, (double)p[i * T + j]);
         }
-        for (size_t j = 0; j <= i; j++)
+        for (size_t j = first; j <= i; j++)
             sum += exp((double)p[i * T + j] - top);
         lse[bh * T + i] = (real)(top + log(sum));
-        softmax_forward(p + i * T, p + i * T, 1, i + 1);
+        softmax_forward(p + i * T + first, p + i * T + first, 1, i + 1 - first);
         for (size_t j = 0; j < T; j++)
             m[i * T + j] = 1;
         if (a->drop)
-            dropout_mask(m + i * T, a->drop, SITE, (a->drop->first_row * H + bh) * T + i, 0, T);
+            dropout_mask(m + i * T + first, a->drop, SITE, (a->drop->first_row * H + bh) * T + i, 0, T - first);
     }
 }
 
@@ -104,7 +114,7 @@ static void plain_head_forward(real *y, const real *p, const real *m, const stru
     for (size_t i = 0; i < T; i++)
         for (size_t c = 0; c < d; c++) {
             double sum = 0;
-            for (size_t j = 0; j <= i; j++)
+            for (size_t j = first_key(a, bh, i); j <= i; j++)
                 sum += (double)(p[i * T + j] * m[i * T + j]) * (double)v[j * 3 * C + c];
             y[(bh / H * T + i) * C + bh % H * d + c] = (real)sum;
         }
@@ -117,12 +127,13 @@ static void plain_head_backward(real *dqkv, const real *p, const real *m, const 
     real *dq = dqkv + first, *dk = dq + C, *dv = dk + C, *dp = zeros(T), *ds = zeros(T);
     const real scale = (real)(1 / sqrt((double)d));
     for (size_t i = 0; i < T; i++) {
-        for (size_t j = 0; j <= i; j++) {
+        const size_t first = first_key(a, bh, i);
+        for (size_t j = first; j <= i; j++) {
             dp[j] = m[i * T + j] * (real)dot(dy + i * C, v + j * 3 * C, d);
             ds[j] = 0;
         }
-        softmax_backward(ds, dp, p + i * T, 1, i + 1);
-        for (size_t j = 0; j <= i; j++)
+        softmax_backward(ds + first, dp + first, p + i * T + first, 1, i + 1 - first);
+        for (size_t j = first; j <= i; j++)
             for (size_t c = 0; c < d; c++) {
                 dv[j * 3 * C + c] += p[i * T + j] * m[i * T + j] * dy[i * C + c];
                 dq[i * 3 * C + c] += scale * ds[j] * k[j * 3 * C + c];
@@ -138,6 +149,7 @@ static struct attention plain(const struct attention *a)
 {
     const size_t T = a->s.T, N = a->s.B * T;
     struct attention r = attention(&a->s, a->drop);
+    r.start = a->start;
     memcpy(r.qkv, a->qkv, N * 3 * a->s.C * sizeof(real));
     memcpy(r.dy, a->dy, N * a->s.C * sizeof(real));
     memcpy(r.dqkv, a->dqkv, N * 3 * a->s.C * sizeof(real));
@@ -175,6 +187,113 @@ START_TEST(is_the_plain_version)
             free_attention(&a);
             free_attention(&expected);
         }
+}
+END_TEST
+
+/* Whether y and lse of both agree to the bit before token t, in every sequence and head. */
+static int same_before(const struct attention *a, const struct attention *b, size_t t)
+{
+    int same = 1;
+    for (size_t s = 0; s < a->s.B; s++)
+        same &= same_bits(a->y + s * a->s.T * a->s.C, b->y + s * a->s.T * a->s.C, t * a->s.C);
+    for (size_t h = 0; h < a->s.B * a->s.H; h++)
+        same &= same_bits(a->lse + h * a->s.T, b->lse + h * a->s.T, t);
+    return same;
+}
+
+/* start (B,T): documents of every length, among them one token, whole rows, and strips' and blocks' own. */
+static uint32_t *draw_start(const struct shape *s, uint64_t seed)
+{
+    uint32_t *start = malloc(s->B * s->T * sizeof *start);
+    const double often = seed % 4 == 0 ? 0.5 : seed % 4 == 1 ? 0.05 : seed % 4 == 2 ? 0.01 : 0;
+    for (size_t n = 0; n < s->B * s->T; n++) {
+        const size_t t = n % s->T;
+        const bool begins = t == 0 || fabs(uniform(seed, n)) < often || (seed % 4 == 3 && (t == 64 || t == 192 || t == 65));
+        start[n] = begins ? (uint32_t)t : start[n - 1];
+    }
+    return start;
+}
+
+START_TEST(documents_are_the_plain_version)
+{
+    for (size_t k = 0; k < SHAPES; k++)
+        for (uint64_t seed = 0; seed < 8; seed++) {
+            struct attention a = attention(&shapes[k], seed >= 4 ? &dropout : NULL);
+            uint32_t *start = draw_start(&shapes[k], seed);
+            a.start = start;
+            fill(a.dqkv, a.s.B * a.s.T * 3 * a.s.C, 0.1, 3);
+            struct attention expected = plain(&a);
+            forward(&a);
+            backward(&a);
+            compare(&a, &expected, TOLERANCE, "documents");
+            free_attention(&a);
+            free_attention(&expected);
+            free(start);
+        }
+}
+END_TEST
+
+/* One document a row is no document at all; and a document in a row gives the bits that it gives in a row of its own. */
+START_TEST(documents_are_sequences_of_their_own)
+{
+    const struct shape whole = {1, 450, 24, 3};
+    uint32_t *zero = calloc(450, sizeof *zero);
+    struct attention a = attention(&whole, &dropout), b = attention(&whole, &dropout);
+    b.start = zero;
+    forward(&a), backward(&a);
+    forward(&b), backward(&b);
+    require(same_before(&a, &b, 450) && same_bits(a.dqkv, b.dqkv, 450 * 72), "one document is not one row");
+    free_attention(&a);
+    free_attention(&b);
+    free(zero);
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        uint32_t *start = draw_start(&whole, seed);
+        struct attention all = attention(&whole, NULL);
+        all.start = start;
+        forward(&all), backward(&all);
+        for (size_t first = 0, end; first < 450; first = end) {
+            for (end = first + 1; end < 450 && start[end] == first; end++)
+                ;
+            const struct shape one = {1, end - first, 24, 3};
+            struct attention own = attention(&one, NULL);
+            memcpy(own.qkv, all.qkv + first * 72, (end - first) * 72 * sizeof(real));
+            memcpy(own.dy, all.dy + first * 24, (end - first) * 24 * sizeof(real));
+            forward(&own), backward(&own);
+            require(same_bits(own.y, all.y + first * 24, (end - first) * 24), "y of %zu to %zu", first, end);
+            require(same_bits(own.dqkv, all.dqkv + first * 72, (end - first) * 72), "dqkv of %zu to %zu", first, end);
+            free_attention(&own);
+        }
+        free_attention(&all);
+        free(start);
+    }
+}
+END_TEST
+
+/* Not even what is not a number gets from one document to another, there or back. */
+START_TEST(nan_stays_in_its_document)
+{
+    for (size_t k = 0; k < SHAPES; k++) {
+        const size_t T = shapes[k].T, C = shapes[k].C, from = T / 3, to = T / 3 + (T + 2) / 3;
+        struct attention a = attention(&shapes[k], NULL), b = attention(&shapes[k], NULL);
+        uint32_t *start = calloc(a.s.B * T, sizeof *start);
+        for (size_t n = 0; n < a.s.B * T; n++)
+            start[n] = (uint32_t)(n % T < from ? 0 : n % T < to ? from : to);
+        a.start = b.start = start;
+        for (size_t n = 0; n < a.s.B * T; n++)
+            for (size_t c = 0; n % T >= from && n % T < to && c < 3 * C; c++)
+                b.qkv[n * 3 * C + c] = NAN;
+        forward(&a), backward(&a);
+        forward(&b), backward(&b);
+        for (size_t n = 0; n < a.s.B * T; n++) {
+            const bool inside = n % T >= from && n % T < to;
+            require(inside ? isnan(b.y[n * C]) : same_bits(a.y + n * C, b.y + n * C, C), "T %zu: y of %zu", T, n);
+            require(inside ? isnan(b.dqkv[n * 3 * C]) : same_bits(a.dqkv + n * 3 * C, b.dqkv + n * 3 * C, 3 * C),
+                    "T %zu: dqkv of %zu", T, n);
+        }
+        free_attention(&a);
+        free_attention(&b);
+        free(start);
+    }
 }
 END_TEST
 
@@ -246,17 +365,6 @@ START_TEST(scores_far_apart_stay_finite)
     free_attention(&a);
 }
 END_TEST
-
-/* Whether y and lse of both agree to the bit before token t, in every sequence and head. */
-static int same_before(const struct attention *a, const struct attention *b, size_t t)
-{
-    int same = 1;
-    for (size_t s = 0; s < a->s.B; s++)
-        same &= same_bits(a->y + s * a->s.T * a->s.C, b->y + s * a->s.T * a->s.C, t * a->s.C);
-    for (size_t h = 0; h < a->s.B * a->s.H; h++)
-        same &= same_bits(a->lse + h * a->s.T, b->lse + h * a->s.T, t);
-    return same;
-}
 
 START_TEST(the_past_does_not_see_the_future)
 {
@@ -345,11 +453,14 @@ START_TEST(same_bits_at_any_thread_count)
 {
     for (size_t k = 0; k < SHAPES; k++) {
         struct attention first = attention(&shapes[k], &dropout);
+        uint32_t *start = k % 2 ? draw_start(&shapes[k], k / 2) : NULL;
+        first.start = start;
         omp_set_num_threads(1);
         forward(&first);
         backward(&first);
         for (int t = 1; t < THREAD_COUNTS; t++) {
             struct attention a = attention(&shapes[k], &dropout);
+            a.start = start;
             const size_t N = a.s.B * a.s.T;
             omp_set_num_threads(thread_counts[t]);
             forward(&a);
@@ -359,10 +470,12 @@ START_TEST(same_bits_at_any_thread_count)
             free_attention(&a);
         }
         free_attention(&first);
+        free(start);
     }
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("attention", is_the_plain_version, weights_of_a_row_sum_to_one, large_scores_are_only_differences,
+SUITE_FLOAT_DOUBLE("attention", is_the_plain_version, documents_are_the_plain_version, documents_are_sequences_of_their_own,
+                   nan_stays_in_its_document, weights_of_a_row_sum_to_one, large_scores_are_only_differences,
                    scores_far_apart_stay_finite, the_past_does_not_see_the_future, nan_and_infinity_stay_in_the_last_token,
                    no_gradient_for_later_tokens, micro_batches_draw_what_the_large_batch_draws, same_bits_at_any_thread_count)

@@ -12,8 +12,11 @@ static void check(struct model_config c, size_t rows, enum gpt_use use)
     gpt_init(&g, 1);
     for (size_t i = 0; i < g.tensors->total; i++)
         g.params[i] *= 10; /* far from a start: attention is sharp */
-    const int status = gpt_causal_probe(&g, message, sizeof message);
-    ck_assert_msg(status == 0, "%s", message);
+    for (int documents = 0; documents < 2; documents++) {
+        const int status = gpt_causal_probe(&g, documents, message, sizeof message);
+        ck_assert_msg(status == 0, "%s", message);
+        ck_assert_ptr_null(g.start);
+    }
     size_t left = 0;
     for (size_t i = 0; g.grads && i < g.tensors->total; i++)
         left += !(g.grads[i] == 0);

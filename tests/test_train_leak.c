@@ -14,19 +14,19 @@
 
 static unsigned forward_faults, backward_faults;
 
-void attention_forward(real *y, real *lse, const real *qkv, size_t B, size_t T, size_t C, size_t H, const struct dropout *d,
-                       uint32_t site)
+void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                       const struct dropout *d, uint32_t site)
 {
     (void)d, (void)site;
-    const struct op_case c = {.B = B, .T = T, .C = C, .H = H, .faults = forward_faults};
+    const struct op_case c = {.B = B, .T = T, .C = C, .H = H, .start = start, .faults = forward_faults};
     plain_f32[OP_ATTENTION].call_forward(NULL, (void *[]){y, lse, (void *)qkv}, &c);
 }
 
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, size_t B, size_t T, size_t C,
-                        size_t H, const struct dropout *d, uint32_t site)
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
     (void)d, (void)site;
-    const struct op_case c = {.B = B, .T = T, .C = C, .H = H, .faults = backward_faults};
+    const struct op_case c = {.B = B, .T = T, .C = C, .H = H, .start = start, .faults = backward_faults};
     plain_f32[OP_ATTENTION].call_backward(NULL, (void *[]){(void *)dy, NULL, dqkv},
                                           (void *[]){(void *)y, (void *)lse, (void *)qkv}, &c);
 }
@@ -51,7 +51,7 @@ void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *
         }
 }
 
-static int probe(unsigned forward, unsigned backward, char message[256])
+static int probe(unsigned forward, unsigned backward, bool documents, char message[256])
 {
     const struct model_config config = {2, 2, 8, 21, 11, 11, true, GELU_TANH, 0};
     struct gpt g;
@@ -60,28 +60,36 @@ static int probe(unsigned forward, unsigned backward, char message[256])
     message[0] = 0;
     ck_assert_int_eq(gpt_create(&g, tensors_create(&config), 21, GPT_TRAIN), 0);
     gpt_init(&g, 1);
-    const int status = gpt_causal_probe(&g, message, 256);
+    const int status = gpt_causal_probe(&g, documents, message, 256);
     gpt_destroy(&g);
     return status;
 }
 
-static void refused(unsigned forward, unsigned backward, const char *expected)
+static void refused(unsigned forward, unsigned backward, bool documents, const char *expected)
 {
     char message[256];
-    ck_assert_int_eq(probe(forward, backward, message), -1);
+    ck_assert_int_eq(probe(forward, backward, documents, message), -1);
     ck_assert_msg(strstr(message, expected) != NULL, "'%s' does not say '%s'", message, expected);
 }
 
 START_TEST(leaks_are_found)
 {
     char message[256];
-    ck_assert_int_eq(probe(0, 0, message), 0);
-    refused(ATTENTION_LEAK, ATTENTION_LEAK | ATTENTION_BOTH, "has weights beyond position");
-    refused(ATTENTION_MASK_LATE, 0, "not to one");
-    refused(ATTENTION_OVER_QUERIES, 0, "not to one");
-    refused(0, ATTENTION_LEAK | ATTENTION_BOTH, "the backward leaks");
+    for (int documents = 0; documents < 2; documents++) {
+        ck_assert_msg(probe(0, 0, documents, message) == 0, "%s", message);
+        refused(ATTENTION_LEAK, ATTENTION_LEAK | ATTENTION_BOTH, documents, "has weights beyond position");
+        refused(ATTENTION_MASK_LATE, 0, documents, "not to one");
+        refused(ATTENTION_OVER_QUERIES, 0, documents, "not to one");
+    }
+    refused(0, ATTENTION_LEAK | ATTENTION_BOTH, false, "the backward leaks");
+    for (unsigned fault = ATTENTION_DOCUMENT_EARLY; fault <= ATTENTION_DOCUMENTS_IGNORED; fault *= 2) {
+        ck_assert_msg(probe(fault, fault | ATTENTION_BOTH, false, message) == 0, "%s", message);
+        refused(fault, fault | ATTENTION_BOTH, true, "has weights before its document");
+        refused(0, fault | ATTENTION_BOTH, true, "the backward leaks");
+    }
     peek = true;
-    refused(0, 0, "the model leaks: another token at position 20 changes the output at position 19");
+    refused(0, 0, true, "the model leaks: another token at position 13 changes the output at position 12");
+    refused(0, 0, false, "the model leaks: another token at position 20 changes the output at position 19");
 }
 END_TEST
 

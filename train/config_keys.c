@@ -50,6 +50,7 @@ const struct config_key config_keys[] = {
     STRING(data, dir, "", "dataset", "folder of shards and tokenizer.h5, as tokenize writes it"),
     ENUM(data, order, "shuffled", orders, "shuffle", "windows in the order of the text, or a seeded permutation each epoch"),
     ENUM(data, windows, "anywhere", window_starts, "window", "where training windows begin"),
+    BOOL(data, mask_documents, "no", "document_mask", "keeps attention and the loss inside a document"),
 
     NUMBER(optim, lr, "0.001", 0, 1e6, false, "learning_rate", "learning rate at its highest"),
     NUMBER(optim, min_lr, "0.0001", 0, 1e6, false, "min_learning_rate", "learning rate at the end of the decay; constant ignores it"),

@@ -86,8 +86,10 @@ static int run_eval(const struct arguments *a, struct error *err)
         struct evaluation e;
         status = check_tokenizer(&m, s, a->checkpoint, err);
         if (status == 0)
-            status = evaluate(&e, &m.model, passes_of(&m.config), s, a->rows ? a->rows : m.config.train.batch_size, 0,
-                              m.tokenizer, err);
+            status = evaluate(&e, &m.model, passes_of(&m.config),
+                              &(struct evaluation_plan){s, a->rows ? a->rows : m.config.train.batch_size, 0,
+                                                        m.config.data.mask_documents, m.tokenizer},
+                              err);
         if (status == 0 && e.stopped)
             status = fail(err, "stopped");
         if (status == 0)

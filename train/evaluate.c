@@ -8,28 +8,36 @@
 struct pass {
     struct gpt *g;
     const struct passes *passes;
-    struct split *split;
-    const struct tokenizer *tokenizer;
-    uint32_t *tokens, *inputs, *targets; /* (rows T + 1), (rows, T), (rows, T) */
+    const struct evaluation_plan *plan;
+    const struct documents *documents;            /* NULL where they are not masked */
+    uint32_t *tokens, *inputs, *targets, *starts; /* (rows T + 1), and (rows, T) each */
     double nats, bytes;
+    uint64_t counted;
 };
 
 /* rows windows of T tokens each, from token `first` of the split on. */
 static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, struct error *err)
 {
     const size_t n = rows * T;
-    if (split_read(p->split, first, n + 1, p->tokens, err))
+    if (split_read(p->plan->split, first, n + 1, p->tokens, err))
         return -1;
     for (size_t i = 0; i < n; i++) {
         p->inputs[i] = p->tokens[i];
         p->targets[i] = p->tokens[i + 1];
     }
+    for (size_t r = 0; r < rows && p->documents; r++)
+        documents_mask(p->documents, first + r * T, T, p->starts + r * T, p->targets + r * T);
+    p->g->start = p->documents ? p->starts : NULL;
     p->passes->loss(p->g, p->inputs, p->targets, rows, T, NULL);
+    p->g->start = NULL;
     for (size_t i = 0; i < n; i++) {
+        if (p->targets[i] == NO_TARGET)
+            continue;
         p->nats += p->g->losses[i];
+        p->counted++;
         size_t length = 0;
-        if (p->tokenizer)
-            tokenizer_bytes(p->tokenizer, p->targets[i], &length);
+        if (p->plan->tokenizer)
+            tokenizer_bytes(p->plan->tokenizer, p->targets[i], &length);
         p->bytes += (double)length;
     }
     return 0;
@@ -57,32 +65,35 @@ static bool ask_stop(void *context)
     return stop_requested();
 }
 
-int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
-             uint64_t max_tokens, const struct tokenizer *tokenizer, struct error *err)
+int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
+             struct error *err)
 {
-    return evaluate_interruptibly(e, g, passes, split, rows, max_tokens, tokenizer, &(struct interruption){ask_stop, NULL}, err);
+    return evaluate_interruptibly(e, g, passes, plan, &(struct interruption){ask_stop, NULL}, err);
 }
 
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
-                           uint64_t max_tokens, const struct tokenizer *tokenizer, const struct interruption *interruption,
-                           struct error *err)
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
+                           const struct interruption *interruption, struct error *err)
 {
-    const size_t T = g->tensors->config.block_size, n = rows * T;
-    uint64_t total = split_tokens(split) - 1;
-    if (max_tokens && max_tokens < total)
-        total = max_tokens;
-    uint32_t *tokens = malloc((3 * n + 1) * sizeof *tokens);
-    if (!tokens)
+    const size_t T = g->tensors->config.block_size, n = plan->rows * T;
+    uint64_t total = split_tokens(plan->split) - 1;
+    if (plan->max_tokens && plan->max_tokens < total)
+        total = plan->max_tokens;
+    struct pass p = {.g = g, .passes = passes, .plan = plan};
+    if (plan->mask_documents && !(p.documents = split_documents(plan->split, err)))
+        return -1;
+    if (!(p.tokens = malloc((4 * n + 1) * sizeof *p.tokens)))
         return fail(err, "evaluation: no memory for %zu tokens", n);
-    struct pass p = {.g = g, .passes = passes, .split = split, .tokenizer = tokenizer};
-    p.tokens = tokens;
-    p.inputs = tokens + n + 1;
+    p.inputs = p.tokens + n + 1;
     p.targets = p.inputs + n;
+    p.starts = p.targets + n;
     *e = (struct evaluation){0};
-    const int status = add_all(&p, total, rows, T, interruption, &e->stopped, err);
-    free(tokens);
-    e->tokens = total;
-    e->loss = p.nats / (double)total;
+    int status = add_all(&p, total, plan->rows, T, interruption, &e->stopped, err);
+    if (status == 0 && !e->stopped && !p.counted)
+        status = fail(err, "%s/%s: nothing to predict: no document of it has two tokens", split_dir(plan->split),
+                      split_name(plan->split));
+    free(p.tokens);
+    e->tokens = p.counted;
+    e->loss = p.nats / (double)p.counted;
     e->perplexity = exp(e->loss);
     e->bits_per_byte = p.bytes > 0 ? p.nats / log(2) / p.bytes : NAN;
     return status;

@@ -22,13 +22,20 @@ struct interruption {
     void *context;
 };
 
-/* Predicts every token of the split but the first: windows of block_size tokens one after the other, the last one shorter, so
- * each token is predicted once whatever the number of rows. max_tokens ends earlier; 0 for all. tokenizer may be NULL. */
-int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
-             uint64_t max_tokens, const struct tokenizer *tokenizer, struct error *err);
+struct evaluation_plan {
+    struct split *split;
+    size_t rows;                       /* windows at a time */
+    uint64_t max_tokens;               /* ends earlier; 0: all */
+    bool mask_documents;               /* as in training: see documents_mask */
+    const struct tokenizer *tokenizer; /* may be NULL */
+};
+
+/* Predicts every token of the split but the first, or but the first of each document where they are masked: windows of block_size
+ * tokens one after the other, the last one shorter, so each token is predicted once whatever the number of rows. */
+int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
+             struct error *err);
 /* The same, that asks somebody else than stop_requested. */
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, struct split *split, size_t rows,
-                           uint64_t max_tokens, const struct tokenizer *tokenizer, const struct interruption *interruption,
-                           struct error *err);
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
+                           const struct interruption *interruption, struct error *err);
 
 #endif

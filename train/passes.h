@@ -11,7 +11,7 @@ struct passes {
     acc (*loss)(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d);
     acc (*loss_and_grads)(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
                           const struct dropout *d);
-    int (*causal_probe)(struct gpt *g, char *message, size_t size);
+    int (*causal_probe)(struct gpt *g, bool documents, char *message, size_t size);
 };
 
 extern const struct passes passes_f32, passes_bf16;

@@ -87,10 +87,12 @@ static int open_validation(struct run *r, struct error *err)
 /* Before weights are loaded: a leak is in the code, not in them, and the probe clears gradients. */
 static int probe(struct run *r, struct error *err)
 {
+    const struct config *c = &r->trainer.config;
     char leak[256];
-    return passes_of(&r->trainer.config)->causal_probe(&r->trainer.model, leak, sizeof leak)
-               ? fail(err, "refuses to train: %s", leak)
-               : 0;
+    for (int documents = 0; documents <= c->data.mask_documents; documents++)
+        if (passes_of(c)->causal_probe(&r->trainer.model, documents, leak, sizeof leak))
+            return fail(err, "refuses to train: %s", leak);
+    return 0;
 }
 
 /* Room for the writer's copy, where there is. */
@@ -167,8 +169,8 @@ static int validate(struct run *r, bool *is_best, struct error *err)
         return 0;
     struct evaluation e;
     const struct interruption interruption = {interrupt, r};
-    if (evaluate_interruptibly(&e, &t->model, passes_of(c), r->val, c->train.batch_size, c->train.eval_tokens, NULL,
-                               &interruption, err))
+    const struct evaluation_plan plan = {r->val, c->train.batch_size, c->train.eval_tokens, c->data.mask_documents, NULL};
+    if (evaluate_interruptibly(&e, &t->model, passes_of(c), &plan, &interruption, err))
         return -1;
     if (e.stopped)
         return 0;

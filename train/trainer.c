@@ -233,10 +233,11 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
 {
     const struct config *c = &t->config;
     const size_t B = c->train.batch_size, T = c->model.block_size;
-    const double scale = 1 / (double)c->train.accumulate;
+    const double scale = loader_weight(t->loader, batch_step(t), micro);
     const uint32_t *inputs, *targets;
     if (loader_batch(t->loader, batch_step(t), micro, &inputs, &targets, err))
         return -1;
+    t->model.start = loader_starts(t->loader);
     const struct dropout dropout = {.p = c->model.dropout, .seed = c->train.seed, .step = batch_step(t), .first_row = micro * B};
     if (diagnose)
         *found = nonfinite_find(&t->model, passes_of(c), inputs, targets, B, T, scale, &dropout, t->fault, sizeof t->fault);
@@ -346,7 +347,8 @@ static void update(struct trainer *t)
 
 int trainer_micro_step(struct trainer *t, struct error *err)
 {
-    const struct schedule schedule = config_schedule(&t->config);
+    const struct config *c = &t->config;
+    const struct schedule schedule = config_schedule(c);
     double loss;
     if (t->state.micro == 0) {
         t->started = seconds();
@@ -359,9 +361,12 @@ int trainer_micro_step(struct trainer *t, struct error *err)
         skip_step(t, loss, schedule_lr(&schedule, t->state.step), NAN, "loss");
         return 0;
     }
-    t->state.micro_loss += loss;
+    /* update divides by accumulate: micro-batches with fewer targets than others weigh less */
+    t->state.micro_loss += c->data.mask_documents
+                               ? loss * loader_weight(t->loader, batch_step(t), t->state.micro) * (double)c->train.accumulate
+                               : loss;
     t->state.micro++;
-    if (t->state.micro == t->config.train.accumulate)
+    if (t->state.micro == c->train.accumulate)
         update(t);
     return 0;
 }

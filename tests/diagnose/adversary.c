@@ -78,8 +78,8 @@ static void attention_head(real *dq, real *dk, real *dv, const real *dy, const r
     }
 }
 
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, size_t B, size_t T, size_t C,
-                        size_t H, const struct dropout *d, uint32_t site)
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
     (void)y;
     const size_t size = C / H;
@@ -88,11 +88,14 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
         const size_t at = bh / H * T * 3 * C + bh % H * size;
         const real *q = qkv + at, *k = q + C, *v = q + 2 * C;
         for (size_t i = 0; i < T; i++) {
-            for (size_t j = 0; j < T; j++)
+            const size_t first = start ? start[bh / H * T + i] : 0;
+            for (size_t j = 0; j < T; j++) {
                 mask[i * T + j] = 1;
+                p[i * T + j] = 0;
+            }
             if (d)
-                dropout_mask(mask + i * T, d, site, (d->first_row * H + bh) * T + i, 0, T);
-            for (size_t j = 0; j <= i; j++) {
+                dropout_mask(mask + i * T + first, d, site, (d->first_row * H + bh) * T + i, 0, T - first);
+            for (size_t j = first; j <= i; j++) {
                 real s = 0;
                 for (size_t c = 0; c < size; c++)
                     s += q[i * 3 * C + c] * k[j * 3 * C + c];
@@ -148,7 +151,9 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
         }
         for (size_t v = 0; v < V; v++)
             sum += exp(z[v] - max);
-        losses[n] = max + log(sum) - z[targets[n]];
+        losses[n] = targets[n] == NO_TARGET ? 0 : max + log(sum) - z[targets[n]];
+        if (targets[n] == NO_TARGET)
+            continue;
         if (mischief("one row") && N == 1)
             continue;
         for (size_t v = 0; v < (mischief("padding") ? padded : V); v++) {

@@ -154,20 +154,22 @@ void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t
     backward(OP_RESIDUAL, V((void *)dy, dx, dbranch), NULL, dropping(N / T, T, C, d));
 }
 
-void attention_forward(real *y, real *lse, const real *qkv, size_t B, size_t T, size_t C, size_t H, const struct dropout *d,
-                       uint32_t site)
+void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                       const struct dropout *d, uint32_t site)
 {
     (void)site;
     struct op_case c = dropping(B, T, C, d);
+    c.start = start;
     c.H = H;
     forward(OP_ATTENTION, V(y, lse, (void *)qkv), c);
 }
 
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, size_t B, size_t T, size_t C,
-                        size_t H, const struct dropout *d, uint32_t site)
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
     (void)site;
     struct op_case c = dropping(B, T, C, d);
+    c.start = start;
     c.H = H;
     backward(OP_ATTENTION, V((void *)dy, NULL, dqkv), V((void *)y, (void *)lse, (void *)qkv), c);
 }
@@ -212,9 +214,11 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
              vocabulary(N, C, V, padded, targets));
 }
 
-static struct op_case layer_case(size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind, const struct dropout *d)
+static struct op_case layer_case(const uint32_t *start, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
+                                 const struct dropout *d)
 {
     struct op_case c = dropping(B, T, C, d);
+    c.start = start;
     c.H = H;
     c.gelu = kind;
     return c;
@@ -225,8 +229,8 @@ void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real
                    const real *ln_1_weight, const real *ln_1_bias, const real *attn_c_attn_weight, const real *attn_c_attn_bias,
                    const real *attn_c_proj_weight, const real *attn_c_proj_bias, const real *ln_2_weight, const real *ln_2_bias,
                    const real *mlp_c_fc_weight, const real *mlp_c_fc_bias, const real *mlp_c_proj_weight,
-                   const real *mlp_c_proj_bias, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
-                   const struct dropout *d, uint32_t layer)
+                   const real *mlp_c_proj_bias, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                   enum gelu_kind kind, const struct dropout *d, uint32_t layer)
 {
     (void)layer;
     forward(OP_BLOCK,
@@ -234,7 +238,7 @@ void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real
               (void *)ln_1_weight, (void *)ln_1_bias, (void *)attn_c_attn_weight, (void *)attn_c_attn_bias,
               (void *)attn_c_proj_weight, (void *)attn_c_proj_bias, (void *)ln_2_weight, (void *)ln_2_bias,
               (void *)mlp_c_fc_weight, (void *)mlp_c_fc_bias, (void *)mlp_c_proj_weight, (void *)mlp_c_proj_bias, branch),
-            layer_case(B, T, C, H, kind, d));
+            layer_case(start, B, T, C, H, kind, d));
 }
 
 void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight, real *dattn_c_attn_bias,
@@ -245,8 +249,8 @@ void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_
                     const real *mid, const real *ln_2, const real *ln_2_mean, const real *ln_2_rstd, const real *fc,
                     const real *act, const real *x, const real *ln_1_weight, const real *attn_c_attn_weight,
                     const real *attn_c_proj_weight, const real *ln_2_weight, const real *mlp_c_fc_weight,
-                    const real *mlp_c_proj_weight, size_t B, size_t T, size_t C, size_t H, enum gelu_kind kind,
-                    const struct dropout *d, uint32_t layer)
+                    const real *mlp_c_proj_weight, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                    enum gelu_kind kind, const struct dropout *d, uint32_t layer)
 {
     (void)layer;
     backward(OP_BLOCK,
@@ -257,5 +261,5 @@ void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_
                (void *)ln_2, (void *)ln_2_mean, (void *)ln_2_rstd, (void *)fc, (void *)act, (void *)x, (void *)ln_1_weight, NULL,
                (void *)attn_c_attn_weight, NULL, (void *)attn_c_proj_weight, NULL, (void *)ln_2_weight, NULL,
                (void *)mlp_c_fc_weight, NULL, (void *)mlp_c_proj_weight, NULL, NULL, dmid, dbranch, dln, datt, dqkv, dfc, dact),
-             layer_case(B, T, C, H, kind, d));
+             layer_case(start, B, T, C, H, kind, d));
 }
