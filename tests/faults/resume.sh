@@ -17,7 +17,8 @@ while [ $signalled -lt $rounds ]; do
     kill -$signal $pid 2> /dev/null && signalled=$((signalled + 1))
     wait $pid; code=$?
     [ $code = 0 ] && [ -e "run/ckpt-$steps.h5" ] && { done=1; break; }
-    [ $code = 0 ] || [ $code = 137 ] || [ $code = 143 ] || { # 143: before it listens echo "# status $code: $(tail -n 1 log)"; break; }
+    # 143: a SIGTERM before it listens
+    [ $code = 0 ] || [ $code = 137 ] || [ $code = 143 ] || { echo "# status $code: $(tail -n 1 log)"; break; }
 done
 "$HANDGRAD" train --out run --resume > log 2>&1
 strip() { sed -E 's/, "(tokens_per_s|mfu|stall_s)": [^,}]*//g' "$1"; } # the speed, and how long training waited
