@@ -147,7 +147,7 @@ START_TEST(passes_over_what_is_no_line)
     put("config.ini", "w", "[train]\nsteps = 9\n[optim]\nclip = 2\n");
     put("metrics.jsonl", "w",
         "no json\n[1]\n{\"step\": \"x\"}\n{\"loss\": 1}\n\n{\"step\": 1, \"loss\": null}\n{\"step\": 2, \"loss\": 1, "
-        "\"grad_norm\": 3}\n");
+        "\"grad_norm\": 3, \"skipped\": \"spike\"}\n");
     put("metrics.jsonl", "a",
         "{\"step\": 1e999, \"loss\": 1}\n\xff\xfe{\n{\"step\": 3, \"val_loss\": 1.5}\n{\"step\": 4, \"val_loss\": -1e999}\n");
     put("tensors.jsonl", "w",
@@ -164,6 +164,7 @@ START_TEST(passes_over_what_is_no_line)
     ck_assert_uint_ge(h.bad_lines, 9);
     ck_assert_double_eq(h.steps_planned, 9);
     ck_assert_double_eq(h.last[CLIPPED], 1);
+    ck_assert_double_eq(h.last[SKIPPED], 1);
     ck_assert_double_eq(h.best_val_loss, 1.5);
     history_close(&h);
     remove_folder();

@@ -21,8 +21,8 @@ enum {
     CONFIG_MAX = 1 << 20
 };
 
-const char *const history_columns[STEP_COLUMNS] = {"loss", "lr",     "grad_norm", "tokens_per_s",
-                                                   "mfu",  "tokens", "clipped",   "seconds"};
+const char *const history_columns[STEP_COLUMNS] = {"loss",   "lr",      "grad_norm", "tokens_per_s", "mfu",
+                                                   "tokens", "clipped", "skipped",   "seconds"};
 
 /* --- objects --- */
 
@@ -84,6 +84,7 @@ static void add_step(struct history *h, const cJSON *object, double step)
     for (int k = 0; k < CLIPPED; k++)
         row[k] = number(object, history_columns[k]);
     row[CLIPPED] = isnan(h->clip) || isnan(row[GRAD_NORM]) ? NAN : clip_factor(row[GRAD_NORM], h->clip) < 1;
+    row[SKIPPED] = cJSON_HasObjectItem(object, "skipped"); /* it changed no weights */
     const double before = isnan(h->last[TOKENS]) ? 0 : h->last[TOKENS], spent = (row[TOKENS] - before) / row[TOKENS_PER_S];
     row[SECONDS] = (isnan(h->last[SECONDS]) ? 0 : h->last[SECONDS]) + (spent > 0 && isfinite(spent) ? spent : 0);
     curves_add(&h->steps, step, row);

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 /* The columns of steps, in the order of history_columns; those from CLIPPED on are derived. */
-enum history_column { LOSS, LR, GRAD_NORM, TOKENS_PER_S, MFU, TOKENS, CLIPPED, SECONDS, STEP_COLUMNS };
+enum history_column { LOSS, LR, GRAD_NORM, TOKENS_PER_S, MFU, TOKENS, CLIPPED, SKIPPED, SECONDS, STEP_COLUMNS };
 extern const char *const history_columns[STEP_COLUMNS];
 
 /* Objects of which every stride-th is kept, and the newest. */

@@ -247,7 +247,7 @@ static int begin_stream(const struct request *q, struct lens_model *m, struct st
         return -1;
     if (generator_create(&s->generator, &m->reading.file.model, m->reading.file.tokenizer, request_parameter(q, "prompt"), 1,
                          &err)) {
-        reply_error(r, MHD_HTTP_BAD_REQUEST, "%s", err.text);
+        reply_error(r, MHD_HTTP_BAD_REQUEST, "%s", err.text + strspn(err.text, "-")); /* --prompt is prompt here */
         return -1;
     }
     s->generator.sampler.temperature = temperature;

@@ -55,9 +55,9 @@ function lossLines() {
   return out;
 }
 
-// The share of steps whose gradient was scaled down, in a range of x.
-function clippedShare(run, range) {
-  const { x, columns } = run.data.steps, at = xs(run, run.data.steps), mean = columns.clipped.mean;
+// The share of steps whose gradient was scaled down, or that changed no weights, in a range of x.
+function share(run, column, range) {
+  const { x, columns } = run.data.steps, at = xs(run, run.data.steps), mean = columns[column].mean;
   let sum = 0, n = 0;
   for (let i = 0; i < x.length; i++)
     if (mean[i] !== null && (!range || (at[i] >= range[0] && at[i] <= range[1]))) { sum += mean[i]; n++; }
@@ -66,16 +66,18 @@ function clippedShare(run, range) {
 
 const clipOf = run => { const c = parseFloat(((run.data.config || {}).optim || {}).clip); return c > 0 ? c : null; };
 
-function clipNote(range) {
-  return shown().filter(clipOf).map(run => {
-    const share = clippedShare(run, range);
-    return share === null ? "" : (several ? run.name + ": " : "") + percent(share) + " of the steps clipped";
+function note(list, column, what, range) {
+  return list.map(run => {
+    const part = share(run, column, range);
+    return part === null ? "" : (several ? run.name + ": " : "") + percent(part) + " of the steps " + what;
   }).filter(Boolean).join(", ");
 }
+function clipNote(range) { return note(shown().filter(clipOf), "clipped", "clipped", range); }
+function skipNote(range) { return note(shown().filter(run => share(run, "skipped", range)), "skipped", "changed no weights", range); }
 
 function percent(v) { return v === null || v === undefined ? "–" : v > 0 && v < .001 ? "<0.1%" : trim((100 * v).toPrecision(3)) + "%"; }
 
-const lossChart = { title: "Loss", wide: true, logY: false, format: v => v === null ? "–" : trim(v.toPrecision(4)) };
+const lossChart = { title: "Loss", wide: true, note: skipNote, logY: false, format: v => v === null ? "–" : trim(v.toPrecision(4)) };
 function makeCharts() {
   const parent = $("charts");
   new Chart(parent, lossChart, lossLines);
