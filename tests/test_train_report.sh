@@ -132,6 +132,31 @@ answers 403 "… that begins like ours" -H "Host: 127.0.0.1.evil.example" "$url"
 answers 403 "… an address that is not this machine's loopback" -H "Host: 10.0.0.1" "$url"
 answers 200 "localhost" -H "Host: localhost:1" "$url"
 answers 403 "a page of another site" -H "Sec-Fetch-Site: cross-site" "${url}data"
+# the lens
+lens="${url}lens?checkpoint=best.h5"
+answers 200 "checkpoints" "${url}lens/checkpoints"
+answers 200 "the lens" "$lens&text=the"
+answers 200 "attention" "${url}lens/attention?checkpoint=best.h5&text=the&layer=1"
+check "… is heads x tokens x tokens numbers" test "$(wc -c <body.txt)" -eq $((2 * 3 * 3 * 4))
+answers 200 "a gradient" "${url}lens/gradient?checkpoint=best.h5&text=the&position=1"
+answers 200 "a text written" "${url}lens/generate?checkpoint=best.h5&tokens=5&temperature=0"
+check "… of as many tokens" test "$(wc -m <body.txt)" -eq 5
+answers 400 "no text" "$lens"
+answers 400 "an empty text" "$lens&text="
+answers 400 "an unknown character" "$lens&text=%E2%82%AC"
+answers 400 "a text too long" "$lens&text=$(head -c 100 /dev/zero | tr '\0' e)"
+answers 400 "no checkpoint" "${url}lens?text=the"
+answers 400 "a path for a checkpoint" "${url}lens?text=the&checkpoint=../run/best.h5"
+answers 400 "… encoded" "${url}lens?text=the&checkpoint=..%2frun%2fbest.h5"
+answers 404 "a checkpoint that is not there" "${url}lens?text=the&checkpoint=ckpt-999.h5"
+ln -s ../half/best.h5 run/ckpt-7.h5
+answers 400 "a link out of the run folder" "${url}lens?text=the&checkpoint=ckpt-7.h5"
+rm run/ckpt-7.h5
+answers 400 "a layer that is not there" "${url}lens/attention?checkpoint=best.h5&text=the&layer=2"
+answers 400 "a position without a next token" "${url}lens/gradient?checkpoint=best.h5&text=the&position=2"
+answers 400 "a temperature that is none" "${url}lens/generate?checkpoint=best.h5&temperature=nan"
+answers 400 "too many tokens" "${url}lens/generate?checkpoint=best.h5&tokens=1000000000"
+answers 403 "the lens for a page of another site" -H "Sec-Fetch-Site: cross-site" "$lens&text=the"
 host=${url#http://} host=${host%/}
 raw() { { printf "$1"; sleep 0.3; } | timeout 5 bash -c "exec 3<>/dev/tcp/${host%:*}/${host#*:}; cat >&3 & cat <&3" | head -n 1; }
 check "no HTTP at all does not end it" test "$(raw '\x00\x01garbage\r\n\r\n' | grep -c ' 200 ')" -eq 0

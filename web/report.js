@@ -213,7 +213,7 @@ function drawFacts() {
     }
     if (machine)
       cards.push(card("Machine" + title, element("table", {}, row("processor", machine.cpu), row("cores, threads", machine.cores + ", " + machine.threads), row("memory", unit(machine.memory, "B")),
-        row("float32 product rate", unit(machine.peak_flops, "FLOP/s")), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
+        row("peak of multiply-adds", unit(machine.peak_flops, "FLOP/s")), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
         ...run.data.starts.map((x, i) => row(i ? "resumed" : "started", date(x.time) + (x.step ? ", step " + whole(x.step) : ""))))));
     const { x, columns } = run.data.evaluations;
     if (x.length) {

@@ -40,6 +40,16 @@ for (let i = 1; i <= 100000; i++)
 fs.writeFileSync(path.join(work, "long/metrics.jsonl"), lines.join("\n") + "\n");
 run("report", "long", "-o", "long.html");
 
+// Numbers that no run should have, and files of another hand.
+fs.mkdirSync(path.join(work, "odd"));
+fs.writeFileSync(path.join(work, "odd/metrics.jsonl"), `{"step": 1, "tokens": 0, "loss": 1e308, "lr": 0, "grad_norm": 1e-320, "tokens_per_s": 0}
+{"step": 2, "tokens": -5, "loss": null, "lr": -1, "grad_norm": 1e999, "tokens_per_s": -1, "mfu": 1e300, "val_loss": 1e999, "skipped": "loss"}
+{"step": 9e15, "tokens": 1e300, "loss": -1e308, "lr": 1e-300, "grad_norm": 0, "tokens_per_s": 1e300, "val_loss": -1e300}\n{"step": 9e15, "loss": 1}\n{"step": -1e300, "loss": 2}\n`);
+fs.writeFileSync(path.join(work, "odd/starts.jsonl"), '{"step": 0}\n{"step": 1, "time": "x", "parameters": [], "data": {"sources": 5, "dir": {}}, "machine": {"cpu": null, "memory": "9"}}\n');
+fs.writeFileSync(path.join(work, "odd/tensors.jsonl"), '{"step": 1, "tensors": {"__proto__": {"weight": 1e308, "grad": 0, "update": -1}, "</script>": {"weight": null}}}\n');
+fs.writeFileSync(path.join(work, "odd/config.ini"), "[optim]\nclip = nan\n[__proto__]\nx = <img src=x onerror='window.hacked = 1'>\n");
+run("report", "odd", "-o", "odd.html");
+
 // --- the browser ---
 const browser = await browserType.launch({ executablePath: chromium, args: ["--no-sandbox"] });
 const errors = [];
@@ -168,6 +178,13 @@ for (const width of [400, 1600])
   const other = await open(file("two.html"));
   check("a hostile sample is only text", await other.textContent("#sample") === hostile && !(await other.evaluate(() => window.hacked)));
   await other.context().close();
+  const odd = await open(file("odd.html"));
+  await odd.check("#log-x");
+  await odd.check("#log-y");
+  await odd.selectOption("#axis", "tokens");
+  await odd.fill("#smoothing", "100");
+  check("numbers and words of another hand break nothing", errors.length === 0 && !(await odd.evaluate(() => window.hacked)) && (await odd.textContent("#facts")).includes("Machine"), errors);
+  await odd.context().close();
 }
 {
   const times = [];
