@@ -4,6 +4,7 @@
 #                           (DEMO_TEXT=file… for a text of your own, DEMO_STEPS=50 for a short one)
 # make check                every test; ends with "N passed, N failed"
 # make bench-tokenizer      encoding and training speed, against npm's tiktoken
+# make bench-shards         reading a shard of 1e9 tokens, against training (SHARD_TOKENS=100000000: of fewer)
 # make check-peers          token ids against others' tokenizers (npm)
 # make check-faults         kills, power loss, disk and memory errors, damaged files (LONG=1: all of them)
 # make races                ThreadSanitizer on the threads of a run, valgrind on a short one
@@ -101,7 +102,7 @@ OBJECTS += $(BUILD)/web/files.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults races fuzz fuzz-run bench bench-tokenizer asan memcheck format format-check install clean bench-peers words check-browser FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-run bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -207,12 +208,14 @@ bench-peers: $(BINARY) # says what to install
 	HANDGRAD=./$(BINARY) tests/bench/peers $(PEERS)
 # Token ids against npm's tiktoken, gpt-3-encoder and tokenizers, which are installed into the build folder; not part of make check.
 check-peers: $(BINARY)
-	@command -v npm >/dev/null || { apt-get install -y -q --no-install-recommends nodejs npm; }
+	@command -v npm >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends nodejs npm; }
 	@mkdir -p $(BUILD)/peers && cd $(BUILD)/peers && { [ -d node_modules/tokenizers ] || npm install --silent --no-save --prefix . tiktoken gpt-3-encoder tokenizers; }
 	@./$(BINARY) tokenize README.md docs/*.md configs -o $(BUILD)/peers/own --tokenizer bpe:1024 --force
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/peers.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/files $(CURDIR)/$(BUILD)/peers/own
 bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
 	cd $(BUILD)/peers && $(CURDIR)/tests/peers/bench.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/tokenizer) $(CURDIR)/$(BUILD)/peers/files
+bench-shards: $(BINARY) $(BUILD)/tests/bench/shards
+	@tests/bench/shards.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/shards) $(SHARD_TOKENS)
 # Chromium and Node.js from the distribution, playwright-core from npm: large, so not among what make deps installs.
 BROWSER := $(BUILD)/browser
 check-browser: $(BINARY)

@@ -118,12 +118,24 @@ ok "each holds together" eval 'for f in bpe1/*.h5; do "$handgrad" inspect "$f" -
 # begins NAME: the tokens, counted over the split, that begin a document
 begins() { for f in bpe1/"$1"-*.h5; do h5dump -d /documents -y "$f" 2>/dev/null | grep -oE '^ +[0-9][0-9, ]*' | tr -cs '0-9' '\n' | grep -c .; done | awk '{ n += $1 } END { print n }'; }
 command -v h5dump >/dev/null && ok "/documents begins every document once" test $(($(begins train) + $(begins val))) -eq 400
+documents() { for f in bpe1/*-*.h5; do "$handgrad" inspect "$f" --json; done | grep -oE '"documents": ?[0-9]+' | grep -oE '[0-9]+' | awk '{ n += $1 } END { print n }'; }
+ok "inspect counts them too" test "$(documents)" -eq 400
 tokenize documents.txt -o x --tokenizer byte --shard-tokens 0 >out 2>err
 ok "a shard of no tokens is misuse" test $? -eq 2
 ok "files as documents" tokenize text.txt documents.txt -o files --tokenizer bpe:300 --document-files
 ok "two of them" says "2 documents"
 timeout --foreground -s INT 0.3 "$handgrad" tokenize text.txt text.txt text.txt text.txt text.txt text.txt -o stopped --tokenizer bpe:3000 >out 2>err
 ok "Ctrl-C, or done before it" eval '[ -e stopped/tokenizer.h5 ] || { holds_nothing stopped && [ "$(cat err)" = "handgrad: stopped" ]; }'
+
+# --- how far it is ---
+ok "no bar where the output is no terminal" eval 'tokenize text.txt -o quiet --tokenizer bpe:300 2>&1 >/dev/null | cmp - /dev/null'
+if command -v script >/dev/null; then # a terminal of its own
+    script -qec "'$handgrad' tokenize text.txt -o bar --tokenizer bpe:300" /dev/null </dev/null >bar.txt
+    ok "on a terminal it tells how far it is" eval 'for what in reading encoding writing; do
+        grep -qE "$what  [0-9]+%  [0-9.]+ of [0-9.]+ M(B|[ ]tokens)  [0-9.]+ M(B|[ ]tokens)/s  [0-9]+:[0-9][0-9] left" bar.txt || exit 1; done'
+    ok "of the merges, too" grep -qE 'merging  [0-9]+%  [0-9.]+ of 300.0 merges' bar.txt
+    ok "and the line is cleared before the result" grep -qF "$(printf '\r\033[K1 file,')" bar.txt
+fi
 
 # --- earlier runs, and runs cut short ---
 cp -r char work && cp char/train-00000.h5 work/train-00001.h5 && cp char/train-00000.h5 work/val-00007.h5

@@ -193,21 +193,27 @@ START_TEST(shards)
     snprintf(info.tokenizer_fingerprint, sizeof info.tokenizer_fingerprint, "%s", tokenizer_fingerprint(t));
     snprintf(info.corpus, sizeof info.corpus, "%s", tokenizer_fingerprint(t));
     info.sources = "[{\"path\":\"a\\u001b.txt\",\"bytes\":1234,\"sha256\":\"00112233445566778899\"}]";
+    info.has_documents = true;
     const char *path = in_dir("train-00000.h5");
     struct shard_writer *w = shard_writer_create(path, &info, &err);
     ck_assert_ptr_nonnull(w);
-    ck_assert_int_eq(shard_writer_append(w, ids, 5, &err), 0);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(i % 2 ? shard_writer_document(w, &err) : 0, 0);
+        ck_assert_int_eq(shard_writer_append(w, ids + i, 1, &err), 0);
+    }
     if (shard_writer_finish(w, 5, &err))
         ck_abort_msg("%s", err.text);
     ck_assert_int_eq(inspect(path, "--verify"), 0);
     ck_says(said, "train-00000.h5  shard 1 of 1 of the train split, ");
     ck_says(said, "tokens      5, from 5 bytes of text");
+    ck_says(said, "documents   2 begin in it");
     ck_says(said, ".txt, 1,234 bytes, 001122334455…");
     ck_assert_ptr_null(strchr(said, 27));
     ck_says(said, "verified");
     ck_assert_int_eq(inspect(path, "--json"), 0);
     cJSON *o = cJSON_Parse(said);
     ck_assert_double_eq(cJSON_GetObjectItem(o, "tokens")->valuedouble, 5);
+    ck_assert_double_eq(cJSON_GetObjectItem(o, "documents")->valuedouble, 2);
     cJSON_Delete(o);
     tokenizer_destroy(t);
     leave_dir((const char *const[]){"train-00000.h5", NULL});

@@ -105,6 +105,8 @@ static cJSON *shard_json(const struct shard_info *info, const struct inspect *in
     cJSON_AddNumberToObject(object, "count", (double)info->count);
     cJSON_AddNumberToObject(object, "tokens", (double)info->tokens);
     cJSON_AddNumberToObject(object, "bytes", (double)info->bytes);
+    if (info->has_documents)
+        cJSON_AddNumberToObject(object, "documents", (double)info->documents);
     cJSON *tokenizer = cJSON_AddObjectToObject(object, "tokenizer");
     cJSON_AddStringToObject(tokenizer, "kind", info->tokenizer_kind);
     cJSON_AddNumberToObject(tokenizer, "vocab_size", (double)info->vocab_size);
@@ -141,6 +143,8 @@ static void print_shard(const struct shard_info *info, const struct inspect *in)
     char a[32], b[32];
     inspect_title(in, "shard %" PRIu64 " of %" PRIu64 " of the %s split", info->index + 1, info->count, info->split);
     inspect_line("tokens", "%s, from %s bytes of text", inspect_count(info->tokens, a), inspect_count(info->bytes, b));
+    if (info->has_documents)
+        inspect_line("documents", "%s begin in it", inspect_count(info->documents, a));
     inspect_line("tokenizer", "%s, %s symbols, %.12s…", info->tokenizer_kind, inspect_count(info->vocab_size, a),
                  info->tokenizer_fingerprint);
     inspect_line("corpus", "%.12s…", info->corpus);

@@ -1,0 +1,101 @@
+/* shards.c: how fast a loader reads one large shard, window by window.
+ *
+ *     shards DIR TOKENS           writes DIR/train-00000.h5 with so many random tokens, and what belongs to it
+ *     shards DIR rows T           batches of rows windows of T tokens, in either order: tokens a second
+ *
+ * Tokens are bytes of unequal frequency, about as hard to pack as those of a text. */
+#include "../../data/corpus.h"
+#include "../../data/loader.h"
+#include "../../data/shard.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PIECE = 1 << 16, SECONDS = 5, WARM = 1 };
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int complain(const struct error *err)
+{
+    fprintf(stderr, "shards: %s\n", err->text);
+    return 1;
+}
+
+static uint64_t draw(uint64_t *state)
+{
+    *state = *state * 6364136223846793005 + 1442695040888963407;
+    return *state >> 33;
+}
+
+static int write(const char *dir, uint64_t tokens)
+{
+    struct error err;
+    struct tokenizer *t = tokenizer_create_byte(&err);
+    const struct corpus_plan plan = {dir, t, tokens, 0, SHARD_MAX_TOKENS, false, "[]"};
+    struct corpus_folder folder;
+    if (!t || corpus_folder_open(&folder, dir, &err))
+        return complain(&err);
+    struct corpus_writer *w = corpus_writer_create(&plan, &err);
+    static uint32_t ids[PIECE];
+    uint64_t state = 1;
+    int status = w ? 0 : -1;
+    for (uint64_t done = 0, n; done < tokens && status == 0; done += n) {
+        n = tokens - done < PIECE ? tokens - done : PIECE;
+        for (uint64_t i = 0; i < n; i++)
+            ids[i] = (uint32_t)((draw(&state) & 31) * (draw(&state) & 7)); /* 5 bits of information a token, about */
+        status = corpus_writer_append(w, ids, n, &err);
+    }
+    if (status == 0)
+        status = corpus_writer_finish(w, &err);
+    corpus_folder_close(&folder, false);
+    tokenizer_destroy(t);
+    return status ? complain(&err) : 0;
+}
+
+/* Batches until so many seconds are over; the tokens of one second. */
+static double run(struct loader *l, uint64_t *step, size_t tokens, double for_seconds, struct error *err)
+{
+    const double begin = seconds();
+    uint64_t n = 0;
+    for (double now = begin; now - begin < for_seconds; now = seconds(), n++) {
+        const uint32_t *inputs, *targets;
+        if (loader_batch(l, (*step)++, 0, &inputs, &targets, err))
+            return -1;
+    }
+    return (double)n * (double)tokens / (seconds() - begin);
+}
+
+static int measure(const char *dir, enum order order, size_t rows, size_t T)
+{
+    struct error err;
+    const struct loader_config c = {
+        .dir = dir, .split = "train", .order = order, .seed = 1, .rows = rows, .accumulate = 1, .block_size = T};
+    const double begin = seconds();
+    struct loader *l = loader_open(&c, &err);
+    const double opened = seconds() - begin;
+    uint64_t step = 0;
+    if (!l || run(l, &step, rows * T, WARM, &err) < 0)
+        return complain(&err);
+    const double speed = run(l, &step, rows * T, SECONDS, &err);
+    loader_close(l);
+    if (speed < 0)
+        return complain(&err);
+    printf("%s %zu %zu %.0f %.3f\n", order == ORDER_SEQUENTIAL ? "sequential" : "shuffled", rows, T, speed, opened);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 3)
+        return write(argv[1], strtoull(argv[2], NULL, 10));
+    if (argc != 4)
+        return fprintf(stderr, "usage: shards DIR TOKENS | shards DIR ROWS T\n"), 2;
+    const size_t rows = strtoull(argv[2], NULL, 10), T = strtoull(argv[3], NULL, 10);
+    return measure(argv[1], ORDER_SEQUENTIAL, rows, T) || measure(argv[1], ORDER_SHUFFLED, rows, T);
+}
