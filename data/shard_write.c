@@ -44,8 +44,9 @@ struct shard_writer {
 
 static int write_attributes(hid_t root, const struct shard_info *info, const char *file, struct error *err)
 {
-    if (h5_write_u64(root, "format", SHARD_FORMAT, file, err) != 0 || h5_write_string(root, "split", info->split, file, err) != 0 ||
-        h5_write_u64(root, "index", info->index, file, err) != 0 || h5_write_u64(root, "count", info->count, file, err) != 0 ||
+    if (h5_write_u64(root, "format", SHARD_FORMAT, file, err) != 0 ||
+        h5_write_string(root, "split", info->split, file, err) != 0 || h5_write_u64(root, "index", info->index, file, err) != 0 ||
+        h5_write_u64(root, "count", info->count, file, err) != 0 ||
         h5_write_string(root, "tokenizer_kind", info->tokenizer_kind, file, err) != 0 ||
         h5_write_string(root, "tokenizer_fingerprint", info->tokenizer_fingerprint, file, err) != 0 ||
         h5_write_u64(root, "vocab_size", info->vocab_size, file, err) != 0 ||
@@ -160,7 +161,8 @@ static int write_documents(struct shard_writer *w, struct error *err)
         return -1;
     if (n == 0)
         return 0;
-    const hid_t dataset = h5_dataset_create(w->image.file, "documents", H5T_STD_U64LE, n, n < SHARD_CHUNK ? n : SHARD_CHUNK, w->path, err);
+    const hid_t dataset =
+        h5_dataset_create(w->image.file, "documents", H5T_STD_U64LE, n, n < SHARD_CHUNK ? n : SHARD_CHUNK, w->path, err);
     if (dataset < 0)
         return -1;
     const int status = H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, w->documents) < 0
