@@ -149,7 +149,8 @@ START_TEST(passes_over_what_is_no_line)
         "no json\n[1]\n{\"step\": \"x\"}\n{\"loss\": 1}\n\n{\"step\": 1, \"loss\": null}\n{\"step\": 2, \"loss\": 1, "
         "\"grad_norm\": 3, \"skipped\": \"spike\"}\n");
     put("metrics.jsonl", "a",
-        "{\"step\": 1e999, \"loss\": 1}\n\xff\xfe{\n{\"step\": 3, \"val_loss\": 1.5}\n{\"step\": 4, \"val_loss\": -1e999}\n");
+        "{\"step\": 1e999, \"loss\": 1}\n\xff\xfe{\n{\"step\": 3, \"val_loss\": 1.5}\n{\"step\": 4, \"val_loss\": "
+        "-1e999}\n{\"step\": 1, \"loss\": 7, \"val_loss\": 1}\n");
     put("tensors.jsonl", "w",
         "{\"step\": 1, \"tensors\": 3}\n{\"step\": 1, \"tensors\": {\"a\": {\"weight\": 1}, \"b\": 7}}\n{\"step\": 2, "
         "\"tensors\": {\"b\": {}}}\n");

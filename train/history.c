@@ -60,10 +60,18 @@ static void list_add(struct object_list *l, cJSON *object)
 
 /* --- lines --- */
 
+static const double LARGEST = 1e100; /* what is beyond has no place in a chart */
+
 static double number(const cJSON *object, const char *name)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+    return cJSON_IsNumber(item) && fabs(item->valuedouble) <= LARGEST ? item->valuedouble : NAN;
+}
+
+/* The charts want steps in order. */
+static bool goes_on(const struct curves *c, double step)
+{
+    return !c->count || step >= c->x[c->count - 1];
 }
 
 /* The line as an object with a step, or NULL, counted. */
@@ -85,6 +93,8 @@ static void add_step(struct history *h, const cJSON *object, double step)
         row[k] = number(object, history_columns[k]);
     row[CLIPPED] = isnan(h->clip) || isnan(row[GRAD_NORM]) ? NAN : clip_factor(row[GRAD_NORM], h->clip) < 1;
     row[SKIPPED] = cJSON_HasObjectItem(object, "skipped"); /* it changed no weights */
+    if (row[TOKENS] < h->last[TOKENS])
+        row[TOKENS] = h->last[TOKENS]; /* they only grow */
     const double before = isnan(h->last[TOKENS]) ? 0 : h->last[TOKENS], spent = (row[TOKENS] - before) / row[TOKENS_PER_S];
     row[SECONDS] = (isnan(h->last[SECONDS]) ? 0 : h->last[SECONDS]) + (spent > 0 && isfinite(spent) ? spent : 0);
     curves_add(&h->steps, step, row);
@@ -99,14 +109,16 @@ static void read_metrics(void *context, char *line, size_t n)
     if (!object)
         return;
     const double step = number(object, "step"), val_loss = number(object, "val_loss");
-    if (isfinite(val_loss)) {
+    if (isfinite(val_loss) && goes_on(&h->evaluations, step)) {
         curves_add(&h->evaluations, step, &val_loss);
         if (!(h->best_val_loss <= val_loss)) {
             h->best_val_loss = val_loss;
             h->best_step = step;
         }
     }
-    if (cJSON_HasObjectItem(object, "loss")) /* a line with val_loss alone belongs to an earlier step */
+    if (step <= h->last_step && cJSON_HasObjectItem(object, "loss"))
+        h->bad_lines++;
+    else if (cJSON_HasObjectItem(object, "loss")) /* a line with val_loss alone belongs to an earlier step */
         add_step(h, object, step);
     cJSON_Delete(object);
 }
@@ -141,7 +153,7 @@ static void read_tensors(void *context, char *line, size_t n)
     if (object && cJSON_IsObject(tensors) && !h->n_tensors && name_tensors(h, tensors))
         forget_tensors(h);
     double *row = h->n_tensors ? malloc(3 * h->n_tensors * sizeof *row) : NULL;
-    if (object && (!row || !cJSON_IsObject(tensors)))
+    if (object && (!row || !cJSON_IsObject(tensors) || !goes_on(&h->tensors, number(object, "step"))))
         h->bad_lines++;
     else if (object) {
         size_t i = 0;

@@ -155,7 +155,7 @@ class Chart {
 
   dygraphOptions(columns) {
     const labels = ["x", ...columns.map((_, i) => "s" + i)], format = this.options.format || short;
-    const extent = view.range || this.extent(), pad = view.logX ? 0 : (extent[1] - extent[0]) * .01 || 1;
+    const extent = view.range || this.extent() || [0, 1], pad = view.logX ? 0 : (extent[1] - extent[0]) * .01 || 1;
     return {
       labels, series: Object.fromEntries(columns.map((c, i) => ["s" + i, c.style])),
       legend: "never", connectSeparatedPoints: true, highlightCircleSize: 3, digitsAfterDecimal: 4, xRangePad: 0, yRangePad: 6,
@@ -206,7 +206,7 @@ class Chart {
 
   key(e) {
     if (!this.graph || e.ctrlKey || e.altKey || e.metaKey || e.target !== this.figure) return;
-    const [a, b] = view.range || this.extent(), width = b - a, at = this.cursor === null ? b : this.cursor;
+    const [a, b] = view.range || this.extent() || [0, 1], width = b - a, at = this.cursor === null ? b : this.cursor;
     const move = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
     if (move) select(this.cursor = Math.min(b, Math.max(a, at + move * width * (e.shiftKey ? .1 : .01))));
     else if (e.key === "Home") select(this.cursor = a);
