@@ -193,11 +193,15 @@ static struct arrays copy_arrays(const struct trainer *t)
     return a;
 }
 
-static void ck_unchanged(const struct trainer *t, struct arrays *a)
+static void ck_unchanged(const struct trainer *t, const struct arrays *a)
 {
     ck_assert_mem_eq(a->params, t->model.params, a->bytes);
     ck_assert_mem_eq(a->m, t->m, a->bytes);
     ck_assert_mem_eq(a->v, t->v, a->bytes);
+}
+
+static void free_arrays(struct arrays *a)
+{
     free(a->params);
     free(a->m);
     free(a->v);
@@ -234,6 +238,7 @@ START_TEST(not_finite_changes_nothing)
         while (t.state.step == step)
             OK(trainer_micro_step(&t, &err));
         ck_unchanged(&t, &before);
+        free_arrays(&before);
         ck_assert_str_eq(t.metrics.skipped, cases[i].what);
         ck_assert_uint_eq(t.state.skipped, 1);
         ck_assert_uint_eq(t.state.updates, step);
@@ -274,6 +279,7 @@ START_TEST(a_square_that_overflows)
         }
         for (size_t i = 0; i < t.model.tensors->total; i++)
             ck_assert(isfinite(t.v[i]) && isfinite(t.model.params[i]));
+        free_arrays(&before);
         trainer_destroy(&t);
     }
     remove_data();
@@ -372,6 +378,7 @@ START_TEST(rollback_jumps_over_batches)
     t.model.watch = NULL;
     OK(trainer_roll_back(&t, path, &err));
     ck_unchanged(&t, &saved);
+    free_arrays(&saved);
     ck_assert_uint_eq(t.state.step, 1);
     ck_assert_uint_eq(t.state.batch_shift, 3);
     ck_assert_uint_eq(t.state.skipped, 2);
@@ -441,6 +448,7 @@ START_TEST(spikes)
             ck_assert_uint_eq(t.state.spikes, 1);
         }
         ck_unchanged(&t, &before);
+        free_arrays(&before);
         trainer_destroy(&t);
     }
     remove_data();
