@@ -28,20 +28,25 @@ ok "$left" "temporary checkpoints left after the next run: $left"
 # The control: a save that removes the old file first, with nothing else to fall back to, loses some.
 rm -rf base ref single; mkdir single
 "$HANDGRAD" init c.ini -o single/m.h5 > /dev/null
-FAULT=unlink-first LD_PRELOAD="$TOOLS/shim.so" strace -f -qq -o log "$HANDGRAD" init c.ini -o single/m.h5 > /dev/null 2>&1
-calls_of_save log > calls
+made() { # CALL N: whether a thread of the run in log2 made it N times
+    awk -v c="$1" -v n="$2" '{ pid = $1; sub(/^[0-9]+ +/, "") } index($0, c "(") == 1 && ++count[pid] >= n { found = 1 } END { exit !found }' log2
+}
 for fault in none unlink-first; do
+    FAULT=$fault LD_PRELOAD="$TOOLS/shim.so" strace -f -qq -o log "$HANDGRAD" init c.ini -o single/m.h5 > /dev/null 2>&1
+    calls_of_save log > calls
     lost=0 killed=0 alive=0
     while read -r call n; do
         "$HANDGRAD" init c.ini -o single/m.h5 > /dev/null
-        FAULT=$fault LD_PRELOAD="$TOOLS/shim.so" strace -f -qq -o /dev/null -e inject="$call:signal=KILL:when=$n" \
+        FAULT=$fault LD_PRELOAD="$TOOLS/shim.so" strace -f -qq -o log2 -e inject="$call:signal=KILL:when=$n" \
             "$HANDGRAD" init c.ini -o single/m.h5 > /dev/null 2>&1
-        [ $? = 137 ] || alive=$((alive + 1))
-        killed=$((killed + 1))
+        if [ $? = 137 ]; then killed=$((killed + 1))
+        elif made "$call" "$n"; then alive=$((alive + 1)); echo "# lived: $call $n"
+        fi # else it was not made this time: how often brk is called depends on where the heap begins
         "$HANDGRAD" inspect --verify single/m.h5 > /dev/null 2>&1 || lost=$((lost + 1))
         rm -f single/.*.tmp
     done < calls
-    if [ $fault = none ]; then ok $((lost + alive)) "a single file killed at $killed system calls of its save: $alive lived, $lost lost"
+    if [ $fault = none ]; then
+        ok $((lost + alive + (killed < 30))) "a single file killed at $killed of $(wc -l < calls) system calls of its save: $alive lived, $lost lost"
     else ok $((lost == 0)) "control: a save that removes the old file first is caught ($lost of $killed lost)"; fi
 done
 exit $failed
