@@ -333,10 +333,10 @@ START_TEST(published_files_hold)
 }
 END_TEST
 
-/* configs/README.md has one row for each key, with the default that the table has. */
+/* docs/configs.md has one row for each key, with the default that the table has. */
 START_TEST(readme_documents_each_key)
 {
-    FILE *f = fopen("configs/README.md", "r");
+    FILE *f = fopen("docs/configs.md", "r");
     ck_assert_ptr_nonnull(f);
     static char text[1 << 16];
     ck_assert_uint_gt(fread(text, 1, sizeof text - 1, f), 0);
@@ -351,9 +351,9 @@ START_TEST(readme_documents_each_key)
         snprintf(initial, sizeof initial, "| `%s` |", config_keys[i].initial);
         const char *row = strstr(text, head), *found = row ? strstr(row, initial) : NULL;
         if (!row || strstr(row + 1, head))
-            ck_abort_msg("%s stands in configs/README.md %s", head + 1, row ? "twice" : "nowhere");
+            ck_abort_msg("%s stands in docs/configs.md %s", head + 1, row ? "twice" : "nowhere");
         if (!found || found > strchr(row + 1, '\n'))
-            ck_abort_msg("configs/README.md has another default than %s for %s", initial, head + 1);
+            ck_abort_msg("docs/configs.md has another default than %s for %s", initial, head + 1);
     }
 }
 END_TEST
