@@ -206,12 +206,15 @@ bench: $(BINARY)
 	./$(BINARY) bench $(WORKLOADS)
 bench-peers: $(BINARY) # says what to install
 	HANDGRAD=./$(BINARY) tests/bench/peers $(PEERS)
-# Token ids against npm's tiktoken, gpt-3-encoder and tokenizers, which are installed into the build folder; not part of make check.
+# Token ids against npm's tiktoken, gpt-3-encoder and tokenizers, event files against tfrecord and protobufjs, which are installed into the
+# build folder; not part of make check.
 check-peers: $(BINARY)
 	@command -v npm >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends nodejs npm; }
-	@mkdir -p $(BUILD)/peers && cd $(BUILD)/peers && { [ -d node_modules/tokenizers ] || npm install --silent --no-save --prefix . tiktoken gpt-3-encoder tokenizers; }
+	@mkdir -p $(BUILD)/peers && cd $(BUILD)/peers && { [ -d node_modules/tokenizers -a -d node_modules/tfrecord ] || \
+	    npm install --silent --no-save --prefix . tiktoken gpt-3-encoder tokenizers tfrecord protobufjs; }
 	@./$(BINARY) tokenize README.md docs/*.md configs -o $(BUILD)/peers/own --tokenizer bpe:1024 --force
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/peers.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/files $(CURDIR)/$(BUILD)/peers/own
+	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/events.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/events
 bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
 	cd $(BUILD)/peers && $(CURDIR)/tests/peers/bench.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/tokenizer) $(CURDIR)/$(BUILD)/peers/files
 bench-shards: $(BINARY) $(BUILD)/tests/bench/shards
