@@ -38,6 +38,8 @@ int h5_image_create(struct h5_image *image, const char *file, struct error *err)
  * bytes come first where they fit in `metadata`: datasets that are only allocated (H5D_ALLOC_TIME_EARLY, nothing written) lie
  * behind them, and the library does not touch their memory. */
 int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file, struct error *err);
+/* At least so many bytes for it, those that are new zero; not while it is open. */
+int h5_image_reserve(struct h5_image *image, size_t size, const char *file, struct error *err);
 /* Closes the file, and whatever is open in it. */
 int h5_image_finish(struct h5_image *image, const char *file, struct error *err);
 /* Opens bytes (size), which are a file's, for reading, in a sandbox. */

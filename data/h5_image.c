@@ -99,15 +99,28 @@ static hid_t create_file(struct h5_image *image, size_t metadata)
     return file;
 }
 
+int h5_image_reserve(struct h5_image *image, size_t size, const char *file, struct error *err)
+{
+    if (image->bytes && size <= image->capacity)
+        return 0;
+    unsigned char *bytes = image->bytes ? realloc(image->bytes, size) : calloc(size, 1);
+    if (!bytes) {
+        image->capacity = image->bytes ? image->capacity : 0;
+        return fail(err, "%s: out of memory for %zu bytes", file, size);
+    }
+    if (image->bytes)
+        memset(bytes + image->capacity, 0, size - image->capacity);
+    image->bytes = bytes;
+    image->capacity = size;
+    return 0;
+}
+
 int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file, struct error *err)
 {
     image->file = -1;
     image->size = image->written = 0;
-    if (!image->bytes && !(image->bytes = calloc(image->capacity, 1))) {
-        const size_t capacity = image->capacity;
-        image->capacity = 0;
-        return fail(err, "%s: out of memory for %zu bytes", file, capacity);
-    }
+    if (h5_image_reserve(image, image->capacity, file, err))
+        return -1;
     h5_lock();
     image->file = create_file(image, metadata);
     const int status = image->file < 0 ? h5_fail(err, file, "cannot begin an HDF5 file in memory") : 0;

@@ -144,7 +144,7 @@ static int scan(struct h5_reader *r, const void *bytes, const char *file, struct
 {
     struct h5_scan s = {bytes, r->size};
     h5_lock_others_out(); /* so that the library is in no other thread's hands when it is copied */
-    const int status = sandbox_run(&r->index, scan_in_child, &s, H5_INDEX_MAX, file, err);
+    const int status = sandbox_run(&r->index, scan_in_child, &s, H5_INDEX_MAX, "damaged or hostile: reading it", file, err);
     h5_unlock();
     return status ? -1 : take_index(r, r->index.bytes, r->index.size, file, err);
 }

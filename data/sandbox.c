@@ -114,15 +114,14 @@ static void confine(size_t mapped)
 #endif
 
 /* Why a child that did not finish ended. */
-static int ended(int status, const char *file, struct error *err)
+static int ended(int status, const char *doing, const char *file, struct error *err)
 {
     const int s = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (s == SIGKILL || s == SIGXCPU || s == SIGALRM)
-        return fail(err, "%s: damaged or hostile: reading it reached the limit of time or memory", file);
+        return fail(err, "%s: %s reached the limit of time or memory", file, doing);
     if (s)
-        return fail(err, "%s: damaged or hostile: reading it crashed the process that was set apart for it (%s)", file,
-                    strsignal(s));
-    return fail(err, "%s: damaged or hostile: the process that was set apart for reading it gave up", file);
+        return fail(err, "%s: %s crashed the process that was set apart for it (%s)", file, doing, strsignal(s));
+    return fail(err, "%s: %s made the process that was set apart for it give up", file, doing);
 }
 
 /* Waits for its end. ECHILD where SIGCHLD is ignored: then it has ended as well. */
@@ -135,28 +134,30 @@ static int wait_for(pid_t child)
 }
 
 /* A copy, since what is shared might still change: a child that was taken over may have left one of its own behind. */
-static int take_result(struct sandbox_result *r, const struct header *shared, size_t capacity, const char *file,
-                       struct error *err)
+static int take_result(struct sandbox_result *r, const struct header *shared, size_t capacity, const char *doing,
+                       const char *file, struct error *err)
 {
     const size_t size = shared->size;
     if (size > capacity)
-        return fail(err, "%s: damaged or hostile", file);
+        return fail(err, "%s: %s gave more bytes than it may", file, doing);
     r->bytes = malloc(size ? size : 1);
     if (!r->bytes)
-        return fail(err, "%s: out of memory for the %zu bytes that say what it holds", file, size);
+        return fail(err, "%s: out of memory for %zu bytes: %s", file, size, doing);
     memcpy(r->bytes, (const char *)shared + page(), size);
     r->size = size;
     return 0;
 }
 
-int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity, const char *file,
-                struct error *err)
+int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity, const char *doing,
+                const char *file, struct error *err)
 {
     *r = (struct sandbox_result){0};
     struct header *shared =
         mmap(NULL, page() + capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (shared == MAP_FAILED)
-        return fail(err, "%s: out of memory for the process that reads it", file);
+    if (shared == MAP_FAILED) {
+        fail(err, "%s: %s: out of memory for a process of its own", file, doing);
+        return SANDBOX_NO_CHILD;
+    }
     const size_t mapped = mapped_bytes();
     const pid_t child = fork();
     if (child == 0) {
@@ -165,12 +166,12 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
         shared->done = 1;
         _exit(0);
     }
-    int status = -1;
+    int status = SANDBOX_NO_CHILD;
     if (child < 0)
-        fail(err, "%s: cannot start the process that reads it: %s", file, strerror(errno));
+        fail(err, "%s: %s: cannot start a process for it: %s", file, doing, strerror(errno));
     else {
         const int end = wait_for(child);
-        status = shared->done ? take_result(r, shared, capacity, file, err) : ended(end, file, err);
+        status = shared->done ? take_result(r, shared, capacity, doing, file, err) : ended(end, doing, file, err);
     }
     munmap(shared, page() + capacity);
     return status;

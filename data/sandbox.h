@@ -22,9 +22,12 @@ struct sandbox_result {
  * needs no lock that another thread of the parent could hold. */
 typedef size_t sandbox_work(void *argument, void *result, size_t capacity);
 
-/* Runs the work to its end. -1 where there can be no child, or where it crashed or reached a limit: "FILE: …" says which. */
-int sandbox_run(struct sandbox_result *result, sandbox_work *work, void *argument, size_t capacity, const char *file,
-                struct error *err);
+enum { SANDBOX_NO_CHILD = -2 };
+
+/* Runs the work, which is `doing` something to a file, to its end. SANDBOX_NO_CHILD where there can be no child, -1 where it crashed or
+ * reached a limit: "FILE: DOING crashed …" says which. */
+int sandbox_run(struct sandbox_result *result, sandbox_work *work, void *argument, size_t capacity, const char *doing,
+                const char *file, struct error *err);
 /* Also of one that failed. */
 void sandbox_free(struct sandbox_result *result);
 

@@ -22,7 +22,7 @@ static size_t fill(void *argument, void *result, size_t capacity)
 START_TEST(a_result_comes_back)
 {
     struct sandbox_result r;
-    OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "f", &err));
+    OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "reading it", "f", &err));
     ck_assert_uint_eq(r.size, CAPACITY - 10);
     for (size_t i = 0; i < r.size; i++)
         EXPECT(((char *)r.bytes)[i] == 7);
@@ -30,7 +30,7 @@ START_TEST(a_result_comes_back)
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
     signal(SIGCHLD, SIG_IGN); /* as some programs leave it to those they start */
-    OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "f", &err));
+    OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "reading it", "f", &err));
     sandbox_free(&r);
 }
 END_TEST
@@ -56,11 +56,11 @@ static size_t leave(void *argument, void *result, size_t capacity)
 START_TEST(a_death_is_told)
 {
     struct sandbox_result r;
-    FAILS(sandbox_run(&r, crash, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: reading it crashed");
+    FAILS(sandbox_run(&r, crash, NULL, CAPACITY, "reading it", "f.h5", &err), "f.h5: reading it crashed");
     sandbox_free(&r);
-    FAILS(sandbox_run(&r, leave, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile: ");
+    FAILS(sandbox_run(&r, leave, NULL, CAPACITY, "reading it", "f.h5", &err), "f.h5: reading it ");
     sandbox_free(&r);
-    FAILS(sandbox_run(&r, too_much, NULL, CAPACITY, "f.h5", &err), "f.h5: damaged or hostile");
+    FAILS(sandbox_run(&r, too_much, NULL, CAPACITY, "reading it", "f.h5", &err), "f.h5: reading it ");
     sandbox_free(&r);
 }
 END_TEST
@@ -98,7 +98,7 @@ START_TEST(nothing_is_in_reach)
     enter_folder();
     struct sandbox_result r;
 #ifndef SANDBOX_OPEN /* under valgrind it is open: data/sandbox.c */
-    OK(sandbox_run(&r, attack, (void *)in_folder("made"), CAPACITY, "f", &err));
+    OK(sandbox_run(&r, attack, (void *)in_folder("made"), CAPACITY, "reading it", "f", &err));
     ck_assert_msg(r.size == 1, "%.*s", (int)r.size, (char *)r.bytes);
     sandbox_free(&r);
 #else
