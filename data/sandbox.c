@@ -155,7 +155,7 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
     struct header *shared =
         mmap(NULL, page() + capacity, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) {
-        fail(err, "%s: %s: out of memory for a process of its own", file, doing);
+        fail(err, "%s: out of memory for the process that works on it", file);
         return SANDBOX_NO_CHILD;
     }
     const size_t mapped = mapped_bytes();
@@ -168,7 +168,7 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
     }
     int status = SANDBOX_NO_CHILD;
     if (child < 0)
-        fail(err, "%s: %s: cannot start a process for it: %s", file, doing, strerror(errno));
+        fail(err, "%s: cannot start the process that works on it: %s", file, strerror(errno));
     else {
         const int end = wait_for(child);
         status = shared->done ? take_result(r, shared, capacity, doing, file, err) : ended(end, doing, file, err);
