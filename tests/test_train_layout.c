@@ -18,7 +18,7 @@ pid_t fork(void)
     *(void **)&real = dlsym(RTLD_NEXT, "fork");
     const pid_t child = forking == NO_CHILD ? -1 : real();
     if (child == 0 && forking == CHILD_DIES)
-        raise(SIGTERM); /* not SIGSEGV: the sanitizers answer that one themselves */
+        raise(SIGUSR2); /* not SIGSEGV: the sanitizers answer that one themselves, and Check SIGTERM */
     return child;
 }
 
