@@ -38,16 +38,18 @@ for call in open write fsync rename; do
 done
 ok $((bad + (planted < 4))) "$planted errors that do not go away: told, exit 1, the old checkpoint stands and resumes: $bad failed"
 
-if mkdir -p disk && mount -t tmpfs -o size=32m tmpfs disk; then
+if mkdir -p disk && mount -t tmpfs -o size=$((LONG ? 256 : 32))m tmpfs disk; then # room for the metrics of a minute and more
     trap 'cd /; umount "$work/disk" 2>/dev/null; chmod -R u+w "$work"; rm -rf "$work"' EXIT
     sed -i 's/^accumulate.*/accumulate = 1/; s/^steps.*/steps = 100000000/; s/^checkpoint_every.*/checkpoint_every = 500/; s/^eval_every.*/eval_every = 0/' c.ini
     "$HANDGRAD" train c.ini --out disk/run > out.log 2> err.log & pid=$!
-    sleep 1; head -c 40m /dev/zero > disk/filler; sleep $((LONG ? 60 : 4))
+    sleep 1; head -c 300m /dev/zero > disk/filler; sleep $((LONG ? 60 : 4))
     kill -0 $pid && grep -q 'No space left' err.log && [ "$(temporaries disk/run)" = 0 ] && newest=$(ls -v disk/run/ckpt-*.h5 | tail -n 1) &&
         "$HANDGRAD" inspect --verify "$newest" > /dev/null
     ok $? "disk full: told ($(grep -c . err.log) lines), training goes on, $(basename "${newest:-none}") verifies, no temporary file"
     before=$(ls -v disk/run/ckpt-*.h5 | tail -n 1)
-    rm disk/filler; sleep 2
+    rm disk/filler
+    for i in $(seq 70); do sleep 1; grep -q 'saved after all' out.log && break; done # tried again after 1, 2, 4 … 60 seconds
+    sleep 1
     grep -q 'saved after all' out.log && [ "$(ls -v disk/run/ckpt-*.h5 | tail -n 1)" != "$before" ]
     ok $? "space again: saved after all"
     kill -TERM $pid; wait $pid; code=$?
