@@ -331,14 +331,15 @@ async function refresh(run) {
   return new_.last.step !== before;
 }
 
+const often = 2000; // milliseconds: an answer costs the machine that trains about three
 async function follow() {
-  for (let wait = 1000;;) {
+  for (let wait = often;;) {
     await new Promise(resolve => setTimeout(resolve, wait));
-    if (document.hidden) { wait = 1000; continue; }
+    if (document.hidden) { wait = often; continue; }
     try {
       const changed = (await Promise.all(runs.map(refresh))).some(Boolean);
       if (changed) drawAll(); else drawStatus();
-      wait = changed ? 1000 : Math.min(5000, wait + 500);
+      wait = changed ? often : Math.min(5000, wait + 500);
     } catch (e) {
       status("the server does not answer; this is what it last said", "lost");
       wait = Math.min(10000, wait * 2);
