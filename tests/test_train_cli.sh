@@ -161,9 +161,11 @@ check "greedy at temperature 0, whatever the seed" test "$("$HANDGRAD" sample wh
 sample3() { "$HANDGRAD" sample whole/best.h5 -n 40 --batch 3 "$@"; }
 check "three texts side by side" test "$(sample3 | grep -c "^---------------$")" -eq 2
 check "the same seed writes the same texts" test "$(sample3)" = "$(sample3)"
-texts() { awk -v RS='---------------\n' '{ print length($0) > 0, $0 > "text." NR }' <(sample3 "$@"); }
-texts && check "each draws its own numbers" bash -c '! cmp -s text.1 text.2 && ! cmp -s text.2 text.3'
-texts -t 0 && check "greedy texts are all the same" bash -c 'cmp text.1 text.2 && cmp text.2 text.3'
+texts() { rm -f drawn.* && awk -v RS='---------------\n' '{ printf "%s", $0 > ("drawn." NR) }' <(sample3 "$@") && test -s drawn.3; }
+check "three texts, divided" texts
+check "each draws its own numbers" bash -c '! cmp -s drawn.1 drawn.2 && ! cmp -s drawn.2 drawn.3'
+check "three texts, greedy" texts -t 0
+check "greedy texts are all the same" bash -c 'cmp drawn.1 drawn.2 && cmp drawn.2 drawn.3'
 check "what is written is UTF-8" iconv -f utf-8 -t utf-8 <("$HANDGRAD" sample whole/best.h5 -n 300 -t 2)
 
 # gradients, and a fresh start from given weights
