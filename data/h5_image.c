@@ -13,16 +13,24 @@
 enum { INCREMENT = 64 << 10 /* by which the driver lets a file grow */ };
 
 /* The one buffer, at least so long; what is new in it is zero, so that equal contents are equal bytes. */
+static bool grow(struct h5_image *image, size_t size)
+{
+    if (image->bytes && size <= image->capacity)
+        return true;
+    unsigned char *grown = image->bytes ? realloc(image->bytes, size) : calloc(size, 1);
+    if (!grown)
+        return false;
+    if (image->bytes)
+        memset(grown + image->capacity, 0, size - image->capacity);
+    image->bytes = grown;
+    image->capacity = size;
+    return true;
+}
+
 static void *resize(struct h5_image *image, size_t size)
 {
-    if (size > image->capacity) {
-        unsigned char *grown = realloc(image->bytes, size);
-        if (!grown)
-            return NULL;
-        memset(grown + image->capacity, 0, size - image->capacity);
-        image->bytes = grown;
-        image->capacity = size;
-    }
+    if (!grow(image, size))
+        return NULL;
     image->written = size > image->written ? size : image->written;
     return image->bytes;
 }
@@ -101,18 +109,10 @@ static hid_t create_file(struct h5_image *image, size_t metadata)
 
 int h5_image_reserve(struct h5_image *image, size_t size, const char *file, struct error *err)
 {
-    if (image->bytes && size <= image->capacity)
+    if (grow(image, size))
         return 0;
-    unsigned char *bytes = image->bytes ? realloc(image->bytes, size) : calloc(size, 1);
-    if (!bytes) {
-        image->capacity = image->bytes ? image->capacity : 0;
-        return fail(err, "%s: out of memory for %zu bytes", file, size);
-    }
-    if (image->bytes)
-        memset(bytes + image->capacity, 0, size - image->capacity);
-    image->bytes = bytes;
-    image->capacity = size;
-    return 0;
+    image->capacity = image->bytes ? image->capacity : 0;
+    return fail(err, "%s: out of memory for %zu bytes", file, size);
 }
 
 int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file, struct error *err)
