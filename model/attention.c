@@ -77,8 +77,8 @@ static void scores(real *s, const struct head *h, const struct block *b, const r
     real packed[PIECE * KEYS];
     for (size_t c = 0; c < h->d; c += PIECE) {
         const size_t n = h->d - c < PIECE ? h->d - c : PIECE;
-        tile_pack_transposed(packed, KEYS, B + c, ldb, b->nj, n);
-        tile_product(&(struct tile){b->ni, b->nj, n, A + c, lda, 1, packed, KEYS, s, KEYS, c > 0, true, TILE_LOWER_C, b->first});
+        tile_pack_transposed(packed, B + c, ldb, b->nj, n);
+        tile_product(&(struct tile){b->ni, b->nj, n, A + c, lda, 1, packed, s, KEYS, c > 0, true, TILE_LOWER_C, b->first});
     }
 }
 
@@ -88,9 +88,9 @@ static void sum_over_keys(real *Y, size_t ldy, bool add, const struct head *h, c
 {
     real packed[KEYS * PIECE];
     for (size_t c = 0; c < h->d; c += PIECE) {
-        const size_t n = h->d - c < PIECE ? h->d - c : PIECE, w = tile_width(n);
-        tile_pack(packed, w, B + c, ldb, b->nj, n);
-        tile_product(&(struct tile){b->ni, n, b->nj, s, KEYS, 1, packed, w, Y + c, ldy, add, false, TILE_LOWER_A, b->first});
+        const size_t n = h->d - c < PIECE ? h->d - c : PIECE;
+        tile_pack(packed, B + c, ldb, b->nj, n);
+        tile_product(&(struct tile){b->ni, n, b->nj, s, KEYS, 1, packed, Y + c, ldy, add, false, TILE_LOWER_A, b->first});
     }
 }
 
@@ -100,9 +100,9 @@ static void sum_over_queries(real *Y, size_t ldy, const struct head *h, const st
 {
     real packed[STRIP * PIECE];
     for (size_t c = 0; c < h->d; c += PIECE) {
-        const size_t n = h->d - c < PIECE ? h->d - c : PIECE, w = tile_width(n);
-        tile_pack(packed, w, A + c, lda, b->ni, n);
-        tile_product(&(struct tile){b->nj, n, b->ni, s, 1, KEYS, packed, w, Y + c, ldy, true, false, TILE_UPPER_A, b->first});
+        const size_t n = h->d - c < PIECE ? h->d - c : PIECE;
+        tile_pack(packed, A + c, lda, b->ni, n);
+        tile_product(&(struct tile){b->nj, n, b->ni, s, 1, KEYS, packed, Y + c, ldy, true, false, TILE_UPPER_A, b->first});
     }
 }
 

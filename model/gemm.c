@@ -5,8 +5,9 @@
  * the same bits. (Inside a parallel region both libraries are single-threaded by themselves. Calling
  * openblas_set_num_threads instead would change OpenMP's own setting, and so everybody else's.)
  *
- * A piece of 256 x 768 keeps the packing of its operands small against its arithmetic; small products are cut finer, so that
- * there is work for several threads.
+ * The larger a piece, the smaller the packing of its operands against its arithmetic: 1024 x 768 where C has that much, and all of
+ * one C alike. A smaller C makes eight pieces as long as each keeps 64 Ki elements, and four at least: many would keep more threads
+ * busy, but small ones cost everybody (docs/performance.md).
  */
 #include "gemm.h"
 #include "bf16.h"
@@ -17,26 +18,40 @@
 #ifdef REAL_BF16
 enum { PIECE_M = BF16_PIECE_M, PIECE_N = BF16_PIECE_N };
 #else
-enum { PIECE_M = 256, PIECE_N = 768 };
+enum { PIECE_M = 1024, PIECE_N = 768 };
 #endif
-enum { FEW_PIECES = 8, SMALL_PIECE = 32 };
+enum {
+    FEW_PIECES = 4,
+    ENOUGH_PIECES = 8,
+    ENOUGH_ELEMENTS = 1 << 16,
+    SMALL_PIECE = 32,
+    UNIT = 16 /* rows or columns of a kernel */
+};
 
 static size_t ceil_div(size_t a, size_t b)
 {
     return (a + b - 1) / b;
 }
 
+/* Length of the pieces when n falls into as few as `most` allows: alike, rounded up to UNIT, so that the last is shorter. */
+static size_t even(size_t n, size_t most)
+{
+    return ceil_div(ceil_div(n, ceil_div(n, most)), UNIT) * UNIT;
+}
+
 static void cut(size_t M, size_t N, size_t *piece_m, size_t *piece_n)
 {
-    size_t m = M < PIECE_M ? M : PIECE_M, n = N < PIECE_N ? N : PIECE_N;
-    while (ceil_div(M, m) * ceil_div(N, n) < FEW_PIECES && (m > SMALL_PIECE || n > SMALL_PIECE)) {
+    size_t m = M < PIECE_M ? M : PIECE_M, n = N < PIECE_N ? N : PIECE_N, pieces;
+    while ((pieces = ceil_div(M, m) * ceil_div(N, n)) < FEW_PIECES || (pieces < ENOUGH_PIECES && m * n >= 2 * ENOUGH_ELEMENTS)) {
+        if (m <= SMALL_PIECE && n <= SMALL_PIECE)
+            break;
         if (m >= n)
             m = ceil_div(m, 2);
         else
             n = ceil_div(n, 2);
     }
-    *piece_m = m;
-    *piece_n = n;
+    *piece_m = even(M, m);
+    *piece_n = even(N, n);
 }
 
 /* One row: a product with a vector, which need not copy B to pack it. */

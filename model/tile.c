@@ -25,8 +25,10 @@ enum { ROWS = 6 };
 /* Loops whose bounds are known here disappear, so that arrays of vectors become registers. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
+#define TWICE  _Pragma("clang loop unroll_count(2)")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
+#define TWICE  _Pragma("GCC unroll 2")
 #endif
 
 INLINE lanes load(const real *x)
@@ -39,6 +41,12 @@ INLINE lanes load(const real *x)
 INLINE void store(real *x, lanes v)
 {
     memcpy(x, &v, sizeof v);
+}
+
+INLINE void fetch(const real *c, size_t V)
+{
+    __builtin_prefetch(c, 1);
+    __builtin_prefetch(c + V * LANES - 1, 1);
 }
 
 /* One k, for rows [from, to) of a group. */
@@ -73,24 +81,28 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
 {
     lanes c[ROWS][2];
     UNROLL
-    for (size_t r = 0; r < R; r++)
+    for (size_t r = 0; r < R; r++) {
         c[r][0] = c[r][1] = (lanes){0};
-    const real *a = t->a + r0 * t->a_row + begin * t->a_column, *b = t->b + begin * t->ldb + j;
-    const size_t a_column = t->a_column, ldb = t->ldb;
+        if (t->add) /* what the sums are added to arrives while they are made */
+            fetch(t->c + (r0 + r) * t->ldc + j, V);
+    }
+    const real *a = t->a + r0 * t->a_row + begin * t->a_column, *b = t->b + j * t->K + begin * PANEL;
+    const size_t a_column = t->a_column;
     size_t whole = end - begin;
     if (corner == TILE_UPPER_A) {
         UNROLL
-        for (size_t i = 0; i < R; i++, a += a_column, b += ldb)
+        for (size_t i = 0; i < R; i++, a += a_column, b += PANEL)
             step(c, 0, i + 1, V, t, a, b);
         whole -= R;
     }
     if (corner == TILE_LOWER_A)
         whole = t->first + r0 - begin;
-    for (size_t k = 0; k < whole; k++, a += a_column, b += ldb)
+    TWICE
+    for (size_t k = 0; k < whole; k++, a += a_column, b += PANEL)
         step(c, 0, R, V, t, a, b);
     if (corner == TILE_LOWER_A) {
         UNROLL
-        for (size_t i = 0; i < R; i++, a += a_column, b += ldb)
+        for (size_t i = 0; i < R; i++, a += a_column, b += PANEL)
             if (begin + whole + i < end)
                 step(c, i, R, V, t, a, b);
     }
@@ -106,7 +118,7 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
 INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_t r0, size_t N, size_t begin, size_t end)
 {
     size_t j = 0;
-    for (; j + LANES < N; j += 2 * LANES)
+    for (; j + LANES < N; j += PANEL)
         kernel(t, R, 2, corner, r0, j, begin, end);
     if (j < N)
         kernel(t, R, 1, corner, r0, j, begin, end);
@@ -138,12 +150,14 @@ void tile_product(const struct tile *t)
         group(t, 1, r);
 }
 
-void tile_pack(real *out, size_t ld, const real *x, size_t ldx, size_t rows, size_t columns)
+void tile_pack(real *out, const real *x, size_t ldx, size_t rows, size_t columns)
 {
-    for (size_t r = 0; r < rows; r++) {
-        memcpy(out + r * ld, x + r * ldx, columns * sizeof(real));
-        for (size_t c = columns; c < tile_width(columns); c++)
-            out[r * ld + c] = 0;
+    const size_t whole = columns / PANEL * PANEL;
+    for (size_t r = 0; r < rows; r++, x += ldx, out += PANEL) {
+        for (size_t c = 0; c < whole; c += LANES)
+            store(out + c / PANEL * PANEL * rows + c % PANEL, load(x + c));
+        for (size_t i = 0; i < PANEL && whole < columns; i++)
+            out[whole * rows + i] = whole + i < columns ? x[whole + i] : 0;
     }
 }
 
@@ -185,21 +199,21 @@ INLINE void transpose(lanes x[LANES])
 }
 
 /* The same of a part of a square at x, zeros around it. */
-static void transpose_part(real *out, size_t ld, const real *x, size_t ldx, size_t rows, size_t columns)
+static void transpose_part(real *out, const real *x, size_t ldx, size_t rows, size_t columns)
 {
     for (size_t c = 0; c < columns; c++)
         for (size_t r = 0; r < LANES; r++)
-            out[c * ld + r] = r < rows ? x[r * ldx + c] : 0;
+            out[c * PANEL + r] = r < rows ? x[r * ldx + c] : 0;
 }
 
-void tile_pack_transposed(real *out, size_t ld, const real *x, size_t ldx, size_t rows, size_t columns)
+void tile_pack_transposed(real *out, const real *x, size_t ldx, size_t rows, size_t columns)
 {
     for (size_t r = 0; r < rows; r += LANES)
         for (size_t c = 0; c < columns; c += LANES) {
             const real *from = x + r * ldx + c;
-            real *to = out + c * ld + r;
+            real *to = out + r / PANEL * PANEL * columns + r % PANEL + c * PANEL;
             if (rows - r < LANES || columns - c < LANES) {
-                transpose_part(to, ld, from, ldx, rows - r < LANES ? rows - r : LANES, columns - c < LANES ? columns - c : LANES);
+                transpose_part(to, from, ldx, rows - r < LANES ? rows - r : LANES, columns - c < LANES ? columns - c : LANES);
                 continue;
             }
             lanes square[LANES];
@@ -209,6 +223,6 @@ void tile_pack_transposed(real *out, size_t ld, const real *x, size_t ldx, size_
             transpose(square);
             UNROLL
             for (size_t i = 0; i < LANES; i++)
-                store(to + i * ld, square[i]);
+                store(to + i * PANEL, square[i]);
         }
 }

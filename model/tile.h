@@ -29,6 +29,7 @@ typedef real lanes;
 #endif
 typedef real lanes __attribute__((vector_size(LANES_BYTES)));
 #endif
+#define PANEL (2 * LANES)
 _Static_assert(sizeof(lanes) == LANES * sizeof(real), "LANES");
 
 /* What of a product on the diagonal is wanted. With `first` the distance of A's or C's first row from the diagonal's start:
@@ -43,9 +44,8 @@ struct tile {
     size_t M, N, K;
     const real *a; /* (M,K): element (r,k) is a[r * a_row + k * a_column] */
     size_t a_row, a_column;
-    const real *b; /* (K,N), rows ldb apart: packed, so that vectors may be read to the end of a row */
-    size_t ldb;
-    real *c; /* (M,N), rows ldc apart */
+    const real *b; /* (K,N), packed */
+    real *c;       /* (M,N), rows ldc apart */
     size_t ldc;
     bool add;        /* C += A B, or C = A B */
     bool whole_rows; /* C's rows have room for whole vectors beyond N */
@@ -53,18 +53,20 @@ struct tile {
     size_t first;
 };
 
+/* A packed matrix is cut into panels of PANEL columns, each without gaps and as high as the matrix: what the kernel walks down is one
+ * stream, and no two rows of it want the same set of the cache. */
 void tile_product(const struct tile *t);
 
-/* Columns of a packed matrix with n of them. */
+/* n columns, to the end of the last vector. */
 static inline size_t tile_width(size_t n)
 {
     return (n + LANES - 1) / LANES * LANES;
 }
 
-/* out (rows, tile_width(columns)), rows ld apart: x, rows ldx apart, and zeros. */
-void tile_pack(real *out, size_t ld, const real *x, size_t ldx, size_t rows, size_t columns);
+/* out: x (rows, columns), rows ldx apart, packed; zeros fill the last panel. */
+void tile_pack(real *out, const real *x, size_t ldx, size_t rows, size_t columns);
 
-/* out (columns, tile_width(rows)), rows ld apart: the transpose of x (rows, columns), and zeros. */
-void tile_pack_transposed(real *out, size_t ld, const real *x, size_t ldx, size_t rows, size_t columns);
+/* out: the transpose of x (rows, columns), packed; zeros fill its last vector. */
+void tile_pack_transposed(real *out, const real *x, size_t ldx, size_t rows, size_t columns);
 
 #endif

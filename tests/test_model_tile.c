@@ -29,8 +29,10 @@ static void check(struct tile t, bool transposed)
 {
     real *a = random_array(LD * LD, 1, 1), *b = random_array(LD * LD, 1, 2), *c = random_array(LD * LD, 1, 3);
     real *expected = zeros(LD * LD), *seen = zeros(LD * LD);
-    t.a = a, t.b = b, t.c = c;
-    t.a_row = transposed ? 1 : LD, t.a_column = transposed ? LD : 1, t.ldb = t.ldc = LD;
+    real *packed = zeros(LD * LD);
+    tile_pack(packed, b, LD, t.K, t.N);
+    t.a = a, t.b = packed, t.c = c;
+    t.a_row = transposed ? 1 : LD, t.a_column = transposed ? LD : 1, t.ldc = LD;
     for (size_t r = 0; r < LD; r++)
         for (size_t k = 0; k < LD; k++)
             if (r >= t.M || k >= t.K || !in_a(&t, r, k))
@@ -57,6 +59,7 @@ static void check(struct tile t, bool transposed)
                    t.N, t.K, (int)t.part, t.first, transposed);
     free(a);
     free(b);
+    free(packed);
     free(c);
     free(expected);
     free(seen);
@@ -88,20 +91,29 @@ START_TEST(skips_triangles)
 }
 END_TEST
 
+/* Where element (r,c) of a packed matrix with that many rows lies. */
+static size_t place(size_t rows, size_t r, size_t c)
+{
+    return c / PANEL * PANEL * rows + r * PANEL + c % PANEL;
+}
+
 START_TEST(packs)
 {
     real *x = random_array(SIDE * SIDE, 1, 1), *out = zeros(LD * LD), *turned = zeros(LD * LD);
     for (size_t i = 0; i < SIDES; i++)
         for (size_t j = 0; j < SIDES; j++) {
             const size_t rows = sides[i], columns = sides[j];
-            tile_pack(out, LD, x, SIDE, rows, columns);
-            tile_pack_transposed(turned, LD, x, SIDE, rows, columns);
+            for (size_t n = 0; n < LD * LD; n++)
+                out[n] = turned[n] = NAN;
+            tile_pack(out, x, SIDE, rows, columns);
+            tile_pack_transposed(turned, x, SIDE, rows, columns);
             for (size_t r = 0; r < tile_width(rows); r++)
                 for (size_t c = 0; c < tile_width(columns); c++) {
                     const real expected = r < rows && c < columns ? x[r * SIDE + c] : 0;
-                    require(r >= rows || same_bits(&out[r * LD + c], &expected, 1), "%zu x %zu at %zu, %zu", rows, columns, r, c);
-                    require(c >= columns || same_bits(&turned[c * LD + r], &expected, 1), "transpose of %zu x %zu at %zu, %zu",
-                            rows, columns, r, c);
+                    require(r >= rows || same_bits(&out[place(rows, r, c)], &expected, 1), "%zu x %zu at %zu, %zu", rows, columns,
+                            r, c);
+                    require(c >= columns || same_bits(&turned[place(columns, c, r)], &expected, 1),
+                            "transpose of %zu x %zu at %zu, %zu", rows, columns, r, c);
                 }
         }
     free(x);
