@@ -2,7 +2,7 @@
  *
  *     loss_n = lse_n - z_n,target(n),   lse_n = log sum_v exp(z_nv)      over the V real symbols
  *
- * With p_nv = exp(z_nv - lse_n),
+ * With p_nv = exp(z_nv - lse_n) = exp(z_nv - m_n) / sum_v exp(z_nv - m_n), m_n the largest logit,
  *
  *     dz_nv = dloss_n (p_nv - [v = target(n)])
  *     dx   += dz wte
@@ -20,7 +20,7 @@
 #include "gemm.h"
 
 /* Every chunk reads wte twice and reads and writes dwte: as much as the arithmetic of some 20 rows. 128 MB hold 667 rows of GPT-2's
- * logits in float. */
+ * logits in float. Chunks are alike, so that no short one pays for all of wte: as many as come closest to that size. */
 enum { CHUNK_BYTES = 1 << 27, CHUNK_MIN = 128 };
 
 size_t loss_chunk(size_t N, size_t padded)
@@ -28,28 +28,34 @@ size_t loss_chunk(size_t N, size_t padded)
     size_t chunk = CHUNK_BYTES / sizeof(real) / padded;
     if (chunk < CHUNK_MIN)
         chunk = CHUNK_MIN;
-    return chunk < N ? chunk : N;
+    const size_t chunks = (N + chunk / 2) / chunk;
+    return chunks > 1 ? (N + chunks - 1) / chunks : N;
 }
 
-/* lse of one row of logits. */
-static real log_sum_exp(const real *z, size_t V)
+/* Turns one row of logits into exp(z - m), m the largest, and their sum. */
+static real exponentials(real *z, size_t V, real *sum)
 {
-    real m = real_part(z[0]);
+    __typeof__(real_part(z[0])) m = real_part(z[0]);
+#pragma omp simd reduction(max : m)
     for (size_t v = 1; v < V; v++)
-        m = real_part(z[v]) > real_part(m) ? real_part(z[v]) : m;
-    acc sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (size_t v = 0; v < V; v++)
-        sum += real_exp(z[v] - m);
-    return m + real_log((real)sum);
+        m = real_part(z[v]) > m ? real_part(z[v]) : m;
+    acc total = 0;
+#pragma omp simd reduction(+ : total)
+    for (size_t v = 0; v < V; v++) {
+        z[v] = real_exp(z[v] - m);
+        total += z[v];
+    }
+    *sum = (real)total;
+    return m;
 }
 
-/* Turns one row of logits into dz. */
-static void row_backward(real *z, real lse, real dloss, uint32_t target, size_t V, size_t padded)
+/* Turns the exponentials of one row into dz. */
+static void row_backward(real *z, real sum, real dloss, uint32_t target, size_t V, size_t padded)
 {
+    const real share = dloss / sum;
 #pragma omp simd
     for (size_t v = 0; v < V; v++)
-        z[v] = dloss * real_exp(z[v] - lse);
+        z[v] *= share;
     z[target] -= dloss;
     for (size_t v = V; v < padded; v++)
         z[v] = 0;
@@ -74,10 +80,12 @@ static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const re
                 continue;
             }
             ASSERT(targets[n] < V);
-            const real lse = log_sum_exp(z, V);
-            losses[n] = lse - z[targets[n]];
+            const real own = z[targets[n]];
+            real sum;
+            const real m = exponentials(z, V, &sum);
+            losses[n] = real_log(sum) + (m - own);
             if (dlosses)
-                row_backward(z, lse, dlosses[n], targets[n], V, padded);
+                row_backward(z, sum, dlosses[n], targets[n], V, padded);
         }
         if (dlosses) {
             gemm(N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1, dx + n0 * C, C);
