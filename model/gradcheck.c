@@ -23,8 +23,11 @@ enum {
 
 /* How far the differences may err beyond their own estimate. */
 static const double CENTRAL_SAFETY = 4, CENTRAL_ROUNDING = 64 * DBL_EPSILON;
-/* Differences that know no more than this prove nothing. */
-static const double CENTRAL_LOOSEST = 1e-6;
+/* A comparison that knows no more than this proves nothing. */
+static const double LOOSEST = 1e-6;
+/* A backward adds to numbers of variance 1, and the sum rounds by half an epsilon of them, whatever the gradient's own size: of four
+ * deviations, twice an epsilon. */
+static const double SUM_ROUNDING = 2 * DBL_EPSILON;
 /* A gradient below this part of what it could be counts as zero. */
 static const double ZERO = 1e-2;
 
@@ -144,10 +147,9 @@ static void report_sums(struct check *k, const struct sums *sums, size_t t, unsi
                                   .expected = sums->expected,
                                   .got = sums->got,
                                   .tolerance = GRADCHECK_OP_TOLERANCE};
-    if (method == GRADCHECK_CENTRAL) {
-        const double estimate = CENTRAL_SAFETY * sqrt(sums->estimate) + CENTRAL_ROUNDING * scale;
-        line.tolerance = fmin(estimate / scale, CENTRAL_LOOSEST);
-    }
+    if (method == GRADCHECK_CENTRAL)
+        line.tolerance = CENTRAL_SAFETY * sqrt(sums->estimate) / scale + CENTRAL_ROUNDING;
+    line.tolerance = fmin(line.tolerance + SUM_ROUNDING / rms, LOOSEST);
     check_report(k, t, &line);
 }
 

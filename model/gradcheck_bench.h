@@ -102,12 +102,15 @@ int check_forward(struct check *k);
 /* The builds of few digits against the double one. -1 where memory is short. */
 int check_precision(struct check *k);
 
-/* Results in double, in few digits, and in double from inputs that were moved by a unit roundoff, several times. */
-enum { PRECISION_MOVES = 4 };
+/* Results in double, in few digits, and in double from inputs that were moved, several times: first by a unit roundoff of the few
+ * digits, then by one of double's last digit. */
+enum { PRECISION_MOVES = 4, PRECISION_DRAWS = 2 * PRECISION_MOVES };
 struct precision_results {
-    const double *exact, *low, *moved[PRECISION_MOVES];
+    const double *exact, *low, *moved[PRECISION_DRAWS];
     size_t size;
 };
+/* By how much inputs move in draw m. */
+double precision_unit(const struct gradcheck_precision *p, size_t m);
 
 /* The line that compares them, for results of a chain of so many operations. */
 struct gradcheck_line precision_line(const struct gradcheck_precision *p, const struct precision_results *r, double chain);
