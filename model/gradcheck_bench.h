@@ -78,15 +78,10 @@ uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets,
 /* "B=2 T=3 C=5 …": the sizes that an operation's shapes mention. */
 void op_describe(char *text, size_t size, const struct op_info *info, const struct op_case *c);
 
-/* Cases run in parallel: the lines of one, until its turn to report has come. */
-struct lines {
-    struct gradcheck_line *line;
-    size_t count, room;
-    bool lost; /* one, since memory was short */
-};
-void keep_line(void *to, const struct gradcheck_line *line); /* to: a struct lines */
-/* Hands them on and frees them; -1 where one was lost. */
-int report_lines(struct lines *lines, const struct gradcheck *g);
+/* Checks cases 0 to count - 1 in parallel, each from a seed of its own; their lines come in order. The number of failures, or -1 where
+ * memory is short. */
+int gradcheck_cases(const struct gradcheck *g, size_t count,
+                    int (*check)(const struct gradcheck *g, const void *subject, size_t i), const void *subject);
 
 /* Copies of an operation's tensors in double, to see what a pass changes (gradcheck_contract.c). */
 struct copy {

@@ -260,9 +260,9 @@ static int draw(struct model_check *k)
     return 0;
 }
 
-static int check_case(const struct gradcheck *g, const struct gradcheck_model *m, const struct model_case *c)
+static int check_case(const struct gradcheck *g, const void *subject, size_t i)
 {
-    struct model_check k = {.g = g, .subject = m, .c = c};
+    struct model_check k = {.g = g, .subject = subject, .c = &cases[i]};
     int failed = create(&k) || draw(&k);
     if (!failed) {
         accumulate(&k);
@@ -285,27 +285,5 @@ struct gradcheck_model gradcheck_model_subject(void)
 
 int gradcheck_model(const struct gradcheck *g, const struct gradcheck_model *m)
 {
-    int failed = 0, broken = 0, stop = 0;
-    const size_t count = sizeof cases / sizeof *cases;
-#pragma omp parallel for schedule(dynamic) ordered
-    for (size_t i = 0; i < count; i++) {
-        struct lines lines = {0};
-        struct gradcheck one = *g;
-        one.seed += i;
-        one.report = keep_line;
-        one.to = &lines;
-        int stopped, f = 0;
-#pragma omp atomic read
-        stopped = stop;
-        if (!stopped)
-            f = check_case(&one, m, &cases[i]);
-#pragma omp ordered
-        {
-            broken |= report_lines(&lines, g) < 0 || f < 0;
-            failed += f;
-#pragma omp atomic write
-            stop = g->first_only && failed;
-        }
-    }
-    return broken ? -1 : failed;
+    return gradcheck_cases(g, sizeof cases / sizeof *cases, check_case, m);
 }
