@@ -1,5 +1,5 @@
 /* h5_index.h: what an HDF5 file holds and where, as a list of bytes that crosses from the process that parsed the file
- * (h5_scan.c) to the one that reads it (h5_read.c). The reader trusts no number of it.
+ * (h5_scan.c) to the one that reads it (h5_open.c). The reader trusts no number of it.
  *
  *   struct h5_index, then n_entries struct h5_entry, n_chunks struct h5_chunk, and n_text bytes of text
  *

@@ -78,15 +78,10 @@ uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets,
 /* "B=2 T=3 C=5 …": the sizes that an operation's shapes mention. */
 void op_describe(char *text, size_t size, const struct op_info *info, const struct op_case *c);
 
-/* Cases run in parallel: the lines of one, until its turn to report has come. */
-struct lines {
-    struct gradcheck_line *line;
-    size_t count, room;
-    bool lost; /* one, since memory was short */
-};
-void keep_line(void *to, const struct gradcheck_line *line); /* to: a struct lines */
-/* Hands them on and frees them; -1 where one was lost. */
-int report_lines(struct lines *lines, const struct gradcheck *g);
+/* Checks cases 0 to count - 1 in parallel, each from a seed of its own; their lines come in order. The number of failures, or -1 where
+ * memory is short. */
+int gradcheck_cases(const struct gradcheck *g, size_t count,
+                    int (*check)(const struct gradcheck *g, const void *subject, size_t i), const void *subject);
 
 /* Copies of an operation's tensors in double, to see what a pass changes (gradcheck_contract.c). */
 struct copy {
@@ -102,12 +97,15 @@ int check_forward(struct check *k);
 /* The builds of few digits against the double one. -1 where memory is short. */
 int check_precision(struct check *k);
 
-/* Results in double, in few digits, and in double from inputs that were moved by a unit roundoff, several times. */
-enum { PRECISION_MOVES = 4 };
+/* Results in double, in few digits, and in double from inputs that were moved, several times: first by a unit roundoff of the few
+ * digits, then by one of double's last digit. */
+enum { PRECISION_MOVES = 4, PRECISION_DRAWS = 2 * PRECISION_MOVES };
 struct precision_results {
-    const double *exact, *low, *moved[PRECISION_MOVES];
+    const double *exact, *low, *moved[PRECISION_DRAWS];
     size_t size;
 };
+/* By how much inputs move in draw m. */
+double precision_unit(const struct gradcheck_precision *p, size_t m);
 
 /* The line that compares them, for results of a chain of so many operations. */
 struct gradcheck_line precision_line(const struct gradcheck_precision *p, const struct precision_results *r, double chain);

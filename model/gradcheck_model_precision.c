@@ -53,7 +53,7 @@ static int pass(struct results *r, struct model_check *k, enum number n, double 
 }
 
 struct passes {
-    struct results exact, low, moved[PRECISION_MOVES];
+    struct results exact, low, moved[PRECISION_DRAWS];
 };
 
 /* Compares results [first, first + size) of all passes. */
@@ -61,7 +61,7 @@ static void compare(struct model_check *k, const struct gradcheck_precision *p, 
                     size_t first, size_t size)
 {
     struct precision_results r = {.exact = all->exact.x + first, .low = all->low.x + first, .size = size};
-    for (size_t m = 0; m < PRECISION_MOVES; m++)
+    for (size_t m = 0; m < PRECISION_DRAWS; m++)
         r.moved[m] = all->moved[m].x + first;
     struct gradcheck_line line = precision_line(p, &r, chain(k));
     model_report(k, name, &line);
@@ -72,8 +72,8 @@ static int check_one(struct model_check *k, const struct gradcheck_precision *p)
     struct passes all = {0};
     uint64_t random = k->g->seed ^ 0x666C6F61;
     int failed = pass(&all.low, k, p->number, 0, &random);
-    for (size_t m = 0; m < PRECISION_MOVES && !failed; m++)
-        failed = pass(&all.moved[m], k, NUMBER_F64, p->unit, &random);
+    for (size_t m = 0; m < PRECISION_DRAWS && !failed; m++)
+        failed = pass(&all.moved[m], k, NUMBER_F64, precision_unit(p, m), &random);
     failed = failed || pass(&all.exact, k, NUMBER_F64, 0, &random); /* last: it leaves the parameters as they were */
     if (!failed) {
         compare(k, p, &all, "loss", LOSS, 1);
@@ -85,7 +85,7 @@ static int check_one(struct model_check *k, const struct gradcheck_precision *p)
     }
     free(all.exact.x);
     free(all.low.x);
-    for (size_t m = 0; m < PRECISION_MOVES; m++)
+    for (size_t m = 0; m < PRECISION_DRAWS; m++)
         free(all.moved[m].x);
     return failed ? -1 : 0;
 }

@@ -6,8 +6,20 @@
  *
  *     kappa = |f(x (1 + u delta)) - f(x)|,   |delta_i| <= 1,   as the root mean square of a few draws
  *
- * is what u does to this result here. The bound is K sqrt(n) (kappa + u |f|), for a chain of n operations that each round on their
- * own. Sums make kappa grow as they make float's own error grow, with the root of their length, so K does not depend on it.
+ * is what u does to this result here.
+ *
+ * A chain of stable operations need not be stable, though: what the first ones round away, no change of the inputs may be able to do.
+ * dx of a LayerNorm is orthogonal to 1 and to xhat whatever the inputs are, so of three elements one direction is left; but rounded,
+ * a difference of terms much larger than it, it points to the others too, and a matrix behind it may enlarge just those. How far
+ * roundings inside matter is measured as well. To first order each of them, delta_i, moves the result by c_i delta_i, with the same
+ * c_i in every precision of the same code. So the scatter of double's own results, where inputs that move by their last digit draw
+ * its roundings anew, is float's in other units:
+ *
+ *     rho = 2^28 |f64(x (1 + 2^-52 delta)) - f64(x)|,   in the same norm, 2^28 being the ratio of the two moves
+ *
+ * The bound is K sqrt(n) (max(kappa, rho) + u |f|), for a chain of n operations that each round on their own. Sums make kappa grow as
+ * they make float's own error grow, with the root of their length, so K does not depend on it. Where products' operands alone are
+ * rounded to bf16, all else rounds as float: rho is the same.
  *
  * K is 8 in float, where every step of an operation rounds and fast exponentials err by more than one rounding; 2 where operands of
  * products alone are rounded, once in each pass, and all else has float's sixteen bits more.
@@ -43,22 +55,34 @@ static double distance(const double *x, const double *y, size_t n)
     return sqrt(sum);
 }
 
+double precision_unit(const struct gradcheck_precision *p, size_t m)
+{
+    return m < PRECISION_MOVES ? p->unit : DBL_EPSILON;
+}
+
+/* Root mean square of how far the results of some moves are from the exact ones. */
+static double scatter(const struct precision_results *r, const double *const moved[PRECISION_MOVES])
+{
+    double sum = 0;
+    for (size_t m = 0; m < PRECISION_MOVES; m++)
+        sum += pow(distance(moved[m], r->exact, r->size), 2) / PRECISION_MOVES;
+    return sqrt(sum);
+}
+
 struct gradcheck_line precision_line(const struct gradcheck_precision *p, const struct precision_results *r, double chain)
 {
-    double size = 0, kappa = 0;
+    double size = 0;
     for (size_t i = 0; i < r->size; i++)
         size += r->exact[i] * r->exact[i];
-    for (size_t m = 0; m < PRECISION_MOVES; m++)
-        kappa += pow(distance(r->moved[m], r->exact, r->size), 2) / PRECISION_MOVES;
     size = sqrt(size);
-    kappa = sqrt(kappa);
+    const double kappa = scatter(r, r->moved), rho = FLT_EPSILON / 2 / DBL_EPSILON * scatter(r, r->moved + PRECISION_MOVES);
     const double error = distance(r->low, r->exact, r->size);
     return (struct gradcheck_line){.method = p->name,
                                    .size = r->size,
                                    .checked = r->size,
                                    .error = error == 0 ? 0 : error / size,
                                    .at = SIZE_MAX,
-                                   .tolerance = size == 0 ? 0 : p->factor * sqrt(chain) * (kappa / size + p->unit)};
+                                   .tolerance = size == 0 ? 0 : p->factor * sqrt(chain) * (fmax(kappa, rho) / size + p->unit)};
 }
 
 /* --- an operation --- */
@@ -114,13 +138,13 @@ static int pass_from(struct results *r, struct bench *b, enum number n, double u
 }
 
 static void compare(struct check *k, const struct gradcheck_precision *p, const struct results *exact, const struct results *low,
-                    const struct results moved[PRECISION_MOVES])
+                    const struct results moved[PRECISION_DRAWS])
 {
     for (size_t t = 0; t < k->b.info->count; t++) {
         if (!exact->x[t])
             continue;
         struct precision_results r = {.exact = exact->x[t], .low = low->x[t], .size = k->b.size[t]};
-        for (size_t m = 0; m < PRECISION_MOVES; m++)
+        for (size_t m = 0; m < PRECISION_DRAWS; m++)
             r.moved[m] = moved[m].x[t];
         struct gradcheck_line line = precision_line(p, &r, chain(k->b.subject->op));
         check_report(k, t, &line);
@@ -129,16 +153,16 @@ static void compare(struct check *k, const struct gradcheck_precision *p, const 
 
 static int check_one(struct check *k, const struct gradcheck_precision *p)
 {
-    struct results exact = {0}, low = {0}, moved[PRECISION_MOVES] = {0};
+    struct results exact = {0}, low = {0}, moved[PRECISION_DRAWS] = {0};
     uint64_t random = k->g->seed ^ 0x666C6F61;
     int failed = pass_from(&low, &k->b, p->number, 0, &random) || pass_from(&exact, &k->b, NUMBER_F64, 0, &random);
-    for (size_t m = 0; m < PRECISION_MOVES && !failed; m++)
-        failed = pass_from(&moved[m], &k->b, NUMBER_F64, p->unit, &random);
+    for (size_t m = 0; m < PRECISION_DRAWS && !failed; m++)
+        failed = pass_from(&moved[m], &k->b, NUMBER_F64, precision_unit(p, m), &random);
     if (!failed)
         compare(k, p, &exact, &low, moved);
     free_results(&exact);
     free_results(&low);
-    for (size_t m = 0; m < PRECISION_MOVES; m++)
+    for (size_t m = 0; m < PRECISION_DRAWS; m++)
         free_results(&moved[m]);
     return failed ? -1 : 0;
 }

@@ -3,6 +3,7 @@
 # Prints "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/checks.bash
 : "${HANDGRAD:=$PWD/handgrad}"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -11,19 +12,6 @@ cd "$work" || exit 1
 
 verdict() { # verdict NAME: by the status of the command before
     if [ $? -eq 0 ]; then echo "ok - $1"; else echo "not ok - $1"; fi
-}
-# refused NAME PATTERN COMMAND…: exit 1 and exactly one line on stderr, which matches
-refused() {
-    local name=$1 pattern=$2
-    shift 2
-    "$@" >out.txt 2>err.txt
-    local code=$?
-    if [ $code -eq 1 ] && [ "$(wc -l <err.txt)" -eq 1 ] && grep -qE "^handgrad: .*$pattern" err.txt; then
-        echo "ok - refused: $name"
-    else
-        echo "not ok - refused: $name (exit $code)"
-        sed 's/^/#   /' err.txt out.txt
-    fi
 }
 ids() { "$HANDGRAD" tokens "$1" --json "$(cat text.txt)"; }
 

@@ -10,22 +10,10 @@
  *   tokens without a target                               a loss of 0; whatever is recomputed, the same bits
  *   no target at all                                      loss 0, no gradient, nothing that is not a number
  */
-#include "../model/gpt.h"
 #include "../model/loss.h"
-#include "numbers.h"
+#include "gpt_fixture.h"
 
-enum { B = 4, T = 18, V = 67, N = B * T };
-
-static const struct model_config plain = {.n_layer = 2,
-                                          .n_head = 3,
-                                          .n_embd = 36,
-                                          .block_size = T,
-                                          .vocab_size = V,
-                                          .padded_vocab_size = V,
-                                          .bias = true,
-                                          .gelu = GELU_TANH};
-static const struct dropout dropout = {.p = 0.2, .seed = 11, .step = 2};
-static uint32_t inputs[N], targets[N], start[N];
+static uint32_t start[N];
 
 /* Documents of 1 to T tokens. */
 static struct gpt model(const struct model_config *c, enum gpt_use use)
@@ -34,9 +22,7 @@ static struct gpt model(const struct model_config *c, enum gpt_use use)
     struct gpt g;
     ck_assert_int_eq(gpt_create(&g, tensors_create(c), N, use), 0);
     gpt_init(&g, 5);
-    for (size_t k = 0; k < g.tensors->count; k++) /* initial weights are small and biases zero */
-        for (size_t i = 0; i < tensor_file_size(&g.tensors->list[k]); i++)
-            g.params[g.tensors->list[k].offset + i] += (real)(0.1 * uniform(3 + (uint32_t)k, i));
+    stir(&g);
     for (size_t n = 0; n < N; n++) {
         inputs[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
         targets[n] = (uint32_t)((uniform(2, n) + 1) / 2 * V);
@@ -54,14 +40,6 @@ static size_t counted(const uint32_t *t, size_t n)
     for (size_t i = 0; i < n; i++)
         count += t[i] != NO_TARGET;
     return count;
-}
-
-static void require_same_grads(const struct gpt *a, const struct gpt *b, double tolerance)
-{
-    for (size_t k = 0; k < a->tensors->count; k++) {
-        const struct tensor *t = &a->tensors->list[k];
-        require_within(error_of(a->grads + t->offset, b->grads + t->offset, t->size), tolerance, "%s", t->name);
-    }
 }
 
 /* Moves the rows of wpe, or of its gradient, by `by` positions towards the first. */

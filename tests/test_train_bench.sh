@@ -3,19 +3,12 @@
 # Prints "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/checks.bash
 : "${HANDGRAD:=$PWD/handgrad}"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-check() { # check NAME COMMAND…: ok where the command succeeds
-    local name=$1
-    shift
-    if "$@" >out.txt 2>&1; then echo "ok - $name"; else
-        echo "not ok - $name"
-        sed 's/^/#   /' out.txt
-    fi
-}
 misused() { # misused NAME PATTERN ARGUMENTS…: exit 2, nothing on stdout, a first line that matches
     local name=$1 pattern=$2
     shift 2

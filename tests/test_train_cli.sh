@@ -3,33 +3,13 @@
 # Prints "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/checks.bash
 : "${HANDGRAD:=$PWD/handgrad}"
 here=$PWD
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-check() { # check NAME COMMAND…: ok where the command succeeds
-    local name=$1
-    shift
-    if "$@" >out.txt 2>&1; then echo "ok - $name"; else
-        echo "not ok - $name"
-        sed 's/^/#   /' out.txt
-    fi
-}
-# refused NAME PATTERN COMMAND…: exit 1 and exactly one line on stderr, that begins with "handgrad: " and matches
-refused() {
-    local name=$1 pattern=$2
-    shift 2
-    "$@" >out.txt 2>err.txt
-    local code=$?
-    if [ $code -eq 1 ] && [ "$(wc -l <err.txt)" -eq 1 ] && grep -qE "^handgrad: " err.txt && grep -qE -- "$pattern" err.txt; then
-        echo "ok - refused: $name"
-    else
-        echo "not ok - refused: $name (exit $code)"
-        sed 's/^/#   /' err.txt out.txt
-    fi
-}
 # A text with structure enough to learn: numbers and their names, no two lines alike.
 awk 'BEGIN { srand(7); for (i = 0; i < 400; i++) printf "line %d: the %s of %c is née %d\n", i, (i % 3 ? "weight" : "bias"), 97 + i % 26, int(rand() * 1000) }' >text.txt
 cat >small.ini <<'EOF'

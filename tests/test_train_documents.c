@@ -1,89 +1,25 @@
 /* test_train_documents.c: training and evaluation with windows at documents and masks that end at them: a run stopped between any
  * two micro-steps goes on bit for bit; accumulation is the large batch; evaluation counts what it predicts. */
-#include "../train/command.h"
 #include "../train/evaluate.h"
-#include "../train/resume.h"
-#include "../train/trainer.h"
-#include "test.h"
+#include "trainer_fixture.h"
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
-enum { STEPS = 4, ACCUMULATE = 3, LINES = 300 };
-
-static char dir[] = "/tmp/handgrad-documents-XXXXXX";
-static char data_dir[64];
-
-/* A document a line, of 14 to 23 bytes and the end-of-text token. */
-static void make_data(void)
+static struct config by_documents(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(dir));
-    char text[64];
-    snprintf(text, sizeof text, "%s/text.txt", dir);
-    snprintf(data_dir, sizeof data_dir, "%s/data", dir);
-    FILE *f = fopen(text, "w");
-    for (int i = 0; i < LINES; i++)
-        fprintf(f, "%d squared is %d\n", i, i * i);
-    ck_assert_int_eq(fclose(f), 0);
-    char *argv[] = {"handgrad tokenize", text, "-o", data_dir, "--tokenizer", "bpe:280", "--document-separator", "\\n", NULL};
-    ck_assert_int_eq(command_tokenize(8, argv), 0);
-}
-
-static void remove_data(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", dir);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static struct config small(void)
-{
-    struct config c;
-    config_defaults(&c);
-    c.model.n_layer = 2;
-    c.model.n_head = 2;
-    c.model.n_embd = 24;
-    c.model.block_size = 16;
-    c.model.dropout = 0.2;
+    struct config c = small();
     c.data.windows = WINDOWS_DOCUMENTS;
     c.data.mask_documents = true;
-    c.train.batch_size = 3;
-    c.train.accumulate = ACCUMULATE;
-    c.train.steps = STEPS;
-    c.optim.warmup = 1;
-    c.optim.lr = 1e-2;
-    snprintf(c.data.dir, sizeof c.data.dir, "%s", data_dir);
     return c;
-}
-
-static struct error err;
-static const struct allowed nothing;
-#define OK(call) ck_assert_msg((call) == 0, "%s", err.text)
-
-static void advance(struct trainer *t, size_t micro_steps)
-{
-    for (size_t i = 0; i < micro_steps; i++)
-        OK(trainer_micro_step(t, &err));
-}
-
-static struct trainer begin(const struct config *c)
-{
-    struct trainer t;
-    OK(trainer_create(&t, c, &err));
-    OK(trainer_start(&t, &err));
-    return t;
 }
 
 START_TEST(resume_between_any_two_micro_steps)
 {
-    make_data();
-    const struct config c = small();
+    make_data(true);
+    const struct config c = by_documents();
     struct trainer whole = begin(&c);
     advance(&whole, STEPS * ACCUMULATE);
     ck_assert(whole.metrics.loss > 1 && isfinite(whole.metrics.loss));
-    char path[96];
-    snprintf(path, sizeof path, "%s/stop.h5", dir);
+    const char *const path = in_folder("stop.h5");
     for (size_t stop = 0; stop < STEPS * ACCUMULATE; stop++) {
         struct trainer first = begin(&c), second;
         advance(&first, stop);
@@ -101,16 +37,14 @@ START_TEST(resume_between_any_two_micro_steps)
         trainer_destroy(&second);
     }
     trainer_destroy(&whole);
-    remove_data();
 }
 END_TEST
 
 START_TEST(other_windows_need_leave)
 {
-    make_data();
-    struct config c = small();
-    char path[96];
-    snprintf(path, sizeof path, "%s/stop.h5", dir);
+    make_data(true);
+    struct config c = by_documents();
+    const char *const path = in_folder("stop.h5");
     for (size_t micro = 0; micro < 2; micro++) {
         struct trainer t = begin(&c);
         advance(&t, ACCUMULATE + micro);
@@ -123,15 +57,14 @@ START_TEST(other_windows_need_leave)
         ck_assert_msg(strstr(err.text, micro ? "windows, mask_documents" : "data.mask_documents yes != no"), "%s", err.text);
         trainer_destroy(&t);
     }
-    remove_data();
 }
 END_TEST
 
 /* Micro-batches have unequal numbers of targets; their step is that of the batch at once, but for the order of sums. */
 START_TEST(accumulation_is_the_large_batch)
 {
-    make_data();
-    struct config parts = small(), whole = small();
+    make_data(true);
+    struct config parts = by_documents(), whole = by_documents();
     parts.model.dropout = whole.model.dropout = 0;
     whole.train.batch_size *= ACCUMULATE;
     whole.train.accumulate = 1;
@@ -147,18 +80,17 @@ START_TEST(accumulation_is_the_large_batch)
     ck_assert(unequal);
     trainer_destroy(&a);
     trainer_destroy(&b);
-    remove_data();
 }
 END_TEST
 
 /* Every token but the first of each document, once, whatever the rows; and no token of another document counts. */
 START_TEST(evaluation_is_masked)
 {
-    make_data();
-    const struct config c = small();
+    make_data(true);
+    const struct config c = by_documents();
     struct trainer t = begin(&c);
     advance(&t, STEPS * ACCUMULATE);
-    struct split *val = split_open(data_dir, "val", &err);
+    struct split *val = split_open(in_folder("data"), "val", &err);
     ck_assert_msg(val, "%s", err.text);
     const struct documents *d = split_documents(val, &err);
     double first = 0;
@@ -176,7 +108,6 @@ START_TEST(evaluation_is_masked)
     }
     split_close(val);
     trainer_destroy(&t);
-    remove_data();
 }
 END_TEST
 

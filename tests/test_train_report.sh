@@ -3,27 +3,13 @@
 # its bits; the server answers what is in its table and nothing else, follows a run as it goes, and stops when it is told to.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tests/checks.bash
 : "${HANDGRAD:=$PWD/handgrad}"
 work=$(mktemp -d) || exit 1
 server=
 trap '[ -n "$server" ] && kill $server 2>/dev/null; rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-check() { # check NAME COMMAND…: ok where the command succeeds
-    local name=$1
-    shift
-    if "$@" >out.txt 2>&1; then echo "ok - $name"; else
-        echo "not ok - $name"
-        sed 's/^/#   /' out.txt | head -n 20
-    fi
-}
-refused() { # refused NAME PATTERN COMMAND…: exit 1, one line on stderr
-    local name=$1 pattern=$2
-    shift 2
-    "$@" >out.txt 2>err.txt
-    local code=$?
-    check "refused: $name" test "$code $(wc -l <err.txt) $(grep -cE "^handgrad: .*$pattern" err.txt)" = "1 1 1"
-}
 awk 'BEGIN { srand(7); for (i = 0; i < 400; i++) printf "line %d: <b>&amp; the %s of %c is née %d\n", i, (i % 3 ? "weight" : "bias"), 97 + i % 26, int(rand() * 1000) }' >text.txt
 cat >small.ini <<'END'
 [model]

@@ -1,0 +1,122 @@
+/* bpe_fixture.h: what the tests of byte-pair encoding share: texts, and the plain algorithms that are the oracles of the fast ones. */
+#ifndef BPE_FIXTURE_H
+#define BPE_FIXTURE_H
+
+#include "../data/bpe_train.h"
+#include "../data/utf8.h"
+#include "data_fixture.h"
+
+/* Real ones: the project's own, and a book of quotations where it is installed. */
+FIXTURE char *real_text(size_t *n)
+{
+    static const char *const FILES[] = {"README.md", "docs/derivations.md", "model/attention.c",
+                                        "/usr/share/games/fortunes/literature"};
+    char *all = NULL;
+    *n = 0;
+    for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
+        size_t size;
+        if (access(FILES[i], R_OK) != 0)
+            continue;
+        unsigned char *bytes = read_file(FILES[i], &size);
+        all = realloc(all, *n + size);
+        memcpy(all + *n, bytes, size);
+        *n += size;
+        free(bytes);
+    }
+    ck_assert_uint_gt(*n, 30000);
+    return all;
+}
+
+/* Everything that can go wrong: every plane, combining marks, runs of white space, contractions, digits, and bytes that are no UTF-8. */
+FIXTURE size_t random_text(char *text, size_t max)
+{
+    static const char *const PARTS[] = {"the",
+                                        " of",
+                                        "'s",
+                                        "'LL",
+                                        "  ",
+                                        "\n\n",
+                                        "\r\n",
+                                        "\t ",
+                                        "12345",
+                                        "é",
+                                        "e\u0301",
+                                        "漢字",
+                                        "👨‍👩‍👧",
+                                        "aaaa",
+                                        "ſ",
+                                        "…",
+                                        "\u00a0",
+                                        "\u180e",
+                                        "\x80",
+                                        "\xff",
+                                        "\xe2\x82",
+                                        "\xed\xa0\x80",
+                                        " ",
+                                        "x"};
+    size_t n = 0;
+    while (n + 32 < max) {
+        const uint64_t kind = random_below(8);
+        if (kind == 0) {
+            const uint32_t c = (uint32_t)random_below(CODE_POINTS);
+            n += utf8_encode(c >= 0xD800 && c <= 0xDFFF ? 'a' : c, text + n);
+        } else if (kind == 1) {
+            text[n++] = (char)random_below(256);
+        } else {
+            const char *part = PARTS[random_below(sizeof PARTS / sizeof *PARTS)];
+            memcpy(text + n, part, strlen(part));
+            n += strlen(part);
+        }
+    }
+    return n;
+}
+
+/* A word as the definition has it: its tokens' bytes. Token i of a vocabulary here is a string. */
+struct plain_word {
+    size_t n, *begin, *length; /* into bytes */
+    const char *bytes;
+    uint64_t count;
+};
+
+struct plain_pair {
+    const char *left, *right;
+    size_t n_left, n_right;
+    uint64_t count;
+};
+
+FIXTURE bool is_token(const struct plain_word *w, size_t i, const char *bytes, size_t n)
+{
+    return w->length[i] == n && memcmp(w->bytes + w->begin[i], bytes, n) == 0;
+}
+
+/* The pair becomes one token wherever it stands, from left to right. */
+FIXTURE void plain_merge(struct plain_word *w, const struct plain_pair *p)
+{
+    size_t out = 0;
+    for (size_t i = 0; i < w->n; i++, out++) {
+        w->begin[out] = w->begin[i];
+        w->length[out] = w->length[i];
+        if (i + 1 < w->n && is_token(w, i, p->left, p->n_left) && is_token(w, i + 1, p->right, p->n_right))
+            w->length[out] += w->length[++i];
+    }
+    w->n = out;
+}
+
+FIXTURE void plain_word_init(struct plain_word *w, const char *bytes, size_t n, uint64_t count)
+{
+    *w = (struct plain_word){n, malloc(n * sizeof(size_t)), malloc(n * sizeof(size_t)), bytes, count};
+    for (size_t i = 0; i < n; i++)
+        w->begin[i] = i, w->length[i] = 1;
+}
+
+FIXTURE void count_words(struct word_counts *counts, const char *regex, const char *text, size_t n)
+{
+    struct pattern *p = pattern_create(regex, &err);
+    struct word_counter *c = word_counter_create(p, "", 0, &err);
+    OK(word_counter_append(c, text, n, &err));
+    OK(word_counter_finish(c, counts, &err));
+    word_counter_destroy(c);
+    pattern_destroy(p);
+}
+
+#endif

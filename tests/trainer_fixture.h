@@ -1,0 +1,79 @@
+/* trainer_fixture.h: what the tests of the trainer share: a small corpus, a small run on it, and whether two runs are the same. */
+#ifndef TRAINER_FIXTURE_H
+#define TRAINER_FIXTURE_H
+
+#include "../train/command.h"
+#include "../train/resume.h"
+#include "../train/trainer.h"
+#include "files.h"
+
+enum { STEPS = 4, ACCUMULATE = 3, LINES = 300 };
+
+static const __attribute__((unused)) struct allowed nothing;
+
+/* A text of numbers, tokenized by the command itself: by characters, or with a document a line, of 14 to 23 bytes and the
+ * end-of-text token. */
+FIXTURE void make_data(bool documents)
+{
+    char text[96], data[96];
+    enter_folder();
+    snprintf(text, sizeof text, "%s/text.txt", folder);
+    snprintf(data, sizeof data, "%s/data", folder);
+    FILE *f = fopen(text, "w");
+    for (int i = 0; i < LINES; i++)
+        fprintf(f, "%d squared is %d\n", i, i * i);
+    ck_assert_int_eq(fclose(f), 0);
+    char *argv[] = {"handgrad tokenize",    text,  "-o", data, "--tokenizer", documents ? "bpe:280" : "char",
+                    "--document-separator", "\\n", NULL};
+    ck_assert_int_eq(command_tokenize(documents ? 8 : 6, argv), 0);
+}
+
+FIXTURE struct config small(void)
+{
+    struct config c;
+    config_defaults(&c);
+    c.model.n_layer = 2;
+    c.model.n_head = 2;
+    c.model.n_embd = 24;
+    c.model.block_size = 16;
+    c.model.dropout = 0.2;
+    c.train.batch_size = 3;
+    c.train.accumulate = ACCUMULATE;
+    c.train.steps = STEPS;
+    c.optim.warmup = 1;
+    c.optim.lr = 1e-2;
+    snprintf(c.data.dir, sizeof c.data.dir, "%s/data", folder);
+    return c;
+}
+
+FIXTURE void advance(struct trainer *t, size_t micro_steps)
+{
+    for (size_t i = 0; i < micro_steps; i++)
+        OK(trainer_micro_step(t, &err));
+}
+
+FIXTURE struct trainer begin(const struct config *c)
+{
+    struct trainer t;
+    OK(trainer_create(&t, c, &err));
+    OK(trainer_start(&t, &err));
+    return t;
+}
+
+/* Of two runs: weights, moments, and what the last step said. */
+FIXTURE void assert_same(const struct trainer *a, const struct trainer *b)
+{
+    for (size_t k = 0; k < a->model.tensors->count; k++) { /* a tensor at a time: nothing is written in the gaps between */
+        const struct tensor *t = &a->model.tensors->list[k];
+        ck_assert_mem_eq(a->model.params + t->offset, b->model.params + t->offset, t->size * sizeof(real));
+        ck_assert_mem_eq(a->m + t->offset, b->m + t->offset, t->size * sizeof(real));
+        ck_assert_mem_eq(a->v + t->offset, b->v + t->offset, t->size * sizeof(real));
+    }
+    ck_assert_uint_eq(a->state.step, b->state.step);
+    ck_assert_uint_eq(a->state.micro, b->state.micro);
+    ck_assert_mem_eq(&a->state.smoothed_loss, &b->state.smoothed_loss, sizeof(double));
+    ck_assert_mem_eq(&a->metrics.loss, &b->metrics.loss, sizeof(double));
+    ck_assert_mem_eq(&a->metrics.grad_norm, &b->metrics.grad_norm, sizeof(double));
+}
+
+#endif
