@@ -140,7 +140,8 @@ sub what_may_be_there {
             $unsynced++ if @v > 1 and $name =~ /\.h5$/;
             @v = $v[rand @v] unless $name =~ $essential;
             @all = map { my $f = $_; map { [@$f, "$name=$_"] } @v } @all;
-            @all = map { $all[rand @all] } 1 .. 64 if @all > 64;
+            my $most = $every > 1 ? 4 : 64;
+            @all = map { $all[rand @all] } 1 .. $most if @all > $most;
         }
         for my $f (@all) {
             $states++;
