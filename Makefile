@@ -8,7 +8,8 @@
 # make check-peers          token ids against others' tokenizers (npm)
 # make check-faults         kills, power loss, disk and memory errors, damaged files (LONG=1: all of them)
 # make races                ThreadSanitizer on the threads of a run, valgrind on a short one
-# make fuzz                 every reader under libFuzzer (RUNS=10000000: executions of each)
+# make fuzz                 every reader under libFuzzer (RUNS=10000000: executions of each, ONLY="ids json": of these)
+# make fuzz-afl             the same under AFL++ (SECONDS_EACH=600; installs afl++)
 # make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
 # make bench-peers          against PyTorch where it is installed (PEERS="5 f32 char-0.8M" for runs, precision and workloads)
 # make check-browser        the report, the live page and the lens in a real browser (installs chromium and playwright-core)
@@ -73,7 +74,7 @@ PKGS    := hdf5 \
            libpcre2-8 \
            libmicrohttpd \
            libpng
-# Optional: the process that parses files of others may then make no system call but those of malloc (data/sandbox.c).
+# Optional: the process that parses files of others may then make no system call but those of malloc (data/sandbox.c). SECCOMP= leaves it out.
 SECCOMP := $(shell pkg-config --exists libseccomp 2>/dev/null && echo libseccomp)
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
 OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))
@@ -102,7 +103,7 @@ OBJECTS += $(BUILD)/web/files.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-run bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
+.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
 all: $(BINARY)
 
 $(BINARY): $(BUILD)/train/main.o $(LIBRARY)
@@ -189,19 +190,37 @@ races:
 	    BUILD=build-tsan OPT=-O1 EXTRA_CFLAGS='-fsanitize=thread -Wno-error=tsan' EXTRA_LDFLAGS=-fsanitize=thread
 	@$(MAKE) --no-print-directory all $(MEMCHECK)
 	@tests/faults/races build-tsan build-memcheck
-# The readers under libFuzzer: RUNS executions each (ONLY=name for some). clang has libFuzzer; BUILD is a folder of its own.
+# Every reader, a target each (tests/fuzz/fuzz_NAME.c), under libFuzzer: RUNS executions each, ONLY=name for some. The same targets under
+# AFL++: make fuzz-afl, SECONDS_EACH. Both have a compiler and a folder of their own, and need two of the four number types.
 RUNS    ?= 20000
-FUZZERS := index hdf5 seal config ids json merges tiktoken
-$(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: tests/fuzz/target.c $(LIBRARY)
-	@mkdir -p $(@D)
-	@$(CC) $(CFLAGS) -DREAL_F32 -DFUZZ_$* -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
+SECONDS_EACH ?= 20
+FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ    := -fsanitize=address,undefined
+# comparisons are not traced: that costs a third, and dictionaries name what they compare with
+LIBFUZZER := -fsanitize=fuzzer-no-link -fno-sanitize-coverage=trace-cmp $(FUZZ) -fno-sanitize-recover=undefined
+FUZZ_BUILD := FUZZING=1 OPT=-O2 TYPES='f32 bf16' EXTRA_LDFLAGS='$(FUZZ)'
+ifdef FUZZING # no reader is in model/, whose vector code takes minutes to compile for a fuzzer
+$(BUILD)/f32/model/%.o $(BUILD)/bf16/model/%.o: override CC := clang
+$(BUILD)/f32/model/%.o $(BUILD)/bf16/model/%.o: CFLAGS := $(filter-out -fsanitize% -fno-sanitize%,$(CFLAGS))
+endif
+$(FUZZERS:%=$(BUILD)/tests/fuzz/%): $(BUILD)/tests/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(LIBRARY)
+	@$(CC) -fsanitize=fuzzer $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(BUILD)/tests/fuzz/seed: $(BUILD)/tests/fuzz/seed.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-fuzz-run: $(FUZZERS:%=$(BUILD)/tests/fuzz/%) $(BUILD)/tests/fuzz/seed
-	@tests/fuzz/run $(BUILD) $(RUNS) $(ONLY)
+.SECONDARY: $(FUZZERS:%=$(BUILD)/tests/fuzz/fuzz_%.o)
+fuzz-build: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
+fuzz-run: fuzz-build $(BUILD)/tests/fuzz/seed
+	@tests/fuzz/run $(BUILD) $(RUNS) $(or $(ONLY),$(FUZZERS))
 fuzz: $(BINARY)
-	@$(MAKE) --no-print-directory fuzz-run CC=clang BUILD=build-fuzz OPT=-O1 \
-	    EXTRA_CFLAGS='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined' EXTRA_LDFLAGS=-fsanitize=address,undefined
+	@$(MAKE) --no-print-directory fuzz-run CC=clang BUILD=build-fuzz $(FUZZ_BUILD) \
+	    EXTRA_CFLAGS='$(LIBFUZZER)'
+# afl++ from the distribution: large, so not among what make deps installs.
+fuzz-afl: $(BINARY)
+	@command -v afl-fuzz >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends afl++; }
+	@$(MAKE) --no-print-directory build-fuzz/tests/fuzz/seed CC=clang BUILD=build-fuzz $(FUZZ_BUILD) \
+	    EXTRA_CFLAGS='$(LIBFUZZER)'
+	@$(MAKE) --no-print-directory fuzz-build CC=afl-clang-fast BUILD=build-afl $(FUZZ_BUILD) EXTRA_CFLAGS='$(FUZZ) -fno-sanitize-recover=undefined'
+	@SECONDS_EACH=$(SECONDS_EACH) tests/fuzz/run build-afl 0 $(or $(ONLY),$(FUZZERS))
 bench: $(BINARY)
 	./$(BINARY) bench $(WORKLOADS)
 bench-peers: $(BINARY) # says what to install

@@ -90,8 +90,8 @@ static int sync_fd(int fd)
     return status;
 }
 
-/* The rename itself has happened; EINVAL comes from file systems that cannot sync a folder. */
-static int sync_folder(const char *folder)
+/* The names in it have changed already; EINVAL comes from file systems that cannot sync a folder. */
+int atomic_sync_folder(const char *folder)
 {
     const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
@@ -151,7 +151,7 @@ int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, 
     doing = "renaming the finished file";
     if (rename(temporary, path) != 0)
         goto out;
-    if (sync_folder(folder) != 0)
+    if (atomic_sync_folder(folder) != 0)
         return fail(err, "%s: syncing its folder: %s", path, strerror(errno));
     return 0;
 

@@ -18,6 +18,9 @@ int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, 
 /* The same of two. */
 int atomic_write(const char *path, const void *head, size_t head_size, const void *body, size_t body_size, struct error *err);
 
+/* Puts the names in a folder on the disk, where the system can. -1 with errno. */
+int atomic_sync_folder(const char *folder);
+
 /* Whether a file of this name (no folder) is what an atomic_write of `of` leaves behind when the process is killed half-way. It
  * is hidden, never read, and may be removed when nobody else writes to the folder. */
 bool atomic_is_leftover(const char *name, const char *of);

@@ -1,10 +1,25 @@
 /* folders.c: see folders.h. */
 #include "folders.h"
+#include "atomic.h"
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Makes one folder. Its name has to be on the disk before anything in it counts as saved. 1 where it is there already. */
+static int make_one(const char *path, struct error *err)
+{
+    char above[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (mkdir(path, 0777) != 0)
+        return errno == EEXIST || errno == EISDIR || access(path, F_OK) == 0
+                   ? 1
+                   : fail(err, "%s: cannot make this folder: %s", path, strerror(errno));
+    snprintf(above, sizeof above, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    return atomic_sync_folder(above) == 0 ? 0 : fail(err, "%s: syncing the folder that it lies in: %s", path, strerror(errno));
+}
 
 int folders_make(const char *path, bool *created, struct error *err)
 {
@@ -18,10 +33,10 @@ int folders_make(const char *path, bool *created, struct error *err)
             continue;
         memcpy(part, path, i);
         part[i] = '\0';
-        if (mkdir(part, 0777) == 0)
-            any = true;
-        else if (errno != EEXIST && errno != EISDIR && access(part, F_OK) != 0)
-            return fail(err, "%s: cannot make this folder: %s", part, strerror(errno));
+        const int status = make_one(part, err);
+        if (status < 0)
+            return -1;
+        any = any || status == 0;
     }
     if (created)
         *created = any;

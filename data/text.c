@@ -142,15 +142,17 @@ static int check_utf8(const char *path, const char *piece, size_t n, uint64_t of
 {
     struct utf8 u = {0};
     size_t begin = 0; /* of the character in hand */
-    for (size_t i = 0; i < n; i++) {
+    bool valid = true;
+    for (size_t i = 0; i < n && valid; i++) {
         const enum utf8_result r = utf8_push(&u, (uint8_t)piece[i]);
-        if (r == UTF8_INVALID)
-            return fail(err, "%s: byte %llu: 0x%02X begins no valid UTF-8 character", path, (unsigned long long)offset + begin,
-                        (uint8_t)piece[begin]);
+        valid = r != UTF8_INVALID;
         if (r == UTF8_CHARACTER)
             begin = i + 1;
     }
-    return 0;
+    if (valid && begin == n) /* one that is cut here, before the beginning of another, is none either */
+        return 0;
+    return fail(err, "%s: byte %llu: 0x%02X begins no valid UTF-8 character", path, (unsigned long long)offset + begin,
+                (uint8_t)piece[begin]);
 }
 
 static int changed(const struct text_file *f, struct error *err)

@@ -350,6 +350,8 @@ static int process(struct words *w, bool last, struct error *err)
 
 int words_append(struct words *w, const char *bytes, size_t n, struct error *err)
 {
+    if (n == 0)
+        return 0;
     if (w->room - w->used < n) {
         const size_t room = w->used + n + w->batch;
         char *text = realloc(w->text, room);

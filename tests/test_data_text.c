@@ -89,14 +89,12 @@ START_TEST(invalid_bytes_are_named)
     char *text = malloc(n);
     static const struct {
         const char *bytes, *says;
-    } CASES[] = {{"\xFF", "0xFF begins no valid"},
-                 {"\xC0\x80", "0xC0 begins no valid"},
-                 {"\xE2\x82", "0xE2 begins no valid"},
-                 {"\xED\xA0\x80", "0xED begins no"},
-                 {"\x80", "0x80 begins no valid"}};
-    for (size_t i = 0; i < 50; i++) {
-        const size_t c = i % 5, length = strlen(CASES[c].bytes);
-        const size_t at = i < 25 ? TEXT_PIECE - i / 5 : random_below(n - 4);
+    } CASES[] = {{"\xFF", "0xFF begins no valid"},     {"\xC0\x80", "0xC0 begins no valid"},
+                 {"\xE2\x82", "0xE2 begins no valid"}, {"\xED\xA0\x80", "0xED begins no"},
+                 {"\x80", "0x80 begins no valid"},     {"\xF2\xEB\x80\x80", "0xF2 begins no valid"}};
+    for (size_t i = 0; i < 60; i++) {
+        const size_t c = i % 6, length = strlen(CASES[c].bytes);
+        const size_t at = i < 30 ? TEXT_PIECE - i / 6 : random_below(n - 4);
         memset(text, 'x', n);
         memcpy(text + at, CASES[c].bytes, length);
         write_file(path, text, n);

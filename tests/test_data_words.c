@@ -42,6 +42,7 @@ static void find_words(struct list *l, const struct pattern *p, const char *sepa
     const struct words_config c = {p, separator, strlen(separator), take_words, commit_words, l, batch};
     struct words *w = words_create(&c, &err);
     ck_assert_msg(w, "%s", err.text);
+    OK(words_append(w, text, 0, &err)); /* an empty file */
     for (size_t i = 0, m; i < n; i += m) {
         m = batch ? 1 + random_below(2 * batch) : n;
         m = m < n - i ? m : n - i;

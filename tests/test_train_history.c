@@ -4,6 +4,7 @@
 #include "../train/history.h"
 #include "../train/jsonl.h"
 #include "../train/page.h"
+#include "../train/plot.h"
 #include "test.h"
 #include <math.h>
 #include <stdio.h>
@@ -324,6 +325,42 @@ START_TEST(embeds_hostile_text)
 }
 END_TEST
 
+static char *plot_of(const struct history *h)
+{
+    char *text;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    plot_losses(out, h, &(struct terminal){TERMINAL_256, 40});
+    fclose(out);
+    return text;
+}
+
+/* Evaluated at steps that have no loss: before, behind and without those that have; steps and losses that floating-point numbers
+ * cannot tell apart. What is drawn stays on the canvas (make asan sees whether it does). */
+START_TEST(draws_what_a_file_says)
+{
+    static const char *const FILES[] = {
+        "{\"step\": 1, \"loss\": 2}\n{\"step\": 8585, \"val_loss\": 3}\n",
+        "{\"step\": 3, \"val_loss\": 3}\n{\"step\": 4, \"loss\": 2}\n{\"step\": 5, \"loss\": 1}\n",
+        "{\"step\": 3, \"val_loss\": 3}\n{\"step\": 400, \"val_loss\": 2}\n",
+        "{\"step\": 1e90, \"loss\": 1e90}\n{\"step\": 1e99, \"val_loss\": 1e90}\n",
+        "{\"step\": -1e99, \"loss\": -1e99}\n{\"step\": 1e99, \"loss\": 1e99}\n",
+    };
+    make_folder();
+    for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++) {
+        put("metrics.jsonl", "w", FILES[i]);
+        struct history h = open_history();
+        refresh(&h);
+        char *text = plot_of(&h);
+        if (strstr(FILES[i], "val_loss"))
+            ck_assert_ptr_nonnull(strstr(text, "●"));
+        free(text);
+        history_close(&h);
+    }
+    remove_folder();
+}
+END_TEST
+
 /* Resumed after a step: later lines and half a line go; what is appended then is all that follows. */
 START_TEST(jsonl_goes_on_after_a_step)
 {
@@ -352,4 +389,4 @@ END_TEST
 
 SUITE("history", buckets_keep_extremes, follows_a_growing_file, passes_over_what_is_no_line, reads_a_line_that_has_grown,
       reads_no_pipes_and_follows_no_links, passes_over_a_line_too_long, tells_what_is_new, thins_samples_and_keeps_the_newest,
-      embeds_hostile_text, jsonl_goes_on_after_a_step)
+      embeds_hostile_text, draws_what_a_file_says, jsonl_goes_on_after_a_step)

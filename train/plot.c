@@ -25,17 +25,22 @@ static void mark(struct plot *p, size_t x, size_t y, enum layer layer)
     p->layer[at] = (uint8_t)layer;
 }
 
+/* A place on an axis, as one of n dots; whatever the file says, also where the axis has no length. */
+static size_t dot(double place, size_t n)
+{
+    const double at = place * (double)(n - 1);
+    return !(at > 0) ? 0 : at > (double)(n - 1) ? n - 1 : (size_t)(at + 0.5);
+}
+
 /* The dot row of a loss, from the top. */
 static size_t row_of(const struct plot *p, double y)
 {
-    const double at = (p->high - y) / (p->high - p->low) * (4 * ROWS - 1);
-    return (size_t)(at < 0 ? 0 : at > 4 * ROWS - 1 ? 4 * ROWS - 1 : at + 0.5);
+    return dot((p->high - y) / (p->high - p->low), 4 * ROWS);
 }
 
 static size_t column_of(const struct plot *p, double x)
 {
-    const double at = (x - p->first) / (p->last - p->first) * (double)(2 * p->columns - 1);
-    return (size_t)(at < 0 ? 0 : at + 0.5);
+    return dot((x - p->first) / (p->last - p->first), 2 * p->columns);
 }
 
 /* All dots between two losses of one column. */
@@ -104,8 +109,9 @@ static bool set_axes(struct plot *p, const struct history *h)
         return false;
     if (p->high - p->low < 1e-9 * fabs(p->high) || p->high == p->low)
         p->low -= 0.5, p->high += 0.5;
-    p->first = c->count ? c->x[0] : h->evaluations.x[0];
-    p->last = fmax(h->last_step, p->first + 1);
+    const struct curves *e = &h->evaluations; /* of steps that the other may lack */
+    p->first = fmin(c->count ? c->x[0] : INFINITY, e->count ? e->x[0] : INFINITY);
+    p->last = fmax(fmax(h->last_step, e->count ? e->x[e->count - 1] : p->first), p->first + 1);
     return true;
 }
 

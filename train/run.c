@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Whether a folder holds a run already: config.ini is written last, when there is a checkpoint to resume from. */
+/* Whether a folder holds a run already: config.ini is written last, when there is a checkpoint to resume from, and syncs the names of
+ * all that was made before it. */
 static bool holds_run(const char *dir)
 {
     char path[CONFIG_PATH_MAX + 16];
@@ -116,9 +117,8 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
     const bool resumes = plan->start == RUN_RESUME;
     plan_copy(r);
     if (probe(r, err) || open_validation(r, err) || (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
-        write_config(r, err) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps, config->train.log_every, err) ||
-        diary_open(&r->diary, r->dir, &r->trainer, err)) {
+        diary_open(&r->diary, r->dir, &r->trainer, err) || write_config(r, err)) {
         run_close(r);
         return -1;
     }
@@ -222,9 +222,17 @@ static int finish_step(struct run *r, struct error *err)
     return 0;
 }
 
+/* Whether best.h5 holds these weights, unless the power went between the two files of the save that a run is resumed from. */
+static bool is_at_best(const struct train_state *s)
+{
+    return s->step && !s->micro && s->best_step == s->step && s->val_step == s->step && !isnan(s->best_val_loss);
+}
+
 static int train(struct run *r, uint64_t stop_at, struct error *err)
 {
     struct trainer *t = &r->trainer;
+    if (is_at_best(&t->state))
+        run_save(r, SAVE_BEST);
     if (validate_and_save(r, false, err))
         return -1;
     while (t->state.step < stop_at && !stop_requested()) {

@@ -3,7 +3,7 @@
  *   FAULT=malloc:N       the N-th allocation fails          FAULT=malloc-from:N   it, and all that follow
  *   FAULT=short          write takes at most 1000 bytes     FAULT=eintr           every second write, read and fsync fails with it
  *   FAULT=unlink-first   a save removes the old file before it writes the new one
- *   FAULT=no-fsync       fsync does nothing
+ *   FAULT=no-fsync       fsync does nothing              FAULT=no-folder-fsync   fsync of a folder does nothing
  *   FAULT=kill:N         the process is killed at the N-th call of a save: from the creation of a temporary checkpoint on, calls of
  *                        that thread alone, which strace cannot count
  *   FAULT=error:N:E      that call fails with error number E        FAULT=error-from:N:E   it, and all that follow in the thread
@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m), *__libc_realloc(void *p, size_t n);
@@ -188,7 +189,10 @@ int fsync(int fd)
     if (interrupted())
         return errno = EINTR, -1;
     NEXT(fsync);
-    return save_call("fsync") ? -1 : strcmp(fault, "no-fsync") == 0 ? 0 : next(fd);
+    struct stat s;
+    const int nothing =
+        strcmp(fault, "no-fsync") == 0 || (strcmp(fault, "no-folder-fsync") == 0 && fstat(fd, &s) == 0 && S_ISDIR(s.st_mode));
+    return save_call("fsync") ? -1 : nothing ? 0 : next(fd);
 }
 
 int fdatasync(int fd)

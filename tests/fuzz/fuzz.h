@@ -1,0 +1,85 @@
+/* fuzz.h: what the fuzzing targets share. A target is a file fuzz_NAME.c with LLVMFuzzerTestOneInput; libFuzzer and AFL++ drive the same
+ * one. It gives bytes to a reader, and aborts where what the reader says cannot be. */
+#ifndef FUZZ_H
+#define FUZZ_H
+
+#include "../../data/tokenizer.h"
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+
+/* A folder in memory: FUZZ_DIR, which nobody else may use at the same time, or a new one. */
+static inline const char *fuzz_dir(void)
+{
+    static char made[] = "/dev/shm/handgrad-fuzz-XXXXXX";
+    static const char *dir;
+    if (!dir && !(dir = getenv("FUZZ_DIR")) && !(dir = mkdtemp(made)))
+        abort();
+    return dir;
+}
+
+/* A file there that stays open: its bytes are replaced, which is cheaper than to make it anew. */
+struct fuzz_file {
+    int fd;
+    char path[256];
+};
+
+static inline const char *fuzz_write(struct fuzz_file *f, const char *name, const uint8_t *data, size_t size)
+{
+    if (!f->path[0]) {
+        snprintf(f->path, sizeof f->path, "%s/%s", fuzz_dir(), name);
+        f->fd = open(f->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    }
+    if (f->fd < 0 || pwrite(f->fd, data, size, 0) != (ssize_t)size || ftruncate(f->fd, (off_t)size))
+        abort();
+    return f->path;
+}
+
+/* A copy, terminated, with an end that is watched. */
+static inline char *fuzz_text(const uint8_t *data, size_t size)
+{
+    char *text = malloc(size + 1);
+    memcpy(text, data, size);
+    text[size] = 0;
+    return text;
+}
+
+/* Ids are of the vocabulary, and their bytes are the text's. */
+static inline void fuzz_round_trip(const struct tokenizer *t, const char *text, size_t length)
+{
+    struct error err;
+    uint32_t *ids;
+    size_t n, at = 0;
+    if (tokenizer_encode(t, text, length, &ids, &n, &err) != 0)
+        return;
+    for (size_t i = 0; i < n; i++) {
+        size_t bytes;
+        if (ids[i] >= tokenizer_vocab_size(t))
+            abort();
+        const char *token = tokenizer_bytes(t, ids[i], &bytes);
+        if (bytes > length - at || memcmp(token, text + at, bytes) != 0)
+            abort();
+        at += bytes;
+    }
+    if (at != length)
+        abort();
+    free(ids);
+}
+
+/* A vocabulary that was taken has to work. */
+static inline void fuzz_bpe(struct bpe *b)
+{
+    struct error err;
+    struct tokenizer *t = tokenizer_create_bpe(b, &err);
+    if (t)
+        fuzz_round_trip(t, "It was the best of times, 1859.\n", 32);
+    tokenizer_destroy(t);
+}
+
+#endif

@@ -1,0 +1,13 @@
+/* fuzz_json.c: tokenizer.json. */
+#include "../../data/bpe_draft.h"
+#include "fuzz.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct error err;
+    cJSON *root = cJSON_ParseWithLength((const char *)data, size);
+    if (cJSON_IsObject(root))
+        fuzz_bpe(bpe_read_hugging_face("f", root, size, NULL, &err));
+    cJSON_Delete(root);
+    return 0;
+}
