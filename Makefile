@@ -186,7 +186,7 @@ check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.
 MEMCHECK := BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 EXTRA_CFLAGS=-DSANDBOX_OPEN
 # ThreadSanitizer on trainer, writer and loader, valgrind on a short run.
 races:
-	@$(MAKE) --no-print-directory all build-tsan/tests/test_train_writer build-tsan/tests/test_train_trainer build-tsan/tests/test_data_loader \
+	@$(MAKE) --no-print-directory all $(patsubst %,build-tsan/tests/test_%,train_writer train_trainer train_not_finite data_loader) \
 	    BUILD=build-tsan OPT=-O1 EXTRA_CFLAGS='-fsanitize=thread -Wno-error=tsan' EXTRA_LDFLAGS=-fsanitize=thread
 	@$(MAKE) --no-print-directory all $(MEMCHECK)
 	@tests/faults/races build-tsan build-memcheck
