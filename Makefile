@@ -183,7 +183,7 @@ $(BUILD)/tests/faults/shim.so: tests/faults/shim.c
 check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.so
 	@HANDGRAD=$(abspath $(BINARY)) tests/faults/run $(abspath $(BUILD)/tests/faults) $(ONLY)
 # valgrind knows no AVX-512, and nothing works in the process that reads files when that is confined
-MEMCHECK := BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 EXTRA_CFLAGS=-DSANDBOX_OPEN
+MEMCHECK := BUILD=build-memcheck OPT=-O1 ARCH=x86-64-v3 EXTRA_CFLAGS='-DSANDBOX_OPEN -DNO_JIT'
 # ThreadSanitizer on trainer, writer and loader, valgrind on a short run.
 races:
 	@$(MAKE) --no-print-directory all $(patsubst %,build-tsan/tests/test_%,train_writer train_trainer train_not_finite data_loader) \

@@ -121,7 +121,8 @@ static void refuse_filters(void)
 {
     const scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
     OK(seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(seccomp), 0));
-    OK(seccomp_rule_add(f, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP)));
+    const struct scmp_arg_cmp asks = {.arg = 0, .op = SCMP_CMP_EQ, .datum_a = PR_SET_SECCOMP};
+    OK(seccomp_rule_add(f, SCMP_ACT_ERRNO(EINVAL), SCMP_SYS(prctl), 1, asks));
     OK(seccomp_load(f));
     seccomp_release(f);
 }
