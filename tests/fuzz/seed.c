@@ -1,7 +1,9 @@
 /* seed.c: seeds that only the library can make. seed FILE.h5 prints the index and the file, as fuzz_index.c takes them: of the file the user
- * block's room and the bytes of its datasets alone, since the rest is the library's and long. */
+ * block's room and the bytes of its datasets alone, since the rest is the library's and long. seed FILE SIZE prints the first SIZE bytes of any
+ * file, sealed. */
 #include "../../data/h5.h"
 #include "../../data/h5_index.h"
+#include "../../train/image.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,11 @@ int main(int argc, char **argv)
     if (!f)
         return 2;
     const size_t n = fread(bytes, 1, sizeof bytes, f);
+    const size_t sealed = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+    if (sealed >= HEAD && sealed <= n) {
+        image_seal(bytes, sealed, 1);
+        return fwrite(bytes, 1, sealed, stdout) != sealed;
+    }
     h5_lock();
     const uint64_t size = h5_scan(&(struct h5_scan){bytes, n}, &index, sizeof index);
     h5_unlock();
