@@ -135,7 +135,8 @@ START_TEST(without_a_filter_the_limits_hold)
     refuse_filters();
     OK(sandbox_run(&r, attack, (void *)in_folder("made"), CAPACITY, "reading it", "f", &err));
     const char *did = r.bytes;
-    ck_assert_msg(strcspn(did, "ocdsm") >= r.size, "%.*s", (int)r.size, did);
+    for (const char *c = "ocdsm"; *c; c++)
+        ck_assert_msg(!memchr(did, *c, r.size), "%.*s", (int)r.size, did);
     ck_assert_ptr_nonnull(memchr(did, 'k', r.size));
     sandbox_free(&r);
     OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "reading it", "f", &err));
