@@ -187,7 +187,8 @@ static size_t encode(const struct bpe *b, struct bpe_scratch *s, const char *wor
 size_t bpe_encode_word(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n, uint32_t *ids)
 {
     if (s->owner != b) {
-        memset(s->cache, 0, sizeof s->cache);
+        if (s->owner) /* a new one is zero, and of a short text most of it is never touched */
+            memset(s->cache, 0, sizeof s->cache);
         s->owner = b;
     }
     if (n > CACHED_BYTES || n == 0)

@@ -47,7 +47,7 @@ struct words {
     struct stop *stops;
     size_t n_stops, stops_room;
     struct task *tasks;
-    size_t n_tasks;
+    size_t n_tasks, most_tasks; /* now; of any batch: the others were never touched */
 };
 
 static size_t least_batch(const struct words *w)
@@ -81,7 +81,7 @@ void words_destroy(struct words *w)
         return;
     for (size_t i = 0; w->matchers && i < w->threads; i++)
         matcher_destroy(w->matchers[i]);
-    for (size_t i = 0; w->tasks && i < WORDS_SLOTS; i++)
+    for (size_t i = 0; i < w->most_tasks; i++)
         free(w->tasks[i].marks);
     free(w->matchers);
     free(w->tasks);
@@ -266,6 +266,8 @@ static void make_tasks(struct words *w)
         t->begin = begin;
         t->end = begin = end;
     }
+    if (w->n_tasks > w->most_tasks)
+        w->most_tasks = w->n_tasks;
 }
 
 /* Steps 3 and 4. Leaves the tasks whose words are certain, and returns in *taken where the rest begins. */
