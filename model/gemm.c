@@ -8,23 +8,30 @@
  * The larger a piece, the smaller the packing of its operands against its arithmetic: 1024 x 768 where C has that much, and all of
  * one C alike. A smaller C makes eight pieces as long as each keeps 64 Ki elements, and four at least: many would keep more threads
  * busy, but small ones cost everybody (docs/performance.md).
+ *
+ * Where such a small C is a long sum, as a weight's gradient is over all tokens, K is cut instead, again by the sizes alone:
+ *
+ *     C = alpha A_1 B_1 + beta C,   S_i = alpha A_i B_i for the further slices,   C += S_2, C += S_3 ... in that order
  */
 #include "gemm.h"
 #include "bf16.h"
 #include "gemm_bf16.h"
 #include "gemm_onednn.h"
 #include <cblas.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
 #ifdef REAL_BF16
-enum { PIECE_M = BF16_PIECE_M, PIECE_N = BF16_PIECE_N };
+enum { PIECE_M = BF16_PIECE_M, PIECE_N = BF16_PIECE_N, LONG_SUM = INT32_MAX }; /* its pieces cut K themselves */
 #else
-enum { PIECE_M = 1024, PIECE_N = 768 };
+enum { PIECE_M = 1024, PIECE_N = 768, LONG_SUM = 4096 };
 #endif
 enum {
     FEW_PIECES = 4,
     ENOUGH_PIECES = 8,
     ENOUGH_ELEMENTS = 1 << 16,
     SMALL_PIECE = 32,
+    SMALL_C = FEW_PIECES * PIECE_M * PIECE_N,
     UNIT = 16 /* rows or columns of a kernel */
 };
 
@@ -39,7 +46,21 @@ static size_t even(size_t n, size_t most)
     return ceil_div(ceil_div(n, ceil_div(n, most)), UNIT) * UNIT;
 }
 
-static void cut(size_t M, size_t N, size_t *piece_m, size_t *piece_n)
+struct cuts {
+    size_t m, n, k; /* lengths of a piece */
+};
+
+/* As many slices of K as make eight pieces, and four at least. */
+static bool cut_sum(struct cuts *c, size_t M, size_t N, size_t K)
+{
+    if (K < LONG_SUM || M == 1 || M * N >= SMALL_C)
+        return false;
+    const size_t pieces = ceil_div(M, PIECE_M) * ceil_div(N, PIECE_N);
+    *c = (struct cuts){even(M, PIECE_M), even(N, PIECE_N), even(K, ceil_div(K, pieces == 1 ? ENOUGH_PIECES : FEW_PIECES))};
+    return true;
+}
+
+static struct cuts cut(size_t M, size_t N, size_t K)
 {
     size_t m = M < PIECE_M ? M : PIECE_M, n = N < PIECE_N ? N : PIECE_N, pieces;
     while ((pieces = ceil_div(M, m) * ceil_div(N, n)) < FEW_PIECES || (pieces < ENOUGH_PIECES && m * n >= 2 * ENOUGH_ELEMENTS)) {
@@ -50,8 +71,7 @@ static void cut(size_t M, size_t N, size_t *piece_m, size_t *piece_n)
         else
             n = ceil_div(n, 2);
     }
-    *piece_m = even(M, m);
-    *piece_n = even(N, n);
+    return (struct cuts){even(M, m), even(N, n), K};
 }
 
 /* One row: a product with a vector, which need not copy B to pack it. */
@@ -98,24 +118,78 @@ void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t 
     tile_on(gemm_backend_choice(NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
+/* The piece of C from (i, j) on, of the slice of K from k on, to c. */
+struct product {
+    enum gemm_backend library;
+    enum transpose ta, tb;
+    size_t M, N, K, lda, ldb;
+    double alpha;
+    const real *A, *B;
+};
+
+static void piece(const struct product *p, const struct cuts *s, size_t i, size_t j, size_t k, double beta, real *c, size_t ldc)
+{
+    const size_t m = p->M - i < s->m ? p->M - i : s->m, n = p->N - j < s->n ? p->N - j : s->n;
+    const size_t depth = p->K - k < s->k ? p->K - k : s->k;
+    const real *a = p->A + (p->ta == N_ ? i * p->lda + k : k * p->lda + i),
+               *b = p->B + (p->tb == N_ ? k * p->ldb + j : j * p->ldb + k);
+#ifdef REAL_BF16
+    gemm_bf16_piece(p->library, p->ta, p->tb, m, n, depth, (float)p->alpha, a, p->lda, b, p->ldb, (float)beta, c, ldc);
+#else
+    tile_on(p->library, p->ta, p->tb, m, n, depth, p->alpha, a, p->lda, b, p->ldb, beta, c, ldc);
+#endif
+}
+
+/* Room for the sums of all slices but the first. It is kept for the next call: fresh pages would cost as much as adding the sums up.
+ * A call that comes while another has it gets its own. */
+static _Atomic(real *) spare;
+
+static real *borrow_sums(void)
+{
+    real *sums = atomic_exchange(&spare, NULL);
+    return sums ? sums : malloc((size_t)(FEW_PIECES - 1) * SMALL_C * sizeof *sums);
+}
+
+static void return_sums(real *sums)
+{
+    free(atomic_exchange(&spare, sums));
+}
+
+/* sums: (slices - 1, M, N). */
+static void add_slices(size_t slices, size_t M, size_t N, const real *sums, real *C, size_t ldc)
+{
+#pragma omp parallel for
+    for (size_t i = 0; i < M; i++)
+        for (size_t s = 0; s + 1 < slices; s++) {
+            const real *x = sums + (s * M + i) * N;
+#pragma omp simd
+            for (size_t j = 0; j < N; j++)
+                C[i * ldc + j] += x[j];
+        }
+}
+
 void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
              const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
 {
     if (M == 0 || N == 0)
         return;
-    size_t piece_m, piece_n;
-    cut(M, N, &piece_m, &piece_n);
-    const size_t rows = ceil_div(M, piece_m), columns = ceil_div(N, piece_n);
+    const struct product product = {library, ta, tb, M, N, K, lda, ldb, alpha, A, B};
+    struct cuts cuts;
+    real *sums = cut_sum(&cuts, M, N, K) ? borrow_sums() : NULL;
+    if (!sums)
+        cuts = cut(M, N, K);
+    const size_t rows = ceil_div(M, cuts.m), columns = ceil_div(N, cuts.n), slices = sums ? ceil_div(K, cuts.k) : 1;
 #pragma omp parallel for schedule(dynamic)
-    for (size_t p = 0; p < rows * columns; p++) {
-        const size_t i = p / columns * piece_m, j = p % columns * piece_n;
-        const size_t m = M - i < piece_m ? M - i : piece_m, n = N - j < piece_n ? N - j : piece_n;
-        const real *a = A + (ta == N_ ? i * lda : i), *b = B + (tb == N_ ? j : j * ldb);
-#ifdef REAL_BF16
-        gemm_bf16_piece(library, ta, tb, m, n, K, (float)alpha, a, lda, b, ldb, (float)beta, C + i * ldc + j, ldc);
-#else
-        tile_on(library, ta, tb, m, n, K, alpha, a, lda, b, ldb, beta, C + i * ldc + j, ldc);
-#endif
+    for (size_t p = 0; p < slices * rows * columns; p++) {
+        const size_t s = p / (rows * columns), i = p / columns % rows * cuts.m, j = p % columns * cuts.n;
+        if (s == 0)
+            piece(&product, &cuts, i, j, 0, beta, C + i * ldc + j, ldc);
+        else
+            piece(&product, &cuts, i, j, s * cuts.k, 0, sums + ((s - 1) * M + i) * N + j, N);
+    }
+    if (sums) {
+        add_slices(slices, M, N, sums, C, ldc);
+        return_sums(sums);
     }
 }
 

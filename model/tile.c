@@ -144,6 +144,8 @@ void tile_product(const struct tile *t)
     size_t r = 0;
     for (; r + ROWS <= t->M; r += ROWS)
         group(t, ROWS, r);
+    for (; ROWS > 4 && r + 4 <= t->M; r += 4)
+        group(t, 4, r);
     for (; r + 2 <= t->M; r += 2)
         group(t, 2, r);
     if (r < t->M)

@@ -7,6 +7,7 @@
  *   small integers, against gemm_plain              equal: every sum is exact, whatever the order
  *   (A + A') B = A B + A' B, integers               equal
  *   1, 2, 3, 5 threads                              the same bits
+ *   two at once, each a long sum                    the bits of one alone
  *   gaps between rows; C under beta = 0             NaN goes in, none comes out, gaps keep their bits
  */
 #include "../model/gemm.h"
@@ -39,9 +40,10 @@ enum { PER_TERM = 1 };
 
 static const struct sizes {
     size_t M, N, K;
-} sizes[] = {{1, 1, 1},     {1, 1, 7},     {1, 5, 0},     {3, 5, 0},     {1, 768, 31},   {1, 769, 64},  {1, 2305, 3},
-             {2, 1, 5},     {7, 13, 1},    {31, 33, 32},  {64, 64, 64},  {67, 1, 129},   {255, 767, 3}, {256, 768, 8},
-             {257, 769, 5}, {257, 5, 300}, {3, 769, 257}, {1031, 40, 9}, {40, 2311, 11}, {113, 97, 89}};
+} sizes[] = {{1, 1, 1},      {1, 1, 7},     {1, 5, 0},     {3, 5, 0},       {1, 768, 31},   {1, 769, 64},
+             {1, 2305, 3},   {2, 1, 5},     {7, 13, 1},    {31, 33, 32},    {64, 64, 64},   {67, 1, 129},
+             {255, 767, 3},  {256, 768, 8}, {257, 769, 5}, {257, 5, 300},   {3, 769, 257},  {1031, 40, 9},
+             {40, 2311, 11}, {113, 97, 89}, {5, 3, 4099},  {1025, 1, 4096}, {2, 770, 4100}, {1, 5, 5000}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static const struct scales {
@@ -51,7 +53,7 @@ enum { SCALES = sizeof scales / sizeof *scales, SCALES_OF_LARGE = 2, LARGE = 500
 
 static size_t scales_for(const struct sizes *s)
 {
-    return s->M * s->N < LARGE ? SCALES : SCALES_OF_LARGE;
+    return s->M * s->N * (1 + s->K / 1024) < LARGE ? SCALES : SCALES_OF_LARGE;
 }
 
 /* A matrix whose rows lie further apart than they are wide. */
@@ -283,9 +285,32 @@ static void check_thread_counts(product *f, const struct operands *o, const stru
     free(first.x);
 }
 
+/* Of two callers that need room for sums at one time, neither gets the other's. */
+START_TEST(two_at_once)
+{
+    static const struct sizes size = {24, 40, 5000};
+    struct operands o = operands(&size, 1, 0);
+    fill_random(&o.A, 1);
+    fill_random(&o.B, 2);
+    struct matrix expected = copy(&o.C), second = copy(&o.C);
+    multiply(gemm, &o, &size, &scales[0], &expected);
+    for (int round = 0; round < 20; round++) {
+#pragma omp parallel for num_threads(2) schedule(static, 1)
+        for (int i = 0; i < 2; i++)
+            multiply(gemm, &o, &size, &scales[0], i ? &second : &o.C);
+        require(same_bits(o.C.x, expected.x, size.M * size.N) && same_bits(second.x, expected.x, size.M * size.N), "round %d",
+                round);
+    }
+    free(expected.x);
+    free(second.x);
+    free_operands(&o);
+}
+END_TEST
+
 START_TEST(same_bits_at_any_thread_count)
 {
-    static const struct sizes more[] = {{512, 130, 384}, {1, 3000, 300}, {257, 769, 131}, {31, 33, 32}, {33, 2000, 77}};
+    static const struct sizes more[] = {{512, 130, 384}, {1, 3000, 300}, {257, 769, 131}, {31, 33, 32},
+                                        {33, 2000, 77},  {40, 48, 5000}, {1030, 16, 4096}};
     for (size_t s = 0; s < sizeof more / sizeof *more; s++)
         for (int transposes = 0; transposes < 4; transposes++) {
             struct operands o = operands(&more[s], transposes, 0);
@@ -304,4 +329,4 @@ SUITE_ALL_TYPES("gemm", gemm_is_plain_to_rounding, gemm_is_that_of_the_library_c
 #ifndef REAL_BF16
                 gemm_tile_is_plain_to_rounding,
 #endif
-                integers_are_exact, linear_in_its_operand, same_bits_at_any_thread_count)
+                integers_are_exact, linear_in_its_operand, two_at_once, same_bits_at_any_thread_count)
