@@ -118,7 +118,6 @@ void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t 
     tile_on(gemm_backend_choice(NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
-/* The piece of C from (i, j) on, of the slice of K from k on, to c. */
 struct product {
     enum gemm_backend library;
     enum transpose ta, tb;
@@ -127,6 +126,7 @@ struct product {
     const real *A, *B;
 };
 
+/* c = alpha A B + beta c for the piece of C from (i, j) on, over the slice of K from k on. */
 static void piece(const struct product *p, const struct cuts *s, size_t i, size_t j, size_t k, double beta, real *c, size_t ldc)
 {
     const size_t m = p->M - i < s->m ? p->M - i : s->m, n = p->N - j < s->n ? p->N - j : s->n;
@@ -141,7 +141,7 @@ static void piece(const struct product *p, const struct cuts *s, size_t i, size_
 }
 
 /* Room for the sums of all slices but the first. It is kept for the next call: fresh pages would cost as much as adding the sums up.
- * A call that comes while another has it gets its own. */
+ * A call that comes while another has it gets its own; one that gets none cuts C instead. */
 static _Atomic(real *) spare;
 
 static real *borrow_sums(void)
