@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct {
     const char *name, *summary;
@@ -34,6 +35,24 @@ static void usage(FILE *out)
     fprintf(out, "\n`handgrad COMMAND --help` tells more.\n");
 }
 
+/* A thread that spins while it waits keeps the one it waits for from running wherever another program holds a core: 20 times a step's
+ * time, measured (docs/benchmark.md). The OpenMP runtimes read how long to spin before main, so the program starts itself again with
+ * that set. Where it cannot, or the user has said how to wait, nothing happens. */
+static void wait_briefly(char **argv)
+{
+#ifdef __clang__
+    const char *const name = "KMP_BLOCKTIME", *const value = "0"; /* ms */
+#else
+    const char *const name = "GOMP_SPINCOUNT", *const value = "1000"; /* about 10 us */
+#endif
+    char self[4096];
+    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (getenv("OMP_WAIT_POLICY") || getenv(name) || n < 0 || setenv(name, value, 1))
+        return;
+    self[n] = 0;
+    execv(self, argv);
+}
+
 int main(int argc, char **argv)
 {
     argp_err_exit_status = 2;
@@ -48,6 +67,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].name)) {
             char name[64];
+            wait_briefly(argv);
             snprintf(name, sizeof name, "handgrad %s", commands[i].name);
             argv[1] = name;
             return commands[i].run(argc - 1, argv + 1);
