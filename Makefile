@@ -19,6 +19,10 @@
 # make install PREFIX=…     the binary, the configurations, the manual page, completion for bash and zsh
 # make CC=clang …           another compiler (its objects go to a folder of their own)
 
+# as many jobs as processors, where make was not told how many
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
 ifeq ($(origin CC),default)
 CC      := gcc
 endif
