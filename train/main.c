@@ -35,8 +35,8 @@ static void usage(FILE *out)
     fprintf(out, "\n`handgrad COMMAND --help` tells more.\n");
 }
 
-/* A thread that spins while it waits keeps the one it waits for from running wherever another program holds a core: 20 times a step's
- * time, measured (docs/benchmark.md). The OpenMP runtimes read how long to spin before main, so the program starts itself again with
+/* A thread that spins while it waits keeps the one it waits for from running wherever another program holds a core: nine tenths of the
+ * speed, measured (docs/benchmark.md). The OpenMP runtimes read how long to spin before main, so the program starts itself again with
  * that set. Where it cannot, or the user has said how to wait, nothing happens. */
 static void wait_briefly(char **argv)
 {
