@@ -94,7 +94,7 @@ LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
 TYPES   := f32 bf16 f64 c128
 PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/opparts.c model/mistake_list.c model/gemm_backend.c model/gemm_onednn.c \
-           model/gemm_bf16.c $(wildcard model/gradcheck*.c) # independent of the number type
+           model/gemm_bf16.c model/gemm_cut.c $(wildcard model/gradcheck*.c) # independent of the number type
 MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
 TWICE   := $(filter-out optim/schedule.c,$(wildcard optim/*.c)) train/gradient_file.c # float and double
 MIXED_C := train/gradient_file.c train/passes.c train/bench_code.c # float and bf16

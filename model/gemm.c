@@ -5,10 +5,6 @@
  * the same bits. (Inside a parallel region both libraries are single-threaded by themselves. Calling
  * openblas_set_num_threads instead would change OpenMP's own setting, and so everybody else's.)
  *
- * The larger a piece, the smaller the packing of its operands against its arithmetic: 1024 x 768 where C has that much, and all of
- * one C alike. A smaller C makes eight pieces as long as each keeps 64 Ki elements, and four at least: many would keep more threads
- * busy, but small ones cost everybody (docs/performance.md).
- *
  * Where such a small C is a long sum, as a weight's gradient is over all tokens, K is cut instead, again by the sizes alone:
  *
  *     C = alpha A_1 B_1 + beta C,   S_i = alpha A_i B_i for the further slices,   C += S_2, C += S_3 ... in that order
@@ -16,63 +12,19 @@
 #include "gemm.h"
 #include "bf16.h"
 #include "gemm_bf16.h"
+#include "gemm_cut.h"
 #include "gemm_onednn.h"
 #include <cblas.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#ifdef REAL_BF16
-enum { PIECE_M = BF16_PIECE_M, PIECE_N = BF16_PIECE_N, LONG_SUM = INT32_MAX }; /* its pieces cut K themselves */
-#else
-enum { PIECE_M = 1024, PIECE_N = 768, LONG_SUM = 4096 };
-#endif
 enum {
-    FEW_PIECES = 4,
-    ENOUGH_PIECES = 8,
-    ENOUGH_ELEMENTS = 1 << 16,
-    SMALL_PIECE = 32,
-    SMALL_C = FEW_PIECES * PIECE_M * PIECE_N,
-    UNIT = 16 /* rows or columns of a kernel */
+    PIECE_M = 1024,
+    PIECE_N = 768,
+    LONG_SUM = 4096,
+    SMALL_C = 4 * PIECE_M * PIECE_N,
+    SUMS = 3 * SMALL_C /* of all slices but the first: of one piece seven, which is less */
 };
-
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
-/* Length of the pieces when n falls into as few as `most` allows: alike, rounded up to UNIT, so that the last is shorter. */
-static size_t even(size_t n, size_t most)
-{
-    return ceil_div(ceil_div(n, ceil_div(n, most)), UNIT) * UNIT;
-}
-
-struct cuts {
-    size_t m, n, k; /* lengths of a piece */
-};
-
-/* As many slices of K as make eight pieces, and four at least. */
-static bool cut_sum(struct cuts *c, size_t M, size_t N, size_t K)
-{
-    if (K < LONG_SUM || M == 1 || M * N >= SMALL_C)
-        return false;
-    const size_t pieces = ceil_div(M, PIECE_M) * ceil_div(N, PIECE_N);
-    *c = (struct cuts){even(M, PIECE_M), even(N, PIECE_N), even(K, ceil_div(K, pieces == 1 ? ENOUGH_PIECES : FEW_PIECES))};
-    return true;
-}
-
-static struct cuts cut(size_t M, size_t N, size_t K)
-{
-    size_t m = M < PIECE_M ? M : PIECE_M, n = N < PIECE_N ? N : PIECE_N, pieces;
-    while ((pieces = ceil_div(M, m) * ceil_div(N, n)) < FEW_PIECES || (pieces < ENOUGH_PIECES && m * n >= 2 * ENOUGH_ELEMENTS)) {
-        if (m <= SMALL_PIECE && n <= SMALL_PIECE)
-            break;
-        if (m >= n)
-            m = ceil_div(m, 2);
-        else
-            n = ceil_div(n, 2);
-    }
-    return (struct cuts){even(M, m), even(N, n), K};
-}
 
 /* One row: a product with a vector, which need not copy B to pack it. */
 static void row_product(enum transpose tb, int n, int k, real alpha, const real *A, const real *B, int ldb, real beta, real *C)
@@ -106,7 +58,7 @@ static void tile_on(enum gemm_backend library, enum transpose ta, enum transpose
     (void)library;
     cblas_zgemm(CblasRowMajor, op_a, op_b, m, n, k, &a, A, la, B, lb, &b, C, lc);
 #else
-    if (library == GEMM_ONEDNN && K > 0 && onednn_sgemm(ta == T_, tb == T_, M, N, K, a, A, lda, B, ldb, b, C, ldc) == 0)
+    if (library != GEMM_OPENBLAS && K > 0 && onednn_sgemm(ta == T_, tb == T_, M, N, K, a, A, lda, B, ldb, b, C, ldc) == 0)
         return;
     cblas_sgemm(CblasRowMajor, op_a, op_b, m, n, k, a, A, la, B, lb, b, C, lc);
 #endif
@@ -115,9 +67,23 @@ static void tile_on(enum gemm_backend library, enum transpose ta, enum transpose
 void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
                const real *B, size_t ldb, double beta, real *C, size_t ldc)
 {
-    tile_on(gemm_backend_choice(NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+    tile_on(gemm_backend_choice(false, NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
+#ifdef REAL_BF16
+void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
+             const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    if (gemm_bf16_on(library, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc)) /* no memory to round into */
+        gemm_plain(ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
+          const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    gemm_on(gemm_backend_choice(true, NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+#else
 struct product {
     enum gemm_backend library;
     enum transpose ta, tb;
@@ -133,11 +99,7 @@ static void piece(const struct product *p, const struct cuts *s, size_t i, size_
     const size_t depth = p->K - k < s->k ? p->K - k : s->k;
     const real *a = p->A + (p->ta == N_ ? i * p->lda + k : k * p->lda + i),
                *b = p->B + (p->tb == N_ ? k * p->ldb + j : j * p->ldb + k);
-#ifdef REAL_BF16
-    gemm_bf16_piece(p->library, p->ta, p->tb, m, n, depth, (float)p->alpha, a, p->lda, b, p->ldb, (float)beta, c, ldc);
-#else
     tile_on(p->library, p->ta, p->tb, m, n, depth, p->alpha, a, p->lda, b, p->ldb, beta, c, ldc);
-#endif
 }
 
 /* Room for the sums of all slices but the first. It is kept for the next call: fresh pages would cost as much as adding the sums up.
@@ -147,7 +109,7 @@ static _Atomic(real *) spare;
 static real *borrow_sums(void)
 {
     real *sums = atomic_exchange(&spare, NULL);
-    return sums ? sums : malloc((size_t)(FEW_PIECES - 1) * SMALL_C * sizeof *sums);
+    return sums ? sums : malloc(SUMS * sizeof *sums);
 }
 
 static void return_sums(real *sums)
@@ -174,11 +136,9 @@ void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, si
     if (M == 0 || N == 0)
         return;
     const struct product product = {library, ta, tb, M, N, K, lda, ldb, alpha, A, B};
-    struct cuts cuts;
-    real *sums = cut_sum(&cuts, M, N, K) ? borrow_sums() : NULL;
-    if (!sums)
-        cuts = cut(M, N, K);
-    const size_t rows = ceil_div(M, cuts.m), columns = ceil_div(N, cuts.n), slices = sums ? ceil_div(K, cuts.k) : 1;
+    real *sums = K >= LONG_SUM && M > 1 && M * N < SMALL_C ? borrow_sums() : NULL;
+    const struct cuts cuts = (sums ? cut_long_sum : cut_product)(M, N, K, PIECE_M, PIECE_N);
+    const size_t rows = ceil_div(M, cuts.m), columns = ceil_div(N, cuts.n), slices = ceil_div(K ? K : 1, cuts.k ? cuts.k : 1);
 #pragma omp parallel for schedule(dynamic)
     for (size_t p = 0; p < slices * rows * columns; p++) {
         const size_t s = p / (rows * columns), i = p / columns % rows * cuts.m, j = p % columns * cuts.n;
@@ -196,8 +156,9 @@ void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, si
 void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
           const real *B, size_t ldb, double beta, real *C, size_t ldc)
 {
-    gemm_on(gemm_backend_choice(NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+    gemm_on(gemm_backend_choice(false, NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
+#endif
 
 #ifdef REAL_BF16
 #define OPERAND(x) bf16_round(x)

@@ -1,91 +1,162 @@
 /* gemm_bf16.c: products with operands rounded to bf16 (mixed precision: Kalamkar et al. 2019, arXiv:1905.12322).
  *
- * The product of two bf16 numbers is exact in float, so all that is lost is the operands' rounding, 2^-8 of each; sums are
- * float's. A thread copies a strip of A and one of B, rounded, into buffers on its stack, as they lie (a transposed operand stays
- * transposed), has them multiplied into a third, and adds that to C. So no rounded copy of a whole matrix is kept anywhere, an
- * element of A is rounded once for 512 columns of C, one of B once for 256 rows.
+ * The product of two bf16 numbers is exact in float, so all that is lost is the operands' rounding, 2^-8 of each; sums are float's.
  *
- * Where the processor has no bf16 instructions, the rounded numbers stay floats and are multiplied as floats.
+ * No rounded copy of a whole matrix is kept. A block of A and one of B, as they lie (a transposed operand stays transposed), are rounded
+ * by all threads into a room of fixed size that the next level of caches holds, and then multiplied, cut into pieces by the sizes alone:
+ *
+ *     for each slice of K, for each block of N:    b = r(B's block);  for each block of M:   a = r(A's block),  C's block += a b
+ *
+ * An element of B is rounded once, one of A once for BLOCK columns of C. On bf16 instructions what lies in the room is bf16. Otherwise the
+ * rounded numbers stay floats, and are multiplied as gemm multiplies floats.
  */
 #include "gemm_bf16.h"
 #include "bf16.h"
-#include "gemm_backend.h"
+#include "gemm_cut.h"
 #include "gemm_onednn.h"
+#include <omp.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 
-enum { DEPTH = 512, FLOAT_DEPTH = DEPTH / 2 }; /* of a strip: floats are twice as wide */
-
-/* Numbers of a strip: bf16, or floats that are bf16 numbers. */
-union strip_a {
-    uint16_t bf16[BF16_PIECE_M * DEPTH];
-    float f32[BF16_PIECE_M * FLOAT_DEPTH];
+enum {
+    BLOCK = 4096, /* rows of A and columns of B that are rounded at a time */
+    DEPTH = 1024, /* of the sum */
+    PAD = 64,     /* rows in the room: whole lines, and no two in the same set of a cache */
+    OPERAND = (BLOCK + PAD) * DEPTH > BLOCK *(DEPTH + PAD) ? (BLOCK + PAD) * DEPTH : BLOCK *(DEPTH + PAD),
+    PIECE_M = 512,
+    PIECE_N = 768,
+    STRIP = 4096 /* elements of a row that a thread rounds at a time */
 };
-union strip_b {
-    uint16_t bf16[BF16_PIECE_N * DEPTH];
-    float f32[BF16_PIECE_N * FLOAT_DEPTH];
+
+struct room {
+    size_t threads;
+    union operand {
+        float f32[OPERAND];
+        uint16_t bf16[OPERAND];
+    } a, b;
+    _Alignas(64) char scratch[][ONEDNN_ROOM]; /* of each thread */
 };
 
-static void pack_bf16(uint16_t *out, const float *x, size_t rows, size_t columns, size_t ld)
+/* It is kept for the next call: fresh pages would cost as much as the rounding. A call that comes while another has it gets its own. */
+static _Atomic(struct room *) spare;
+
+static struct room *borrow_room(void)
 {
-    for (size_t i = 0; i < rows; i++)
-#pragma omp simd
-        for (size_t j = 0; j < columns; j++)
-            out[i * columns + j] = bf16_bits(x[i * ld + j]);
+    const size_t threads = (size_t)omp_get_max_threads();
+    struct room *room = atomic_exchange(&spare, NULL);
+    if (room && room->threads >= threads)
+        return room;
+    free(room);
+    room = aligned_alloc(64, sizeof *room + threads * ONEDNN_ROOM);
+    if (room)
+        room->threads = threads;
+    return room;
 }
 
-static void pack_floats(float *out, const float *x, size_t rows, size_t columns, size_t ld)
+static void return_room(struct room *room)
 {
-    for (size_t i = 0; i < rows; i++)
-#pragma omp simd
-        for (size_t j = 0; j < columns; j++)
-            out[i * columns + j] = bf16_round(x[i * ld + j]);
+    free(atomic_exchange(&spare, room));
 }
 
-/* What lies in memory of op(X)'s rows x columns. */
+/* What lies in memory of a block of an operand. */
 struct stored {
-    size_t rows, columns;
+    size_t rows, columns, ld; /* ld: in the room */
 };
+
 static struct stored stored(enum transpose t, size_t rows, size_t columns)
 {
-    return t == N_ ? (struct stored){rows, columns} : (struct stored){columns, rows};
+    const size_t r = t == N_ ? rows : columns, c = t == N_ ? columns : rows;
+    return (struct stored){r, c, (c + PAD) / PAD * PAD};
 }
 
-/* c (M,N) without gaps: the sum over a strip of depth K, added to what c holds unless it is the first. */
-static void strip(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, const float *A, size_t lda, const float *B,
-                  size_t ldb, float *c, bool first, bool native)
+static void round_row(union operand *out, size_t first, const float *x, size_t n, bool bits)
 {
-    union strip_a a;
-    union strip_b b;
-    const struct stored sa = stored(ta, M, K), sb = stored(tb, K, N);
-    if (native) {
-        pack_bf16(a.bf16, A, sa.rows, sa.columns, lda);
-        pack_bf16(b.bf16, B, sb.rows, sb.columns, ldb);
-        if (onednn_product(true, ta == T_, tb == T_, M, N, K, a.bf16, b.bf16, c, !first) == 0)
-            return;
-        /* Out of memory inside the library: the other way needs none. It holds half the depth at a time. */
-        for (size_t k = 0; k < K; k += FLOAT_DEPTH)
-            strip(ta, tb, M, N, K - k < FLOAT_DEPTH ? K - k : FLOAT_DEPTH, A + (ta == N_ ? k : k * lda), lda,
-                  B + (tb == N_ ? k * ldb : k), ldb, c, first && k == 0, false);
-        return;
-    }
-    pack_floats(a.f32, A, sa.rows, sa.columns, lda);
-    pack_floats(b.f32, B, sb.rows, sb.columns, ldb);
-    gemm_tile(ta, tb, M, N, K, 1, a.f32, sa.columns, b.f32, sb.columns, first ? 0 : 1, c, N);
-}
-
-void gemm_bf16_piece(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, float alpha,
-                     const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc)
-{
-    ASSERT(M <= BF16_PIECE_M && N <= BF16_PIECE_N);
-    const bool native = library == GEMM_ONEDNN && gemm_bf16_native();
-    const size_t depth = native ? DEPTH : FLOAT_DEPTH;
-    float c[BF16_PIECE_M * BF16_PIECE_N];
-    if (K == 0)
-        memset(c, 0, M * N * sizeof *c);
-    for (size_t k = 0; k < K; k += depth)
-        strip(ta, tb, M, N, K - k < depth ? K - k : depth, A + (ta == N_ ? k : k * lda), lda, B + (tb == N_ ? k * ldb : k), ldb,
-              c, k == 0, native);
-    for (size_t i = 0; i < M; i++)
+    if (bits) {
 #pragma omp simd
-        for (size_t j = 0; j < N; j++)
-            C[i * ldc + j] = alpha * c[i * N + j] + (beta == 0 ? 0 : beta * C[i * ldc + j]);
+        for (size_t i = 0; i < n; i++)
+            out->bf16[first + i] = bf16_bits(x[i]);
+    } else {
+#pragma omp simd
+        for (size_t i = 0; i < n; i++)
+            out->f32[first + i] = bf16_round(x[i]);
+    }
+}
+
+static void round_block(union operand *out, const struct stored *s, const float *x, size_t ld, bool bits)
+{
+#pragma omp parallel for
+    for (size_t r = 0; r < s->rows; r++)
+        round_row(out, r * s->ld, x + r * ld, s->columns, bits);
+}
+
+/* For what oneDNN cannot do, being short of memory: the definition. */
+static void multiply_plainly(const struct onednn_product *p, const uint16_t *a, const uint16_t *b, float *C)
+{
+    for (size_t i = 0; i < p->M; i++)
+        for (size_t j = 0; j < p->N; j++) {
+            float sum = 0;
+            for (size_t k = 0; k < p->K; k++)
+                sum += bf16_value(a[p->transpose_a ? k * p->lda + i : i * p->lda + k]) *
+                       bf16_value(b[p->transpose_b ? j * p->ldb + k : k * p->ldb + j]);
+            C[i * p->ldc + j] = p->add ? C[i * p->ldc + j] + sum : sum;
+        }
+}
+
+/* One block of C, a piece to a thread. */
+static void multiply_bits(struct room *room, const struct onednn_product *whole, float *C)
+{
+    const struct cuts s = cut_product(whole->M, whole->N, whole->K, PIECE_M, PIECE_N);
+    const size_t rows = ceil_div(whole->M, s.m), columns = ceil_div(whole->N, s.n);
+#pragma omp parallel for schedule(dynamic)
+    for (size_t piece = 0; piece < rows * columns; piece++) {
+        const size_t i = piece / columns * s.m, j = piece % columns * s.n;
+        struct onednn_product p = *whole;
+        p.M = whole->M - i < s.m ? whole->M - i : s.m;
+        p.N = whole->N - j < s.n ? whole->N - j : s.n;
+        const uint16_t *a = room->a.bf16 + (p.transpose_a ? i : i * p.lda), *b = room->b.bf16 + (p.transpose_b ? j * p.ldb : j);
+        float *c = C + i * p.ldc + j;
+        if (onednn_product(&p, a, b, c, room->scratch[omp_get_thread_num()], ONEDNN_ROOM))
+            multiply_plainly(&p, a, b, c);
+    }
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+int gemm_bf16_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
+                 const float *A, size_t lda, const float *B, size_t ldb, double beta, float *C, size_t ldc)
+{
+    const bool bits = library == GEMM_ONEDNN_BF16 && alpha == 1 && (beta == 0 || beta == 1);
+    if (K == 0) {
+        gemm_on(library, ta, tb, M, N, 0, alpha, A, lda, B, ldb, beta, C, ldc);
+        return 0;
+    }
+    struct room *room = borrow_room();
+    if (!room)
+        return -1;
+    for (size_t k = 0; k < K; k += DEPTH)
+        for (size_t j = 0; j < N; j += BLOCK) {
+            const size_t depth = least(K - k, DEPTH), n = least(N - j, BLOCK);
+            const struct stored sb = stored(tb, depth, n);
+            round_block(&room->b, &sb, B + (tb == N_ ? k * ldb + j : j * ldb + k), ldb, bits);
+            for (size_t i = 0; i < M; i += BLOCK) {
+                const size_t m = least(M - i, BLOCK);
+                const struct stored sa = stored(ta, m, depth);
+                if (j == 0 || M > BLOCK) /* otherwise it is there already */
+                    round_block(&room->a, &sa, A + (ta == N_ ? i * lda + k : k * lda + i), lda, bits);
+                float *c = C + i * ldc + j;
+                if (bits)
+                    multiply_bits(
+                        room,
+                        &(struct onednn_product){true, ta == T_, tb == T_, k > 0 || beta == 1, m, n, depth, sa.ld, sb.ld, ldc},
+                        c);
+                else
+                    gemm_on(library, ta, tb, m, n, depth, alpha, room->a.f32, sa.ld, room->b.f32, sb.ld, k > 0 ? 1 : beta, c,
+                            ldc);
+            }
+        }
+    return_room(room);
+    return 0;
 }

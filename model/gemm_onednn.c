@@ -23,7 +23,8 @@ enum onednn_isa onednn_isa(void)
     static const struct {
         int bits;
         enum onednn_isa means;
-    } levels[] = {{dnnl_cpu_isa_avx512_core_bf16, ONEDNN_BF16},
+    } levels[] = {{dnnl_cpu_isa_avx512_core_amx, ONEDNN_AMX},
+                  {dnnl_cpu_isa_avx512_core_bf16, ONEDNN_BF16},
                   {dnnl_cpu_isa_avx512_core, ONEDNN_AVX512},
                   {dnnl_cpu_isa_avx2, ONEDNN_AVX2}};
     for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
@@ -41,23 +42,21 @@ int onednn_sgemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t 
                : -1;
 }
 
-struct shape {
-    dnnl_dim_t M, N, K;
-    bool transpose_a, transpose_b, add, bf16;
-};
-
 #if DNNL_VERSION_MAJOR >= 3
 typedef dnnl_memory_desc_t layout;
+typedef const_dnnl_memory_desc_t layout_view;
 #define LAYOUT(l) (l)
 #else
 typedef dnnl_memory_desc_t layout;
+typedef const dnnl_memory_desc_t *layout_view;
 #define LAYOUT(l) (&(l))
 #endif
 
-/* rows x columns without gaps; transposed: what lies in memory is columns x rows. */
-static dnnl_status_t describe(layout *l, dnnl_dim_t rows, dnnl_dim_t columns, bool transposed, dnnl_data_type_t type)
+/* rows x columns; transposed: what lies in memory is columns x rows, its rows ld apart. */
+static dnnl_status_t describe(layout *l, size_t rows, size_t columns, bool transposed, size_t ld, dnnl_data_type_t type)
 {
-    const dnnl_dims_t sizes = {rows, columns}, strides = {transposed ? 1 : columns, transposed ? rows : 1};
+    const dnnl_dims_t sizes = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
+    const dnnl_dims_t strides = {transposed ? 1 : (dnnl_dim_t)ld, transposed ? (dnnl_dim_t)ld : 1};
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_memory_desc_create_with_strides(l, 2, sizes, type, strides);
 #else
@@ -65,15 +64,15 @@ static dnnl_status_t describe(layout *l, dnnl_dim_t rows, dnnl_dim_t columns, bo
 #endif
 }
 
-/* The three operands of a shape: A, B, C. */
-static dnnl_status_t describe_all(layout l[3], const struct shape *s)
+/* The three operands of a product: A, B, C. */
+static dnnl_status_t describe_all(layout l[3], const struct onednn_product *p)
 {
-    const dnnl_data_type_t operands = s->bf16 ? dnnl_bf16 : dnnl_f32;
-    dnnl_status_t status = describe(&l[0], s->M, s->K, s->transpose_a, operands);
+    const dnnl_data_type_t operands = p->bf16 ? dnnl_bf16 : dnnl_f32;
+    dnnl_status_t status = describe(&l[0], p->M, p->K, p->transpose_a, p->lda, operands);
     if (status == dnnl_success)
-        status = describe(&l[1], s->K, s->N, s->transpose_b, operands);
+        status = describe(&l[1], p->K, p->N, p->transpose_b, p->ldb, operands);
     if (status == dnnl_success)
-        status = describe(&l[2], s->M, s->N, false, dnnl_f32);
+        status = describe(&l[2], p->M, p->N, false, p->ldc, dnnl_f32);
     return status;
 }
 
@@ -88,126 +87,142 @@ static void forget_all(layout l[3])
 #endif
 }
 
-static dnnl_status_t compile_with(dnnl_primitive_t *out, layout l[3], const_dnnl_primitive_attr_t how, dnnl_engine_t cpu)
+/* What a primitive works in is the caller's: the library's own belongs to the thread that compiled it, while others run it too, and two
+ * of them at once would write over each other. */
+static dnnl_status_t describe_how(dnnl_primitive_attr_t *how, bool add)
 {
-    dnnl_primitive_desc_t described = NULL;
+    dnnl_post_ops_t after = NULL;
+    dnnl_status_t status = dnnl_primitive_attr_create(how);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_scratchpad_mode(*how, dnnl_scratchpad_mode_user);
+    if (status == dnnl_success)
+        status = dnnl_post_ops_create(&after);
+    if (status == dnnl_success && add)
+        status = dnnl_post_ops_append_sum(after, 1);
+    if (status == dnnl_success)
+        status = dnnl_primitive_attr_set_post_ops(*how, after);
+    if (after)
+        dnnl_post_ops_destroy(after);
+    return status;
+}
+
+/* The code of one product. */
+struct code {
+    dnnl_primitive_t run; /* NULL: it cannot be had */
+    dnnl_primitive_desc_t described;
+};
+
+static layout_view scratchpad(const struct code *c)
+{
+    return dnnl_primitive_desc_query_md(c->described, dnnl_query_scratchpad_md, 0);
+}
+
+static dnnl_status_t compile_with(struct code *c, layout l[3], const_dnnl_primitive_attr_t how, dnnl_engine_t cpu)
+{
 #if DNNL_VERSION_MAJOR >= 3
-    dnnl_status_t status = dnnl_matmul_primitive_desc_create(&described, cpu, l[0], l[1], NULL, l[2], how);
+    dnnl_status_t status = dnnl_matmul_primitive_desc_create(&c->described, cpu, l[0], l[1], NULL, l[2], how);
 #else
     dnnl_matmul_desc_t product;
     dnnl_status_t status = dnnl_matmul_desc_init(&product, &l[0], &l[1], NULL, &l[2]);
     if (status == dnnl_success)
-        status = dnnl_primitive_desc_create(&described, &product, how, cpu, NULL);
+        status = dnnl_primitive_desc_create(&c->described, &product, how, cpu, NULL);
 #endif
-    if (status == dnnl_success)
-        status = dnnl_primitive_create(out, described);
-    if (described)
-        dnnl_primitive_desc_destroy(described);
-    return status;
+    return status == dnnl_success ? dnnl_primitive_create(&c->run, c->described) : status;
 }
 
-/* Compiles the product of a shape, for one thread; NULL where it cannot. */
-static dnnl_primitive_t compile(const struct shape *s, dnnl_engine_t cpu)
+/* Compiles a product, for one thread. */
+static struct code compile(const struct onednn_product *p, dnnl_engine_t cpu)
 {
     layout l[3] = {0};
     dnnl_primitive_attr_t how = NULL;
-    dnnl_post_ops_t after = NULL;
-    dnnl_primitive_t made = NULL;
+    struct code c = {NULL, NULL};
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1); /* of this task alone */
-    if (describe_all(l, s) == dnnl_success && dnnl_primitive_attr_create(&how) == dnnl_success &&
-        dnnl_post_ops_create(&after) == dnnl_success && (!s->add || dnnl_post_ops_append_sum(after, 1) == dnnl_success) &&
-        dnnl_primitive_attr_set_post_ops(how, after) == dnnl_success && compile_with(&made, l, how, cpu) != dnnl_success)
-        made = NULL;
+    if (describe_all(l, p) == dnnl_success && describe_how(&how, p->add) == dnnl_success &&
+        compile_with(&c, l, how, cpu) != dnnl_success)
+        c.run = NULL;
     omp_set_num_threads(threads);
-    if (after)
-        dnnl_post_ops_destroy(after);
     if (how)
         dnnl_primitive_attr_destroy(how);
     forget_all(l);
-    return made;
+    return c;
 }
 
-enum { SHAPES = 512 };
+enum { PRODUCTS = 512 };
 
 static struct {
     pthread_mutex_t adding;
     atomic_size_t count;
     dnnl_engine_t cpu;
     struct {
-        struct shape shape;
-        dnnl_primitive_t code; /* NULL: this shape cannot be had */
-    } list[SHAPES];
+        struct onednn_product product;
+        struct code code;
+    } list[PRODUCTS];
 } compiled = {.adding = PTHREAD_MUTEX_INITIALIZER};
 
-static bool same_shape(const struct shape *a, const struct shape *b)
+static bool same(const struct onednn_product *a, const struct onednn_product *b)
 {
-    return a->M == b->M && a->N == b->N && a->K == b->K && a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b &&
-           a->add == b->add && a->bf16 == b->bf16;
+    return a->M == b->M && a->N == b->N && a->K == b->K && a->lda == b->lda && a->ldb == b->ldb && a->ldc == b->ldc &&
+           a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b && a->add == b->add && a->bf16 == b->bf16;
 }
 
-/* The index of a shape among the first n, or n. */
-static size_t find(const struct shape *s, size_t n)
+/* The index of a product among the first n, or n. */
+static size_t find(const struct onednn_product *p, size_t n)
 {
     size_t i = 0;
-    while (i < n && !same_shape(&compiled.list[i].shape, s))
+    while (i < n && !same(&compiled.list[i].product, p))
         i++;
     return i;
 }
 
-/* Entries are added under the lock and never change, so looking one up needs none. */
-static dnnl_primitive_t code_for(const struct shape *s)
+/* Entries are added under the lock and never change, so looking one up needs none. NULL: the list is full, or there is no engine. */
+static const struct code *code_for(const struct onednn_product *p)
 {
-    size_t n = atomic_load_explicit(&compiled.count, memory_order_acquire), i = find(s, n);
+    size_t n = atomic_load_explicit(&compiled.count, memory_order_acquire), i = find(p, n);
     if (i < n)
-        return compiled.list[i].code;
-    dnnl_primitive_t code = NULL;
+        return &compiled.list[i].code;
     pthread_mutex_lock(&compiled.adding);
     n = atomic_load(&compiled.count);
-    i = find(s, n);
-    if (i < n) {
-        code = compiled.list[i].code;
-    } else if (n < SHAPES && (compiled.cpu || dnnl_engine_create(&compiled.cpu, dnnl_cpu, 0) == dnnl_success)) {
-        code = compile(s, compiled.cpu);
-        compiled.list[n].shape = *s;
-        compiled.list[n].code = code;
-        atomic_store_explicit(&compiled.count, n + 1, memory_order_release);
+    i = find(p, n);
+    if (i == n && n < PRODUCTS && (compiled.cpu || dnnl_engine_create(&compiled.cpu, dnnl_cpu, 0) == dnnl_success)) {
+        compiled.list[n].product = *p;
+        compiled.list[n].code = compile(p, compiled.cpu);
+        atomic_store_explicit(&compiled.count, ++n, memory_order_release);
     }
     pthread_mutex_unlock(&compiled.adding);
-    return code;
+    return i < n ? &compiled.list[i].code : NULL;
 }
 
-static dnnl_status_t run(dnnl_primitive_t code, const struct shape *s, const void *A, const void *B, float *C)
+static dnnl_status_t run(const struct code *c, const struct onednn_product *p, const void *A, const void *B, float *C, void *room)
 {
-    static const int roles[3] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST};
-    void *const data[3] = {(void *)A, (void *)B, C};
+    static const int roles[4] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_DST, DNNL_ARG_SCRATCHPAD};
+    void *const data[4] = {(void *)A, (void *)B, C, room};
     layout l[3] = {0};
-    dnnl_exec_arg_t arguments[3] = {0};
+    dnnl_exec_arg_t arguments[4] = {0};
     dnnl_stream_t stream = NULL;
-    dnnl_status_t status = describe_all(l, s);
-    for (int i = 0; i < 3 && status == dnnl_success; i++) {
+    dnnl_status_t status = describe_all(l, p);
+    for (int i = 0; i < 4 && status == dnnl_success; i++) {
         arguments[i].arg = roles[i];
-        status = dnnl_memory_create(&arguments[i].memory, LAYOUT(l[i]), compiled.cpu, data[i]);
+        status = dnnl_memory_create(&arguments[i].memory, i < 3 ? LAYOUT(l[i]) : scratchpad(c), compiled.cpu, data[i]);
     }
     if (status == dnnl_success)
         status = dnnl_stream_create(&stream, compiled.cpu, dnnl_stream_default_flags);
     if (status == dnnl_success)
-        status = dnnl_primitive_execute(code, stream, 3, arguments);
+        status = dnnl_primitive_execute(c->run, stream, 4, arguments);
     if (stream)
         dnnl_stream_destroy(stream);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (arguments[i].memory)
             dnnl_memory_destroy(arguments[i].memory);
     forget_all(l);
     return status;
 }
 
-int onednn_product(bool bf16, bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, const void *A, const void *B,
-                   float *C, bool add)
+int onednn_product(const struct onednn_product *p, const void *A, const void *B, float *C, void *room, size_t room_bytes)
 {
-    const struct shape s = {(dnnl_dim_t)M, (dnnl_dim_t)N, (dnnl_dim_t)K, transpose_a, transpose_b, add, bf16};
-    const dnnl_primitive_t code = code_for(&s);
-    return code && run(code, &s, A, B, C) == dnnl_success ? 0 : -1;
+    const struct code *c = code_for(p);
+    return c && c->run && dnnl_memory_desc_get_size(scratchpad(c)) <= room_bytes && run(c, p, A, B, C, room) == dnnl_success ? 0
+                                                                                                                             : -1;
 }
 
 #else
@@ -225,10 +240,9 @@ int onednn_sgemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t 
     return -1;
 }
 
-int onednn_product(bool bf16, bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, const void *A, const void *B,
-                   float *C, bool add)
+int onednn_product(const struct onednn_product *p, const void *A, const void *B, float *C, void *room, size_t room_bytes)
 {
-    (void)bf16, (void)transpose_a, (void)transpose_b, (void)M, (void)N, (void)K, (void)A, (void)B, (void)C, (void)add;
+    (void)p, (void)A, (void)B, (void)C, (void)room, (void)room_bytes;
     return -1;
 }
 

@@ -29,7 +29,19 @@ static void on_onednn(enum transpose ta, enum transpose tb, size_t M, size_t N, 
     gemm_on(GEMM_ONEDNN, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
-static product *const libraries[GEMM_BACKENDS] = {on_openblas, on_onednn};
+static void on_onednn_bf16(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A,
+                           size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    gemm_on(GEMM_ONEDNN_BF16, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+}
+
+static product *const libraries[GEMM_BACKENDS] = {on_openblas, on_onednn, on_onednn_bf16};
+
+#ifdef REAL_BF16
+enum { ROUNDED = true };
+#else
+enum { ROUNDED = false };
+#endif
 
 /* Complex products round four products and two sums where real ones round one of each. */
 #ifdef REAL_C128
@@ -40,10 +52,10 @@ enum { PER_TERM = 1 };
 
 static const struct sizes {
     size_t M, N, K;
-} sizes[] = {{1, 1, 1},      {1, 1, 7},     {1, 5, 0},     {3, 5, 0},       {1, 768, 31},   {1, 769, 64},
-             {1, 2305, 3},   {2, 1, 5},     {7, 13, 1},    {31, 33, 32},    {64, 64, 64},   {67, 1, 129},
-             {255, 767, 3},  {256, 768, 8}, {257, 769, 5}, {257, 5, 300},   {3, 769, 257},  {1031, 40, 9},
-             {40, 2311, 11}, {113, 97, 89}, {5, 3, 4099},  {1025, 1, 4096}, {2, 770, 4100}, {1, 5, 5000}};
+} sizes[] = {{1, 1, 1},       {1, 1, 7},      {1, 5, 0},     {3, 5, 0},     {1, 768, 31},   {1, 769, 64},  {1, 2305, 3},
+             {2, 1, 5},       {7, 13, 1},     {31, 33, 32},  {64, 64, 64},  {67, 1, 129},   {255, 767, 3}, {256, 768, 8},
+             {257, 769, 5},   {257, 5, 300},  {3, 769, 257}, {1031, 40, 9}, {40, 2311, 11}, {113, 97, 89}, {5, 3, 4099},
+             {1025, 1, 4096}, {2, 770, 4100}, {1, 5, 5000},  {4099, 3, 2},  {3, 4100, 1030}};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 static const struct scales {
@@ -189,7 +201,7 @@ static void check_all_random(product *f)
 START_TEST(gemm_is_plain_to_rounding)
 {
     for (int l = 0; l < GEMM_BACKENDS; l++)
-        if (gemm_backend_available(l))
+        if (gemm_backend_available(l, ROUNDED))
             check_all_random(libraries[l]);
 }
 END_TEST
@@ -197,8 +209,8 @@ END_TEST
 START_TEST(gemm_is_that_of_the_library_chosen)
 {
     const char *why = NULL;
-    const enum gemm_backend l = gemm_backend_choice(&why);
-    require(gemm_backend_available(l) && why && *why, "%s, because: %s", gemm_backend_name(l), why);
+    const enum gemm_backend l = gemm_backend_choice(ROUNDED, &why);
+    require(gemm_backend_available(l, ROUNDED) && why && *why, "%s, because: %s", gemm_backend_name(l), why);
     struct operands o = operands(&sizes[14], 0, 0);
     fill_random(&o.A, 1);
     fill_random(&o.B, 2);
@@ -318,7 +330,7 @@ START_TEST(same_bits_at_any_thread_count)
             fill_random(&o.B, 2);
             fill_random(&o.C, 3);
             for (int l = 0; l < GEMM_BACKENDS; l++)
-                if (gemm_backend_available(l))
+                if (gemm_backend_available(l, ROUNDED))
                     check_thread_counts(libraries[l], &o, &more[s]);
             free_operands(&o);
         }

@@ -44,7 +44,7 @@ struct machine {
     char products[256]; /* the library that gemm chose, and why */
     int threads;
     double float32_peak, bf16_peak; /* FLOP/s of all threads; 0: none */
-    bool bf16_native;               /* bf16 products run on bf16 instructions */
+    bool bf16_native;               /* the products of this precision run on bf16 instructions */
     double copy, read;              /* bytes/s, far outside the caches */
     size_t level_bytes[MEMORY_LEVELS];
     double level_rate[MEMORY_LEVELS]; /* the faster of both over so many bytes in all */

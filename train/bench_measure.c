@@ -14,8 +14,7 @@ enum { STEP_BUDGET = 6, PROMPT = 64, DECODE_TOKENS = 64 };
 
 double precision_peak(const struct bench *b)
 {
-    const bool narrow = !strcmp(b->code->precision, "bf16") && b->machine.bf16_native && b->machine.bf16_peak > 0;
-    return narrow ? b->machine.bf16_peak : b->machine.float32_peak;
+    return b->machine.bf16_native && b->machine.bf16_peak > 0 ? b->machine.bf16_peak : b->machine.float32_peak;
 }
 
 /* --- the machine --- */
@@ -48,13 +47,13 @@ static int machine_work(const struct bench_job *j, void *result, struct error *e
 {
     struct machine *m = result;
     const char *why;
-    (void)j;
+    const bool bf16 = !strcmp(j->bench->code->precision, "bf16");
     *m = (struct machine){.threads = omp_get_max_threads(), .float32_peak = float32_peak(), .bf16_peak = bf16_peak()};
     cpu_name(m->cpu, sizeof m->cpu);
     snprintf(m->unit, sizeof m->unit, "%s", vector_unit());
-    const char *library = gemm_backend_name(gemm_backend_choice(&why));
-    snprintf(m->products, sizeof m->products, "%s: %s", library, why);
-    m->bf16_native = gemm_bf16_native();
+    const enum gemm_backend library = gemm_backend_choice(bf16, &why);
+    snprintf(m->products, sizeof m->products, "%s: %s", gemm_backend_name(library), why);
+    m->bf16_native = library == GEMM_ONEDNN_BF16;
     const size_t far = far_bytes();
     m->copy = copy_bandwidth(far);
     m->read = read_bandwidth(far);

@@ -3,6 +3,7 @@
 #include "../model/loss.h"
 #include "bench.h"
 #include <stdio.h>
+#include <string.h>
 
 static const double budget = 0.15; /* seconds for one product on one backend */
 
@@ -89,7 +90,7 @@ static int products_work(const struct bench_job *j, void *result, struct error *
     for (size_t i = 0; i < r->count; i++) {
         struct product_run p = {.code = code, .shape = &r->list[i].shape, .A = x[0], .B = x[1], .C = x[2]};
         for (p.library = 0; p.library < GEMM_BACKENDS; p.library++) {
-            if (!gemm_backend_available(p.library))
+            if (!gemm_backend_available(p.library, !strcmp(code->precision, "bf16")))
                 continue;
             const struct timing t = time_runs(run_product, &p, j->bench->runs, budget);
             r->list[i].rate[p.library] = product_flops(p.shape) / t.median;

@@ -30,7 +30,7 @@ static void note_start(struct diary *d, const struct trainer *t)
     cJSON_AddNumberToObject(object, "time", (double)time(NULL));
     cJSON_AddNumberToObject(object, "parameters", (double)t->model.tensors->n_parameters);
     cJSON_AddItemToObject(object, "data", data_json(t->config.data.dir));
-    cJSON_AddItemToObject(object, "machine", machine_json(t->peak));
+    cJSON_AddItemToObject(object, "machine", machine_json(t->peak, t->config.train.precision == PRECISION_BF16));
     append(&d->starts, t->state.step, object);
 }
 

@@ -27,7 +27,7 @@ static void cpu_name(char *name, size_t size, const char *otherwise)
         fclose(f);
 }
 
-cJSON *machine_json(double peak_flops)
+cJSON *machine_json(double peak_flops, bool bf16)
 {
     struct utsname system;
     char cpu[256], text[256];
@@ -41,7 +41,7 @@ cJSON *machine_json(double peak_flops)
     cJSON_AddNumberToObject(object, "threads", omp_get_max_threads());
     cJSON_AddNumberToObject(object, "memory", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE));
     cJSON_AddNumberToObject(object, "peak_flops", peak_flops);
-    const enum gemm_backend backend = gemm_backend_choice(&why);
+    const enum gemm_backend backend = gemm_backend_choice(bf16, &why);
     snprintf(text, sizeof text, "%s (%s)", gemm_backend_name(backend), why);
     cJSON_AddStringToObject(object, "products", text);
 #ifdef __clang__

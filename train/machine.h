@@ -3,10 +3,11 @@
 #define MACHINE_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
 
 /* {cpu, cores, threads, memory (bytes), peak_flops, products, compiler, system}; NULL where memory is short. peak_flops: the measured rate of
- * float products, 0 where it is not known. */
-cJSON *machine_json(double peak_flops);
+ * the products of the run's precision, 0 where it is not known. */
+cJSON *machine_json(double peak_flops, bool bf16);
 
 /* {dir, train_tokens, val_tokens, tokenizer, vocab_size, sources} of a data folder that has been opened before; what cannot be
  * read is left out. */

@@ -159,7 +159,7 @@ double bf16_peak(void)
 
 double products_peak(bool bf16)
 {
-    const double narrow = bf16 && gemm_bf16_native() ? bf16_peak() : 0;
+    const double narrow = bf16 && gemm_backend_choice(true, NULL) == GEMM_ONEDNN_BF16 ? bf16_peak() : 0;
     return narrow > 0 ? narrow : float32_peak();
 }
 

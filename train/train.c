@@ -99,11 +99,13 @@ static void announce(const struct run *r)
     printf("%s: %llu training tokens, %llu for validation\n", c->data.dir,
            (unsigned long long)split_tokens(loader_split(t->loader)), (unsigned long long)(r->val ? split_tokens(r->val) : 0));
     const char *why;
-    const enum gemm_backend library = gemm_backend_choice(&why);
+    const bool bf16 = c->train.precision == PRECISION_BF16;
+    const enum gemm_backend library = gemm_backend_choice(bf16, &why);
     printf("products: %s (%s)", gemm_backend_name(library), why);
-    if (c->train.precision == PRECISION_BF16)
-        printf(gemm_bf16_native() ? ", operands rounded to bf16"
-                                  : ", operands rounded to bf16: slower than f32, as this machine has no instructions for it");
+    if (bf16)
+        printf(library == GEMM_ONEDNN_BF16
+                   ? ", operands rounded to bf16"
+                   : ", operands rounded to bf16: slower than f32, as this machine has no fast instructions for it");
     printf("\n");
     char needs[24], copy[24], available[24];
     printf("needs %s of memory%s%s, %s were free\n", memory_text(t->needs, needs),
