@@ -1,6 +1,8 @@
 /* main.c: handgrad, the command. */
+#include "../model/gemm_backend.h"
 #include "command.h"
 #include <argp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,19 +37,25 @@ static void usage(FILE *out)
     fprintf(out, "\n`handgrad COMMAND --help` tells more.\n");
 }
 
-/* A thread that spins while it waits keeps the one it waits for from running wherever another program holds a core: nine tenths of the
- * speed, measured (docs/benchmark.md). The OpenMP runtimes read how long to spin before main, so the program starts itself again with
- * that set. Where it cannot, or the user has said how to wait, nothing happens. */
-static void wait_briefly(char **argv)
+/* Two things are read by libraries before main, so where they are not set the program sets them and starts itself again; where it cannot,
+ * nothing happens.
+ *
+ * How long OpenMP's threads spin: one that spins while it waits keeps the one it waits for from running wherever another program holds a
+ * core: nine tenths of the speed, measured (docs/benchmark.md). The user may have said how to wait.
+ *
+ * Which kernels OpenBLAS uses, where it does not know the processor: an eighth of the speed, measured (docs/performance.md). */
+static void start_again_settled(char **argv)
 {
 #ifdef __clang__
     const char *const name = "KMP_BLOCKTIME", *const value = "0"; /* ms */
 #else
     const char *const name = "GOMP_SPINCOUNT", *const value = "1000"; /* about 10 us */
 #endif
+    const char *const core = gemm_openblas_core();
     char self[4096];
+    const bool waits = getenv("OMP_WAIT_POLICY") || getenv(name);
     const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (getenv("OMP_WAIT_POLICY") || getenv(name) || n < 0 || setenv(name, value, 1))
+    if ((waits && !core) || n < 0 || (!waits && setenv(name, value, 1)) || (core && setenv("OPENBLAS_CORETYPE", core, 1)))
         return;
     self[n] = 0;
     execv(self, argv);
@@ -67,7 +75,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < COMMANDS; i++)
         if (!strcmp(argv[1], commands[i].name)) {
             char name[64];
-            wait_briefly(argv);
+            start_again_settled(argv);
             snprintf(name, sizeof name, "handgrad %s", commands[i].name);
             argv[1] = name;
             return commands[i].run(argc - 1, argv + 1);
