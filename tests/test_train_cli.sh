@@ -59,14 +59,14 @@ check "resume from the run folder's own configuration" "$HANDGRAD" train --out h
 interrupt() {
     "$HANDGRAD" train long.ini --out "$2" >"$2.log" 2>&1 &
     local pid=$! i
-    for i in $(seq 200); do
+    for i in $(seq 1200); do
         [ -e "$2/metrics.jsonl" ] && [ "$(wc -l <"$2/metrics.jsonl")" -ge 3 ] && break
         sleep 0.05
     done
     kill -"$1" $pid
     wait $pid
 }
-sed 's/steps = 24/steps = 2000/; s/_every = 8/_every = 1000/' small.ini >long.ini
+sed 's/steps = 24/steps = 2000000/; s/_every = 8/_every = 1000/' small.ini >long.ini
 for signal in INT TERM; do
     interrupt $signal int-$signal
     code=$?
@@ -81,13 +81,13 @@ done
 # SIGUSR1 saves and goes on; meanwhile nobody else may use the folder; --resume falls back, and says so
 "$HANDGRAD" train long.ini --out asked >asked.log 2>&1 &
 pid=$!
-for i in $(seq 200); do
+for i in $(seq 1200); do
     [ -e asked/metrics.jsonl ] && [ "$(wc -l <asked/metrics.jsonl)" -ge 3 ] && break
     sleep 0.05
 done
 refused "a second run in the folder" "asked/lock: process $pid on host .* is running here" "$HANDGRAD" train --out asked --resume
 kill -USR1 $pid
-for i in $(seq 200); do
+for i in $(seq 1200); do
     grep -q "saved: asked/ckpt-" asked.log && break
     sleep 0.05
 done
@@ -108,7 +108,7 @@ refused "a run that no memory holds" "batch_size 1048576 .*needs .* of memory, .
 # kill -9 costs no more than the work since the last checkpoint
 "$HANDGRAD" train small.ini --out killed >killed.log 2>&1 &
 pid=$!
-for i in $(seq 200); do
+for i in $(seq 1200); do
     [ -e killed/ckpt-8.h5 ] && break
     sleep 0.02
 done
