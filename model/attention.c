@@ -19,10 +19,15 @@
  * "dot term dropped".
  *
  * Causality is a loop bound. Queries are taken in strips, keys in blocks; a block beyond a strip is never visited, and in one that
- * the diagonal crosses the products leave out the triangle above it (tile.h): no score beyond the diagonal is used, so there is
+ * the diagonal crosses the products leave out the triangle beyond it (tile.h): no score beyond the diagonal is used, so there is
  * nothing to mask. A strip of the forward, and a head of the backward, belong to one thread.
  *
- * So is the limit of a document. Its queries have no keys but its own, so in a row of several documents each is a sequence of its
+ * Scores lie transposed, a row a key, so that a machine vector holds as many queries: maximum, exponential and sum of each are those of
+ * a lane, and nothing goes across:
+ *
+ *     S^T = K Q^T,   Y += P V,   dP^T = V dY^T,   dQ += dS K,   dV += P^T dY,   dK += dS^T Q
+ *
+ * The limit of a document is a loop bound too. Its queries have no keys but its own, so in a row of several documents each is a sequence of its
  * own, with its own strips and blocks: scores between documents are never computed, nor paid for.
  *
  * lse is kept to a rounding u of itself, so a query's weights come back with a common factor 1 + e, |e| <= u |lse_i|. That is the
@@ -33,182 +38,311 @@
 #include "attention.h"
 #include "tile.h"
 #include <stdbool.h>
+#include <string.h>
 
-/* STRIP queries meet KEYS keys at a time: their scores stay in the second-level cache, a block of keys and of values, packed, in the
- * first. Rows of a head are packed in pieces of at most PIECE elements. STRIP is a multiple of KEYS. */
-enum { STRIP = 192, KEYS = 64, PIECE = 512 / sizeof(real) };
+/* STRIP queries meet KEYS keys at a time, in WIDE columns of the head at a time: what a thread needs is bounded. */
+enum { STRIP = 128, KEYS = 64, WIDE = 1024 / sizeof(real), ROOM = STRIP + LANES };
+_Static_assert(KEYS % PANEL == 0 && STRIP % KEYS == 0, "a block of keys begins with a panel of queries");
 
-/* One head of one document of T tokens: rows of q, k, v (and their gradients) lie 3C apart, rows of y and dy C apart. */
+/* One head of one document of T tokens: rows of q, k, v (and their gradients) lie ld = 3C apart, rows of y and dy C apart. */
 struct head {
-    const real *q, *k, *v, *dy;
+    const real *q, *k, *v, *dy; /* dy NULL: forward */
     real *y, *lse, *dq, *dk, *dv;
-    size_t T, C, d;
+    size_t T, C, ld, d;
     real scale;
     const struct dropout *drop;
     uint32_t site;
-    uint64_t first_row;                  /* of the dropout mask */
-    real m[STRIP], sum[STRIP], D[STRIP]; /* of the strip of queries in hand: maximum and sum so far; dy . y */
+    uint64_t first_row; /* of the dropout mask */
 };
 
-/* Queries [i0, i0 + ni) of a strip against keys [j0, j0 + nj), j0 <= i0: the first of them sees first + 1 of the keys, each further
- * query one more, up to all. */
-struct block {
-    size_t i0, ni, j0, nj, first;
+/* What a thread works on: queries [i0, i0 + n) of a head, PANEL at a time, and keys [j0, j0 + nj). Rows of transposed matrices lie `row`
+ * apart: one vector more than n takes, so that those of a column do not meet in one set of the cache. */
+struct strip {
+    _Alignas(64) real qt[WIDE * ROOM];  /* scaled queries, and dy, of columns [c, c + width) of the head, transposed; */
+    _Alignas(64) real dyt[WIDE * ROOM]; /* zero in the last panel beyond n; */
+    _Alignas(64) real q[STRIP * WIDE];  /* and as they lie, */
+    _Alignas(64) real dy[STRIP * WIDE]; /* rows ld apart */
+    _Alignas(64) real kv[KEYS * WIDE];  /* the block's keys or values, as they lie */
+    _Alignas(64) real s[KEYS * ROOM];   /* scores, then weights: (keys, queries); */
+    _Alignas(64) real ds[KEYS * ROOM];  /* and their gradients */
+    _Alignas(64) real top[STRIP];       /* forward: the largest score so far, */
+    _Alignas(64) real sum[STRIP];       /* and the sum of weights */
+    _Alignas(64) real lse[STRIP];       /* backward; */
+    _Alignas(64) real D[STRIP];         /* dy . y */
+    const struct head *h;
+    size_t i0, n, row, j0, nj, c, width, ld;
 };
 
-static size_t keys(const struct block *b, size_t r)
+/* Queries [p, p + n) of a strip: the first of them sees first + 1 of the block's keys, each further query one more; `seen` are those
+ * that any of them sees. */
+struct panel {
+    size_t p, n, first, seen;
+};
+
+static size_t smaller(size_t a, size_t b)
 {
-    return b->first + r + 1 < b->nj ? b->first + r + 1 : b->nj;
+    return a < b ? a : b;
 }
 
-/* Calls visit for every block at or below the diagonal that the strip of queries from i0 on meets: keys from the first on. */
-static void for_each_block(struct head *h, size_t i0, void (*visit)(struct head *, const struct block *))
+/* The first query of a strip that sees any of the block's keys. It begins a panel. */
+static size_t first_query(const struct strip *s)
 {
-    const size_t end = h->T - i0 < STRIP ? h->T : i0 + STRIP;
-    for (size_t j0 = 0; j0 < end; j0 += KEYS) {
-        const size_t i = i0 > j0 ? i0 : j0;
-        visit(h, &(struct block){i, end - i, j0, end - j0 < KEYS ? end - j0 : KEYS, i - j0});
-    }
+    return s->j0 > s->i0 ? s->j0 - s->i0 : 0;
 }
 
-/* s (ni, KEYS) = A B^T, for A (ni,d) and B (nj,d): query r's keys only. */
-static void scores(real *s, const struct head *h, const struct block *b, const real *A, size_t lda, const real *B, size_t ldb)
+static struct panel panel(const struct strip *s, size_t p)
 {
-    real packed[PIECE * KEYS];
-    for (size_t c = 0; c < h->d; c += PIECE) {
-        const size_t n = h->d - c < PIECE ? h->d - c : PIECE;
-        tile_pack_transposed(packed, B + c, ldb, b->nj, n);
-        tile_product(&(struct tile){b->ni, b->nj, n, A + c, lda, 1, packed, s, KEYS, c > 0, true, TILE_LOWER_C, b->first});
-    }
+    const size_t n = smaller(s->n - p, PANEL), first = s->i0 + p - s->j0;
+    return (struct panel){p, n, first, smaller(s->nj, first + n)};
 }
 
-/* Y (ni,d), rows ldy apart, += s B for B (nj,d), or = where add is false. */
-static void sum_over_keys(real *Y, size_t ldy, bool add, const struct head *h, const struct block *b, const real *s,
-                          const real *B, size_t ldb)
+/* out (width, n): the transpose of x (n, width) times a number. */
+static void turn(real *out, const struct strip *s, const real *x, size_t ldx, real times)
 {
-    real packed[KEYS * PIECE];
-    for (size_t c = 0; c < h->d; c += PIECE) {
-        const size_t n = h->d - c < PIECE ? h->d - c : PIECE;
-        tile_pack(packed, B + c, ldb, b->nj, n);
-        tile_product(&(struct tile){b->ni, n, b->nj, s, KEYS, 1, packed, Y + c, ldy, add, false, TILE_LOWER_A, b->first});
-    }
-}
-
-/* Y (nj,d), rows ldy apart, += s^T A for A (ni,d). */
-static void sum_over_queries(real *Y, size_t ldy, const struct head *h, const struct block *b, const real *s, const real *A,
-                             size_t lda)
-{
-    real packed[STRIP * PIECE];
-    for (size_t c = 0; c < h->d; c += PIECE) {
-        const size_t n = h->d - c < PIECE ? h->d - c : PIECE;
-        tile_pack(packed, A + c, lda, b->ni, n);
-        tile_product(&(struct tile){b->nj, n, b->ni, s, 1, KEYS, packed, Y + c, ldy, true, false, TILE_UPPER_A, b->first});
-    }
-}
-
-/* Multiplies the weights of query i for the n keys from j0 on by the dropout mask. */
-static void drop(real *p, const struct head *h, size_t i, size_t j0, size_t n)
-{
-    real mask[KEYS];
-    dropout_mask(mask, h->drop, h->site, h->first_row + i, j0, n);
-    for (size_t j = 0; j < n; j++)
-        p[j] *= mask[j];
-}
-
-/* Turns n more products q . k of a row into exp(scale q . k - m), m the largest exponent so far, and brings what the row has summed
- * up, sum and y (d), to the new m. Loops run over whole vectors: what lies beyond n repeats a score first, then is zero. */
-static void online_softmax(real *s, size_t n, __typeof__(real_part((real)0)) scale, real *m, real *sum, real *y, size_t d,
-                           bool first)
-{
-    const size_t width = tile_width(n);
-    for (size_t j = n; j < width; j++)
-        s[j] = s[0];
-    __typeof__(real_part(s[0])) largest = real_part(s[0]);
-#pragma omp simd reduction(max : largest)
-    for (size_t j = 0; j < width; j++)
-        largest = real_part(s[j]) > largest ? real_part(s[j]) : largest;
-    const real old = *m, top = first || scale * largest > real_part(old) ? scale * largest : old;
+    const size_t n = s->n;
+    tile_transpose(out, s->row, x, ldx, n, s->width);
+    for (size_t c = 0; c < s->width; c++, out += s->row) {
 #pragma omp simd
-    for (size_t j = 0; j < width; j++)
-        s[j] = real_exp(scale * s[j] - top);
-    for (size_t j = n; j < width; j++)
-        s[j] = 0;
-    real row = 0;
-#pragma omp simd reduction(+ : row)
-    for (size_t j = 0; j < width; j++)
-        row += s[j];
-    if (!first && top != old) {
-        const real shrink = real_exp(old - top);
-        *sum *= shrink;
-        for (size_t c = 0; c < d; c++)
-            y[c] *= shrink;
-    }
-    *m = top;
-    *sum = first ? row : *sum + row;
-}
-
-static void forward_block(struct head *h, const struct block *b)
-{
-    real s[STRIP * KEYS];
-    const size_t ld = 3 * h->C;
-    const bool first = b->j0 == 0;
-    scores(s, h, b, h->q + b->i0 * ld, ld, h->k + b->j0 * ld, ld);
-    for (size_t r = 0; r < b->ni; r++) {
-        const size_t i = b->i0 + r, slot = i % STRIP;
-        online_softmax(s + r * KEYS, keys(b, r), h->scale, &h->m[slot], &h->sum[slot], h->y + i * h->C, h->d, first);
-        if (dropout_active(h->drop))
-            drop(s + r * KEYS, h, i, b->j0, keys(b, r));
-    }
-    sum_over_keys(h->y + b->i0 * h->C, h->C, !first, h, b, s, h->v + b->j0 * ld, ld);
-}
-
-static void forward_strip(struct head *h, size_t i0)
-{
-    for_each_block(h, i0, forward_block);
-    for (size_t i = i0; i < h->T && i < i0 + STRIP; i++) {
-        const real total = h->sum[i - i0];
-        h->lse[i] = h->m[i - i0] + real_log(total);
-        for (size_t c = 0; c < h->d; c++)
-            h->y[i * h->C + c] /= total;
+        for (size_t i = 0; i < n; i++)
+            out[i] *= times;
+        for (size_t i = n; i % PANEL; i++)
+            out[i] = 0;
     }
 }
 
-static void backward_block(struct head *h, const struct block *b)
+/* n rows of x, to the end of their last vectors. */
+static void copy(real *out, const struct strip *s, const real *x, size_t ldx, size_t n)
 {
-    real p[STRIP * KEYS], ds[STRIP * KEYS];
-    const size_t ld = 3 * h->C;
-    const real *q = h->q + b->i0 * ld, *k = h->k + b->j0 * ld, *v = h->v + b->j0 * ld, *dy = h->dy + b->i0 * h->C;
-    scores(p, h, b, q, ld, k, ld);
-    scores(ds, h, b, dy, h->C, v, ld); /* dy_i . v_j */
-    for (size_t r = 0; r < b->ni; r++) {
-        const size_t i = b->i0 + r, n = keys(b, r), width = tile_width(n);
-        const real lse = h->lse[i], D = h->D[i % STRIP], scale = h->scale;
-        real *pr = p + r * KEYS, *dsr = ds + r * KEYS;
-        if (dropout_active(h->drop))
-            drop(dsr, h, i, b->j0, n);
+    for (size_t i = 0; i < n; i++, out += s->ld, x += ldx) {
+        memcpy(out, x, s->width * sizeof *out);
+        for (size_t c = s->width; c < s->ld; c++)
+            out[c] = 0;
+    }
+}
+
+/* Turns to the columns from c on of the head. */
+static void load(struct strip *s, size_t c)
+{
+    const struct head *h = s->h;
+    if (s->width && s->c == c)
+        return;
+    s->c = c;
+    s->width = smaller(h->d - c, WIDE);
+    s->ld = tile_width(s->width);
+    turn(s->qt, s, h->q + s->i0 * h->ld + c, h->ld, h->scale);
+    if (h->dy) {
+        turn(s->dyt, s, h->dy + s->i0 * h->C + c, h->C, 1);
+        copy(s->q, s, h->q + s->i0 * h->ld + c, h->ld, s->n);
+        copy(s->dy, s, h->dy + s->i0 * h->C + c, h->C, s->n);
+    }
+}
+
+/* out (keys, queries) (+)= A B for keys or values A and transposed queries or dy B: what queries see. */
+static void keys_by_queries(real *out, const struct strip *s, const real *A, const real *B)
+{
+    A += s->j0 * s->h->ld + s->c;
+    for (size_t at = first_query(s); at < s->n; at += PANEL) {
+        const struct panel p = panel(s, at);
+        tile_product(&(struct tile){p.seen, p.n, s->width, A, s->h->ld, 1, B + at, s->row, out + at, s->row, s->c > 0, true,
+                                    TILE_UPPER_C, p.first});
+    }
+}
+
+/* Scores of the block, and where dy is given dy . v beside them. */
+static void scores(struct strip *s)
+{
+    for (size_t c = 0; c < s->h->d; c += WIDE) {
+        load(s, c);
+        keys_by_queries(s->s, s, s->h->k, s->qt);
+        if (s->h->dy)
+            keys_by_queries(s->ds, s, s->h->v, s->dyt);
+    }
+}
+
+/* Y (queries, d), rows ldy apart, += x^T B for weights x (keys, queries) and keys or values B; = where add is false. */
+static void sum_over_keys(real *Y, size_t ldy, bool add, struct strip *s, const real *x, const real *B)
+{
+    const size_t from = first_query(s), first = s->i0 + from - s->j0;
+    for (size_t c = 0; c < s->h->d; c += WIDE) {
+        load(s, c);
+        copy(s->kv, s, B + s->j0 * s->h->ld + c, s->h->ld, s->nj);
+        tile_product(&(struct tile){s->n - from, s->width, s->nj, x + from, 1, s->row, s->kv, s->ld, Y + (s->i0 + from) * ldy + c,
+                                    ldy, add, false, TILE_LOWER_A, first});
+    }
+}
+
+/* dV (keys, d) += P dY and dK += dS Q, for weights and their gradients (keys, queries). */
+static void sums_over_queries(struct strip *s)
+{
+    const struct head *h = s->h;
+    const size_t from = first_query(s);
+    for (size_t c = 0; c < h->d; c += WIDE) {
+        load(s, c);
+        struct tile t = {s->nj,
+                         s->width,
+                         s->n - from,
+                         s->s + from,
+                         s->row,
+                         1,
+                         s->dy + from * s->ld,
+                         s->ld,
+                         h->dv + s->j0 * h->ld + c,
+                         h->ld,
+                         true,
+                         false,
+                         s->j0 < s->i0 ? TILE_WHOLE : TILE_UPPER_A,
+                         0};
+        tile_product(&t);
+        t.a = s->ds + from, t.b = s->q + from * s->ld, t.c = h->dk + s->j0 * h->ld + c;
+        tile_product(&t);
+    }
+}
+
+/* Multiplies weights by the dropout mask. */
+static void drop(real *x, const struct strip *s, const struct panel *p)
+{
+    const struct head *h = s->h;
+    const size_t row = s->row;
+    for (size_t l = 0; dropout_active(h->drop) && l < p->n; l++) {
+        real mask[KEYS];
+        const size_t n = smaller(s->nj, p->first + l + 1);
+        dropout_mask(mask, h->drop, h->site, h->first_row + s->i0 + p->p + l, s->j0, n);
+        for (size_t j = 0; j < n; j++)
+            x[j * row + p->p + l] *= mask[j];
+    }
+}
+
+/* The first query of a panel that sees key j of the block. */
+static uint32_t sees(const struct panel *p, size_t j)
+{
+    return j > p->first ? (uint32_t)(j - p->first) : 0;
+}
+
+/* Turns the scores of a panel into exp(s - m), m the largest of each query so far, and brings what its queries have summed up, sum and
+ * y, to the new m. The first key is seen by all. */
+static void online_softmax(struct strip *s, const struct panel *p)
+{
+    real *x = s->s + p->p, *top = s->top + p->p, *sum = s->sum + p->p, shrink[PANEL];
+    const size_t row = s->row;
+    const bool first = s->j0 == 0;
+    __typeof__(real_part(*x)) largest[PANEL];
+    for (uint32_t l = 0; l < PANEL; l++)
+        largest[l] = first || real_part(x[l]) > real_part(top[l]) ? real_part(x[l]) : real_part(top[l]);
+    for (size_t j = 1; j < p->seen; j++) {
+        const uint32_t from = sees(p, j);
 #pragma omp simd
-        for (size_t j = 0; j < width; j++) {
-            pr[j] = real_exp(scale * pr[j] - lse);
-            dsr[j] = scale * pr[j] * (dsr[j] - D);
+        for (uint32_t l = 0; l < PANEL; l++)
+            largest[l] = l >= from && real_part(x[j * row + l]) > largest[l] ? real_part(x[j * row + l]) : largest[l];
+    }
+#pragma omp simd
+    for (uint32_t l = 0; l < PANEL; l++) {
+        shrink[l] = first ? 0 : real_exp(top[l] - largest[l]);
+        sum[l] = first ? 0 : sum[l] * shrink[l];
+        top[l] = largest[l];
+    }
+    for (size_t j = 0; j < p->seen; j++) {
+        const uint32_t from = sees(p, j);
+#pragma omp simd
+        for (uint32_t l = 0; l < PANEL; l++) {
+            const real e = real_exp(x[j * row + l] - top[l]);
+            x[j * row + l] = l >= from ? e : 0;
+            sum[l] += x[j * row + l];
         }
-        if (dropout_active(h->drop))
-            drop(pr, h, i, b->j0, n);
     }
-    sum_over_queries(h->dv + b->j0 * ld, ld, h, b, p, dy, h->C);
-    sum_over_keys(h->dq + b->i0 * ld, ld, true, h, b, ds, k, ld);
-    sum_over_queries(h->dk + b->j0 * ld, ld, h, b, ds, q, ld);
+    for (size_t l = 0; !first && l < p->n; l++) {
+        real *y = s->h->y + (s->i0 + p->p + l) * s->h->C;
+        for (size_t c = 0; shrink[l] != 1 && c < s->h->d; c++)
+            y[c] *= shrink[l];
+    }
 }
 
-static void backward_strip(struct head *h, size_t i0)
+static void forward_block(struct strip *s)
 {
-    for (size_t i = i0; i < h->T && i < i0 + STRIP; i++) {
+    scores(s);
+    for (size_t at = first_query(s); at < s->n; at += PANEL) {
+        const struct panel p = panel(s, at);
+        online_softmax(s, &p);
+        drop(s->s, s, &p);
+    }
+    sum_over_keys(s->h->y, s->h->C, s->j0 > 0, s, s->s, s->h->v);
+}
+
+static void forward_end(const struct strip *s)
+{
+    const struct head *h = s->h;
+    for (size_t i = 0; i < s->n; i++) {
+        const real share = 1 / s->sum[i];
+        h->lse[s->i0 + i] = s->top[i] + real_log(s->sum[i]);
+        for (size_t c = 0; c < h->d; c++)
+            h->y[(s->i0 + i) * h->C + c] *= share;
+    }
+}
+
+/* From scores and dy . v to the weights and their scaled gradients. */
+static void weights_backward(struct strip *s, const struct panel *p)
+{
+    real *x = s->s + p->p, *dx = s->ds + p->p;
+    const real *lse = s->lse + p->p, *D = s->D + p->p, scale = s->h->scale;
+    const size_t row = s->row;
+    drop(s->ds, s, p);
+    for (size_t j = 0; j < p->seen; j++) {
+        const uint32_t from = sees(p, j);
+#pragma omp simd
+        for (uint32_t l = 0; l < PANEL; l++) {
+            const real e = real_exp(x[j * row + l] - lse[l]), de = scale * e * (dx[j * row + l] - D[l]);
+            x[j * row + l] = l >= from ? e : 0;
+            dx[j * row + l] = l >= from ? de : 0;
+        }
+    }
+    drop(s->s, s, p);
+}
+
+static void backward_begin(struct strip *s)
+{
+    const struct head *h = s->h;
+    for (size_t i = 0; i < s->n; i++) {
+        const real *dy = h->dy + (s->i0 + i) * h->C, *y = h->y + (s->i0 + i) * h->C;
+        const size_t d = h->d;
         acc sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (size_t c = 0; c < h->d; c++)
-            sum += h->dy[i * h->C + c] * h->y[i * h->C + c];
-        h->D[i - i0] = (real)sum;
+        for (size_t c = 0; c < d; c++)
+            sum += dy[c] * y[c];
+        s->D[i] = (real)sum;
+        s->lse[i] = h->lse[s->i0 + i];
     }
-    for_each_block(h, i0, backward_block);
+    for (size_t i = s->n; i % PANEL; i++)
+        s->D[i] = s->lse[i] = 0;
+}
+
+static void backward_block(struct strip *s)
+{
+    const struct head *h = s->h;
+    scores(s);
+    for (size_t at = first_query(s); at < s->n; at += PANEL) {
+        const struct panel p = panel(s, at);
+        weights_backward(s, &p);
+    }
+    sums_over_queries(s);
+    sum_over_keys(h->dq, h->ld, true, s, s->ds, h->k);
+}
+
+/* The strip of queries from i0 on: every block at or below the diagonal, keys from the first on. */
+static void work_on_strip(const struct head *h, size_t i0)
+{
+    struct strip s;
+    s.h = h;
+    s.i0 = i0;
+    s.n = smaller(h->T - i0, STRIP);
+    s.row = (s.n + PANEL - 1) / PANEL * PANEL + LANES;
+    s.width = 0; /* nothing is loaded */
+    if (h->dy)
+        backward_begin(&s);
+    for (s.j0 = 0; s.j0 < i0 + s.n; s.j0 += KEYS) {
+        s.nj = smaller(i0 + s.n - s.j0, KEYS);
+        (h->dy ? backward_block : forward_block)(&s);
+    }
+    if (!h->dy)
+        forward_end(&s);
 }
 
 /* The documents of a row: the whole of it where start is NULL. */
@@ -252,6 +386,7 @@ static struct head head(const real *qkv, const real *y, const real *lse, size_t 
                          .lse = (real *)lse + bh * T + begin,
                          .T = document_length(r, begin),
                          .C = C,
+                         .ld = 3 * C,
                          .d = size,
                          .scale = (real)(1 / sqrt((double)size)),
                          .drop = d,
@@ -271,7 +406,7 @@ void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *star
         for (size_t i = first; i < T && i < first + STRIP; i++)
             if (begins_strip(&r, i)) {
                 struct head h = head(qkv, y, lse, bh, &r, i, C, H, d, site);
-                forward_strip(&h, i - (start ? r.start[i] : 0));
+                work_on_strip(&h, i - (start ? r.start[i] : 0));
             }
     }
 }
@@ -289,7 +424,7 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
             h.dk = h.dq + C;
             h.dv = h.dk + C;
             for (size_t i0 = 0; i0 < h.T; i0 += STRIP)
-                backward_strip(&h, i0);
+                work_on_strip(&h, i0);
             next = first + h.T;
         }
     }

@@ -86,23 +86,23 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
         if (t->add) /* what the sums are added to arrives while they are made */
             fetch(t->c + (r0 + r) * t->ldc + j, V);
     }
-    const real *a = t->a + r0 * t->a_row + begin * t->a_column, *b = t->b + j * t->K + begin * PANEL;
-    const size_t a_column = t->a_column;
+    const real *a = t->a + r0 * t->a_row + begin * t->a_column, *b = t->b + begin * t->b_row + j;
+    const size_t a_column = t->a_column, b_row = t->b_row;
     size_t whole = end - begin;
     if (corner == TILE_UPPER_A) {
         UNROLL
-        for (size_t i = 0; i < R; i++, a += a_column, b += PANEL)
+        for (size_t i = 0; i < R; i++, a += a_column, b += b_row)
             step(c, 0, i + 1, V, t, a, b);
         whole -= R;
     }
     if (corner == TILE_LOWER_A)
         whole = t->first + r0 - begin;
     TWICE
-    for (size_t k = 0; k < whole; k++, a += a_column, b += PANEL)
+    for (size_t k = 0; k < whole; k++, a += a_column, b += b_row)
         step(c, 0, R, V, t, a, b);
     if (corner == TILE_LOWER_A) {
         UNROLL
-        for (size_t i = 0; i < R; i++, a += a_column, b += PANEL)
+        for (size_t i = 0; i < R; i++, a += a_column, b += b_row)
             if (begin + whole + i < end)
                 step(c, i, R, V, t, a, b);
     }
@@ -114,13 +114,12 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
         }
 }
 
-/* All columns up to N of R rows. */
-INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_t r0, size_t N, size_t begin, size_t end)
+/* Columns [j, N) of R rows; j is a multiple of LANES. */
+INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_t r0, size_t j, size_t begin, size_t end)
 {
-    size_t j = 0;
-    for (; j + LANES < N; j += PANEL)
+    for (; j + LANES < t->N; j += PANEL)
         kernel(t, R, 2, corner, r0, j, begin, end);
-    if (j < N)
+    if (j < t->N)
         kernel(t, R, 1, corner, r0, j, begin, end);
 }
 
@@ -128,14 +127,14 @@ INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_
 INLINE void group(const struct tile *t, size_t R, size_t r0)
 {
     const size_t seen = t->first + r0 + R; /* of the last row, in a lower triangle */
-    if (t->part == TILE_LOWER_C)
-        columns(t, R, TILE_WHOLE, r0, seen < t->N ? seen : t->N, 0, t->K);
+    if (t->part == TILE_UPPER_C)
+        columns(t, R, TILE_WHOLE, r0, r0 > t->first ? (r0 - t->first) / LANES * LANES : 0, 0, t->K);
     else if (t->part == TILE_LOWER_A && t->first + r0 + 1 < t->K)
-        columns(t, R, TILE_LOWER_A, r0, t->N, 0, seen < t->K ? seen : t->K);
+        columns(t, R, TILE_LOWER_A, r0, 0, 0, seen < t->K ? seen : t->K);
     else if (t->part == TILE_UPPER_A && r0 + R - 1 > t->first)
-        columns(t, R, TILE_UPPER_A, r0, t->N, r0 - t->first, t->K);
+        columns(t, R, TILE_UPPER_A, r0, 0, r0 - t->first, t->K);
     else
-        columns(t, R, TILE_WHOLE, r0, t->N, 0, t->K);
+        columns(t, R, TILE_WHOLE, r0, 0, 0, t->K);
 }
 
 void tile_product(const struct tile *t)
@@ -150,17 +149,6 @@ void tile_product(const struct tile *t)
         group(t, 2, r);
     if (r < t->M)
         group(t, 1, r);
-}
-
-void tile_pack(real *out, const real *x, size_t ldx, size_t rows, size_t columns)
-{
-    const size_t whole = columns / PANEL * PANEL;
-    for (size_t r = 0; r < rows; r++, x += ldx, out += PANEL) {
-        for (size_t c = 0; c < whole; c += LANES)
-            store(out + c / PANEL * PANEL * rows + c % PANEL, load(x + c));
-        for (size_t i = 0; i < PANEL && whole < columns; i++)
-            out[whole * rows + i] = whole + i < columns ? x[whole + i] : 0;
-    }
 }
 
 /* Which numbers of two vectors, counted through, go by turns into one: of their lower halves, of their upper halves. */
@@ -200,22 +188,16 @@ INLINE void transpose(lanes x[LANES])
 #endif
 }
 
-/* The same of a part of a square at x, zeros around it. */
-static void transpose_part(real *out, const real *x, size_t ldx, size_t rows, size_t columns)
-{
-    for (size_t c = 0; c < columns; c++)
-        for (size_t r = 0; r < LANES; r++)
-            out[c * PANEL + r] = r < rows ? x[r * ldx + c] : 0;
-}
-
-void tile_pack_transposed(real *out, const real *x, size_t ldx, size_t rows, size_t columns)
+void tile_transpose(real *out, size_t ldo, const real *x, size_t ldx, size_t rows, size_t columns)
 {
     for (size_t r = 0; r < rows; r += LANES)
         for (size_t c = 0; c < columns; c += LANES) {
             const real *from = x + r * ldx + c;
-            real *to = out + r / PANEL * PANEL * columns + r % PANEL + c * PANEL;
+            real *to = out + c * ldo + r;
             if (rows - r < LANES || columns - c < LANES) {
-                transpose_part(to, from, ldx, rows - r < LANES ? rows - r : LANES, columns - c < LANES ? columns - c : LANES);
+                for (size_t i = 0; i < LANES && r + i < rows; i++)
+                    for (size_t k = 0; k < LANES && c + k < columns; k++)
+                        to[k * ldo + i] = from[i * ldx + k];
                 continue;
             }
             lanes square[LANES];
@@ -225,6 +207,6 @@ void tile_pack_transposed(real *out, const real *x, size_t ldx, size_t rows, siz
             transpose(square);
             UNROLL
             for (size_t i = 0; i < LANES; i++)
-                store(to + i * PANEL, square[i]);
+                store(to + i * ldo, square[i]);
         }
 }

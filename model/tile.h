@@ -6,9 +6,8 @@
 #include "real.h"
 #include <stdbool.h>
 
-#define tile_product         NAME(tile_product)
-#define tile_pack            NAME(tile_pack)
-#define tile_pack_transposed NAME(tile_pack_transposed)
+#define tile_product   NAME(tile_product)
+#define tile_transpose NAME(tile_transpose)
 
 /* A machine vector of reals. Complex numbers go one at a time: the same source, without vectors. */
 #if defined __AVX512F__
@@ -32,20 +31,21 @@ typedef real lanes __attribute__((vector_size(LANES_BYTES)));
 #define PANEL (2 * LANES)
 _Static_assert(sizeof(lanes) == LANES * sizeof(real), "LANES");
 
-/* What of a product on the diagonal is wanted. With `first` the distance of A's or C's first row from the diagonal's start:
+/* What of a product on the diagonal is wanted, where query q sees keys up to first + q, from the first of each on:
  *
  *   TILE_WHOLE    all
- *   TILE_LOWER_C  of row r of C, columns up to first + r: what lies in the same vectors beyond is written, but means nothing
- *   TILE_LOWER_A  A is lower triangular: row r has its first first + r + 1 columns. What lies beyond is not read.
- *   TILE_UPPER_A  A is the transpose of such a matrix: row r begins at column r - first. first is 0, or at least M - 1. */
-enum tile_part { TILE_WHOLE, TILE_LOWER_C, TILE_LOWER_A, TILE_UPPER_A };
+ *   TILE_UPPER_C  of row r of C (a key), columns from r - first on: what lies in the same vector before is written, but means nothing
+ *   TILE_LOWER_A  row r of A (a query) has its first first + r + 1 columns: what lies beyond is not read
+ *   TILE_UPPER_A  row r of A (a key) begins at column r - first: what lies before is not read. first is 0, or at least M - 1 */
+enum tile_part { TILE_WHOLE, TILE_UPPER_C, TILE_LOWER_A, TILE_UPPER_A };
 
 struct tile {
     size_t M, N, K;
     const real *a; /* (M,K): element (r,k) is a[r * a_row + k * a_column] */
     size_t a_row, a_column;
-    const real *b; /* (K,N), packed */
-    real *c;       /* (M,N), rows ldc apart */
+    const real *b; /* (K,N), rows b_row apart, with room to read to the end of the last vector */
+    size_t b_row;
+    real *c; /* (M,N), rows ldc apart */
     size_t ldc;
     bool add;        /* C += A B, or C = A B */
     bool whole_rows; /* C's rows have room for whole vectors beyond N */
@@ -53,8 +53,6 @@ struct tile {
     size_t first;
 };
 
-/* A packed matrix is cut into panels of PANEL columns, each without gaps and as high as the matrix: what the kernel walks down is one
- * stream, and no two rows of it want the same set of the cache. */
 void tile_product(const struct tile *t);
 
 /* n columns, to the end of the last vector. */
@@ -63,10 +61,7 @@ static inline size_t tile_width(size_t n)
     return (n + LANES - 1) / LANES * LANES;
 }
 
-/* out: x (rows, columns), rows ldx apart, packed; zeros fill the last panel. */
-void tile_pack(real *out, const real *x, size_t ldx, size_t rows, size_t columns);
-
-/* out: the transpose of x (rows, columns), packed; zeros fill its last vector. */
-void tile_pack_transposed(real *out, const real *x, size_t ldx, size_t rows, size_t columns);
+/* out (columns, rows), rows ldo apart: the transpose of x (rows, columns), rows ldx apart. */
+void tile_transpose(real *out, size_t ldo, const real *x, size_t ldx, size_t rows, size_t columns);
 
 #endif

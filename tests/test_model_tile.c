@@ -5,7 +5,7 @@
  *   C (+)= A B, every part, against three loops          16 roundings, norm-wise: at most 40 terms of mixed sign
  *   NaN in A and B beyond the diagonal                   nothing of it is seen
  *   elements beyond column N                             stay as they are
- *   packed and transposed copies                         the same numbers, and zeros to the end of the last vector
+ *   a transpose                                          the same numbers, and nothing beyond
  */
 #include "../model/tile.h"
 #include "numbers.h"
@@ -22,16 +22,14 @@ static bool in_a(const struct tile *t, size_t r, size_t k)
 
 static bool in_c(const struct tile *t, size_t r, size_t c)
 {
-    return c < t->N && (t->part != TILE_LOWER_C || c <= t->first + r);
+    return c < t->N && (t->part != TILE_UPPER_C || c + t->first >= r);
 }
 
 static void check(struct tile t, bool transposed)
 {
     real *a = random_array(LD * LD, 1, 1), *b = random_array(LD * LD, 1, 2), *c = random_array(LD * LD, 1, 3);
     real *expected = zeros(LD * LD), *seen = zeros(LD * LD);
-    real *packed = zeros(LD * LD);
-    tile_pack(packed, b, LD, t.K, t.N);
-    t.a = a, t.b = packed, t.c = c;
+    t.a = a, t.b = b, t.b_row = LD, t.c = c;
     t.a_row = transposed ? 1 : LD, t.a_column = transposed ? LD : 1, t.ldc = LD;
     for (size_t r = 0; r < LD; r++)
         for (size_t k = 0; k < LD; k++)
@@ -50,7 +48,7 @@ static void check(struct tile t, bool transposed)
     tile_product(&t);
     for (size_t r = 0; r < LD; r++)
         for (size_t j = 0; j < LD; j++) {
-            const bool free_to_write = t.whole_rows || t.part == TILE_LOWER_C;
+            const bool free_to_write = t.whole_rows || t.part == TILE_UPPER_C;
             const bool counts = r < t.M ? in_c(&t, r, j) || (j >= t.N && !free_to_write) : true;
             seen[r * LD + j] = counts ? c[r * LD + j] : 0;
             expected[r * LD + j] = counts ? expected[r * LD + j] : 0;
@@ -59,7 +57,6 @@ static void check(struct tile t, bool transposed)
                    t.N, t.K, (int)t.part, t.first, transposed);
     free(a);
     free(b);
-    free(packed);
     free(c);
     free(expected);
     free(seen);
@@ -82,44 +79,33 @@ START_TEST(skips_triangles)
         for (size_t j = 0; j < SIDES; j++)
             for (size_t first = 0; first < 40; first += 3) {
                 const size_t M = sides[i], N = sides[j];
-                check((struct tile){.M = M, .N = N, .K = 9, .first = first, .part = TILE_LOWER_C, .whole_rows = true}, false);
-                check((struct tile){.M = M, .N = N, .K = first + M, .first = first, .part = TILE_LOWER_A, .add = j % 2}, false);
-                check((struct tile){.M = M, .N = N, .K = first + 1, .first = first, .part = TILE_LOWER_A, .add = j % 2}, false);
+                check((struct tile){.M = M, .N = N, .K = 9, .first = first, .part = TILE_UPPER_C, .whole_rows = true}, false);
                 check((struct tile){.M = M, .N = N, .K = M + 2, .part = TILE_UPPER_A, .add = j % 2}, true);
                 check((struct tile){.M = M, .N = N, .K = M, .first = M + first, .part = TILE_UPPER_A, .add = true}, true);
+                check((struct tile){.M = M, .N = N, .K = first + M, .first = first, .part = TILE_LOWER_A, .add = j % 2}, M % 2);
+                check((struct tile){.M = M, .N = N, .K = first + 1, .first = first, .part = TILE_LOWER_A, .add = j % 2}, N % 2);
             }
 }
 END_TEST
 
-/* Where element (r,c) of a packed matrix with that many rows lies. */
-static size_t place(size_t rows, size_t r, size_t c)
+START_TEST(transposes)
 {
-    return c / PANEL * PANEL * rows + r * PANEL + c % PANEL;
-}
-
-START_TEST(packs)
-{
-    real *x = random_array(SIDE * SIDE, 1, 1), *out = zeros(LD * LD), *turned = zeros(LD * LD);
+    real *x = random_array(SIDE * SIDE, 1, 1), *out = zeros(LD * LD);
+    const real untouched = 7;
     for (size_t i = 0; i < SIDES; i++)
         for (size_t j = 0; j < SIDES; j++) {
             const size_t rows = sides[i], columns = sides[j];
             for (size_t n = 0; n < LD * LD; n++)
-                out[n] = turned[n] = NAN;
-            tile_pack(out, x, SIDE, rows, columns);
-            tile_pack_transposed(turned, x, SIDE, rows, columns);
-            for (size_t r = 0; r < tile_width(rows); r++)
-                for (size_t c = 0; c < tile_width(columns); c++) {
-                    const real expected = r < rows && c < columns ? x[r * SIDE + c] : 0;
-                    require(r >= rows || same_bits(&out[place(rows, r, c)], &expected, 1), "%zu x %zu at %zu, %zu", rows, columns,
-                            r, c);
-                    require(c >= columns || same_bits(&turned[place(columns, c, r)], &expected, 1),
-                            "transpose of %zu x %zu at %zu, %zu", rows, columns, r, c);
-                }
+                out[n] = untouched;
+            tile_transpose(out, LD, x, SIDE, rows, columns);
+            for (size_t r = 0; r < LD; r++)
+                for (size_t c = 0; c < LD; c++)
+                    require(same_bits(&out[r * LD + c], r < columns && c < rows ? &x[c * SIDE + r] : &untouched, 1),
+                            "%zu x %zu at %zu, %zu", rows, columns, r, c);
         }
     free(x);
     free(out);
-    free(turned);
 }
 END_TEST
 
-SUITE("tile", is_three_loops, skips_triangles, packs)
+SUITE_ALL_TYPES("tile", is_three_loops, skips_triangles, transposes)
