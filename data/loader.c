@@ -5,8 +5,7 @@
  * order starts a new generation: what is ready is dropped, and a batch that the thread still has in hand is for nobody.
  */
 #include "loader.h"
-#include <pthread.h>
-#include <signal.h>
+#include "thread.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,14 +102,9 @@ static int find_documents(struct loader *l, enum window_starts kind, struct erro
 
 static void *read_ahead(void *loader);
 
-/* Signals are for the trainer's thread. */
 static int start_thread(struct loader *l, struct error *err)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int e = pthread_create(&l->thread, NULL, read_ahead, l);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    const int e = thread_start(&l->thread, read_ahead, l);
     if (e != 0)
         return fail(err, "%s/%s: cannot start a thread to read ahead: %s", split_dir(l->split), split_name(l->split),
                     strerror(e));

@@ -1,9 +1,9 @@
 /* bench_child.c: measuring in a child process, and how long something takes there. */
 #include "bench.h"
 #include "log.h"
-#include <dirent.h>
+#include "waiting.h"
 #include <errno.h>
-#include <math.h>
+#include <omp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +65,7 @@ static _Noreturn void child(bench_work *work, const struct bench_job *job, void 
     struct error err = {""};
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* where nobody waits for it, it ends */
     limit_memory();
+    wait_by_company();
     const int status = work(job, result, &err);
     write_all(fd, &status, sizeof status);
     write_all(fd, status ? (void *)&err : result, status ? sizeof err : size);
@@ -103,30 +104,6 @@ int bench_child(bench_work *work, const struct bench_job *job, const char *what,
     return status;
 }
 
-/* Seconds that this process's threads have stood in line for a core, and how many threads there are; NAN where Linux keeps no
- * such account. */
-static double seconds_waited(double *threads)
-{
-    double sum = 0;
-    *threads = 0;
-    DIR *tasks = opendir("/proc/self/task");
-    for (struct dirent *d; tasks && (d = readdir(tasks));) {
-        char path[300];
-        unsigned long long ran, waited;
-        snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", d->d_name);
-        FILE *f = fopen(path, "r");
-        if (f && fscanf(f, "%llu %llu", &ran, &waited) == 2) {
-            sum += 1e-9 * (double)waited;
-            ++*threads;
-        }
-        if (f)
-            fclose(f);
-    }
-    if (tasks)
-        closedir(tasks);
-    return *threads > 0 ? sum : NAN;
-}
-
 static int by_size(const void *a, const void *b)
 {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -137,10 +114,10 @@ enum { RUNS_MAX = 999, RUNS_LEAST = 3, PATIENCE = 5 };
 
 struct timing time_runs(void (*f)(void *), void *context, size_t runs, double budget)
 {
-    double t[RUNS_MAX], threads;
+    double t[RUNS_MAX];
     size_t n = 0;
     f(context);
-    const double start = seconds(), waited = seconds_waited(&threads);
+    const double start = seconds(), waited = seconds_waited();
     double now = start;
     while (runs ? n < runs : n < RUNS_MAX && (n == 0 || now - start < (n < RUNS_LEAST ? PATIENCE * budget : budget))) {
         const double before = now;
@@ -148,7 +125,7 @@ struct timing time_runs(void (*f)(void *), void *context, size_t runs, double bu
         now = seconds();
         t[n++] = now - before;
     }
-    const double waiting = (seconds_waited(&threads) - waited) / (threads * (now - start));
+    const double waiting = (seconds_waited() - waited) / (omp_get_max_threads() * (now - start));
     qsort(t, n, sizeof *t, by_size);
     return (struct timing){.runs = n,
                            .median = n % 2 ? t[n / 2] : (t[n / 2 - 1] + t[n / 2]) / 2,

@@ -1,7 +1,10 @@
 /* main.c: handgrad, the command. */
 #include "../model/gemm_backend.h"
 #include "command.h"
+#include "waiting.h"
 #include <argp.h>
+#include <omp.h>
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,27 +40,34 @@ static void usage(FILE *out)
     fprintf(out, "\n`handgrad COMMAND --help` tells more.\n");
 }
 
-/* Two things are read by libraries before main, so where they are not set the program sets them and starts itself again; where it cannot,
- * nothing happens.
- *
- * How long OpenMP's threads spin: one that spins while it waits keeps the one it waits for from running wherever another program holds a
- * core: nine tenths of the speed, measured (docs/benchmark.md). The user may have said how to wait.
- *
- * Which kernels OpenBLAS uses, where it does not know the processor: an eighth of the speed, measured (docs/performance.md). */
+/* With OMP_PROC_BIND this thread has been bound to the first of the places; what starts from here shall have them all. */
+static void unbind(void)
+{
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    for (int i = 0; i < omp_get_num_places(); i++) {
+        int ids[CPU_SETSIZE];
+        const int n = omp_get_place_num_procs(i) <= CPU_SETSIZE ? omp_get_place_num_procs(i) : 0;
+        if (n > 0)
+            omp_get_place_proc_ids(i, ids);
+        for (int k = 0; k < n; k++)
+            CPU_SET(ids[k], &all);
+    }
+    if (CPU_COUNT(&all) > 0)
+        sched_setaffinity(0, sizeof all, &all);
+}
+
+/* OpenBLAS reads before main which kernels to use. Where it does not know the processor, which costs all but an eighth of the speed,
+ * measured (docs/performance.md), the program says it and starts itself again; where it cannot, nothing happens. */
 static void start_again_settled(char **argv)
 {
-#ifdef __clang__
-    const char *const name = "KMP_BLOCKTIME", *const value = "0"; /* ms */
-#else
-    const char *const name = "GOMP_SPINCOUNT", *const value = "1000"; /* about 10 us */
-#endif
     const char *const core = gemm_openblas_core();
     char self[4096];
-    const bool waits = getenv("OMP_WAIT_POLICY") || getenv(name);
-    const ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if ((waits && !core) || n < 0 || (!waits && setenv(name, value, 1)) || (core && setenv("OPENBLAS_CORETYPE", core, 1)))
+    const ssize_t n = core ? readlink("/proc/self/exe", self, sizeof self - 1) : -1;
+    if (n < 0 || setenv("OPENBLAS_CORETYPE", core, 1))
         return;
     self[n] = 0;
+    unbind();
     execv(self, argv);
 }
 
@@ -76,6 +86,8 @@ int main(int argc, char **argv)
         if (!strcmp(argv[1], commands[i].name)) {
             char name[64];
             start_again_settled(argv);
+            if (commands[i].run != command_bench) /* whose processes do so themselves */
+                wait_by_company();
             snprintf(name, sizeof name, "handgrad %s", commands[i].name);
             argv[1] = name;
             return commands[i].run(argc - 1, argv + 1);

@@ -1,12 +1,11 @@
 /* writer.c: see writer.h. One buffer, so one save at a time: who comes while it is being written waits. */
 #include "writer.h"
+#include "../data/thread.h"
 #include "log.h"
 #include "run_folder.h"
 #include "snapshot.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -129,14 +128,9 @@ static int allocate(struct writer *w, size_t size, struct error *err)
     return 0;
 }
 
-/* Signals are for the trainer's thread. */
 static int start_thread(struct writer *w, struct error *err)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    const int e = pthread_create(&w->thread, NULL, work, w);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    const int e = thread_start(&w->thread, work, w);
     w->running = e == 0;
     return e ? fail(err, "%s: cannot start a thread to write checkpoints: %s", w->dir, strerror(e)) : 0;
 }
