@@ -3,14 +3,39 @@
 #define ZERO_H
 
 #include "real.h"
+#include <stdint.h>
 #include <string.h>
+#if defined __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* Bytes that a thread clears at a time; bytes that no cache keeps until they are read. */
+enum { ZERO_BLOCK = 1 << 17, ZERO_FAR = 1 << 26 };
+
+/* Past the caches where it can: an ordinary store would first read what it overwrites. */
+static inline void zero_far(char *x, size_t bytes)
+{
+#if defined __SSE2__
+    const size_t head = -(uintptr_t)x % 16 < bytes ? -(uintptr_t)x % 16 : bytes;
+    memset(x, 0, head);
+    for (x += head, bytes -= head; bytes >= 16; x += 16, bytes -= 16)
+        _mm_stream_si128((__m128i *)(void *)x, _mm_setzero_si128());
+    _mm_sfence();
+#endif
+    memset(x, 0, bytes);
+}
 
 static inline void zero(real *x, size_t n)
 {
-    enum { BLOCK = 1 << 15 };
+    const size_t size = n * sizeof(real);
 #pragma omp parallel for
-    for (size_t i = 0; i < n; i += BLOCK)
-        memset(x + i, 0, (n - i < BLOCK ? n - i : BLOCK) * sizeof(real));
+    for (size_t i = 0; i < size; i += ZERO_BLOCK) {
+        const size_t bytes = size - i < ZERO_BLOCK ? size - i : ZERO_BLOCK;
+        if (size < ZERO_FAR)
+            memset((char *)x + i, 0, bytes);
+        else
+            zero_far((char *)x + i, bytes);
+    }
 }
 
 #endif

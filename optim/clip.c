@@ -4,13 +4,22 @@
 
 enum { BLOCK = 4096, BLOCKS = 256 };
 
+/* Asks for the next pages long before they are read: one core by itself waits for memory twice as long as it computes. */
 static double sum_of_squares(const real *x, size_t n)
 {
-    double sum = 0;
+    enum { PIECE = 256, LINE = 64 / sizeof(real), AHEAD = 2048 };
+    double total = 0;
+    for (size_t begin = 0; begin < n; begin += PIECE) {
+        const size_t end = n - begin < PIECE ? n : begin + PIECE;
+        for (size_t i = begin; i < end; i += LINE)
+            __builtin_prefetch(x + i + AHEAD);
+        double sum = 0;
 #pragma omp simd reduction(+ : sum)
-    for (size_t i = 0; i < n; i++)
-        sum += (double)x[i] * (double)x[i];
-    return sum;
+        for (size_t i = begin; i < end; i++)
+            sum += (double)x[i] * (double)x[i];
+        total += sum;
+    }
+    return total;
 }
 
 double gradient_norm(const real *grads, const struct tensors *tensors)
