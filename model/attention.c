@@ -53,6 +53,7 @@ struct head {
     const struct dropout *drop;
     uint32_t site;
     uint64_t first_row; /* of the dropout mask */
+    bool set;           /* nothing has been added to dq, dk and dv */
 };
 
 /* What a thread works on: queries [i0, i0 + n) of a head, PANEL at a time, and keys [j0, j0 + nj). Rows of transposed matrices lie `row`
@@ -176,22 +177,21 @@ static void sums_over_queries(struct strip *s)
 {
     const struct head *h = s->h;
     const size_t from = first_query(s);
+    const bool on_diagonal = s->j0 >= s->i0; /* the first queries that see these keys */
     for (size_t c = 0; c < h->d; c += WIDE) {
         load(s, c);
-        struct tile t = {s->nj,
-                         s->width,
-                         s->n - from,
-                         s->s + from,
-                         s->row,
-                         1,
-                         s->dy + from * s->ld,
-                         s->ld,
-                         h->dv + s->j0 * h->ld + c,
-                         h->ld,
-                         true,
-                         false,
-                         s->j0 < s->i0 ? TILE_WHOLE : TILE_UPPER_A,
-                         0};
+        struct tile t = {.M = s->nj,
+                         .N = s->width,
+                         .K = s->n - from,
+                         .a = s->s + from,
+                         .a_row = s->row,
+                         .a_column = 1,
+                         .b = s->dy + from * s->ld,
+                         .b_row = s->ld,
+                         .c = h->dv + s->j0 * h->ld + c,
+                         .ldc = h->ld,
+                         .add = !(h->set && on_diagonal),
+                         .part = on_diagonal ? TILE_UPPER_A : TILE_WHOLE};
         tile_product(&t);
         t.a = s->ds + from, t.b = s->q + from * s->ld, t.c = h->dk + s->j0 * h->ld + c;
         tile_product(&t);
@@ -323,7 +323,7 @@ static void backward_block(struct strip *s)
         weights_backward(s, &p);
     }
     sums_over_queries(s);
-    sum_over_keys(h->dq, h->ld, true, s, s->ds, h->k);
+    sum_over_keys(h->dq, h->ld, s->j0 > 0 || !h->set, s, s->ds, h->k);
 }
 
 /* The strip of queries from i0 on: every block at or below the diagonal, keys from the first on. */
@@ -411,8 +411,8 @@ void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *star
     }
 }
 
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
-                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+static void backward(bool set, real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                     size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
 #pragma omp parallel for schedule(dynamic)
     for (size_t bh = 0; bh < B * H; bh++) {
@@ -423,9 +423,22 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
             h.dq = dqkv + (h.q - qkv);
             h.dk = h.dq + C;
             h.dv = h.dk + C;
+            h.set = set;
             for (size_t i0 = 0; i0 < h.T; i0 += STRIP)
                 work_on_strip(&h, i0);
             next = first + h.T;
         }
     }
+}
+
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+{
+    backward(false, dqkv, dy, qkv, y, lse, start, B, T, C, H, d, site);
+}
+
+void attention_backward_set(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                            size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+{
+    backward(true, dqkv, dy, qkv, y, lse, start, B, T, C, H, d, site);
 }

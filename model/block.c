@@ -101,13 +101,10 @@ static void attention_branch_backward(real *dx, real *const *dw, const struct bl
     const size_t C = config->n_embd, N = B * T;
     const real *dbranch = branch_gradient(s->branch, dx, N, T, C, d, 4 * layer + DROP_ATTENTION_OUTPUT);
     real *datt = s->narrow, *dqkv = s->wide, *dln = s->narrow;
-    zero(datt, N * C);
-    linear_backward(datt, dw[ATTN_C_PROJ_WEIGHT], dw[ATTN_C_PROJ_BIAS], dbranch, a->att, w[ATTN_C_PROJ_WEIGHT], N, C, C);
-    zero(dqkv, N * 3 * C);
-    attention_backward(dqkv, datt, a->qkv, a->att, a->lse, start, B, T, C, config->n_head, d, 4 * layer + DROP_ATTENTION);
+    linear_backward_set(datt, dw[ATTN_C_PROJ_WEIGHT], dw[ATTN_C_PROJ_BIAS], dbranch, a->att, w[ATTN_C_PROJ_WEIGHT], N, C, C);
+    attention_backward_set(dqkv, datt, a->qkv, a->att, a->lse, start, B, T, C, config->n_head, d, 4 * layer + DROP_ATTENTION);
     layernorm_again(a->ln_1, a->ln_1_mean, a->ln_1_rstd, x, w[LN_1_WEIGHT], w[LN_1_BIAS], N, C);
-    zero(dln, N * C);
-    linear_backward(dln, dw[C_ATTN_WEIGHT], dw[C_ATTN_BIAS], dqkv, a->ln_1, w[C_ATTN_WEIGHT], N, C, 3 * C);
+    linear_backward_set(dln, dw[C_ATTN_WEIGHT], dw[C_ATTN_BIAS], dqkv, a->ln_1, w[C_ATTN_WEIGHT], N, C, 3 * C);
     layernorm_backward(dx, dw[LN_1_WEIGHT], dw[LN_1_BIAS], dln, x, a->ln_1_mean, a->ln_1_rstd, w[LN_1_WEIGHT], N, C);
 }
 

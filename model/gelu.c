@@ -22,6 +22,8 @@
  * In more steps: docs/derivations.md#gelu
  */
 #include "gelu.h"
+#include <stdbool.h>
+#include <string.h>
 
 enum { BLOCK = 4096 };
 #define SQRT_2_OVER_PI    0.79788456080286535588
@@ -73,9 +75,23 @@ void gelu_forward(real *y, const real *x, size_t n, enum gelu_kind kind)
         (kind == GELU_ERF ? erf_forward : tanh_forward)(y + i, x + i, n - i < BLOCK ? n - i : BLOCK);
 }
 
-void gelu_backward(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind)
+static void backward(bool set, real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind)
 {
 #pragma omp parallel for
-    for (size_t i = 0; i < n; i += BLOCK)
-        (kind == GELU_ERF ? erf_backward : tanh_backward)(dx + i, dy + i, x + i, n - i < BLOCK ? n - i : BLOCK);
+    for (size_t i = 0; i < n; i += BLOCK) {
+        const size_t now = n - i < BLOCK ? n - i : BLOCK;
+        if (set)
+            memset(dx + i, 0, now * sizeof *dx); /* and from here on it is in the first cache */
+        (kind == GELU_ERF ? erf_backward : tanh_backward)(dx + i, dy + i, x + i, now);
+    }
+}
+
+void gelu_backward(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind)
+{
+    backward(false, dx, dy, x, n, kind);
+}
+
+void gelu_backward_set(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind)
+{
+    backward(true, dx, dy, x, n, kind);
 }

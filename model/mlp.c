@@ -5,7 +5,6 @@
 #include "mlp.h"
 #include "gelu.h"
 #include "linear.h"
-#include "zero.h"
 
 void mlp_forward(real *y, real *fc, real *act, const real *x, const real *w_fc, const real *b_fc, const real *w_proj,
                  const real *b_proj, size_t N, size_t C, enum gelu_kind kind)
@@ -19,9 +18,7 @@ void mlp_backward(real *dx, real *dw_fc, real *db_fc, real *dw_proj, real *db_pr
                   const real *fc, const real *act, const real *x, const real *w_fc, const real *w_proj, size_t N, size_t C,
                   enum gelu_kind kind)
 {
-    zero(dact, N * 4 * C);
-    linear_backward(dact, dw_proj, db_proj, dy, act, w_proj, N, 4 * C, C); /* linear_forward(y, act, w_proj, b_proj) */
-    zero(dfc, N * 4 * C);
-    gelu_backward(dfc, dact, fc, N * 4 * C, kind);                /* gelu_forward(act, fc) */
-    linear_backward(dx, dw_fc, db_fc, dfc, x, w_fc, N, C, 4 * C); /* linear_forward(fc, x, w_fc, b_fc) */
+    linear_backward_set(dact, dw_proj, db_proj, dy, act, w_proj, N, 4 * C, C); /* linear_forward(y, act, w_proj, b_proj) */
+    gelu_backward_set(dfc, dact, fc, N * 4 * C, kind);                         /* gelu_forward(act, fc) */
+    linear_backward(dx, dw_fc, db_fc, dfc, x, w_fc, N, C, 4 * C);              /* linear_forward(fc, x, w_fc, b_fc) */
 }

@@ -31,6 +31,13 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
                                           (void *[]){(void *)y, (void *)lse, (void *)qkv}, &c);
 }
 
+void attention_backward_set(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
+                            size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+{
+    memset(dqkv, 0, B * T * 3 * C * sizeof *dqkv);
+    attention_backward(dqkv, dy, qkv, y, lse, start, B, T, C, H, d, site);
+}
+
 static bool peek; /* the embedding adds a little of the next token */
 
 void embedding_forward(real *x, const uint32_t *ids, const real *wte, const real *wpe, size_t first, size_t B, size_t T, size_t C)
