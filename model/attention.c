@@ -22,13 +22,10 @@
  * the diagonal crosses the products leave out the triangle beyond it (tile.h): no score beyond the diagonal is used, so there is
  * nothing to mask. A strip of the forward, and a head of the backward, belong to one thread.
  *
- * Scores lie transposed, a row a key, so that a machine vector holds as many queries: maximum, exponential and sum of each are those of
- * a lane, and nothing goes across:
+ * The limit of a document is a loop bound too. Its queries have no keys but its own, so in a row of several documents each is a sequence
+ * of its own, with its own strips and blocks: scores between documents are never computed, nor paid for.
  *
- *     S^T = K Q^T,   Y += P V,   dP^T = V dY^T,   dQ += dS K,   dV += P^T dY,   dK += dS^T Q
- *
- * The limit of a document is a loop bound too. Its queries have no keys but its own, so in a row of several documents each is a sequence of its
- * own, with its own strips and blocks: scores between documents are never computed, nor paid for.
+ * Here rows are cut into documents and strips; attention_strip.c works on one.
  *
  * lse is kept to a rounding u of itself, so a query's weights come back with a common factor 1 + e, |e| <= u |lse_i|. That is the
  * size of what rounding the scores themselves has cost (u |s_ij|), and 2e-6 for the |lse| < 30 of a model that trains.
@@ -36,314 +33,7 @@
  * In more steps: docs/derivations.md#attention
  */
 #include "attention.h"
-#include "tile.h"
-#include <stdbool.h>
-#include <string.h>
-
-/* STRIP queries meet KEYS keys at a time, in WIDE columns of the head at a time: what a thread needs is bounded. */
-enum { STRIP = 128, KEYS = 64, WIDE = 1024 / sizeof(real), ROOM = STRIP + LANES };
-_Static_assert(KEYS % PANEL == 0 && STRIP % KEYS == 0, "a block of keys begins with a panel of queries");
-
-/* One head of one document of T tokens: rows of q, k, v (and their gradients) lie ld = 3C apart, rows of y and dy C apart. */
-struct head {
-    const real *q, *k, *v, *dy; /* dy NULL: forward */
-    real *y, *lse, *dq, *dk, *dv;
-    size_t T, C, ld, d;
-    real scale;
-    const struct dropout *drop;
-    uint32_t site;
-    uint64_t first_row; /* of the dropout mask */
-    bool set;           /* nothing has been added to dq, dk and dv */
-};
-
-/* What a thread works on: queries [i0, i0 + n) of a head, PANEL at a time, and keys [j0, j0 + nj). Rows of transposed matrices lie `row`
- * apart: one vector more than n takes, so that those of a column do not meet in one set of the cache. */
-struct strip {
-    _Alignas(64) real qt[WIDE * ROOM];  /* scaled queries, and dy, of columns [c, c + width) of the head, transposed; */
-    _Alignas(64) real dyt[WIDE * ROOM]; /* zero in the last panel beyond n; */
-    _Alignas(64) real q[STRIP * WIDE];  /* and as they lie, */
-    _Alignas(64) real dy[STRIP * WIDE]; /* rows ld apart */
-    _Alignas(64) real kv[KEYS * WIDE];  /* the block's keys or values, as they lie */
-    _Alignas(64) real s[KEYS * ROOM];   /* scores, then weights: (keys, queries); */
-    _Alignas(64) real ds[KEYS * ROOM];  /* and their gradients */
-    _Alignas(64) real top[STRIP];       /* forward: the largest score so far, */
-    _Alignas(64) real sum[STRIP];       /* and the sum of weights */
-    _Alignas(64) real lse[STRIP];       /* backward; */
-    _Alignas(64) real D[STRIP];         /* dy . y */
-    const struct head *h;
-    size_t i0, n, row, j0, nj, c, width, ld;
-};
-
-/* Queries [p, p + n) of a strip: the first of them sees first + 1 of the block's keys, each further query one more; `seen` are those
- * that any of them sees. */
-struct panel {
-    size_t p, n, first, seen;
-};
-
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The first query of a strip that sees any of the block's keys. It begins a panel. */
-static size_t first_query(const struct strip *s)
-{
-    return s->j0 > s->i0 ? s->j0 - s->i0 : 0;
-}
-
-static struct panel panel(const struct strip *s, size_t p)
-{
-    const size_t n = smaller(s->n - p, PANEL), first = s->i0 + p - s->j0;
-    return (struct panel){p, n, first, smaller(s->nj, first + n)};
-}
-
-/* out (width, n): the transpose of x (n, width) times a number. */
-static void turn(real *out, const struct strip *s, const real *x, size_t ldx, real times)
-{
-    const size_t n = s->n;
-    tile_transpose(out, s->row, x, ldx, n, s->width);
-    for (size_t c = 0; c < s->width; c++, out += s->row) {
-#pragma omp simd
-        for (size_t i = 0; i < n; i++)
-            out[i] *= times;
-        for (size_t i = n; i % PANEL; i++)
-            out[i] = 0;
-    }
-}
-
-/* n rows of x, to the end of their last vectors. */
-static void copy(real *out, const struct strip *s, const real *x, size_t ldx, size_t n)
-{
-    for (size_t i = 0; i < n; i++, out += s->ld, x += ldx) {
-        memcpy(out, x, s->width * sizeof *out);
-        for (size_t c = s->width; c < s->ld; c++)
-            out[c] = 0;
-    }
-}
-
-/* Turns to the columns from c on of the head. */
-static void load(struct strip *s, size_t c)
-{
-    const struct head *h = s->h;
-    if (s->width && s->c == c)
-        return;
-    s->c = c;
-    s->width = smaller(h->d - c, WIDE);
-    s->ld = tile_width(s->width);
-    turn(s->qt, s, h->q + s->i0 * h->ld + c, h->ld, h->scale);
-    if (h->dy) {
-        turn(s->dyt, s, h->dy + s->i0 * h->C + c, h->C, 1);
-        copy(s->q, s, h->q + s->i0 * h->ld + c, h->ld, s->n);
-        copy(s->dy, s, h->dy + s->i0 * h->C + c, h->C, s->n);
-    }
-}
-
-/* out (keys, queries) (+)= A B for keys or values A and transposed queries or dy B: what queries see. */
-static void keys_by_queries(real *out, const struct strip *s, const real *A, const real *B)
-{
-    A += s->j0 * s->h->ld + s->c;
-    for (size_t at = first_query(s); at < s->n; at += PANEL) {
-        const struct panel p = panel(s, at);
-        tile_product(&(struct tile){p.seen, p.n, s->width, A, s->h->ld, 1, B + at, s->row, out + at, s->row, s->c > 0, true,
-                                    TILE_UPPER_C, p.first});
-    }
-}
-
-/* Scores of the block, and where dy is given dy . v beside them. */
-static void scores(struct strip *s)
-{
-    for (size_t c = 0; c < s->h->d; c += WIDE) {
-        load(s, c);
-        keys_by_queries(s->s, s, s->h->k, s->qt);
-        if (s->h->dy)
-            keys_by_queries(s->ds, s, s->h->v, s->dyt);
-    }
-}
-
-/* Y (queries, d), rows ldy apart, += x^T B for weights x (keys, queries) and keys or values B; = where add is false. */
-static void sum_over_keys(real *Y, size_t ldy, bool add, struct strip *s, const real *x, const real *B)
-{
-    const size_t from = first_query(s), first = s->i0 + from - s->j0;
-    for (size_t c = 0; c < s->h->d; c += WIDE) {
-        load(s, c);
-        copy(s->kv, s, B + s->j0 * s->h->ld + c, s->h->ld, s->nj);
-        tile_product(&(struct tile){s->n - from, s->width, s->nj, x + from, 1, s->row, s->kv, s->ld, Y + (s->i0 + from) * ldy + c,
-                                    ldy, add, false, TILE_LOWER_A, first});
-    }
-}
-
-/* dV (keys, d) += P dY and dK += dS Q, for weights and their gradients (keys, queries). */
-static void sums_over_queries(struct strip *s)
-{
-    const struct head *h = s->h;
-    const size_t from = first_query(s);
-    const bool on_diagonal = s->j0 >= s->i0; /* the first queries that see these keys */
-    for (size_t c = 0; c < h->d; c += WIDE) {
-        load(s, c);
-        struct tile t = {.M = s->nj,
-                         .N = s->width,
-                         .K = s->n - from,
-                         .a = s->s + from,
-                         .a_row = s->row,
-                         .a_column = 1,
-                         .b = s->dy + from * s->ld,
-                         .b_row = s->ld,
-                         .c = h->dv + s->j0 * h->ld + c,
-                         .ldc = h->ld,
-                         .add = !(h->set && on_diagonal),
-                         .part = on_diagonal ? TILE_UPPER_A : TILE_WHOLE};
-        tile_product(&t);
-        t.a = s->ds + from, t.b = s->q + from * s->ld, t.c = h->dk + s->j0 * h->ld + c;
-        tile_product(&t);
-    }
-}
-
-/* Multiplies weights by the dropout mask. */
-static void drop(real *x, const struct strip *s, const struct panel *p)
-{
-    const struct head *h = s->h;
-    const size_t row = s->row;
-    for (size_t l = 0; dropout_active(h->drop) && l < p->n; l++) {
-        real mask[KEYS];
-        const size_t n = smaller(s->nj, p->first + l + 1);
-        dropout_mask(mask, h->drop, h->site, h->first_row + s->i0 + p->p + l, s->j0, n);
-        for (size_t j = 0; j < n; j++)
-            x[j * row + p->p + l] *= mask[j];
-    }
-}
-
-/* The first query of a panel that sees key j of the block. */
-static uint32_t sees(const struct panel *p, size_t j)
-{
-    return j > p->first ? (uint32_t)(j - p->first) : 0;
-}
-
-/* Turns the scores of a panel into exp(s - m), m the largest of each query so far, and brings what its queries have summed up, sum and
- * y, to the new m. The first key is seen by all. */
-static void online_softmax(struct strip *s, const struct panel *p)
-{
-    real *x = s->s + p->p, *top = s->top + p->p, *sum = s->sum + p->p, shrink[PANEL];
-    const size_t row = s->row;
-    const bool first = s->j0 == 0;
-    __typeof__(real_part(*x)) largest[PANEL];
-    for (uint32_t l = 0; l < PANEL; l++)
-        largest[l] = first || real_part(x[l]) > real_part(top[l]) ? real_part(x[l]) : real_part(top[l]);
-    for (size_t j = 1; j < p->seen; j++) {
-        const uint32_t from = sees(p, j);
-#pragma omp simd
-        for (uint32_t l = 0; l < PANEL; l++)
-            largest[l] = l >= from && real_part(x[j * row + l]) > largest[l] ? real_part(x[j * row + l]) : largest[l];
-    }
-#pragma omp simd
-    for (uint32_t l = 0; l < PANEL; l++) {
-        shrink[l] = first ? 0 : real_exp(top[l] - largest[l]);
-        sum[l] = first ? 0 : sum[l] * shrink[l];
-        top[l] = largest[l];
-    }
-    for (size_t j = 0; j < p->seen; j++) {
-        const uint32_t from = sees(p, j);
-#pragma omp simd
-        for (uint32_t l = 0; l < PANEL; l++) {
-            const real e = real_exp(x[j * row + l] - top[l]);
-            x[j * row + l] = l >= from ? e : 0;
-            sum[l] += x[j * row + l];
-        }
-    }
-    for (size_t l = 0; !first && l < p->n; l++) {
-        real *y = s->h->y + (s->i0 + p->p + l) * s->h->C;
-        for (size_t c = 0; shrink[l] != 1 && c < s->h->d; c++)
-            y[c] *= shrink[l];
-    }
-}
-
-static void forward_block(struct strip *s)
-{
-    scores(s);
-    for (size_t at = first_query(s); at < s->n; at += PANEL) {
-        const struct panel p = panel(s, at);
-        online_softmax(s, &p);
-        drop(s->s, s, &p);
-    }
-    sum_over_keys(s->h->y, s->h->C, s->j0 > 0, s, s->s, s->h->v);
-}
-
-static void forward_end(const struct strip *s)
-{
-    const struct head *h = s->h;
-    for (size_t i = 0; i < s->n; i++) {
-        const real share = 1 / s->sum[i];
-        h->lse[s->i0 + i] = s->top[i] + real_log(s->sum[i]);
-        for (size_t c = 0; c < h->d; c++)
-            h->y[(s->i0 + i) * h->C + c] *= share;
-    }
-}
-
-/* From scores and dy . v to the weights and their scaled gradients. */
-static void weights_backward(struct strip *s, const struct panel *p)
-{
-    real *x = s->s + p->p, *dx = s->ds + p->p;
-    const real *lse = s->lse + p->p, *D = s->D + p->p, scale = s->h->scale;
-    const size_t row = s->row;
-    drop(s->ds, s, p);
-    for (size_t j = 0; j < p->seen; j++) {
-        const uint32_t from = sees(p, j);
-#pragma omp simd
-        for (uint32_t l = 0; l < PANEL; l++) {
-            const real e = real_exp(x[j * row + l] - lse[l]), de = scale * e * (dx[j * row + l] - D[l]);
-            x[j * row + l] = l >= from ? e : 0;
-            dx[j * row + l] = l >= from ? de : 0;
-        }
-    }
-    drop(s->s, s, p);
-}
-
-static void backward_begin(struct strip *s)
-{
-    const struct head *h = s->h;
-    for (size_t i = 0; i < s->n; i++) {
-        const real *dy = h->dy + (s->i0 + i) * h->C, *y = h->y + (s->i0 + i) * h->C;
-        const size_t d = h->d;
-        acc sum = 0;
-#pragma omp simd reduction(+ : sum)
-        for (size_t c = 0; c < d; c++)
-            sum += dy[c] * y[c];
-        s->D[i] = (real)sum;
-        s->lse[i] = h->lse[s->i0 + i];
-    }
-    for (size_t i = s->n; i % PANEL; i++)
-        s->D[i] = s->lse[i] = 0;
-}
-
-static void backward_block(struct strip *s)
-{
-    const struct head *h = s->h;
-    scores(s);
-    for (size_t at = first_query(s); at < s->n; at += PANEL) {
-        const struct panel p = panel(s, at);
-        weights_backward(s, &p);
-    }
-    sums_over_queries(s);
-    sum_over_keys(h->dq, h->ld, s->j0 > 0 || !h->set, s, s->ds, h->k);
-}
-
-/* The strip of queries from i0 on: every block at or below the diagonal, keys from the first on. */
-static void work_on_strip(const struct head *h, size_t i0)
-{
-    struct strip s;
-    s.h = h;
-    s.i0 = i0;
-    s.n = smaller(h->T - i0, STRIP);
-    s.row = (s.n + PANEL - 1) / PANEL * PANEL + LANES;
-    s.width = 0; /* nothing is loaded */
-    if (h->dy)
-        backward_begin(&s);
-    for (s.j0 = 0; s.j0 < i0 + s.n; s.j0 += KEYS) {
-        s.nj = smaller(i0 + s.n - s.j0, KEYS);
-        (h->dy ? backward_block : forward_block)(&s);
-    }
-    if (!h->dy)
-        forward_end(&s);
-}
+#include "attention_strip.h"
 
 /* The documents of a row: the whole of it where start is NULL. */
 struct row {
@@ -359,7 +49,7 @@ static struct row row(const uint32_t *start, size_t b, size_t T)
 /* Whether a strip begins at query i. Each is known by the query it begins at. */
 static bool begins_strip(const struct row *r, size_t i)
 {
-    return (i - (r->start ? r->start[i] : 0)) % STRIP == 0;
+    return (i - (r->start ? r->start[i] : 0)) % ATTENTION_STRIP == 0;
 }
 
 /* Tokens of the document that begins at position `first`. */
@@ -372,41 +62,41 @@ static size_t document_length(const struct row *r, size_t first)
 }
 
 /* Head bh of B H, in the document that query i belongs to. */
-static struct head head(const real *qkv, const real *y, const real *lse, size_t bh, const struct row *r, size_t i, size_t C,
-                        size_t H, const struct dropout *d, uint32_t site)
+static struct attention_head head(const real *qkv, const real *y, const real *lse, size_t bh, const struct row *r, size_t i,
+                                  size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
     const size_t size = C / H, first = bh % H * size, first_sequence = dropout_active(d) ? d->first_row : 0, T = r->T;
     const size_t begin = r->start ? r->start[i] : 0, n = bh / H * T + begin;
     ASSERT(begin <= i && (!r->start || r->start[begin] == begin));
     const real *q = qkv + n * 3 * C + first;
-    return (struct head){.q = q,
-                         .k = q + C,
-                         .v = q + 2 * C,
-                         .y = (real *)y + n * C + first,
-                         .lse = (real *)lse + bh * T + begin,
-                         .T = document_length(r, begin),
-                         .C = C,
-                         .ld = 3 * C,
-                         .d = size,
-                         .scale = (real)(1 / sqrt((double)size)),
-                         .drop = d,
-                         .site = site,
-                         .first_row = (first_sequence * H + bh) * T + begin};
+    return (struct attention_head){.q = q,
+                                   .k = q + C,
+                                   .v = q + 2 * C,
+                                   .y = (real *)y + n * C + first,
+                                   .lse = (real *)lse + bh * T + begin,
+                                   .T = document_length(r, begin),
+                                   .C = C,
+                                   .ld = 3 * C,
+                                   .d = size,
+                                   .scale = (real)(1 / sqrt((double)size)),
+                                   .drop = d,
+                                   .site = site,
+                                   .first_row = (first_sequence * H + bh) * T + begin};
 }
 
 void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
                        const struct dropout *d, uint32_t site)
 {
     ASSERT(C % H == 0 && T > 0);
-    const size_t strips = (T + STRIP - 1) / STRIP;
+    const size_t strips = (T + ATTENTION_STRIP - 1) / ATTENTION_STRIP;
 #pragma omp parallel for schedule(dynamic)
     for (size_t n = 0; n < B * H * strips; n++) { /* the strips that begin in that many queries: one, or one or more a document */
-        const size_t bh = n / strips, first = n % strips * STRIP;
+        const size_t bh = n / strips, first = n % strips * ATTENTION_STRIP;
         const struct row r = row(start, bh / H, T);
-        for (size_t i = first; i < T && i < first + STRIP; i++)
+        for (size_t i = first; i < T && i < first + ATTENTION_STRIP; i++)
             if (begins_strip(&r, i)) {
-                struct head h = head(qkv, y, lse, bh, &r, i, C, H, d, site);
-                work_on_strip(&h, i - (start ? r.start[i] : 0));
+                struct attention_head h = head(qkv, y, lse, bh, &r, i, C, H, d, site);
+                attention_strip(&h, i - (start ? r.start[i] : 0));
             }
     }
 }
@@ -418,14 +108,14 @@ static void backward(bool set, real *dqkv, const real *dy, const real *qkv, cons
     for (size_t bh = 0; bh < B * H; bh++) {
         const struct row r = row(start, bh / H, T);
         for (size_t first = 0, next; first < T; first = next) {
-            struct head h = head(qkv, y, lse, bh, &r, first, C, H, d, site);
+            struct attention_head h = head(qkv, y, lse, bh, &r, first, C, H, d, site);
             h.dy = dy + (h.y - y);
             h.dq = dqkv + (h.q - qkv);
             h.dk = h.dq + C;
             h.dv = h.dk + C;
             h.set = set;
-            for (size_t i0 = 0; i0 < h.T; i0 += STRIP)
-                work_on_strip(&h, i0);
+            for (size_t i0 = 0; i0 < h.T; i0 += ATTENTION_STRIP)
+                attention_strip(&h, i0);
             next = first + h.T;
         }
     }
