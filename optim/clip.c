@@ -4,10 +4,10 @@
 
 enum { BLOCK = 4096, BLOCKS = 256 };
 
-/* Asks for the next pages long before they are read: one core by itself waits for memory twice as long as it computes. */
+/* Asks for what comes 8 KB later: left to itself a core reads a third slower, measured (docs/performance.md). */
 static double sum_of_squares(const real *x, size_t n)
 {
-    enum { PIECE = 256, LINE = 64 / sizeof(real), AHEAD = 2048 };
+    enum { PIECE = 256, LINE = 64 / sizeof(real), AHEAD = 8192 / sizeof(real) };
     double total = 0;
     for (size_t begin = 0; begin < n; begin += PIECE) {
         const size_t end = n - begin < PIECE ? n : begin + PIECE;
