@@ -215,7 +215,7 @@ START_TEST(a_step_in_hand_is_saved_too)
     c.grads = c.m;
     c.state.micro = 1;
     OK(writer_save(w, &c, SAVE_ROTATED, -1, &err));
-    ck_assert_int_eq(writer_poll(w, &report), SAVE_DONE);
+    ck_assert_msg(writer_poll(w, &report) == SAVE_DONE, "%s", report.err.text);
     ck_holds(in_folder("ckpt-1.h5"), 1);
     advance(&c);
     c.grads = NULL;
