@@ -3,6 +3,10 @@
  *
  * Breadth first, since that puts the members of a group next to one another. Only hard links are followed; a group that is its
  * own ancestor ends at the limit of their number.
+ *
+ * Names come in the order in which they are stored and are sorted here: the library, asked for them by name, first builds a table of
+ * a large group's links, and where the file is damaged half-way it frees what it has not yet filled in (1.10.8: every crash of the
+ * first 173,541 executions of the fuzzer was this one).
  */
 #include "h5.h"
 #include "h5_index.h"
@@ -72,6 +76,18 @@ static struct h5_entry *new_entry(struct walk *w, enum h5_kind kind, const char 
     return e;
 }
 
+static int by_name(const void *a, const void *b, void *text)
+{
+    const struct h5_entry *x = a, *y = b;
+    return strcmp((const char *)text + x->name, (const char *)text + y->name);
+}
+
+static void sort_from(struct walk *w, size_t first)
+{
+    if (w->entries.n > first)
+        qsort_r(entry(w, first), w->entries.n - first, sizeof(struct h5_entry), by_name, w->text.items);
+}
+
 /* --- attributes --- */
 
 static void take_integer(struct h5_entry *e, hid_t attribute, hid_t type)
@@ -131,8 +147,9 @@ static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *i
 static void take_attributes(struct walk *w, size_t at, hid_t object)
 {
     const size_t first = w->entries.n;
-    if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_INC, NULL, take_attribute, w) < 0 && !w->error)
+    if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_attribute, w) < 0 && !w->error)
         w->error = "attributes are damaged";
+    sort_from(w, first);
     entry(w, at)->attributes = (uint32_t)first;
     entry(w, at)->n_attributes = (uint32_t)(w->entries.n - first);
 }
@@ -169,6 +186,12 @@ static bool lies_at(const struct walk *w, uint64_t offset, const unsigned char *
     return offset <= w->size && size <= w->size - offset && memcmp(raw, w->bytes + offset, size) == 0;
 }
 
+/* Bytes that a chunk may have: a larger one does not lie in the file. */
+static size_t most_of_chunk(const struct walk *w)
+{
+    return w->size < 16 * H5_MAX_CHUNK ? w->size : 16 * H5_MAX_CHUNK;
+}
+
 /* A chunk nearly always begins where the one before ends. Libraries before 1.14 can only tell where one lies by walking over all
  * that come before it, so that is asked for only where the bytes are not those that are expected there. Those before 1.14.4 count
  * from the end of the user block (HDFGroup/hdf5#3003); others from the file's beginning. The bytes tell. */
@@ -178,7 +201,7 @@ static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expec
     haddr_t address;
     uint32_t skipped = 0;
     unsigned mask;
-    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > 16 * H5_MAX_CHUNK || size > w->size)
+    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > most_of_chunk(w))
         return false;
     if (H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
         return false;
@@ -201,7 +224,7 @@ static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t
     const uint64_t length = e->dims[0], n = length / chunk + (length % chunk != 0), first = w->chunks.n;
     e->layout = LAYOUT_MISSING_CHUNKS;
     struct h5_chunk *chunks = append(w, &w->chunks, n, sizeof *chunks, MAX_CHUNKS);
-    unsigned char *raw = malloc(16 * H5_MAX_CHUNK);
+    unsigned char *raw = malloc(most_of_chunk(w));
     bool complete = chunks && raw;
     for (uint64_t k = 0, expected = 0; k < n && complete; k++) {
         complete = take_chunk(w, dataset, k * chunk, expected, &chunks[k], raw);
@@ -308,10 +331,11 @@ static void walk_groups(struct walk *w, hid_t root)
         push_group(w, root, 0);
     for (size_t g = 0; g < w->n_groups && !w->error; g++) {
         const size_t first = w->entries.n;
-        if (H5Literate(w->groups[g], H5_INDEX_NAME, H5_ITER_INC, NULL, take_link, w) < 0 && !w->error)
+        if (H5Literate(w->groups[g], H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_link, w) < 0 && !w->error)
             w->error = "a group is damaged";
         if (w->error)
             return;
+        sort_from(w, first);
         const size_t end = w->entries.n;
         entry(w, w->group_entry[g])->members = (uint32_t)first;
         entry(w, w->group_entry[g])->n_members = (uint32_t)(end - first);
