@@ -14,29 +14,45 @@ static size_t block_size(size_t n)
     return n < (size_t)BLOCK * BLOCKS ? BLOCK : (n + BLOCKS - 1) / BLOCKS;
 }
 
-static double root_of_sum(const double parts[BLOCKS])
+static double sum_of(const double parts[BLOCKS])
 {
     double total = 0;
     for (size_t b = 0; b < BLOCKS; b++)
         total += parts[b];
-    return sqrt(total);
+    return total;
 }
 
-double tensor_norm(const real *array, const struct tensor *t)
+/* Asks for what comes 8 KB later: left to itself a core reads a third slower, measured (docs/performance.md). */
+static double sum_of_squares(const real *x, size_t n)
 {
-    const size_t size = block_size(t->size);
-    double parts[BLOCKS] = {0};
-#pragma omp parallel for
-    for (size_t begin = 0; begin < t->size; begin += size) {
-        const size_t end = t->size - begin < size ? t->size : begin + size;
-        const real *x = array + t->offset;
+    enum { PIECE = 256, LINE = 64 / sizeof(real), AHEAD = 8192 / sizeof(real) };
+    double total = 0;
+    for (size_t begin = 0; begin < n; begin += PIECE) {
+        const size_t end = n - begin < PIECE ? n : begin + PIECE;
+        for (size_t i = begin; i < end; i += LINE)
+            __builtin_prefetch(x + i + AHEAD);
         double sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (size_t i = begin; i < end; i++)
             sum += (double)x[i] * (double)x[i];
-        parts[begin / size] = sum;
+        total += sum;
     }
-    return root_of_sum(parts);
+    return total;
+}
+
+double tensor_squares(const real *array, const struct tensor *t)
+{
+    const size_t size = block_size(t->size);
+    double parts[BLOCKS] = {0};
+#pragma omp parallel for
+    for (size_t i = 0; i < t->size; i += size)
+        parts[i / size] = sum_of_squares(array + t->offset + i, t->size - i < size ? t->size - i : size);
+    return sum_of(parts);
+}
+
+double tensor_norm(const real *array, const struct tensor *t)
+{
+    return sqrt(tensor_squares(array, t));
 }
 
 double adamw_update_norm(const real *params, const real *m, const real *v, const struct tensor *t, const struct adamw *o,
@@ -59,5 +75,5 @@ double adamw_update_norm(const real *params, const real *m, const real *v, const
         }
         parts[begin / size] = sum;
     }
-    return root_of_sum(parts);
+    return sqrt(sum_of(parts));
 }

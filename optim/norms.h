@@ -6,10 +6,12 @@
 #include "../model/tensors.h"
 #include "adamw.h"
 
+#define tensor_squares    NAME(tensor_squares)
 #define tensor_norm       NAME(tensor_norm)
 #define adamw_update_norm NAME(adamw_update_norm)
 
-/* The Euclidean norm of tensor t in an array laid out by the table. */
+/* The sum of the squares of tensor t in an array laid out by the table, and its root, the Euclidean norm. */
+double tensor_squares(const real *array, const struct tensor *t);
 double tensor_norm(const real *array, const struct tensor *t);
 
 /* The norm of what adamw_update added to tensor t in the step that left params, m and v as they are. Nothing of the step before
