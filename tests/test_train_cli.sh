@@ -234,7 +234,22 @@ waits_briefly() {
     rm -rf company
     return $status
 } 2>/dev/null
+# Threads that do not compute, the writer and the loader among them, are bound to no core.
+free_threads() { # how many
+    OMP_PROC_BIND=true OMP_NUM_THREADS=2 "$HANDGRAD" train long.ini --out bound >bound.log 2>&1 &
+    local pid=$! i n=0 all
+    all=$(grep Cpus_allowed_list /proc/self/status)
+    for ((i = 0; i < 100 && n < 2; i++)); do
+        n=$(grep -h Cpus_allowed_list /proc/$pid/task/*/status 2>/dev/null | grep -cFx "$all")
+        sleep 0.05
+    done
+    kill -9 $pid
+    wait
+    rm -rf bound
+    echo "$n"
+} 2>/dev/null
 if ldd "$HANDGRAD" | grep -q libgomp && [ "$(nproc)" -gt 1 ]; then
+    check "the writer and the loader run wherever they can" test "$(free_threads)" -ge 2
     check "in company, threads wait briefly" waits_briefly env
     check "… or as the user says" eval '! waits_briefly env OMP_WAIT_POLICY=active'
 fi

@@ -1,10 +1,9 @@
 /* main.c: handgrad, the command. */
+#include "../data/thread.h"
 #include "../model/gemm_backend.h"
 #include "command.h"
 #include "waiting.h"
 #include <argp.h>
-#include <omp.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,23 +39,6 @@ static void usage(FILE *out)
     fprintf(out, "\n`handgrad COMMAND --help` tells more.\n");
 }
 
-/* With OMP_PROC_BIND this thread has been bound to the first of the places; what starts from here shall have them all. */
-static void unbind(void)
-{
-    cpu_set_t all;
-    CPU_ZERO(&all);
-    for (int i = 0; i < omp_get_num_places(); i++) {
-        int ids[CPU_SETSIZE];
-        const int n = omp_get_place_num_procs(i) <= CPU_SETSIZE ? omp_get_place_num_procs(i) : 0;
-        if (n > 0)
-            omp_get_place_proc_ids(i, ids);
-        for (int k = 0; k < n; k++)
-            CPU_SET(ids[k], &all);
-    }
-    if (CPU_COUNT(&all) > 0)
-        sched_setaffinity(0, sizeof all, &all);
-}
-
 /* OpenBLAS reads before main which kernels to use. Where it does not know the processor, which costs all but an eighth of the speed,
  * measured (docs/performance.md), the program says it and starts itself again; where it cannot, nothing happens. */
 static void start_again_settled(char **argv)
@@ -67,7 +49,9 @@ static void start_again_settled(char **argv)
     if (n < 0 || setenv("OPENBLAS_CORETYPE", core, 1))
         return;
     self[n] = 0;
-    unbind();
+    cpu_set_t all; /* the program that starts shall have them, not the first alone */
+    if (thread_processors(&all))
+        sched_setaffinity(0, sizeof all, &all);
     execv(self, argv);
 }
 
