@@ -5,6 +5,7 @@
  * clears a flag in the superblock and leaves the checksum as it was; HDFGroup/hdf5 issue 1915).
  */
 #include "h5.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,16 +86,18 @@ static hid_t access_to(struct h5_image *image, size_t metadata)
     return -1;
 }
 
-/* The driver looks a name up on the disk, and takes two files of one name for the same: no file can have this one. */
-static void unique_name(const struct h5_image *image, char name[64])
+/* The driver looks a name up on the disk, and takes two files of one name for the same: no file can have this one, nor does another image
+ * get it, since one whose closing failed stays on the library's list. */
+static void unique_name(char name[64])
 {
-    snprintf(name, 64, "/dev/null/%p", (const void *)image);
+    static atomic_ullong images;
+    snprintf(name, 64, "/dev/null/%llu", atomic_fetch_add(&images, 1));
 }
 
 static hid_t create_file(struct h5_image *image, size_t metadata)
 {
     char name[64];
-    unique_name(image, name);
+    unique_name(name);
     const hid_t access = access_to(image, metadata), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t file = -1;
     /* One format, whatever the library: 1.10's, the first that checksums all of its metadata. */
@@ -166,7 +169,7 @@ int h5_image_finish(struct h5_image *image, const char *file, struct error *err)
 int h5_image_open(struct h5_image *image, const char *file, struct error *err)
 {
     char name[64];
-    unique_name(image, name);
+    unique_name(name);
     h5_lock();
     const hid_t access = access_to(image, 0);
     if (access >= 0 && H5Pset_file_image(access, image->bytes, image->size) >= 0)
