@@ -14,14 +14,17 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-/* A folder in memory: FUZZ_DIR, which nobody else may use at the same time, or a new one. */
+/* A folder in memory of this process's own, below FUZZ_DIR if that is set. */
 static inline const char *fuzz_dir(void)
 {
-    static char made[] = "/dev/shm/handgrad-fuzz-XXXXXX";
-    static const char *dir;
-    if (!dir && !(dir = getenv("FUZZ_DIR")) && !(dir = mkdtemp(made)))
-        abort();
-    return dir;
+    static char made[256];
+    const char *in = getenv("FUZZ_DIR");
+    if (!made[0]) {
+        snprintf(made, sizeof made, "%s/handgrad-fuzz-XXXXXX", in ? in : "/dev/shm");
+        if (!mkdtemp(made))
+            abort();
+    }
+    return made;
 }
 
 /* A file there that stays open: its bytes are replaced, which is cheaper than to make it anew. */
