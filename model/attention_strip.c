@@ -9,15 +9,16 @@
 #include "tile.h"
 #include <string.h>
 
-/* STRIP queries meet KEYS keys at a time, in WIDE columns of the head at a time: what a thread needs is bounded. */
-enum { STRIP = ATTENTION_STRIP, KEYS = 64, WIDE = 1024 / sizeof(real), ROOM = STRIP + LANES };
+/* STRIP queries meet KEYS keys at a time, in WIDE columns of the head at a time: what a thread needs is bounded. Products take PANEL queries
+ * at a time, the softmax, which does not skip what single queries do not see, QUERIES. */
+enum { STRIP = ATTENTION_STRIP, KEYS = 64, WIDE = 1024 / sizeof(real), ROOM = STRIP + LANES, QUERIES = 2 * LANES };
 _Static_assert(KEYS % PANEL == 0 && STRIP % KEYS == 0, "a block of keys begins with a panel of queries");
 
-/* What a thread works on: queries [i0, i0 + n) of a head, PANEL at a time, and keys [j0, j0 + nj). Rows of transposed matrices lie `row`
+/* What a thread works on: queries [i0, i0 + n) of a head and keys [j0, j0 + nj). Rows of transposed matrices lie `row`
  * apart: one vector more than n takes, so that those of a column do not meet in one set of the cache. */
 struct strip {
     _Alignas(64) real qt[WIDE * ROOM];  /* scaled queries, and dy, of columns [c, c + width) of the head, transposed; */
-    _Alignas(64) real dyt[WIDE * ROOM]; /* zero in the last panel beyond n; */
+    _Alignas(64) real dyt[WIDE * ROOM]; /* zero in the last vector beyond n; */
     _Alignas(64) real q[STRIP * WIDE];  /* and as they lie, */
     _Alignas(64) real dy[STRIP * WIDE]; /* rows ld apart */
     _Alignas(64) real kv[KEYS * WIDE];  /* the block's keys or values, as they lie */
@@ -48,9 +49,9 @@ static size_t first_query(const struct strip *s)
     return s->j0 > s->i0 ? s->j0 - s->i0 : 0;
 }
 
-static struct panel panel(const struct strip *s, size_t p)
+static struct panel panel(const struct strip *s, size_t p, size_t width)
 {
-    const size_t n = smaller(s->n - p, PANEL), first = s->i0 + p - s->j0;
+    const size_t n = smaller(s->n - p, width), first = s->i0 + p - s->j0;
     return (struct panel){p, n, first, smaller(s->nj, first + n)};
 }
 
@@ -63,7 +64,7 @@ static void turn(real *out, const struct strip *s, const real *x, size_t ldx, re
 #pragma omp simd
         for (size_t i = 0; i < n; i++)
             out[i] *= times;
-        for (size_t i = n; i % PANEL; i++)
+        for (size_t i = n; i % LANES; i++)
             out[i] = 0;
     }
 }
@@ -100,7 +101,7 @@ static void keys_by_queries(real *out, const struct strip *s, const real *A, con
 {
     A += s->j0 * s->h->ld + s->c;
     for (size_t at = first_query(s); at < s->n; at += PANEL) {
-        const struct panel p = panel(s, at);
+        const struct panel p = panel(s, at, PANEL);
         tile_product(&(struct tile){p.seen, p.n, s->width, A, s->h->ld, 1, B + at, s->row, out + at, s->row, s->c > 0, true,
                                     TILE_UPPER_C, p.first});
     }
@@ -179,20 +180,20 @@ static uint32_t sees(const struct panel *p, size_t j)
  * y, to the new m. The first key is seen by all. */
 static void online_softmax(struct strip *s, const struct panel *p)
 {
-    real *x = s->s + p->p, *top = s->top + p->p, *sum = s->sum + p->p, shrink[PANEL];
+    real *x = s->s + p->p, *top = s->top + p->p, *sum = s->sum + p->p, shrink[QUERIES];
     const size_t row = s->row;
     const bool first = s->j0 == 0;
-    __typeof__(real_part(*x)) largest[PANEL];
-    for (uint32_t l = 0; l < PANEL; l++)
+    __typeof__(real_part(*x)) largest[QUERIES];
+    for (uint32_t l = 0; l < QUERIES; l++)
         largest[l] = first || real_part(x[l]) > real_part(top[l]) ? real_part(x[l]) : real_part(top[l]);
     for (size_t j = 1; j < p->seen; j++) {
         const uint32_t from = sees(p, j);
 #pragma omp simd
-        for (uint32_t l = 0; l < PANEL; l++)
+        for (uint32_t l = 0; l < QUERIES; l++)
             largest[l] = l >= from && real_part(x[j * row + l]) > largest[l] ? real_part(x[j * row + l]) : largest[l];
     }
 #pragma omp simd
-    for (uint32_t l = 0; l < PANEL; l++) {
+    for (uint32_t l = 0; l < QUERIES; l++) {
         shrink[l] = first ? 0 : real_exp(top[l] - largest[l]);
         sum[l] = first ? 0 : sum[l] * shrink[l];
         top[l] = largest[l];
@@ -200,7 +201,7 @@ static void online_softmax(struct strip *s, const struct panel *p)
     for (size_t j = 0; j < p->seen; j++) {
         const uint32_t from = sees(p, j);
 #pragma omp simd
-        for (uint32_t l = 0; l < PANEL; l++) {
+        for (uint32_t l = 0; l < QUERIES; l++) {
             const real e = real_exp(x[j * row + l] - top[l]);
             x[j * row + l] = l >= from ? e : 0;
             sum[l] += x[j * row + l];
@@ -216,8 +217,8 @@ static void online_softmax(struct strip *s, const struct panel *p)
 static void forward_block(struct strip *s)
 {
     scores(s);
-    for (size_t at = first_query(s); at < s->n; at += PANEL) {
-        const struct panel p = panel(s, at);
+    for (size_t at = first_query(s); at < s->n; at += QUERIES) {
+        const struct panel p = panel(s, at, QUERIES);
         online_softmax(s, &p);
         drop(s->s, s, &p);
     }
@@ -245,7 +246,7 @@ static void weights_backward(struct strip *s, const struct panel *p)
     for (size_t j = 0; j < p->seen; j++) {
         const uint32_t from = sees(p, j);
 #pragma omp simd
-        for (uint32_t l = 0; l < PANEL; l++) {
+        for (uint32_t l = 0; l < QUERIES; l++) {
             const real e = real_exp(x[j * row + l] - lse[l]), de = scale * e * (dx[j * row + l] - D[l]);
             x[j * row + l] = l >= from ? e : 0;
             dx[j * row + l] = l >= from ? de : 0;
@@ -267,7 +268,7 @@ static void backward_begin(struct strip *s)
         s->D[i] = (real)sum;
         s->lse[i] = h->lse[s->i0 + i];
     }
-    for (size_t i = s->n; i % PANEL; i++)
+    for (size_t i = s->n; i % QUERIES; i++)
         s->D[i] = s->lse[i] = 0;
 }
 
@@ -275,8 +276,8 @@ static void backward_block(struct strip *s)
 {
     const struct attention_head *h = s->h;
     scores(s);
-    for (size_t at = first_query(s); at < s->n; at += PANEL) {
-        const struct panel p = panel(s, at);
+    for (size_t at = first_query(s); at < s->n; at += QUERIES) {
+        const struct panel p = panel(s, at, QUERIES);
         weights_backward(s, &p);
     }
     sums_over_queries(s);
@@ -289,7 +290,7 @@ void attention_strip(const struct attention_head *h, size_t i0)
     s.h = h;
     s.i0 = i0;
     s.n = smaller(h->T - i0, STRIP);
-    s.row = (s.n + PANEL - 1) / PANEL * PANEL + LANES;
+    s.row = (s.n + QUERIES - 1) / QUERIES * QUERIES + LANES;
     s.width = 0; /* nothing is loaded */
     if (h->dy)
         backward_begin(&s);

@@ -1,10 +1,11 @@
-/* tile.c: the inner kernel of every fast product (Goto and van de Geijn 2008, doi:10.1145/1356052.1356053): a few rows of C by two vectors
- * stay in registers while A's column and B's row of each k go by,
+/* tile.c: the inner kernel of every fast product (Goto and van de Geijn 2008, doi:10.1145/1356052.1356053): a few rows of C by a few
+ * vectors stay in registers while A's column and B's row of each k go by,
  *
- *     c[r][v] += a[r][k] * b[k][v]           r < ROWS, v < 2
+ *     c[r][v] += a[r][k] * b[k][v]           r < R, v < V
  *
- * so that each number of B that is loaded serves ROWS multiplications, each of A two vectors. ROWS fills the registers: with 16 of
- * them 6 rows (12 sums, 2 of B, one of A), with 32 of them 8.
+ * so that each number of B that is loaded serves R multiplications, each of A V vectors: V + R loads for V R multiplications. With 16
+ * registers that is 6 x 2 (12 sums, 2 of B, one of A), with 32 of them 6 x 4, or 8 x 2 where C has no more columns. 14 x 2 is as fast alone,
+ * but loads half as much again, which counts where another program runs on the core's other thread (docs/performance.md).
  *
  * A triangular A changes only the loop over k: rows of one group end (or begin) at the diagonal one after the other, and those
  * last (first) few steps leave out the rows that have no element there. So nothing beyond the diagonal is read, be it zero, NaN
@@ -13,12 +14,13 @@
 #include "tile.h"
 #include <string.h>
 
+enum { VECTORS = PANEL / LANES };
 #if defined REAL_C128
-enum { ROWS = 2 };
+enum { ROWS = 2, NARROW_ROWS = 2 };
 #elif LANES_BYTES == 64
-enum { ROWS = 8 };
+enum { ROWS = 6, NARROW_ROWS = 8 };
 #else
-enum { ROWS = 6 };
+enum { ROWS = 6, NARROW_ROWS = 6 };
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
@@ -45,20 +47,29 @@ INLINE void store(real *x, lanes v)
 
 INLINE void fetch(const real *c, size_t V)
 {
-    __builtin_prefetch(c, 1);
+    enum { LINE = 64 / sizeof(real) };
+    UNROLL
+    for (size_t i = 0; i < V * LANES; i += LINE)
+        __builtin_prefetch(c + i, 1);
     __builtin_prefetch(c + V * LANES - 1, 1);
 }
 
-/* One k, for rows [from, to) of a group. */
-INLINE void step(lanes c[ROWS][2], size_t from, size_t to, size_t V, const struct tile *t, const real *a, const real *b)
+/* One k, for rows [from, to) of a group of R. (A loop over those alone has no bounds that clang knows in time.) */
+INLINE void step(lanes c[NARROW_ROWS][VECTORS], size_t R, size_t from, size_t to, size_t V, const struct tile *t, const real *a,
+                 const real *b)
 {
-    const lanes b0 = load(b), b1 = V > 1 ? load(b + LANES) : b0;
+    lanes row[VECTORS];
     UNROLL
-    for (size_t r = from; r < to; r++) {
+    for (size_t v = 0; v < V; v++)
+        row[v] = load(b + v * LANES);
+    UNROLL
+    for (size_t r = 0; r < R; r++) {
+        if (r < from || r >= to)
+            continue;
         const real x = a[r * t->a_row];
-        c[r][0] += x * b0;
-        if (V > 1)
-            c[r][1] += x * b1;
+        UNROLL
+        for (size_t v = 0; v < V; v++)
+            c[r][v] += x * row[v];
     }
 }
 
@@ -79,10 +90,12 @@ INLINE void put(real *c, lanes sum, size_t n, const struct tile *t)
  * (UPPER_A) R of them where corner is not TILE_WHOLE. R, V and corner are constants. */
 INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corner, size_t r0, size_t j, size_t begin, size_t end)
 {
-    lanes c[ROWS][2];
+    lanes c[NARROW_ROWS][VECTORS];
     UNROLL
     for (size_t r = 0; r < R; r++) {
-        c[r][0] = c[r][1] = (lanes){0};
+        UNROLL
+        for (size_t v = 0; v < V; v++)
+            c[r][v] = (lanes){0};
         if (t->add) /* what the sums are added to arrives while they are made */
             fetch(t->c + (r0 + r) * t->ldc + j, V);
     }
@@ -92,32 +105,36 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
     if (corner == TILE_UPPER_A) {
         UNROLL
         for (size_t i = 0; i < R; i++, a += a_column, b += b_row)
-            step(c, 0, i + 1, V, t, a, b);
+            step(c, R, 0, i + 1, V, t, a, b);
         whole -= R;
     }
     if (corner == TILE_LOWER_A)
         whole = t->first + r0 - begin;
     TWICE
     for (size_t k = 0; k < whole; k++, a += a_column, b += b_row)
-        step(c, 0, R, V, t, a, b);
+        step(c, R, 0, R, V, t, a, b);
     if (corner == TILE_LOWER_A) {
         UNROLL
         for (size_t i = 0; i < R; i++, a += a_column, b += b_row)
             if (begin + whole + i < end)
-                step(c, i, R, V, t, a, b);
+                step(c, R, i, R, V, t, a, b);
     }
     UNROLL
-    for (size_t r = 0; r < R; r++)
+    for (size_t r = 0; r < R; r++) {
+        UNROLL
         for (size_t v = 0; v < V; v++) {
             const size_t column = j + v * LANES, left = t->N - column;
             put(t->c + (r0 + r) * t->ldc + column, c[r][v], left < LANES ? left : LANES, t);
         }
+    }
 }
 
 /* Columns [j, N) of R rows; j is a multiple of LANES. */
 INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_t r0, size_t j, size_t begin, size_t end)
 {
-    for (; j + LANES < t->N; j += PANEL)
+    for (; R <= ROWS && VECTORS > 2 && j + (VECTORS - 1) * LANES < t->N; j += PANEL)
+        kernel(t, R, VECTORS, corner, r0, j, begin, end);
+    for (; j + LANES < t->N; j += 2 * LANES)
         kernel(t, R, 2, corner, r0, j, begin, end);
     if (j < t->N)
         kernel(t, R, 1, corner, r0, j, begin, end);
@@ -141,6 +158,8 @@ void tile_product(const struct tile *t)
 {
     ASSERT(t->part != TILE_UPPER_A || t->first == 0 || t->first + 1 >= t->M);
     size_t r = 0;
+    for (; NARROW_ROWS > ROWS && t->N <= 2 * LANES && r + NARROW_ROWS <= t->M; r += NARROW_ROWS)
+        group(t, NARROW_ROWS, r);
     for (; r + ROWS <= t->M; r += ROWS)
         group(t, ROWS, r);
     for (; ROWS > 4 && r + 4 <= t->M; r += 4)

@@ -28,7 +28,7 @@ typedef real lanes;
 #endif
 typedef real lanes __attribute__((vector_size(LANES_BYTES)));
 #endif
-#define PANEL (2 * LANES)
+#define PANEL ((LANES_BYTES == 64 && LANES > 1 ? 4 : 2) * LANES)
 _Static_assert(sizeof(lanes) == LANES * sizeof(real), "LANES");
 
 /* What of a product on the diagonal is wanted, where query q sees keys up to first + q, from the first of each on:
