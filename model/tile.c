@@ -73,17 +73,22 @@ INLINE void step(lanes c[NARROW_ROWS][VECTORS], size_t R, size_t from, size_t to
     }
 }
 
-/* Adds a vector of sums to n <= LANES elements of C, or puts it there. */
-INLINE void put(real *c, lanes sum, size_t n, const struct tile *t)
+/* Adds the first n of a vector of sums to C, or puts them there. Called, not inlined: it is rare, and long. */
+static __attribute__((noinline)) void put_part(real *c, lanes sum, size_t n, bool add)
 {
-    if (n == LANES || t->whole_rows) {
-        store(c, t->add ? load(c) + sum : sum);
-        return;
-    }
     real x[LANES];
     store(x, sum);
     for (size_t i = 0; i < n; i++)
-        c[i] = t->add ? c[i] + x[i] : x[i];
+        c[i] = add ? c[i] + x[i] : x[i];
+}
+
+/* The same of a vector of sums of which n are in C's row. */
+INLINE void put(real *c, lanes sum, size_t n, const struct tile *t)
+{
+    if (n < LANES && !t->whole_rows)
+        put_part(c, sum, n, t->add);
+    else
+        store(c, t->add ? load(c) + sum : sum);
 }
 
 /* R rows of C from r0 on, V vectors from column j on, over k in [begin, end); the diagonal runs through the last (LOWER_A) or first
@@ -123,8 +128,8 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
     for (size_t r = 0; r < R; r++) {
         UNROLL
         for (size_t v = 0; v < V; v++) {
-            const size_t column = j + v * LANES, left = t->N - column;
-            put(t->c + (r0 + r) * t->ldc + column, c[r][v], left < LANES ? left : LANES, t);
+            const size_t column = j + v * LANES;
+            put(t->c + (r0 + r) * t->ldc + column, c[r][v], v + 1 < V ? LANES : t->N - column, t);
         }
     }
 }
@@ -144,14 +149,12 @@ INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_
 INLINE void group(const struct tile *t, size_t R, size_t r0)
 {
     const size_t seen = t->first + r0 + R; /* of the last row, in a lower triangle */
-    if (t->part == TILE_UPPER_C)
-        columns(t, R, TILE_WHOLE, r0, r0 > t->first ? (r0 - t->first) / LANES * LANES : 0, 0, t->K);
-    else if (t->part == TILE_LOWER_A && t->first + r0 + 1 < t->K)
+    if (t->part == TILE_LOWER_A && t->first + r0 + 1 < t->K)
         columns(t, R, TILE_LOWER_A, r0, 0, 0, seen < t->K ? seen : t->K);
     else if (t->part == TILE_UPPER_A && r0 + R - 1 > t->first)
         columns(t, R, TILE_UPPER_A, r0, 0, r0 - t->first, t->K);
     else
-        columns(t, R, TILE_WHOLE, r0, 0, 0, t->K);
+        columns(t, R, TILE_WHOLE, r0, t->part == TILE_UPPER_C && r0 > t->first ? (r0 - t->first) / LANES * LANES : 0, 0, t->K);
 }
 
 void tile_product(const struct tile *t)
