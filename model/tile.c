@@ -5,7 +5,7 @@
  *
  * so that each number of B that is loaded serves R multiplications, each of A V vectors: V + R loads for V R multiplications. With 16
  * registers that is 6 x 2 (12 sums, 2 of B, one of A), with 32 of them 6 x 4, or 8 x 2 where C has no more columns. 14 x 2 is as fast alone,
- * but loads half as much again, which counts where another program runs on the core's other thread (docs/performance.md).
+ * but loads a third more for each product, which counts in busy hours (docs/performance.md).
  *
  * A triangular A changes only the loop over k: rows of one group end (or begin) at the diagonal one after the other, and those
  * last (first) few steps leave out the rows that have no element there. So nothing beyond the diagonal is read, be it zero, NaN
@@ -134,7 +134,7 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
     }
 }
 
-/* Columns [j, N) of R rows; j is a multiple of LANES. */
+/* Columns [j, N) of R rows; j is a multiple of LANES. NARROW_ROWS of them never meet more than two vectors. */
 INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_t r0, size_t j, size_t begin, size_t end)
 {
     for (; R <= ROWS && VECTORS > 2 && j + (VECTORS - 1) * LANES < t->N; j += PANEL)

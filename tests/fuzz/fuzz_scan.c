@@ -1,5 +1,5 @@
 /* fuzz_scan.c: whole files, and what the sandbox does runs in this process: our walk over what libhdf5 parsed (data/h5_scan.c), and all
- * readers behind. libhdf5 itself crashes here, as it is known to do; only a crash in code of ours is a finding (tests/fuzz/blame). */
+ * readers behind. libhdf5 itself may crash here, as it has; only a crash in code of ours is a finding (tests/fuzz/blame). */
 #include "../../data/h5.h"
 #include "../../data/sandbox.h"
 #include "fuzz_h5.h"
@@ -26,7 +26,6 @@ void sandbox_free(struct sandbox_result *r)
 }
 
 /* libhdf5 clears half a megabyte for each file that it opens: that it keeps what it frees makes this target twice as fast. */
-int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
