@@ -15,9 +15,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Linux writes at most 2^31 - 4096 bytes at once; smaller pieces also let a signal in. */
-static const size_t PIECE = 64 << 20;
-
 /* ".NAME.XXXXXX.tmp" in the folder of path, with the folder itself in *folder. */
 static int name_temporary(const char *path, char *temporary, char *folder, unsigned attempt)
 {
@@ -43,12 +40,50 @@ bool atomic_is_leftover(const char *name, const char *of)
            strcmp(tag + 7, ".tmp") == 0;
 }
 
-static int write_all(int fd, const void *bytes, size_t size)
+/* A file that is written or read from its beginning to its end. */
+struct stream {
+    int fd;
+    size_t at;
+    bool direct; /* O_DIRECT is set */
+    bool cached; /* the file system knows no way around its page cache */
+};
+
+/* How much of a piece the next call may move. What begins on a page, in memory and in the file, goes straight to the disk or comes
+ * from it: the page cache is most of the processor time of a large save (docs/reliability.md, "What saving costs"). */
+static size_t next_part(struct stream *s, const void *memory, size_t size)
+{
+    enum { PAGE = 4096, LARGE = 1 << 20, MOST = 64 << 20 /* Linux moves at most 2^31 - 4096; small parts let signals in */ };
+    const bool direct = !s->cached && size >= LARGE && s->at % PAGE == 0 && (uintptr_t)memory % PAGE == 0;
+    if (direct != s->direct) {
+        const int flags = fcntl(s->fd, F_GETFL);
+        s->cached = fcntl(s->fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) != 0;
+        s->direct = direct && !s->cached;
+    }
+    size = size < MOST ? size : MOST;
+    return s->direct ? size / PAGE * PAGE : size;
+}
+
+/* Reads to `to`, or where that is NULL writes what is at `from`. */
+static ssize_t move(struct stream *s, void *to, const void *from, size_t size)
+{
+    for (;;) {
+        const size_t part = next_part(s, to ? to : from, size);
+        const ssize_t n = to ? read(s->fd, to, part) : write(s->fd, from, part);
+        if (n >= 0) {
+            s->at += (size_t)n;
+            return n;
+        }
+        if (s->direct && errno == EINVAL) /* larger pages, or a short write before this one */
+            s->cached = true;
+        else if (errno != EINTR)
+            return -1;
+    }
+}
+
+static int write_all(struct stream *s, const void *bytes, size_t size)
 {
     for (const char *p = bytes; size;) {
-        const ssize_t n = write(fd, p, size < PIECE ? size : PIECE);
-        if (n < 0 && errno == EINTR)
-            continue;
+        const ssize_t n = move(s, NULL, p, size);
         if (n == 0)
             errno = EIO;
         if (n <= 0)
@@ -59,17 +94,15 @@ static int write_all(int fd, const void *bytes, size_t size)
 }
 
 /* 0 where the file goes on with exactly these bytes; errno is 0 where they differ. */
-static int compare_all(int fd, const void *bytes, size_t size)
+static int compare_all(struct stream *s, const void *bytes, size_t size)
 {
     static const size_t STEP = 1 << 20;
-    char *buffer = malloc(STEP);
+    char *buffer = aligned_alloc(4096, STEP);
     if (!buffer)
         return -1;
     int status = 0;
     for (const char *p = bytes; size && !status;) {
-        const ssize_t n = read(fd, buffer, size < STEP ? size : STEP);
-        if (n < 0 && errno == EINTR)
-            continue;
+        const ssize_t n = move(s, buffer, NULL, size < STEP ? size : STEP);
         if (n <= 0 || memcmp(buffer, p, (size_t)n) != 0) {
             errno = n < 0 ? errno : 0;
             status = -1;
@@ -119,11 +152,14 @@ static int open_temporary(const char *path, char *temporary, char *folder)
     return -1;
 }
 
-/* Writes every piece, or compares it with what the file holds. */
-static int for_all(int (*act)(int, const void *, size_t), int fd, const struct piece *pieces, size_t n)
+/* From the beginning of the file: writes every piece, or compares it with what is there. */
+static int for_all(int (*act)(struct stream *, const void *, size_t), struct stream *s, const struct piece *pieces, size_t n)
 {
+    s->at = 0;
+    if (lseek(s->fd, 0, SEEK_SET) != 0)
+        return -1;
     for (size_t i = 0; i < n; i++)
-        if (act(fd, pieces[i].bytes, pieces[i].size) != 0)
+        if (act(s, pieces[i].bytes, pieces[i].size) != 0)
             return -1;
     return 0;
 }
@@ -137,12 +173,13 @@ int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, 
         return fail(err, "%s: %s: %s", path, doing, strerror(errno));
 
     int open_fd = fd;
+    struct stream stream = {.fd = fd};
     doing = "writing";
-    if (for_all(write_all, fd, pieces, n) != 0 || sync_fd(fd) != 0)
+    if (for_all(write_all, &stream, pieces, n) != 0 || sync_fd(fd) != 0)
         goto out;
     doing = "reading back what was written";
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    if (lseek(fd, 0, SEEK_SET) != 0 || for_all(compare_all, fd, pieces, n) != 0)
+    if (for_all(compare_all, &stream, pieces, n) != 0)
         goto out;
     doing = "closing";
     open_fd = -1;

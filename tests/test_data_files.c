@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -76,6 +77,89 @@ START_TEST(atomic_write_replaces)
     free(big);
     ck_assert_uint_eq(count_entries(folder), 3);
     ck_assert(nothing_open());
+}
+END_TEST
+
+/* Large pieces on pages go past the page cache, others do not; either way each byte is where it belongs. */
+static void write_mixed(const char *path)
+{
+    enum { PAGE = 4096, N = 5 << 20 };
+    unsigned char *bytes = aligned_alloc(PAGE, N);
+    for (size_t i = 0; i < N; i++)
+        bytes[i] = (unsigned char)(i * 2654435761u >> 13);
+    const struct piece whole = {bytes, N}, odd = {bytes, N - 1}, small = {bytes, 3}, page = {bytes, PAGE},
+                       off = {bytes + 1, N - 1};
+    const struct piece lists[][4] = {
+        {whole},           {odd}, {small, whole}, {odd, whole}, {whole, small}, {page, whole, odd, small}, {off, whole},
+        {whole, off, page}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        size_t size, at = 0;
+        OK(atomic_write_pieces(path, lists[i], 4, &err));
+        unsigned char *got = read_file(path, &size);
+        for (size_t k = 0; k < 4; at += lists[i][k++].size)
+            ck_assert(at + lists[i][k].size <= size &&
+                      (!lists[i][k].size || memcmp(got + at, lists[i][k].bytes, lists[i][k].size) == 0));
+        ck_assert_uint_eq(size, at);
+        free(got);
+    }
+    free(bytes);
+    ck_assert(nothing_open());
+}
+
+START_TEST(atomic_write_of_large_pieces)
+{
+    enter_folder();
+    write_mixed(in_folder("file"));
+    if (access("/dev/shm", W_OK) == 0) { /* a file system that is nothing but a page cache */
+        char path[64];
+        snprintf(path, sizeof path, "/dev/shm/handgrad-test-%d", (int)getpid());
+        write_mixed(path);
+        unlink(path);
+    }
+}
+END_TEST
+
+/* How many of the file's pages are in memory. */
+static size_t cached_pages(const char *path, size_t pages)
+{
+    const int fd = open(path, O_RDONLY);
+    void *map = mmap(NULL, pages * 4096, PROT_READ, MAP_SHARED, fd, 0);
+    unsigned char *in = calloc(pages, 1);
+    size_t count = 0;
+    ck_assert(map != MAP_FAILED && mincore(map, pages * 4096, in) == 0);
+    for (size_t i = 0; i < pages; i++)
+        count += in[i] & 1;
+    munmap(map, pages * 4096);
+    close(fd);
+    free(in);
+    return count;
+}
+
+START_TEST(atomic_write_spares_the_page_cache)
+{
+    enter_folder();
+    const size_t n = 8 << 20;
+    void *bytes = aligned_alloc(4096, n);
+    memset(bytes, 'x', n);
+    const int fd = open(in_folder("probe"), O_RDWR | O_CREAT | O_DIRECT, 0600);
+    const bool direct = fd >= 0 && write(fd, bytes, 4096) == 4096;
+    if (fd >= 0)
+        close(fd);
+    OK(atomic_write(in_folder("file"), bytes, n, NULL, 0, &err));
+    if (direct)
+        ck_assert_uint_le(cached_pages(in_folder("file"), n / 4096), 512);
+
+    /* The disk is full in the middle of it. */
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit limit = {.rlim_cur = 5000000, .rlim_max = RLIM_INFINITY};
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    const int midway = atomic_write(in_folder("file"), bytes, n, NULL, 0, &err);
+    limit.rlim_cur = RLIM_INFINITY;
+    setrlimit(RLIMIT_FSIZE, &limit);
+    ck_assert_int_eq(midway, -1);
+    ck_assert_msg(strstr(err.text, "writing: File too large"), "%s", err.text);
+    ck_assert_uint_eq(count_entries(folder), 2);
+    free(bytes);
 }
 END_TEST
 
@@ -302,5 +386,6 @@ START_TEST(images_stay_in_memory)
 }
 END_TEST
 
-SUITE("data/files", error_lines, atomic_write_replaces, atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill,
-      leftovers_are_known, attributes, files_that_are_none, images_stay_in_memory)
+SUITE("data/files", error_lines, atomic_write_replaces, atomic_write_of_large_pieces, atomic_write_spares_the_page_cache,
+      atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill, leftovers_are_known, attributes, files_that_are_none,
+      images_stay_in_memory)

@@ -14,6 +14,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "checkpoints hold the 
 
 void snapshot_copy(struct snapshot *s)
 {
+#pragma omp parallel for schedule(dynamic)
     for (size_t i = 0; i < s->count; i++) {
         const struct extent *e = &s->extents[i];
         memcpy(s->image.bytes + e->offset, e->from, e->size);
