@@ -5,7 +5,7 @@
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log
-make_project "$work"
+make_project "$work" 96
 "$HANDGRAD" train c.ini --out ref --stop-at 6 > /dev/null || exit 1
 "$HANDGRAD" train c.ini --out base --stop-at 2 > /dev/null || exit 1
 same_as_ref() { cmp -s run/ckpt-6.h5 ref/ckpt-6.h5 && [ "$(wc -l < run/metrics.jsonl)" = 6 ] && [ "$(temporaries run)" = 0 ]; }
@@ -24,6 +24,15 @@ for n in $(seq 1 $((LONG ? 1 : 3)) "$(wc -l < calls)"); do
     done
 done
 ok $((bad + (planted < 20) + (told < planted / 4))) "one error in a save, at $planted places: $told told, the others without harm; all trained to the same end: $bad did not"
+
+# A disk that refuses to be written to directly is written to through the page cache, and nobody needs to know.
+rm -rf run && cp -r base run
+strace -f -qq -e trace=fcntl -o log "$HANDGRAD" train --out run --resume --stop-at 6 > /dev/null
+rm -rf run && cp -r base run
+FAULT=error:$(grep -n -m1 ^write calls | cut -d: -f1):22 LD_PRELOAD="$TOOLS/shim.so" "$HANDGRAD" train --out run --resume --stop-at 6 > out.log 2> err.log
+code=$?
+[ $code = 0 ] && { grep -q O_DIRECT log || ! dd if=/dev/zero of=probe bs=4096 count=1 oflag=direct; } && [ ! -s err.log ] && same_as_ref
+ok $? "a disk that takes no direct write (EINVAL): the same end, status $code"
 
 # From one call on nothing is ever written again: exit 1, and what was there before is there.
 bad=0 planted=0

@@ -4,7 +4,7 @@
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log # the shell names every process that was killed
-make_project "$work"
+make_project "$work" 96
 "$HANDGRAD" train c.ini --out ref --stop-at 4 > /dev/null || exit 1
 "$HANDGRAD" train c.ini --out base --stop-at 2 > /dev/null || exit 1
 
