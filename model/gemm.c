@@ -8,13 +8,18 @@
  * Where such a small C is a long sum, as a weight's gradient is over all tokens, K is cut instead, again by the sizes alone:
  *
  *     C = alpha A_1 B_1 + beta C,   S_i = alpha A_i B_i for the further slices,   C += S_2, C += S_3 ... in that order
+ *
+ * A transposed A whose rows are further apart than a page has each number of a column on another page, and oneDNN, which copies it a few
+ * columns at a time, gets to half or two thirds of its speed. Such an A is turned round first, a block at a time that a cache holds.
  */
 #include "gemm.h"
 #include "bf16.h"
 #include "gemm_bf16.h"
 #include "gemm_cut.h"
 #include "gemm_onednn.h"
+#include "tile.h"
 #include <cblas.h>
+#include <omp.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -23,7 +28,11 @@ enum {
     PIECE_N = 768,
     LONG_SUM = 4096,
     SMALL_C = 4 * PIECE_M * PIECE_N,
-    SUMS = 3 * SMALL_C /* of all slices but the first: of one piece seven, which is less */
+    SUMS = 3 * SMALL_C, /* of all slices but the first: of one piece seven, which is less */
+    PAGE = 4096,        /* bytes */
+    TURN_DEPTH = 256,   /* rows of a transposed A that are turned at a time */
+    TURN_ROW = TURN_DEPTH + 16,
+    TURNED = PIECE_M * TURN_ROW
 };
 
 /* One row: a product with a vector, which need not copy B to pack it. */
@@ -90,7 +99,21 @@ struct product {
     size_t M, N, K, lda, ldb;
     double alpha;
     const real *A, *B;
+    real *turned; /* TURNED numbers for each thread, to turn A in; NULL: A stays as it is */
 };
+
+/* c = alpha A B + beta c for (m, depth) of A and (depth, n) of B. */
+static void turned_product(const struct product *p, const real *a, const real *b, size_t m, size_t n, size_t depth, double beta,
+                           real *c, size_t ldc)
+{
+    real *turned = p->turned + (size_t)omp_get_thread_num() * TURNED;
+    for (size_t k = 0; k < depth; k += TURN_DEPTH) {
+        const size_t d = depth - k < TURN_DEPTH ? depth - k : TURN_DEPTH;
+        tile_transpose(turned, TURN_ROW, a + k * p->lda, p->lda, d, m);
+        tile_on(p->library, N_, p->tb, m, n, d, p->alpha, turned, TURN_ROW, b + (p->tb == N_ ? k * p->ldb : k), p->ldb,
+                k ? 1 : beta, c, ldc);
+    }
+}
 
 /* c = alpha A B + beta c for the piece of C from (i, j) on, over the slice of K from k on. */
 static void piece(const struct product *p, const struct cuts *s, size_t i, size_t j, size_t k, double beta, real *c, size_t ldc)
@@ -99,22 +122,36 @@ static void piece(const struct product *p, const struct cuts *s, size_t i, size_
     const size_t depth = p->K - k < s->k ? p->K - k : s->k;
     const real *a = p->A + (p->ta == N_ ? i * p->lda + k : k * p->lda + i),
                *b = p->B + (p->tb == N_ ? k * p->ldb + j : j * p->ldb + k);
-    tile_on(p->library, p->ta, p->tb, m, n, depth, p->alpha, a, p->lda, b, p->ldb, beta, c, ldc);
+    if (p->turned && depth)
+        turned_product(p, a, b, m, n, depth, beta, c, ldc);
+    else
+        tile_on(p->library, p->ta, p->tb, m, n, depth, p->alpha, a, p->lda, b, p->ldb, beta, c, ldc);
 }
 
-/* Room for the sums of all slices but the first. It is kept for the next call: fresh pages would cost as much as adding the sums up.
- * A call that comes while another has it gets its own; one that gets none cuts C instead. */
-static _Atomic(real *) spare;
+/* Room to work in. It is kept for the next call: fresh pages would cost as much as what is done in them. A call that comes while another
+ * has it gets its own; one that gets none does without. */
+struct room {
+    size_t size;
+    _Alignas(64) real numbers[];
+};
 
-static real *borrow_sums(void)
+static _Atomic(struct room *) spare;
+
+static struct room *borrow_room(size_t size)
 {
-    real *sums = atomic_exchange(&spare, NULL);
-    return sums ? sums : malloc(SUMS * sizeof *sums);
+    struct room *room = atomic_exchange(&spare, NULL);
+    if (room && room->size >= size)
+        return room;
+    free(room);
+    room = aligned_alloc(64, sizeof *room + (size * sizeof(real) + 63) / 64 * 64);
+    if (room)
+        room->size = size;
+    return room;
 }
 
-static void return_sums(real *sums)
+static void return_room(struct room *room)
 {
-    free(atomic_exchange(&spare, sums));
+    free(atomic_exchange(&spare, room));
 }
 
 /* sums: (slices - 1, M, N). */
@@ -135,8 +172,13 @@ void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, si
 {
     if (M == 0 || N == 0)
         return;
-    const struct product product = {library, ta, tb, M, N, K, lda, ldb, alpha, A, B};
-    real *sums = K >= LONG_SUM && M > 1 && M * N < SMALL_C ? borrow_sums() : NULL;
+    const size_t sums_size = K >= LONG_SUM && M > 1 && M * N < SMALL_C ? SUMS : 0;
+    const bool turn = ta == T_ && lda * sizeof(real) > PAGE && library != GEMM_OPENBLAS;
+    const size_t size = sums_size + (turn ? (size_t)omp_get_max_threads() * TURNED : 0);
+    struct room *room = size ? borrow_room(size) : NULL;
+    real *sums = room && sums_size ? room->numbers : NULL;
+    const struct product product = {library, ta,  tb,    M, N, K,
+                                    lda,     ldb, alpha, A, B, room && turn ? room->numbers + sums_size : NULL};
     const struct cuts cuts = (sums ? cut_long_sum : cut_product)(M, N, K, PIECE_M, PIECE_N);
     const size_t rows = ceil_div(M, cuts.m), columns = ceil_div(N, cuts.n), slices = ceil_div(K ? K : 1, cuts.k ? cuts.k : 1);
 #pragma omp parallel for schedule(dynamic)
@@ -147,10 +189,10 @@ void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, si
         else
             piece(&product, &cuts, i, j, s * cuts.k, 0, sums + ((s - 1) * M + i) * N + j, N);
     }
-    if (sums) {
+    if (sums)
         add_slices(slices, M, N, sums, C, ldc);
-        return_sums(sums);
-    }
+    if (room)
+        return_room(room);
 }
 
 void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
