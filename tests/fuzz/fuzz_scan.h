@@ -1,5 +1,9 @@
-/* fuzz_scan.c: whole files, and what the sandbox does runs in this process: our walk over what libhdf5 parsed (data/h5_scan.c), and all
- * readers behind. libhdf5 itself may crash here, as it has; only a crash in code of ours is a finding (tests/fuzz/blame). */
+/* fuzz_scan.h: for targets that read HDF5 files, each with a reader of its own. What the sandbox does runs in this process: our walk over
+ * what libhdf5 parsed (data/h5_scan.c). libhdf5 itself may crash here, as it has; only a crash in code of ours is a finding
+ * (tests/fuzz/blame). */
+#ifndef FUZZ_SCAN_H
+#define FUZZ_SCAN_H
+
 #include "../../data/h5.h"
 #include "../../data/sandbox.h"
 #include "fuzz_h5.h"
@@ -32,8 +36,4 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return H5set_free_list_limits(-1, -1, -1, -1, -1, -1) < 0;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
-{
-    fuzz_h5(data, size);
-    return 0;
-}
+#endif

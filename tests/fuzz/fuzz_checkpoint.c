@@ -1,0 +1,10 @@
+/* fuzz_checkpoint.c: a checkpoint, whole, sealed by whoever means harm. */
+#include "fuzz_scan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct fuzz_file file;
+    if (size > USER_BLOCK)
+        fuzz_checkpoint(fuzz_write_sealed(&file, data, size));
+    return 0;
+}

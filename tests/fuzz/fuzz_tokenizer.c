@@ -1,0 +1,9 @@
+/* fuzz_tokenizer.c: a tokenizer's HDF5 file, whole. */
+#include "fuzz_scan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct fuzz_file file;
+    fuzz_tokenizer(fuzz_write(&file, "file", data, size));
+    return 0;
+}
