@@ -7,6 +7,20 @@
 #include "../../train/image.h"
 #include "fuzz.h"
 
+/* In the place of libhdf5's own, which gets the two numbers that it then compares. Nearly all of a file that is not data lies behind
+ * such checksums: whoever means harm makes them anew, and what is made at random would get no further. */
+int H5F_get_checksums(const uint8_t *bytes, size_t size, uint32_t *stored, uint32_t *computed);
+
+int H5F_get_checksums(const uint8_t *bytes, size_t size, uint32_t *stored, uint32_t *computed)
+{
+    (void)bytes, (void)size;
+    if (stored)
+        *stored = 0;
+    if (computed)
+        *computed = 0;
+    return 0;
+}
+
 static inline void fuzz_shard(const char *path)
 {
     static uint32_t tokens[1 << 10];
