@@ -177,8 +177,8 @@ void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, si
     const size_t size = sums_size + (turn ? (size_t)omp_get_max_threads() * TURNED : 0);
     struct room *room = size ? borrow_room(size) : NULL;
     real *sums = room && sums_size ? room->numbers : NULL;
-    const struct product product = {library, ta,  tb,    M, N, K,
-                                    lda,     ldb, alpha, A, B, room && turn ? room->numbers + sums_size : NULL};
+    real *turned = room && turn ? room->numbers + sums_size : NULL;
+    const struct product product = {library, ta, tb, M, N, K, lda, ldb, alpha, A, B, turned};
     const struct cuts cuts = (sums ? cut_long_sum : cut_product)(M, N, K, PIECE_M, PIECE_N);
     const size_t rows = ceil_div(M, cuts.m), columns = ceil_div(N, cuts.n), slices = ceil_div(K ? K : 1, cuts.k ? cuts.k : 1);
 #pragma omp parallel for schedule(dynamic)
