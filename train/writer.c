@@ -25,6 +25,7 @@ struct writer {
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t changed;
     bool busy, stop, news;
+    bool handed; /* the save under way is for the thread to write: who waits may wake without a reason */
     enum save_outcome outcome;
     unsigned missing; /* targets that are not yet written */
     int sync_first;
@@ -100,10 +101,11 @@ static void *work(void *writer)
     struct writer *w = writer;
     pthread_mutex_lock(&w->mutex);
     for (;;) {
-        while (!w->busy && !w->stop)
+        while (!w->handed && !w->stop)
             pthread_cond_wait(&w->changed, &w->mutex);
-        if (!w->busy)
+        if (!w->handed)
             break;
+        w->handed = false;
         write_unlocked(w);
     }
     pthread_mutex_unlock(&w->mutex);
@@ -214,7 +216,8 @@ static void begin(struct writer *w)
 {
     w->busy = true;
     w->news = false;
-    if (w->snapshot.copied)
+    w->handed = w->snapshot.copied;
+    if (w->handed)
         pthread_cond_broadcast(&w->changed);
     else
         write_unlocked(w);
