@@ -56,7 +56,7 @@ static size_t next_part(struct stream *s, const void *memory, size_t size)
     const bool direct = !s->cached && size >= LARGE && s->at % PAGE == 0 && (uintptr_t)memory % PAGE == 0;
     if (direct != s->direct) {
         const int flags = fcntl(s->fd, F_GETFL);
-        s->cached = fcntl(s->fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) != 0;
+        s->cached |= fcntl(s->fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT) != 0;
         s->direct = direct && !s->cached;
     }
     size = size < MOST ? size : MOST;
