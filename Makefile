@@ -9,7 +9,7 @@
 # make check-faults         kills, power loss, disk and memory errors, damaged files (LONG=1: all of them)
 # make races                ThreadSanitizer on the threads of a run, valgrind on a short one
 # make fuzz                 every reader under libFuzzer (RUNS=10000000: executions of each, ONLY="ids json": of these)
-# make fuzz-afl             the same under AFL++ (SECONDS_EACH=600; installs afl++)
+# make fuzz-afl             the same under AFL++ (which it installs)
 # make bench                what this machine could do, and what training reaches on it (WORKLOADS="gpt2-124m:4x1024 …" for others)
 # make bench-peers          against PyTorch where it is installed (PEERS="5 f32 char-0.8M" for runs, precision and workloads)
 # make check-browser        the report, the live page and the lens in a real browser (installs chromium and playwright-core)
@@ -199,9 +199,8 @@ races:
 	@$(MAKE) --no-print-directory all $(MEMCHECK)
 	@tests/faults/races build-tsan build-memcheck
 # Every reader, a target each (tests/fuzz/fuzz_NAME.c), under libFuzzer: RUNS executions each, ONLY=name for some. The same targets under
-# AFL++: make fuzz-afl, SECONDS_EACH. Both have a compiler and a folder of their own, and need two of the four number types.
+# AFL++: make fuzz-afl. Both have a compiler and a folder of their own, and need two of the four number types.
 RUNS    ?= 20000
-SECONDS_EACH ?= 20
 FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ    := -fsanitize=address,undefined
 # comparisons are not traced: that costs a third, and dictionaries name what they compare with
@@ -218,7 +217,7 @@ $(BUILD)/tests/fuzz/seed: $(BUILD)/tests/fuzz/seed.o $(LIBRARY)
 .SECONDARY: $(FUZZERS:%=$(BUILD)/tests/fuzz/fuzz_%.o)
 fuzz-build: $(FUZZERS:%=$(BUILD)/tests/fuzz/%)
 fuzz-run: fuzz-build $(BUILD)/tests/fuzz/seed
-	@tests/fuzz/run $(BUILD) $(RUNS) $(or $(ONLY),$(FUZZERS))
+	@tests/fuzz/run libfuzzer $(BUILD) $(RUNS) $(or $(ONLY),$(FUZZERS))
 fuzz: $(BINARY)
 	@$(MAKE) --no-print-directory fuzz-run CC=clang BUILD=build-fuzz $(FUZZ_BUILD) \
 	    EXTRA_CFLAGS='$(LIBFUZZER)'
@@ -228,7 +227,7 @@ fuzz-afl: $(BINARY)
 	@$(MAKE) --no-print-directory build-fuzz/tests/fuzz/seed CC=clang BUILD=build-fuzz $(FUZZ_BUILD) \
 	    EXTRA_CFLAGS='$(LIBFUZZER)'
 	@$(MAKE) --no-print-directory fuzz-build CC=afl-clang-fast BUILD=build-afl $(FUZZ_BUILD) EXTRA_CFLAGS='$(FUZZ) -fno-sanitize-recover=undefined'
-	@SECONDS_EACH=$(SECONDS_EACH) tests/fuzz/run build-afl 0 $(or $(ONLY),$(FUZZERS))
+	@tests/fuzz/run afl build-afl $(RUNS) $(or $(ONLY),$(FUZZERS))
 bench: $(BINARY)
 	./$(BINARY) bench $(WORKLOADS)
 bench-peers: $(BINARY) # says what to install
