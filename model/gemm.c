@@ -9,6 +9,9 @@
  *
  *     C = alpha A_1 B_1 + beta C,   S_i = alpha A_i B_i for the further slices,   C += S_2, C += S_3 ... in that order
  *
+ * At the end of a loop threads wait for the one that came last to its piece, so the last pieces are cut once more, and two products that
+ * do not depend on each other share one loop.
+ *
  * A transposed A whose rows are further apart than a page has each number of a column on another page, and oneDNN, which copies it a few
  * columns at a time, gets to half or two thirds of its speed. Such an A is turned round first, a block at a time that a cache holds.
  */
@@ -32,7 +35,11 @@ enum {
     PAGE = 4096,        /* bytes */
     TURN_DEPTH = 256,   /* rows of a transposed A that are turned at a time */
     TURN_ROW = TURN_DEPTH + 16,
-    TURNED = PIECE_M * TURN_ROW
+    TURNED = PIECE_M * TURN_ROW,
+    LAST_PIECES = 2, /* of a loop: they are done in parts, */
+    PARTS = 4,       /* as many, */
+    PART_M = 64,     /* of so many rows at least */
+    PART_UNIT = 16
 };
 
 /* One row: a product with a vector, which need not copy B to pack it. */
@@ -92,40 +99,70 @@ void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, do
 {
     gemm_on(gemm_backend_choice(true, NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
+
+void gemm_two(const struct product *first, const struct product *second)
+{
+    for (const struct product *p = first; p; p = p == first ? second : NULL)
+        gemm(p->ta, p->tb, p->M, p->N, p->K, p->alpha, p->A, p->lda, p->B, p->ldb, p->beta, p->C, p->ldc);
+}
 #else
-struct product {
+/* A product and how it is done. */
+struct job {
+    struct product p;
     enum gemm_backend library;
-    enum transpose ta, tb;
-    size_t M, N, K, lda, ldb;
-    double alpha;
-    const real *A, *B;
-    real *turned; /* TURNED numbers for each thread, to turn A in; NULL: A stays as it is */
+    struct cuts cuts;
+    size_t rows, columns, slices; /* pieces */
+    real *sums;                   /* (slices - 1, M, N), all slices but the first; NULL: the sum is one */
+    real *turned;                 /* TURNED numbers for each thread, to turn A in; NULL: A stays as it is */
 };
 
 /* c = alpha A B + beta c for (m, depth) of A and (depth, n) of B. */
-static void turned_product(const struct product *p, const real *a, const real *b, size_t m, size_t n, size_t depth, double beta,
+static void turned_product(const struct job *job, const real *a, const real *b, size_t m, size_t n, size_t depth, double beta,
                            real *c, size_t ldc)
 {
-    real *turned = p->turned + (size_t)omp_get_thread_num() * TURNED;
+    const struct product *p = &job->p;
+    real *turned = job->turned + (size_t)omp_get_thread_num() * TURNED;
     for (size_t k = 0; k < depth; k += TURN_DEPTH) {
         const size_t d = depth - k < TURN_DEPTH ? depth - k : TURN_DEPTH;
         tile_transpose(turned, TURN_ROW, a + k * p->lda, p->lda, d, m);
-        tile_on(p->library, N_, p->tb, m, n, d, p->alpha, turned, TURN_ROW, b + (p->tb == N_ ? k * p->ldb : k), p->ldb,
+        tile_on(job->library, N_, p->tb, m, n, d, p->alpha, turned, TURN_ROW, b + (p->tb == N_ ? k * p->ldb : k), p->ldb,
                 k ? 1 : beta, c, ldc);
     }
 }
 
-/* c = alpha A B + beta c for the piece of C from (i, j) on, over the slice of K from k on. */
-static void piece(const struct product *p, const struct cuts *s, size_t i, size_t j, size_t k, double beta, real *c, size_t ldc)
+/* Rows i to i + m of a piece of C: its columns from j on, over the slice of K that is `slice`. */
+static void rows_of_piece(const struct job *job, size_t i, size_t m, size_t j, size_t slice)
 {
-    const size_t m = p->M - i < s->m ? p->M - i : s->m, n = p->N - j < s->n ? p->N - j : s->n;
-    const size_t depth = p->K - k < s->k ? p->K - k : s->k;
+    const struct product *p = &job->p;
+    const struct cuts *s = &job->cuts;
+    const size_t k = slice * s->k, n = p->N - j < s->n ? p->N - j : s->n, depth = p->K - k < s->k ? p->K - k : s->k;
     const real *a = p->A + (p->ta == N_ ? i * p->lda + k : k * p->lda + i),
                *b = p->B + (p->tb == N_ ? k * p->ldb + j : j * p->ldb + k);
-    if (p->turned && depth)
-        turned_product(p, a, b, m, n, depth, beta, c, ldc);
+    real *c = slice ? job->sums + ((slice - 1) * p->M + i) * p->N + j : p->C + i * p->ldc + j;
+    const size_t ldc = slice ? p->N : p->ldc;
+    const double beta = slice ? 0 : p->beta;
+    if (job->turned && depth)
+        turned_product(job, a, b, m, n, depth, beta, c, ldc);
     else
-        tile_on(p->library, p->ta, p->tb, m, n, depth, p->alpha, a, p->lda, b, p->ldb, beta, c, ldc);
+        tile_on(job->library, p->ta, p->tb, m, n, depth, p->alpha, a, p->lda, b, p->ldb, beta, c, ldc);
+}
+
+static size_t pieces(const struct job *job)
+{
+    return job->slices * job->rows * job->columns;
+}
+
+/* One of several parts of a piece, from its first rows to its last. */
+static void part_of_piece(const struct job *job, size_t piece, size_t part, size_t parts)
+{
+    const size_t i = piece / job->columns % job->rows * job->cuts.m, j = piece % job->columns * job->cuts.n;
+    const size_t m = job->p.M - i < job->cuts.m ? job->p.M - i : job->cuts.m;
+    size_t most = parts > 1 ? ceil_div(ceil_div(m, parts), PART_UNIT) * PART_UNIT : m;
+    if (most < PART_M)
+        most = PART_M;
+    const size_t from = part * most;
+    if (from < m)
+        rows_of_piece(job, i + from, m - from < most ? m - from : most, j, piece / (job->rows * job->columns));
 }
 
 /* Room to work in. It is kept for the next call: fresh pages would cost as much as what is done in them. A call that comes while another
@@ -154,45 +191,86 @@ static void return_room(struct room *room)
     free(atomic_exchange(&spare, room));
 }
 
-/* sums: (slices - 1, M, N). */
-static void add_slices(size_t slices, size_t M, size_t N, const real *sums, real *C, size_t ldc)
+static void add_slices(const struct job *job)
 {
+    const struct product *p = &job->p;
 #pragma omp parallel for
-    for (size_t i = 0; i < M; i++)
-        for (size_t s = 0; s + 1 < slices; s++) {
-            const real *x = sums + (s * M + i) * N;
+    for (size_t i = 0; i < p->M; i++)
+        for (size_t s = 0; s + 1 < job->slices; s++) {
+            const real *x = job->sums + (s * p->M + i) * p->N;
 #pragma omp simd
-            for (size_t j = 0; j < N; j++)
-                C[i * ldc + j] += x[j];
+            for (size_t j = 0; j < p->N; j++)
+                p->C[i * p->ldc + j] += x[j];
         }
+}
+
+static size_t sums_of(const struct product *p)
+{
+    return p->K >= LONG_SUM && p->M > 1 && p->M * p->N < SMALL_C ? SUMS : 0;
+}
+
+static bool turns(const struct product *p, enum gemm_backend library)
+{
+    return p->ta == T_ && p->lda * sizeof(real) > PAGE && library != GEMM_OPENBLAS;
+}
+
+static struct job job_of(const struct product *p, enum gemm_backend library, real *sums, real *turned)
+{
+    struct job job = {.p = *p, .library = library, .sums = sums, .turned = turned, .slices = 1};
+    if (p->M == 0 || p->N == 0)
+        return job;
+    job.cuts = (sums ? cut_long_sum : cut_product)(p->M, p->N, p->K, PIECE_M, PIECE_N);
+    job.rows = ceil_div(p->M, job.cuts.m);
+    job.columns = ceil_div(p->N, job.cuts.n);
+    if (p->K)
+        job.slices = ceil_div(p->K, job.cuts.k);
+    return job;
+}
+
+/* One or two jobs. */
+static void work(const struct job *jobs, size_t n)
+{
+    const size_t first = pieces(&jobs[0]), all = first + (n > 1 ? pieces(&jobs[1]) : 0);
+    const size_t whole = all > LAST_PIECES ? all - LAST_PIECES : 0;
+#pragma omp parallel for schedule(dynamic)
+    for (size_t u = 0; u < whole + (all - whole) * PARTS; u++) {
+        const size_t p = u < whole ? u : whole + (u - whole) / PARTS;
+        part_of_piece(&jobs[p >= first], p < first ? p : p - first, u < whole ? 0 : (u - whole) % PARTS, u < whole ? 1 : PARTS);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (jobs[i].sums)
+            add_slices(&jobs[i]);
+}
+
+static void products(enum gemm_backend library, const struct product *p, size_t n)
+{
+    size_t sums = 0, turned = 0;
+    for (size_t i = 0; i < n; i++) {
+        sums += sums_of(&p[i]);
+        turned = turns(&p[i], library) ? (size_t)omp_get_max_threads() * TURNED : turned;
+    }
+    struct room *room = sums + turned ? borrow_room(sums + turned) : NULL;
+    real *next = room ? room->numbers + turned : NULL;
+    struct job jobs[2];
+    for (size_t i = 0; i < n; i++) {
+        jobs[i] =
+            job_of(&p[i], library, room && sums_of(&p[i]) ? next : NULL, room && turns(&p[i], library) ? room->numbers : NULL);
+        next = room ? next + sums_of(&p[i]) : NULL;
+    }
+    work(jobs, n);
+    if (room)
+        return_room(room);
 }
 
 void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
              const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
 {
-    if (M == 0 || N == 0)
-        return;
-    const size_t sums_size = K >= LONG_SUM && M > 1 && M * N < SMALL_C ? SUMS : 0;
-    const bool turn = ta == T_ && lda * sizeof(real) > PAGE && library != GEMM_OPENBLAS;
-    const size_t size = sums_size + (turn ? (size_t)omp_get_max_threads() * TURNED : 0);
-    struct room *room = size ? borrow_room(size) : NULL;
-    real *sums = room && sums_size ? room->numbers : NULL;
-    real *turned = room && turn ? room->numbers + sums_size : NULL;
-    const struct product product = {library, ta, tb, M, N, K, lda, ldb, alpha, A, B, turned};
-    const struct cuts cuts = (sums ? cut_long_sum : cut_product)(M, N, K, PIECE_M, PIECE_N);
-    const size_t rows = ceil_div(M, cuts.m), columns = ceil_div(N, cuts.n), slices = ceil_div(K ? K : 1, cuts.k ? cuts.k : 1);
-#pragma omp parallel for schedule(dynamic)
-    for (size_t p = 0; p < slices * rows * columns; p++) {
-        const size_t s = p / (rows * columns), i = p / columns % rows * cuts.m, j = p % columns * cuts.n;
-        if (s == 0)
-            piece(&product, &cuts, i, j, 0, beta, C + i * ldc + j, ldc);
-        else
-            piece(&product, &cuts, i, j, s * cuts.k, 0, sums + ((s - 1) * M + i) * N + j, N);
-    }
-    if (sums)
-        add_slices(slices, M, N, sums, C, ldc);
-    if (room)
-        return_room(room);
+    products(library, &(struct product){ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc}, 1);
+}
+
+void gemm_two(const struct product *first, const struct product *second)
+{
+    products(gemm_backend_choice(false, NULL), (struct product[]){*first, *second}, 2);
 }
 
 void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,

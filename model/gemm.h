@@ -12,6 +12,7 @@
 
 #define gemm       NAME(gemm)
 #define gemm_on    NAME(gemm_on)
+#define gemm_two   NAME(gemm_two)
 #define gemm_tile  NAME(gemm_tile)
 #define gemm_plain NAME(gemm_plain)
 
@@ -23,7 +24,23 @@ enum transpose { N_, T_ };
 void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,
           const real *B, size_t ldb, double beta, real *C, size_t ldc);
 
-/* The same on a library of the caller's choice, for comparisons: gemm asks gemm_backend_choice. */
+struct product {
+    enum transpose ta, tb;
+    size_t M, N, K;
+    double alpha;
+    const real *A;
+    size_t lda;
+    const real *B;
+    size_t ldb;
+    double beta;
+    real *C;
+    size_t ldc;
+};
+
+/* Two of them, neither of which reads what the other writes: a thread that finds no more to do in the first goes on with the second. */
+void gemm_two(const struct product *first, const struct product *second);
+
+/* The same as gemm on a library of the caller's choice, for comparisons: gemm asks gemm_backend_choice. */
 void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
              const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc);
 

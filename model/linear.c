@@ -44,8 +44,8 @@ static void bias_backward(real *dbias, const real *dy, size_t N, size_t O)
 static void backward(double beta, real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N,
                      size_t I, size_t O)
 {
-    gemm(N_, T_, N, I, O, 1, dy, O, w, O, beta, dx, I);
-    gemm(T_, N_, I, O, N, 1, x, I, dy, O, 1, dw, O);
+    gemm_two(&(struct product){N_, T_, N, I, O, 1, dy, O, w, O, beta, dx, I},
+             &(struct product){T_, N_, I, O, N, 1, x, I, dy, O, 1, dw, O});
     if (dbias)
         bias_backward(dbias, dy, N, O);
 }

@@ -87,10 +87,9 @@ static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const re
             if (dlosses)
                 row_backward(z, sum, dlosses[n], targets[n], V, padded);
         }
-        if (dlosses) {
-            gemm(N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1, dx + n0 * C, C);
-            gemm(T_, N_, padded, C, rows, 1, logits, padded, x + n0 * C, C, 1, dwte, C);
-        }
+        if (dlosses)
+            gemm_two(&(struct product){N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1, dx + n0 * C, C},
+                     &(struct product){T_, N_, padded, C, rows, 1, logits, padded, x + n0 * C, C, 1, dwte, C});
     }
 }
 

@@ -7,14 +7,15 @@
  *   small integers, against gemm_plain              equal: every sum is exact, whatever the order
  *   (A + A') B = A B + A' B, integers               equal
  *   1, 2, 3, 5 threads                              the same bits
+ *   gemm_two, either of two products                all of this, and the other one is right
  *   two at once, each a long sum                    the bits of one alone
  *   gaps between rows; C under beta = 0             NaN goes in, none comes out, gaps keep their bits
  */
 #include "../model/gemm.h"
 #include "numbers.h"
 
-typedef void product(enum transpose, enum transpose, size_t, size_t, size_t, double, const real *, size_t, const real *, size_t,
-                     double, real *, size_t);
+typedef void function(enum transpose, enum transpose, size_t, size_t, size_t, double, const real *, size_t, const real *, size_t,
+                      double, real *, size_t);
 
 /* gemm on each library, whichever it would choose itself. */
 static void on_openblas(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A,
@@ -35,7 +36,32 @@ static void on_onednn_bf16(enum transpose ta, enum transpose tb, size_t M, size_
     gemm_on(GEMM_ONEDNN_BF16, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
-static product *const libraries[GEMM_BACKENDS] = {on_openblas, on_onednn, on_onednn_bf16};
+/* A product beside another in one loop: a long sum, of ones, so that each element is its length. */
+static void check_beside(const struct product *p, bool second)
+{
+    enum { M = 70, N = 40, K = 5000 };
+    static real ones[K * (M > N ? M : N)], C[M * N];
+    for (size_t i = 0; i < sizeof ones / sizeof *ones; i++)
+        ones[i] = 1;
+    const struct product beside = {T_, N_, M, N, K, 1, ones, M, ones, N, 0, C, N};
+    gemm_two(second ? &beside : p, second ? p : &beside);
+    for (size_t i = 0; i < M * N; i++)
+        require(C[i] == K, "element %zu of the product beside is %g", i, (double)real_part(C[i]));
+}
+
+static void first_of_two(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A,
+                         size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    check_beside(&(struct product){ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc}, false);
+}
+
+static void second_of_two(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A,
+                          size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+{
+    check_beside(&(struct product){ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc}, true);
+}
+
+static function *const libraries[GEMM_BACKENDS] = {on_openblas, on_onednn, on_onednn_bf16};
 
 #ifdef REAL_BF16
 enum { ROUNDED = true };
@@ -150,7 +176,7 @@ static void free_operands(struct operands *o)
     free(o->C.x);
 }
 
-static void multiply(product *f, const struct operands *o, const struct sizes *s, const struct scales *c, struct matrix *C)
+static void multiply(function *f, const struct operands *o, const struct sizes *s, const struct scales *c, struct matrix *C)
 {
     f(o->ta, o->tb, s->M, s->N, s->K, c->alpha, o->A.x, o->A.ld, o->B.x, o->B.ld, c->beta, C->x, C->ld);
 }
@@ -166,7 +192,7 @@ static struct matrix bounds(const struct operands *o, const struct sizes *s, con
     return m.C;
 }
 
-static void check_random(product *f, const struct sizes *s, const struct scales *c, int transposes, size_t gap)
+static void check_random(function *f, const struct sizes *s, const struct scales *c, int transposes, size_t gap)
 {
     struct operands o = operands(s, transposes, gap);
     fill_random(&o.A, 1);
@@ -190,12 +216,18 @@ static void check_random(product *f, const struct sizes *s, const struct scales 
     free_operands(&o);
 }
 
-static void check_all_random(product *f)
+/* Every `step`th of the sizes from `first` on. */
+static void check_random_sizes(function *f, size_t first, size_t step)
 {
-    for (size_t s = 0; s < SIZES; s++)
+    for (size_t s = first; s < SIZES; s += step)
         for (int transposes = 0; transposes < 4; transposes++)
             for (size_t c = 0; c < scales_for(&sizes[s]); c++)
                 check_random(f, &sizes[s], &scales[c], transposes, (s + c) % 3);
+}
+
+static void check_all_random(function *f)
+{
+    check_random_sizes(f, 0, 1);
 }
 
 START_TEST(gemm_is_plain_to_rounding)
@@ -203,6 +235,13 @@ START_TEST(gemm_is_plain_to_rounding)
     for (int l = 0; l < GEMM_BACKENDS; l++)
         if (gemm_backend_available(l, ROUNDED))
             check_all_random(libraries[l]);
+}
+END_TEST
+
+START_TEST(two_products_are_plain_to_rounding)
+{
+    check_random_sizes(first_of_two, 1, 3);
+    check_random_sizes(second_of_two, 2, 3);
 }
 END_TEST
 
@@ -282,7 +321,7 @@ START_TEST(linear_in_its_operand)
 }
 END_TEST
 
-static void check_thread_counts(product *f, const struct operands *o, const struct sizes *s)
+static void check_thread_counts(function *f, const struct operands *o, const struct sizes *s)
 {
     struct matrix first = {0};
     for (int t = 0; t < THREAD_COUNTS; t++) {
@@ -321,8 +360,8 @@ END_TEST
 
 START_TEST(same_bits_at_any_thread_count)
 {
-    static const struct sizes more[] = {{512, 130, 384}, {1, 3000, 300}, {257, 769, 131}, {31, 33, 32},
-                                        {33, 2000, 77},  {40, 48, 5000}, {1030, 16, 4096}};
+    static const struct sizes more[] = {{512, 130, 384}, {1000, 100, 60}, {1, 3000, 300}, {257, 769, 131},
+                                        {31, 33, 32},    {33, 2000, 77},  {40, 48, 5000}, {1030, 16, 4096}};
     for (size_t s = 0; s < sizeof more / sizeof *more; s++)
         for (int transposes = 0; transposes < 4; transposes++) {
             struct operands o = operands(&more[s], transposes, 0);
@@ -332,12 +371,14 @@ START_TEST(same_bits_at_any_thread_count)
             for (int l = 0; l < GEMM_BACKENDS; l++)
                 if (gemm_backend_available(l, ROUNDED))
                     check_thread_counts(libraries[l], &o, &more[s]);
+            check_thread_counts(first_of_two, &o, &more[s]);
+            check_thread_counts(second_of_two, &o, &more[s]);
             free_operands(&o);
         }
 }
 END_TEST
 
-SUITE_ALL_TYPES("gemm", gemm_is_plain_to_rounding, gemm_is_that_of_the_library_chosen,
+SUITE_ALL_TYPES("gemm", gemm_is_plain_to_rounding, two_products_are_plain_to_rounding, gemm_is_that_of_the_library_chosen,
 #ifndef REAL_BF16
                 gemm_tile_is_plain_to_rounding,
 #endif
