@@ -100,6 +100,11 @@ void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, do
     gemm_on(gemm_backend_choice(true, NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
+size_t gemm_bytes(size_t M, size_t K)
+{
+    return gemm_bf16_bytes(M, K);
+}
+
 void gemm_two(const struct product *first, const struct product *second)
 {
     for (const struct product *p = first; p; p = p == first ? second : NULL)
@@ -204,14 +209,14 @@ static void add_slices(const struct job *job)
         }
 }
 
-static size_t sums_of(const struct product *p)
+static bool is_long_sum(const struct product *p)
 {
-    return p->K >= LONG_SUM && p->M > 1 && p->M * p->N < SMALL_C ? SUMS : 0;
+    return p->K >= LONG_SUM && p->M > 1 && p->M * p->N < SMALL_C;
 }
 
-static bool turns(const struct product *p, enum gemm_backend library)
+static bool turns(enum transpose ta, size_t lda, enum gemm_backend library)
 {
-    return p->ta == T_ && p->lda * sizeof(real) > PAGE && library != GEMM_OPENBLAS;
+    return ta == T_ && lda * sizeof(real) > PAGE && library != GEMM_OPENBLAS;
 }
 
 static struct job job_of(const struct product *p, enum gemm_backend library, real *sums, real *turned)
@@ -242,24 +247,33 @@ static void work(const struct job *jobs, size_t n)
             add_slices(&jobs[i]);
 }
 
+static size_t room_size(bool long_sum, bool turn)
+{
+    return (long_sum ? SUMS : 0) + (turn ? (size_t)omp_get_max_threads() * TURNED : 0);
+}
+
+/* Of two long sums the first has the room for slices. */
 static void products(enum gemm_backend library, const struct product *p, size_t n)
 {
-    size_t sums = 0, turned = 0;
-    for (size_t i = 0; i < n; i++) {
-        sums += sums_of(&p[i]);
-        turned = turns(&p[i], library) ? (size_t)omp_get_max_threads() * TURNED : turned;
-    }
-    struct room *room = sums + turned ? borrow_room(sums + turned) : NULL;
-    real *next = room ? room->numbers + turned : NULL;
+    const struct product *last = p + n - 1;
+    const bool long_sum = is_long_sum(p) || is_long_sum(last);
+    const bool turn = turns(p->ta, p->lda, library) || turns(last->ta, last->lda, library);
+    struct room *room = long_sum || turn ? borrow_room(room_size(long_sum, turn)) : NULL;
+    real *sums = room ? room->numbers : NULL, *turned = room ? room->numbers + room_size(long_sum, false) : NULL;
     struct job jobs[2];
     for (size_t i = 0; i < n; i++) {
-        jobs[i] =
-            job_of(&p[i], library, room && sums_of(&p[i]) ? next : NULL, room && turns(&p[i], library) ? room->numbers : NULL);
-        next = room ? next + sums_of(&p[i]) : NULL;
+        jobs[i] = job_of(&p[i], library, is_long_sum(&p[i]) ? sums : NULL, turns(p[i].ta, p[i].lda, library) ? turned : NULL);
+        sums = jobs[i].sums ? NULL : sums;
     }
     work(jobs, n);
     if (room)
         return_room(room);
+}
+
+size_t gemm_bytes(size_t M, size_t K)
+{
+    const size_t numbers = room_size(K >= LONG_SUM, turns(T_, M, gemm_backend_choice(false, NULL)));
+    return numbers ? sizeof(struct room) + numbers * sizeof(real) : 0;
 }
 
 void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,

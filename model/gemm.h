@@ -12,6 +12,7 @@
 
 #define gemm       NAME(gemm)
 #define gemm_on    NAME(gemm_on)
+#define gemm_bytes NAME(gemm_bytes)
 #define gemm_two   NAME(gemm_two)
 #define gemm_tile  NAME(gemm_tile)
 #define gemm_plain NAME(gemm_plain)
@@ -43,6 +44,10 @@ void gemm_two(const struct product *first, const struct product *second);
 /* The same as gemm on a library of the caller's choice, for comparisons: gemm asks gemm_backend_choice. */
 void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
              const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc);
+
+/* The most memory that these keep to work in, for sums of up to K terms and a transposed A of up to M columns. What a library takes for
+ * itself is not counted. */
+size_t gemm_bytes(size_t M, size_t K);
 
 /* The same as gemm on the caller's thread alone, from inside a parallel region, and without rounding to bf16. */
 void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,

@@ -58,6 +58,11 @@ static void return_room(struct room *room)
     free(atomic_exchange(&spare, room));
 }
 
+size_t gemm_bf16_bytes(size_t M, size_t K)
+{
+    return sizeof(struct room) + (size_t)omp_get_max_threads() * ONEDNN_ROOM + gemm_bytes(M + PAD, K < DEPTH ? K : DEPTH);
+}
+
 /* What lies in memory of a block of an operand. */
 struct stored {
     size_t rows, columns, ld; /* ld: in the room */

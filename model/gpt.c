@@ -104,6 +104,14 @@ short_of_memory:
     return -1;
 }
 
+/* Products with a transposed A, and sums over tokens, are gradients of weights. */
+static size_t product_bytes(const struct gpt *g)
+{
+    const struct model_config *c = &g->tensors->config;
+    const size_t widest = larger(4 * c->n_embd, c->padded_vocab_size);
+    return g->use == GPT_INFER ? gemm_bytes(0, 4 * c->n_embd) : gemm_bytes(widest, larger(widest, g->max_rows));
+}
+
 /* An arena without memory only counts. */
 size_t gpt_bytes(struct tensors *tensors, size_t max_rows, enum gpt_use use)
 {
@@ -113,7 +121,8 @@ size_t gpt_bytes(struct tensors *tensors, size_t max_rows, enum gpt_use use)
         return SIZE_MAX;
     lay_out(&g);
     free(g.blocks);
-    return g.arena.used;
+    size_t bytes;
+    return __builtin_add_overflow(g.arena.used, product_bytes(&g), &bytes) ? SIZE_MAX : bytes;
 }
 
 void gpt_destroy(struct gpt *g)

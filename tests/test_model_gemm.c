@@ -13,6 +13,7 @@
  */
 #include "../model/gemm.h"
 #include "numbers.h"
+#include <malloc.h>
 
 typedef void function(enum transpose, enum transpose, size_t, size_t, size_t, double, const real *, size_t, const real *, size_t,
                       double, real *, size_t);
@@ -358,6 +359,25 @@ START_TEST(two_at_once)
 }
 END_TEST
 
+/* What stays allocated after products that keep the most. A sanitizer's malloc counts none. */
+START_TEST(room_is_what_is_said)
+{
+    static const struct sizes long_sum = {1500, 20, 4100};
+    const size_t most = gemm_bytes(long_sum.M, long_sum.K);
+    for (int transposes = 0; transposes < 2; transposes++) {
+        const struct mallinfo2 before = mallinfo2();
+        struct operands o = operands(&long_sum, transposes, 0);
+        fill_random(&o.A, 1);
+        fill_random(&o.B, 2);
+        multiply(gemm, &o, &long_sum, &scales[0], &o.C);
+        free_operands(&o);
+        const struct mallinfo2 after = mallinfo2();
+        const size_t kept = after.hblkhd + after.uordblks - before.hblkhd - before.uordblks;
+        require(kept <= most + (1 << 20), "%zu bytes are kept, %zu were said", kept, most);
+    }
+}
+END_TEST
+
 START_TEST(same_bits_at_any_thread_count)
 {
     static const struct sizes more[] = {{512, 130, 384}, {1000, 100, 60}, {1, 3000, 300}, {257, 769, 131},
@@ -382,4 +402,4 @@ SUITE_ALL_TYPES("gemm", gemm_is_plain_to_rounding, two_products_are_plain_to_rou
 #ifndef REAL_BF16
                 gemm_tile_is_plain_to_rounding,
 #endif
-                integers_are_exact, linear_in_its_operand, two_at_once, same_bits_at_any_thread_count)
+                integers_are_exact, linear_in_its_operand, two_at_once, room_is_what_is_said, same_bits_at_any_thread_count)

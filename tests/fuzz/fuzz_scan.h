@@ -6,6 +6,7 @@
 
 #include "../../data/h5.h"
 #include "../../data/sandbox.h"
+#include "../../train/memory.h"
 #include "fuzz_h5.h"
 #include <sys/mman.h>
 
@@ -27,6 +28,12 @@ void sandbox_free(struct sandbox_result *r)
 {
     free(r->bytes);
     *r = (struct sandbox_result){0};
+}
+
+/* In the place of train/memory.c, which asks the system at every file: a fifth of the time. */
+int memory_check(size_t bytes, const char *name, struct error *err)
+{
+    return bytes <= 1 << 28 ? 0 : fail(err, "%s: too large", name);
 }
 
 /* libhdf5 clears half a megabyte for each file that it opens: that it keeps what it frees makes this target twice as fast. */
