@@ -3,11 +3,27 @@
 #include "../data/h5.h"
 #include "data_fixture.h"
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+
+/* In the place of libc's: a file system that says that it takes direct writes, and takes none, where a test asks for one. */
+static bool refuse_direct;
+static size_t refusals;
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+    if (refuse_direct && fcntl(fd, F_GETFL) & O_DIRECT) {
+        refusals++;
+        errno = EINVAL;
+        return -1;
+    }
+    return syscall(SYS_write, fd, bytes, size);
+}
 
 static size_t count_entries(const char *path)
 {
@@ -116,6 +132,23 @@ START_TEST(atomic_write_of_large_pieces)
         write_mixed(path);
         unlink(path);
     }
+}
+END_TEST
+
+/* Every piece could go the direct way: it is tried once. */
+START_TEST(atomic_write_remembers_a_refusal)
+{
+    enter_folder();
+    refuse_direct = true;
+    write_mixed(in_folder("file"));
+    refusals = 0;
+    void *bytes = aligned_alloc(4096, 3 << 20);
+    memset(bytes, 'x', 3 << 20);
+    const struct piece piece = {bytes, 1 << 20}, pieces[] = {piece, {(char *)bytes + (1 << 20), 2 << 20}, piece};
+    OK(atomic_write_pieces(in_folder("file"), pieces, 3, &err));
+    refuse_direct = false;
+    ck_assert_uint_eq(refusals, 1);
+    free(bytes);
 }
 END_TEST
 
@@ -386,6 +419,6 @@ START_TEST(images_stay_in_memory)
 }
 END_TEST
 
-SUITE("data/files", error_lines, atomic_write_replaces, atomic_write_of_large_pieces, atomic_write_spares_the_page_cache,
-      atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill, leftovers_are_known, attributes, files_that_are_none,
-      images_stay_in_memory)
+SUITE("data/files", error_lines, atomic_write_replaces, atomic_write_of_large_pieces, atomic_write_remembers_a_refusal,
+      atomic_write_spares_the_page_cache, atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill,
+      leftovers_are_known, attributes, files_that_are_none, images_stay_in_memory)
