@@ -14,9 +14,12 @@
  *
  * A transposed A whose rows are further apart than a page has each number of a column on another page, and oneDNN, which copies it a few
  * columns at a time, gets to half or two thirds of its speed. Such an A is turned round first, a block at a time that a cache holds.
+ *
+ * A few rows of A, as in decoding, cost the reading of B, for which neither library is made: few_rows.c.
  */
 #include "gemm.h"
 #include "bf16.h"
+#include "few_rows.h"
 #include "gemm_bf16.h"
 #include "gemm_cut.h"
 #include "gemm_onednn.h"
@@ -42,20 +45,6 @@ enum {
     PART_UNIT = 16
 };
 
-/* One row: a product with a vector, which need not copy B to pack it. */
-static void row_product(enum transpose tb, int n, int k, real alpha, const real *A, const real *B, int ldb, real beta, real *C)
-{
-    const CBLAS_TRANSPOSE op = tb == N_ ? CblasTrans : CblasNoTrans;
-    const int rows = tb == N_ ? k : n, columns = tb == N_ ? n : k;
-#if defined REAL_F64
-    cblas_dgemv(CblasRowMajor, op, rows, columns, alpha, B, ldb, A, 1, beta, C, 1);
-#elif defined REAL_C128
-    cblas_zgemv(CblasRowMajor, op, rows, columns, &alpha, B, ldb, A, 1, &beta, C, 1);
-#else
-    cblas_sgemv(CblasRowMajor, op, rows, columns, alpha, B, ldb, A, 1, beta, C, 1);
-#endif
-}
-
 static void tile_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
                     const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
 {
@@ -63,8 +52,8 @@ static void tile_on(enum gemm_backend library, enum transpose ta, enum transpose
     const real a = alpha, b = beta; /* complex calls take them by address */
     const int m = (int)M, n = (int)N, k = (int)K, la = (int)lda, lb = (int)ldb, lc = (int)ldc;
     const CBLAS_TRANSPOSE op_a = ta == N_ ? CblasNoTrans : CblasTrans, op_b = tb == N_ ? CblasNoTrans : CblasTrans;
-    if (M == 1 && ta == N_ && K > 0) {
-        row_product(tb, n, k, a, A, B, lb, b, C);
+    if (few_rows(ta, tb, M)) {
+        few_rows_product(tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
         return;
     }
 #if defined REAL_F64
@@ -117,7 +106,7 @@ struct job {
     enum gemm_backend library;
     struct cuts cuts;
     size_t rows, columns, slices; /* pieces */
-    real *sums;                   /* (slices - 1, M, N), all slices but the first; NULL: the sum is one */
+    real *sums;                   /* (slices - 1, M, N), all slices but the first; NULL: the sum is not cut */
     real *turned;                 /* TURNED numbers for each thread, to turn A in; NULL: A stays as it is */
 };
 
@@ -199,19 +188,37 @@ static void return_room(struct room *room)
 static void add_slices(const struct job *job)
 {
     const struct product *p = &job->p;
-#pragma omp parallel for
+#pragma omp parallel for collapse(2)
     for (size_t i = 0; i < p->M; i++)
-        for (size_t s = 0; s + 1 < job->slices; s++) {
-            const real *x = job->sums + (s * p->M + i) * p->N;
+        for (size_t j0 = 0; j0 < p->N; j0 += PIECE_N)
+            for (size_t s = 0; s + 1 < job->slices; s++) {
+                const real *x = job->sums + (s * p->M + i) * p->N;
+                const size_t end = p->N - j0 < PIECE_N ? p->N : j0 + PIECE_N;
 #pragma omp simd
-            for (size_t j = 0; j < p->N; j++)
-                p->C[i * p->ldc + j] += x[j];
-        }
+                for (size_t j = j0; j < end; j++)
+                    p->C[i * p->ldc + j] += x[j];
+            }
 }
 
-static bool is_long_sum(const struct product *p)
+/* Whose B is to be read as it lies, each thread a part of it in one go. */
+static bool reads_only(const struct product *p)
 {
-    return p->K >= LONG_SUM && p->M > 1 && p->M * p->N < SMALL_C;
+    return few_rows(p->ta, p->tb, p->M) && p->M * p->N < PIECE_M * PIECE_N;
+}
+
+/* How many sums, at most, are put aside when K is cut; 0: it is not. */
+static size_t sums_aside(const struct product *p)
+{
+    if (reads_only(p))
+        return p->tb == N_ ? (LONG_PIECES - 1) * p->M * p->N : 0;
+    return p->K >= LONG_SUM && p->M * p->N < SMALL_C ? SUMS : 0;
+}
+
+static struct cuts cuts_of(const struct product *p, bool cut_sum)
+{
+    if (reads_only(p))
+        return cut_sum ? (struct cuts){p->M, p->N, cut_length(p->K)} : (struct cuts){p->M, cut_length(p->N), p->K};
+    return (cut_sum ? cut_long_sum : cut_product)(p->M, p->N, p->K, PIECE_M, PIECE_N);
 }
 
 static bool turns(enum transpose ta, size_t lda, enum gemm_backend library)
@@ -224,7 +231,7 @@ static struct job job_of(const struct product *p, enum gemm_backend library, rea
     struct job job = {.p = *p, .library = library, .sums = sums, .turned = turned, .slices = 1};
     if (p->M == 0 || p->N == 0)
         return job;
-    job.cuts = (sums ? cut_long_sum : cut_product)(p->M, p->N, p->K, PIECE_M, PIECE_N);
+    job.cuts = cuts_of(p, sums);
     job.rows = ceil_div(p->M, job.cuts.m);
     job.columns = ceil_div(p->N, job.cuts.n);
     if (p->K)
@@ -247,22 +254,22 @@ static void work(const struct job *jobs, size_t n)
             add_slices(&jobs[i]);
 }
 
-static size_t room_size(bool long_sum, bool turn)
+static size_t room_size(size_t sums, bool turn)
 {
-    return (long_sum ? SUMS : 0) + (turn ? (size_t)omp_get_max_threads() * TURNED : 0);
+    return sums + (turn ? (size_t)omp_get_max_threads() * TURNED : 0);
 }
 
-/* Of two long sums the first has the room for slices. */
+/* Of two sums that could be cut the first has the room. */
 static void products(enum gemm_backend library, const struct product *p, size_t n)
 {
     const struct product *last = p + n - 1;
-    const bool long_sum = is_long_sum(p) || is_long_sum(last);
+    const size_t aside = sums_aside(p) ? sums_aside(p) : sums_aside(last);
     const bool turn = turns(p->ta, p->lda, library) || turns(last->ta, last->lda, library);
-    struct room *room = long_sum || turn ? borrow_room(room_size(long_sum, turn)) : NULL;
-    real *sums = room ? room->numbers : NULL, *turned = room ? room->numbers + room_size(long_sum, false) : NULL;
+    struct room *room = aside || turn ? borrow_room(room_size(aside, turn)) : NULL;
+    real *sums = room ? room->numbers : NULL, *turned = room ? room->numbers + aside : NULL;
     struct job jobs[2];
     for (size_t i = 0; i < n; i++) {
-        jobs[i] = job_of(&p[i], library, is_long_sum(&p[i]) ? sums : NULL, turns(p[i].ta, p[i].lda, library) ? turned : NULL);
+        jobs[i] = job_of(&p[i], library, sums_aside(&p[i]) ? sums : NULL, turns(p[i].ta, p[i].lda, library) ? turned : NULL);
         sums = jobs[i].sums ? NULL : sums;
     }
     work(jobs, n);
@@ -272,7 +279,7 @@ static void products(enum gemm_backend library, const struct product *p, size_t 
 
 size_t gemm_bytes(size_t M, size_t K)
 {
-    const size_t numbers = room_size(K >= LONG_SUM, turns(T_, M, gemm_backend_choice(false, NULL)));
+    const size_t numbers = room_size(K >= LONG_SUM ? SUMS : 0, turns(T_, M, gemm_backend_choice(false, NULL)));
     return numbers ? sizeof(struct room) + numbers * sizeof(real) : 0;
 }
 

@@ -18,6 +18,11 @@ static size_t even(size_t n, size_t most)
     return ceil_div(ceil_div(n, ceil_div(n, most)), UNIT) * UNIT;
 }
 
+size_t cut_length(size_t n)
+{
+    return n ? even(n, ceil_div(n, LONG_PIECES)) : 0;
+}
+
 struct cuts cut_long_sum(size_t M, size_t N, size_t K, size_t most_m, size_t most_n)
 {
     const size_t pieces = ceil_div(M, most_m) * ceil_div(N, most_n);

@@ -14,6 +14,10 @@ struct cuts cut_product(size_t M, size_t N, size_t K, size_t most_m, size_t most
 /* A sum that is long and a C that is small: pieces as large as they may be, and the sum in four or eight. */
 struct cuts cut_long_sum(size_t M, size_t N, size_t K, size_t most_m, size_t most_n);
 
+/* The eight pieces, or fewer, of a length n of which each piece has to be as long as it can be. */
+enum { LONG_PIECES = 8 };
+size_t cut_length(size_t n);
+
 static inline size_t ceil_div(size_t a, size_t b)
 {
     return (a + b - 1) / b;
