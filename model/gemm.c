@@ -13,7 +13,8 @@
  * do not depend on each other share one loop.
  *
  * A transposed A whose rows are further apart than a page has each number of a column on another page, and oneDNN, which copies it a few
- * columns at a time, gets to half or two thirds of its speed. Such an A is turned round first, a block at a time that a cache holds.
+ * columns at a time, gets to half or two thirds of its speed. Such an A is turned round first, a block at a time that a cache holds. A
+ * transposed B is copied again for each piece of C above another: where there are rows enough, all of it is turned round once, before.
  *
  * A few rows of A, as in decoding, cost the reading of B, for which neither library is made: few_rows.c.
  */
@@ -39,9 +40,11 @@ enum {
     TURN_DEPTH = 256,   /* rows of a transposed A that are turned at a time */
     TURN_ROW = TURN_DEPTH + 16,
     TURNED = PIECE_M * TURN_ROW,
-    LAST_PIECES = 2, /* of a loop: they are done in parts, */
-    PARTS = 4,       /* as many, */
-    PART_M = 64,     /* of so many rows at least */
+    TURN_B_ROWS = 32,       /* of a transposed B that a thread turns at a time */
+    TURNED_B = 4608 * 1024, /* numbers of a B that is turned, at most */
+    LAST_PIECES = 2,        /* of a loop: they are done in parts, */
+    PARTS = 4,              /* as many, */
+    PART_M = 64,            /* of so many rows at least */
     PART_UNIT = 16
 };
 
@@ -89,9 +92,9 @@ void gemm(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, do
     gemm_on(gemm_backend_choice(true, NULL), ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
 }
 
-size_t gemm_bytes(size_t M, size_t K)
+size_t gemm_bytes(size_t M, size_t N, size_t K)
 {
-    return gemm_bf16_bytes(M, K);
+    return gemm_bf16_bytes(M, N, K);
 }
 
 void gemm_two(const struct product *first, const struct product *second)
@@ -226,6 +229,32 @@ static bool turns(enum transpose ta, size_t lda, enum gemm_backend library)
     return ta == T_ && lda * sizeof(real) > PAGE && library != GEMM_OPENBLAS;
 }
 
+/* From one row of a turned B to the next: an odd number of cache lines, since rows a page apart would share the sets of a cache. */
+static size_t turned_b_row(const struct product *p)
+{
+    return (ceil_div(p->N, PART_UNIT) | 1) * PART_UNIT;
+}
+
+/* Numbers of B turned round; 0: it stays as it is. For few rows of C turning costs more than it gives. */
+static size_t turned_b_size(const struct product *p, enum gemm_backend library)
+{
+    const size_t size = p->K * turned_b_row(p);
+    return p->tb == T_ && library != GEMM_OPENBLAS && p->M >= PIECE_M && size <= TURNED_B ? size : 0;
+}
+
+/* The same product, of a B that was turned round into `turned`. */
+static struct product turn_b(const struct product *p, real *turned)
+{
+    struct product q = *p;
+    q.tb = N_;
+    q.B = turned;
+    q.ldb = turned_b_row(p);
+#pragma omp parallel for schedule(dynamic)
+    for (size_t j = 0; j < p->N; j += TURN_B_ROWS)
+        tile_transpose(turned + j, q.ldb, p->B + j * p->ldb, p->ldb, p->N - j < TURN_B_ROWS ? p->N - j : TURN_B_ROWS, p->K);
+    return q;
+}
+
 static struct job job_of(const struct product *p, enum gemm_backend library, real *sums, real *turned)
 {
     struct job job = {.p = *p, .library = library, .sums = sums, .turned = turned, .slices = 1};
@@ -254,22 +283,40 @@ static void work(const struct job *jobs, size_t n)
             add_slices(&jobs[i]);
 }
 
-static size_t room_size(size_t sums, bool turn)
+/* What several products need to work in, in this order. */
+struct need {
+    size_t sums, turned_a, turned_b; /* numbers */
+};
+
+/* Of two sums that could be cut the first is. */
+static struct need need_of(enum gemm_backend library, const struct product *p, size_t n)
 {
-    return sums + (turn ? (size_t)omp_get_max_threads() * TURNED : 0);
+    struct need need = {0, 0, 0};
+    for (size_t i = 0; i < n; i++) {
+        need.sums = need.sums ? need.sums : sums_aside(&p[i]);
+        if (turns(p[i].ta, p[i].lda, library))
+            need.turned_a = (size_t)omp_get_max_threads() * TURNED;
+        need.turned_b += turned_b_size(&p[i], library);
+    }
+    return need;
 }
 
-/* Of two sums that could be cut the first has the room. */
 static void products(enum gemm_backend library, const struct product *p, size_t n)
 {
-    const struct product *last = p + n - 1;
-    const size_t aside = sums_aside(p) ? sums_aside(p) : sums_aside(last);
-    const bool turn = turns(p->ta, p->lda, library) || turns(last->ta, last->lda, library);
-    struct room *room = aside || turn ? borrow_room(room_size(aside, turn)) : NULL;
-    real *sums = room ? room->numbers : NULL, *turned = room ? room->numbers + aside : NULL;
+    const struct need need = need_of(library, p, n);
+    const size_t size = need.sums + need.turned_a + need.turned_b;
+    struct room *room = size ? borrow_room(size) : NULL;
+    real *sums = room ? room->numbers : NULL, *turned_a = room ? sums + need.sums : NULL,
+         *turned_b = room ? turned_a + need.turned_a : NULL;
     struct job jobs[2];
     for (size_t i = 0; i < n; i++) {
-        jobs[i] = job_of(&p[i], library, sums_aside(&p[i]) ? sums : NULL, turns(p[i].ta, p[i].lda, library) ? turned : NULL);
+        const size_t b_size = room ? turned_b_size(&p[i], library) : 0;
+        struct product q = p[i];
+        if (b_size) {
+            q = turn_b(&p[i], turned_b);
+            turned_b += b_size;
+        }
+        jobs[i] = job_of(&q, library, sums_aside(&q) ? sums : NULL, turns(q.ta, q.lda, library) ? turned_a : NULL);
         sums = jobs[i].sums ? NULL : sums;
     }
     work(jobs, n);
@@ -277,9 +324,12 @@ static void products(enum gemm_backend library, const struct product *p, size_t 
         return_room(room);
 }
 
-size_t gemm_bytes(size_t M, size_t K)
+size_t gemm_bytes(size_t M, size_t N, size_t K)
 {
-    const size_t numbers = room_size(K >= LONG_SUM ? SUMS : 0, turns(T_, M, gemm_backend_choice(false, NULL)));
+    const enum gemm_backend library = gemm_backend_choice(false, NULL);
+    const size_t b = M * (N + 2 * PART_UNIT), most_b = library == GEMM_OPENBLAS ? 0 : TURNED_B;
+    const size_t numbers = (K >= LONG_SUM ? SUMS : 0) + (turns(T_, M, library) ? (size_t)omp_get_max_threads() * TURNED : 0) +
+                           (b < most_b ? b : most_b);
     return numbers ? sizeof(struct room) + numbers * sizeof(real) : 0;
 }
 

@@ -45,9 +45,9 @@ void gemm_two(const struct product *first, const struct product *second);
 void gemm_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha,
              const real *A, size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc);
 
-/* The most memory that these keep to work in, for sums of up to K terms and a transposed A of up to M columns. What a library takes for
- * itself is not counted. */
-size_t gemm_bytes(size_t M, size_t K);
+/* The most memory that these keep to work in, for a transposed A of up to M columns, a transposed B that lies as up to (M,N) or (N,M),
+ * N <= M, and sums of up to K terms. What a library takes for itself is not counted. */
+size_t gemm_bytes(size_t M, size_t N, size_t K);
 
 /* The same as gemm on the caller's thread alone, from inside a parallel region, and without rounding to bf16. */
 void gemm_tile(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A, size_t lda,

@@ -58,9 +58,9 @@ static void return_room(struct room *room)
     free(atomic_exchange(&spare, room));
 }
 
-size_t gemm_bf16_bytes(size_t M, size_t K)
+size_t gemm_bf16_bytes(size_t M, size_t N, size_t K)
 {
-    return sizeof(struct room) + (size_t)omp_get_max_threads() * ONEDNN_ROOM + gemm_bytes(M + PAD, K < DEPTH ? K : DEPTH);
+    return sizeof(struct room) + (size_t)omp_get_max_threads() * ONEDNN_ROOM + gemm_bytes(M + PAD, N, K < DEPTH ? K : DEPTH);
 }
 
 /* What lies in memory of a block of an operand. */

@@ -10,6 +10,6 @@ int gemm_bf16_on(enum gemm_backend library, enum transpose ta, enum transpose tb
                  const float *A, size_t lda, const float *B, size_t ldb, double beta, float *C, size_t ldc);
 
 /* See gemm_bytes. */
-size_t gemm_bf16_bytes(size_t M, size_t K);
+size_t gemm_bf16_bytes(size_t M, size_t N, size_t K);
 
 #endif

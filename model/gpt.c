@@ -109,7 +109,8 @@ static size_t product_bytes(const struct gpt *g)
 {
     const struct model_config *c = &g->tensors->config;
     const size_t widest = larger(4 * c->n_embd, c->padded_vocab_size);
-    return g->use == GPT_INFER ? gemm_bytes(0, 4 * c->n_embd) : gemm_bytes(widest, larger(widest, g->max_rows));
+    return g->use == GPT_INFER ? gemm_bytes(widest, c->n_embd, 4 * c->n_embd)
+                               : gemm_bytes(widest, c->n_embd, larger(widest, g->max_rows));
 }
 
 /* An arena without memory only counts. */

@@ -364,9 +364,9 @@ END_TEST
 /* What stays allocated after products that keep the most. A sanitizer's malloc counts none. */
 START_TEST(room_is_what_is_said)
 {
-    static const struct sizes long_sum = {1500, 20, 4100};
-    const size_t most = gemm_bytes(long_sum.M, long_sum.K);
-    for (int transposes = 0; transposes < 2; transposes++) {
+    static const struct sizes long_sum = {1500, 200, 4100};
+    const size_t most = gemm_bytes(long_sum.K, long_sum.N, long_sum.K);
+    for (int transposes = 0; transposes < 4; transposes++) {
         const struct mallinfo2 before = mallinfo2();
         struct operands o = operands(&long_sum, transposes, 0);
         fill_random(&o.A, 1);
