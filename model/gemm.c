@@ -308,7 +308,7 @@ static void products(enum gemm_backend library, const struct product *p, size_t 
     struct room *room = size ? borrow_room(size) : NULL;
     real *sums = room ? room->numbers : NULL, *turned_a = room ? sums + need.sums : NULL,
          *turned_b = room ? turned_a + need.turned_a : NULL;
-    struct job jobs[2];
+    struct job jobs[2] = {{.library = library}};
     for (size_t i = 0; i < n; i++) {
         const size_t b_size = room ? turned_b_size(&p[i], library) : 0;
         struct product q = p[i];

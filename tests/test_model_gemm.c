@@ -366,8 +366,8 @@ START_TEST(room_is_what_is_said)
 {
     static const struct sizes long_sum = {1500, 200, 4100};
     const size_t most = gemm_bytes(long_sum.K, long_sum.N, long_sum.K);
+    const struct mallinfo2 before = mallinfo2();
     for (int transposes = 0; transposes < 4; transposes++) {
-        const struct mallinfo2 before = mallinfo2();
         struct operands o = operands(&long_sum, transposes, 0);
         fill_random(&o.A, 1);
         fill_random(&o.B, 2);
