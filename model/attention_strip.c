@@ -176,6 +176,17 @@ static uint32_t sees(const struct panel *p, size_t j)
     return j > p->first ? (uint32_t)(j - p->first) : 0;
 }
 
+/* Zero in those of a panel's vectors that no product wrote: before the diagonal, and behind the last query. What is computed there is thrown
+ * away, but should not depend on what memory held before. */
+static void clear_unwritten(real *out, const struct strip *s, const struct panel *p)
+{
+    real *x = out + p->p;
+    for (size_t j = p->first + LANES; j < p->seen; j++)
+        memset(x + j * s->row, 0, LANES * sizeof *x);
+    for (size_t j = 0; p->n <= LANES && j < p->seen; j++)
+        memset(x + j * s->row + LANES, 0, LANES * sizeof *x);
+}
+
 /* Turns the scores of a panel into exp(s - m), m the largest of each query so far, and brings what its queries have summed up, sum and
  * y, to the new m. The first key is seen by all. */
 static void online_softmax(struct strip *s, const struct panel *p)
@@ -219,6 +230,7 @@ static void forward_block(struct strip *s)
     scores(s);
     for (size_t at = first_query(s); at < s->n; at += QUERIES) {
         const struct panel p = panel(s, at, QUERIES);
+        clear_unwritten(s->s, s, &p);
         online_softmax(s, &p);
         drop(s->s, s, &p);
     }
@@ -278,6 +290,8 @@ static void backward_block(struct strip *s)
     scores(s);
     for (size_t at = first_query(s); at < s->n; at += QUERIES) {
         const struct panel p = panel(s, at, QUERIES);
+        clear_unwritten(s->s, s, &p);
+        clear_unwritten(s->ds, s, &p);
         weights_backward(s, &p);
     }
     sums_over_queries(s);
