@@ -192,11 +192,11 @@ check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.
 # valgrind knows no AVX-512, oneDNN's compiled code reads beyond the end of its own buffers, and nothing works in the process that reads
 # files when that is confined
 MEMCHECK := BUILD=build-memcheck ONEDNN=0 OPT='$(LIGHTLY)' ARCH=x86-64-v3 EXTRA_CFLAGS='-DSANDBOX_OPEN -DNO_JIT'
-# ThreadSanitizer on trainer, writer and loader, valgrind on a short run.
+# ThreadSanitizer on trainer, writer and loader, valgrind on a short run, and on attention, whose vectors may hold what nobody wrote.
 races:
 	@$(MAKE) --no-print-directory all $(patsubst %,build-tsan/tests/test_%,train_writer train_trainer train_not_finite data_loader) \
 	    BUILD=build-tsan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=thread -Wno-error=tsan' EXTRA_LDFLAGS=-fsanitize=thread
-	@$(MAKE) --no-print-directory all $(MEMCHECK)
+	@$(MAKE) --no-print-directory all build-memcheck/tests/f32/test_model_attention $(MEMCHECK)
 	@tests/faults/races build-tsan build-memcheck
 # Every reader, a target each (tests/fuzz/fuzz_NAME.c), under libFuzzer: RUNS executions each, ONLY=name for some. The same targets under
 # AFL++: make fuzz-afl. Both have a compiler and a folder of their own, and need two of the four number types.
