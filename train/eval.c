@@ -112,7 +112,7 @@ int command_eval(int argc, char **argv)
                                      NULL};
     struct arguments a = {.split = "val"};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    stop_on_signals();
+    stop_on_signals(false);
     struct error err;
     return run_eval(&a, &err) ? complain(&err) : 0;
 }

@@ -165,7 +165,7 @@ int command_sample(int argc, char **argv)
                                      NULL};
     struct arguments a = {.tokens = 500, .batch = 1, .top_k = 200, .seed = 1337, .temperature = 0.8, .top_p = 1};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    stop_on_signals();
+    stop_on_signals(false);
     struct error err;
     struct model_file m;
     if (model_file_open(&m, a.checkpoint, 1, GPT_INFER, &err))

@@ -1,35 +1,71 @@
-/* stop.c: the two flags that signal handlers may set. */
+/* stop.c: the two flags that signal handlers may set.
+ *
+ * The handlers run on a thread that does nothing else, and all others have these signals blocked. The kernel puts what a handler needs, some
+ * thousand bytes, below the stack pointer of the thread that it interrupts; oneDNN's float products, in its versions before 3.12, keep an
+ * array of the heap there (github.com/uxlfoundation/oneDNN/issues/4845), and what lies before that array is overwritten: a Ctrl-C could
+ * end a run by an abort in free().
+ */
 #include "stop.h"
+#include "../data/thread.h"
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
+#include <unistd.h>
 
-static volatile sig_atomic_t stop, save;
+static atomic_bool stop, save;
+static sigset_t ours; /* that are handled */
 
 static void request(int signal)
 {
     if (signal == SIGUSR1)
-        save = 1;
+        save = true;
     else
-        stop = 1;
+        stop = true;
 }
 
-void stop_on_signals(void)
+static void *listen(void *unused)
 {
-    struct sigaction once = {.sa_handler = request, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)}, before;
-    sigemptyset(&once.sa_mask);
-    sigaction(SIGINT, &once, NULL);
-    sigaction(SIGTERM, &once, NULL);
+    (void)unused;
+    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+    for (;;)
+        pause();
+    return NULL;
+}
+
+/* Where there can be no thread, whoever computes is interrupted. */
+static void leave_to_listener(void)
+{
+    pthread_t listener;
+    sigset_t before;
+    pthread_sigmask(SIG_BLOCK, &ours, &before); /* of the threads, too, that this one will start */
+    if (thread_start(&listener, listen, NULL) == 0)
+        pthread_detach(listener);
+    else
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void handle(int signal, int flags)
+{
+    struct sigaction action = {.sa_handler = request, .sa_flags = flags | (int)SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(signal, &action, NULL);
+    sigaddset(&ours, signal);
+}
+
+void stop_on_signals(bool and_save)
+{
+    struct sigaction before;
+    sigemptyset(&ours);
+    handle(SIGINT, (int)SA_RESETHAND);
+    handle(SIGTERM, (int)SA_RESETHAND);
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-        sigaction(SIGHUP, &once, NULL);
-}
-
-void save_on_signal(void)
-{
-    struct sigaction again = {.sa_handler = request, .sa_flags = SA_RESTART};
-    sigemptyset(&again.sa_mask);
-    sigaction(SIGUSR1, &again, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN);
+        handle(SIGHUP, (int)SA_RESETHAND);
+    if (and_save) {
+        handle(SIGUSR1, 0);
+        signal(SIGPIPE, SIG_IGN);
+        signal(SIGXFSZ, SIG_IGN);
+    }
+    leave_to_listener();
 }
 
 bool stop_requested(void)
@@ -39,8 +75,5 @@ bool stop_requested(void)
 
 bool save_requested(void)
 {
-    const bool requested = save;
-    if (requested)
-        save = 0;
-    return requested;
+    return atomic_exchange(&save, false);
 }

@@ -6,13 +6,12 @@
 #include <stdbool.h>
 
 /* From here on SIGINT, SIGTERM and SIGHUP (unless ignored, as under nohup) only set a flag; a second one of the same kind ends
- * the process at once, as by default. */
-void stop_on_signals(void);
+ * the process at once, as by default. With `and_save`, for a run, SIGUSR1 asks for a checkpoint, and a closed pipe (SIGPIPE) or a file
+ * over its limit (SIGXFSZ) is an error of the write and not the end of the process. Called once, before any other thread is started:
+ * none is ever interrupted by a signal (stop.c). */
+void stop_on_signals(bool and_save);
 bool stop_requested(void);
 
-/* For a run: SIGUSR1 asks for a checkpoint, and a closed pipe (SIGPIPE) or a file over its limit (SIGXFSZ) is an error of the
- * write and not the end of the process. */
-void save_on_signal(void);
 /* Whether SIGUSR1 came since the last call. */
 bool save_requested(void);
 

@@ -193,6 +193,6 @@ int command_tokenize(int argc, char **argv)
         fprintf(stderr, "handgrad: %s\n", a.misuse.text);
         return 2;
     }
-    stop_on_signals();
+    stop_on_signals(false);
     return tokenize(&a.options, &err) == 0 ? 0 : complain(&err);
 }

@@ -147,8 +147,7 @@ int command_train(int argc, char **argv)
     struct config config;
     if (load_config(&a, &config, &err))
         return complain(&err);
-    stop_on_signals();
-    save_on_signal();
+    stop_on_signals(true);
     struct run run;
     const struct run_plan plan = {a.out, a.resume ? RUN_RESUME : RUN_FRESH, a.init, &a.allowed};
     if (run_open(&run, &config, &plan, &err))

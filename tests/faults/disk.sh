@@ -65,7 +65,7 @@ if mkdir -p disk && mount -t tmpfs -o size=$((LONG ? 256 : 32))m tmpfs disk; the
     last=$(ls -v disk/run/ckpt-*.h5 | tail -n 1) step=${last##*-}; step=${step%.h5}
     "$HANDGRAD" train c.ini --out whole --stop-at "$step" > /dev/null
     [ $code = 0 ] && [ "$(wc -l < disk/run/metrics.jsonl)" = "$step" ]
-    ok $? "metrics have a line for each of $step steps"
+    ok $? "stopped with status $code $(tail -n 1 err.log); metrics have a line for each of $step steps: $(wc -l < disk/run/metrics.jsonl)"
     "$HANDGRAD" inspect "$last" > a.txt; "$HANDGRAD" inspect "whole/ckpt-$step.h5" > b.txt
     cmp -s <(tail -n +2 a.txt) <(tail -n +2 b.txt)
     ok $? "the weights are those of a run that met no full disk"
