@@ -40,7 +40,7 @@ const char *workload_models(void);
 enum { MEMORY_LEVELS = 7 };
 
 struct machine {
-    char cpu[128], unit[32];
+    char cpu[128], unit[32], bf16_unit[32];
     char products[256]; /* the library that gemm chose, and why */
     int threads;
     double float32_peak, bf16_peak; /* FLOP/s of all threads; 0: none */

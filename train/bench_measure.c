@@ -51,6 +51,8 @@ static int machine_work(const struct bench_job *j, void *result, struct error *e
     *m = (struct machine){.threads = omp_get_max_threads(), .float32_peak = float32_peak(), .bf16_peak = bf16_peak()};
     cpu_name(m->cpu, sizeof m->cpu);
     snprintf(m->unit, sizeof m->unit, "%s", vector_unit());
+    if (bf16_unit())
+        snprintf(m->bf16_unit, sizeof m->bf16_unit, "%s", bf16_unit());
     const enum gemm_backend library = gemm_backend_choice(bf16, &why);
     snprintf(m->products, sizeof m->products, "%s: %s", gemm_backend_name(library), why);
     m->bf16_native = library == GEMM_ONEDNN_BF16;

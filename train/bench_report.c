@@ -105,6 +105,10 @@ static void machine_json(const struct machine *m)
     cJSON_AddStringToObject(o, "vectors", m->unit);
     cJSON_AddNumberToObject(o, "float32_peak", m->float32_peak);
     add_or_null(o, "bf16_peak", m->bf16_peak);
+    if (m->bf16_unit[0])
+        cJSON_AddStringToObject(o, "bf16_unit", m->bf16_unit);
+    else
+        cJSON_AddNullToObject(o, "bf16_unit");
     cJSON_AddNumberToObject(o, "copy_bandwidth", m->copy);
     cJSON_AddNumberToObject(o, "read_bandwidth", m->read);
     levels = cJSON_AddArrayToObject(o, "bandwidth_by_size");
@@ -137,9 +141,9 @@ void report_machine(const struct bench *b)
     printf("%s, %d threads, %s\n", m->cpu, m->threads, m->unit);
     printf("  float32 peak   %8.1f GFLOP/s\n  bf16 peak      ", m->float32_peak / 1e9);
     if (m->bf16_peak > 0)
-        printf("%8.1f GFLOP/s\n", m->bf16_peak / 1e9);
+        printf("%8.1f GFLOP/s, %s\n", m->bf16_peak / 1e9, m->bf16_unit);
     else
-        printf("    none (no AVX512_BF16)\n");
+        printf("    none (neither AMX nor AVX512_BF16)\n");
     printf("  copy           %8.1f GB/s\n  read           %8.1f GB/s\n", m->copy / 1e9, m->read / 1e9);
     printf("  by size        ");
     for (int i = 0; i < MEMORY_LEVELS - 1; i++)
