@@ -52,11 +52,11 @@ typedef const dnnl_memory_desc_t *layout_view;
 #define LAYOUT(l) (&(l))
 #endif
 
-/* rows x columns; transposed: what lies in memory is columns x rows, its rows ld apart. */
-static dnnl_status_t describe(layout *l, size_t rows, size_t columns, bool transposed, size_t ld, dnnl_data_type_t type)
+/* rows x columns; transposed: what lies in memory is columns x rows. */
+static dnnl_status_t describe(layout *l, size_t rows, size_t columns, bool transposed, dnnl_data_type_t type)
 {
     const dnnl_dims_t sizes = {(dnnl_dim_t)rows, (dnnl_dim_t)columns};
-    const dnnl_dims_t strides = {transposed ? 1 : (dnnl_dim_t)ld, transposed ? (dnnl_dim_t)ld : 1};
+    const dnnl_dims_t strides = {transposed ? 1 : (dnnl_dim_t)columns, transposed ? (dnnl_dim_t)rows : 1};
 #if DNNL_VERSION_MAJOR >= 3
     return dnnl_memory_desc_create_with_strides(l, 2, sizes, type, strides);
 #else
@@ -68,11 +68,11 @@ static dnnl_status_t describe(layout *l, size_t rows, size_t columns, bool trans
 static dnnl_status_t describe_all(layout l[3], const struct onednn_product *p)
 {
     const dnnl_data_type_t operands = p->bf16 ? dnnl_bf16 : dnnl_f32;
-    dnnl_status_t status = describe(&l[0], p->M, p->K, p->transpose_a, p->lda, operands);
+    dnnl_status_t status = describe(&l[0], p->M, p->K, p->transpose_a, operands);
     if (status == dnnl_success)
-        status = describe(&l[1], p->K, p->N, p->transpose_b, p->ldb, operands);
+        status = describe(&l[1], p->K, p->N, p->transpose_b, operands);
     if (status == dnnl_success)
-        status = describe(&l[2], p->M, p->N, false, p->ldc, dnnl_f32);
+        status = describe(&l[2], p->M, p->N, false, dnnl_f32);
     return status;
 }
 
@@ -89,21 +89,10 @@ static void forget_all(layout l[3])
 
 /* What a primitive works in is the caller's: the library's own belongs to the thread that compiled it, while others run it too, and two
  * of them at once would write over each other. */
-static dnnl_status_t describe_how(dnnl_primitive_attr_t *how, bool add)
+static dnnl_status_t describe_how(dnnl_primitive_attr_t *how)
 {
-    dnnl_post_ops_t after = NULL;
-    dnnl_status_t status = dnnl_primitive_attr_create(how);
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_scratchpad_mode(*how, dnnl_scratchpad_mode_user);
-    if (status == dnnl_success)
-        status = dnnl_post_ops_create(&after);
-    if (status == dnnl_success && add)
-        status = dnnl_post_ops_append_sum(after, 1);
-    if (status == dnnl_success)
-        status = dnnl_primitive_attr_set_post_ops(*how, after);
-    if (after)
-        dnnl_post_ops_destroy(after);
-    return status;
+    const dnnl_status_t status = dnnl_primitive_attr_create(how);
+    return status == dnnl_success ? dnnl_primitive_attr_set_scratchpad_mode(*how, dnnl_scratchpad_mode_user) : status;
 }
 
 /* The code of one product. */
@@ -138,8 +127,7 @@ static struct code compile(const struct onednn_product *p, dnnl_engine_t cpu)
     struct code c = {NULL, NULL};
     const int threads = omp_get_max_threads();
     omp_set_num_threads(1); /* of this task alone */
-    if (describe_all(l, p) == dnnl_success && describe_how(&how, p->add) == dnnl_success &&
-        compile_with(&c, l, how, cpu) != dnnl_success)
+    if (describe_all(l, p) == dnnl_success && describe_how(&how) == dnnl_success && compile_with(&c, l, how, cpu) != dnnl_success)
         c.run = NULL;
     omp_set_num_threads(threads);
     if (how)
@@ -162,8 +150,8 @@ static struct {
 
 static bool same(const struct onednn_product *a, const struct onednn_product *b)
 {
-    return a->M == b->M && a->N == b->N && a->K == b->K && a->lda == b->lda && a->ldb == b->ldb && a->ldc == b->ldc &&
-           a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b && a->add == b->add && a->bf16 == b->bf16;
+    return a->M == b->M && a->N == b->N && a->K == b->K && a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b &&
+           a->bf16 == b->bf16;
 }
 
 /* The index of a product among the first n, or n. */

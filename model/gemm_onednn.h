@@ -13,16 +13,15 @@ enum onednn_isa onednn_isa(void);
 int onednn_sgemm(bool transpose_a, bool transpose_b, size_t M, size_t N, size_t K, float alpha, const float *A, size_t lda,
                  const float *B, size_t ldb, float beta, float *C, size_t ldc);
 
-/* C (M,N) = op(A) op(B), or with `add` C += op(A) op(B), rows as far apart as lda, ldb, ldc say, where A and B are floats, or with `bf16`
- * the 16 bits of such numbers, and C is float. (Training wants bf16 alone; floats take the same way, so that a machine without bf16
- * instructions can test it.) */
+/* C (M,N) = op(A) op(B), all without gaps between their rows, where A and B are floats, or with `bf16` the 16 bits of such numbers, and C is
+ * float. (Training wants bf16 alone; floats take the same way, so that a machine without bf16 instructions can test it.) */
 struct onednn_product {
-    bool bf16, transpose_a, transpose_b, add;
-    size_t M, N, K, lda, ldb, ldc;
+    bool bf16, transpose_a, transpose_b;
+    size_t M, N, K;
 };
 
 /* On the caller's thread alone, with so many bytes of its own to work in, at a multiple of 64; ONEDNN_ROOM is enough for every product
- * seen. 0, or -1: not done, C as it was. */
+ * seen. 0, or -1: not done. */
 enum { ONEDNN_ROOM = 2 << 20 };
 int onednn_product(const struct onednn_product *p, const void *A, const void *B, float *C, void *room, size_t room_bytes);
 
