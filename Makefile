@@ -189,15 +189,17 @@ $(BUILD)/tests/faults/shim.so: tests/faults/shim.c
 	@$(CC) -O1 -Wall -Wextra -D_GNU_SOURCE -shared -fPIC -o $@ $< -ldl
 check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.so
 	@HANDGRAD=$(abspath $(BINARY)) tests/faults/run $(abspath $(BUILD)/tests/faults) $(ONLY)
-# valgrind knows no AVX-512, oneDNN's compiled code reads beyond the end of its own buffers, and nothing works in the process that reads
-# files when that is confined
-MEMCHECK := BUILD=build-memcheck ONEDNN=0 OPT='$(LIGHTLY)' ARCH=x86-64-v3 EXTRA_CFLAGS='-DSANDBOX_OPEN -DNO_JIT'
+# valgrind knows no AVX-512, works out a fused multiply-add in software, a hundred times as slow as a multiplication (in OpenBLAS's and libm's
+# code too), oneDNN's compiled code reads beyond the end of its own buffers, and nothing works in the process that reads files when that
+# is confined
+MEMCHECK := BUILD=build-memcheck ONEDNN=0 OPT='$(LIGHTLY)' ARCH=x86-64-v3 EXTRA_CFLAGS='-DSANDBOX_OPEN -DNO_JIT -mno-fma'
+NO_FMA   := OPENBLAS_CORETYPE=Sandybridge GLIBC_TUNABLES=glibc.cpu.hwcaps=-FMA
 # ThreadSanitizer on trainer, writer and loader, valgrind on a short run, and on attention, whose vectors may hold what nobody wrote.
 races:
 	@$(MAKE) --no-print-directory all $(patsubst %,build-tsan/tests/test_%,train_writer train_trainer train_not_finite data_loader) \
 	    BUILD=build-tsan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=thread -Wno-error=tsan' EXTRA_LDFLAGS=-fsanitize=thread
 	@$(MAKE) --no-print-directory all build-memcheck/tests/f32/test_model_attention $(MEMCHECK)
-	@tests/faults/races build-tsan build-memcheck
+	@$(NO_FMA) tests/faults/races build-tsan build-memcheck
 # Every reader, a target each (tests/fuzz/fuzz_NAME.c), under libFuzzer: RUNS executions each, ONLY=name for some. The same targets under
 # AFL++: make fuzz-afl. Both have a compiler and a folder of their own, and need two of the four number types.
 RUNS    ?= 20000
@@ -258,7 +260,7 @@ asan:
 	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined
 memcheck:
-	@CK_TIMEOUT_MULTIPLIER=20 $(MAKE) --no-print-directory check-run $(MEMCHECK) WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
+	@$(NO_FMA) OMP_NUM_THREADS=1 CK_TIMEOUT_MULTIPLIER=20 $(MAKE) --no-print-directory check-run $(MEMCHECK) WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
 
 # --- from a bare clone: what is missing is installed first, then make starts anew and finds it ---
 ready:
