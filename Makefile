@@ -192,7 +192,7 @@ check-faults: $(BINARY) $(BUILD)/tests/faults/damage $(BUILD)/tests/faults/shim.
 # valgrind knows no AVX-512, works out a fused multiply-add in software, a hundred times as slow as a multiplication (in OpenBLAS's and libm's
 # code too), oneDNN's compiled code reads beyond the end of its own buffers, and nothing works in the process that reads files when that
 # is confined
-MEMCHECK := BUILD=build-memcheck ONEDNN=0 OPT='$(LIGHTLY)' ARCH=x86-64-v3 EXTRA_CFLAGS='-DSANDBOX_OPEN -DNO_JIT -mno-fma'
+MEMCHECK := BUILD=build-memcheck ONEDNN=0 OPT='$(LIGHTLY)' ARCH=x86-64-v3 EXTRA_CFLAGS='-DMEMCHECK -DSANDBOX_OPEN -DNO_JIT -mno-fma'
 NO_FMA   := OPENBLAS_CORETYPE=Sandybridge GLIBC_TUNABLES=glibc.cpu.hwcaps=-FMA
 # ThreadSanitizer on trainer, writer and loader, valgrind on a short run, and on attention, whose vectors may hold what nobody wrote.
 races:

@@ -10,6 +10,17 @@
 /* Seconds a test may take before it counts as hung: generous, since machines are shared and sanitizers slow. */
 enum { TEST_TIMEOUT = 300 };
 
+/* The step of a sweep over cases that are alike: 1, and under valgrind, which takes a hundred times as long (make memcheck), `step`. */
+static inline size_t sweep(size_t step)
+{
+#ifdef MEMCHECK
+    return step;
+#else
+    (void)step;
+    return 1;
+#endif
+}
+
 static inline int run_suite(const char *name, const TTest *const *tests, size_t n)
 {
     Suite *s = suite_create(name);

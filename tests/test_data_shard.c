@@ -367,7 +367,7 @@ START_TEST(damaged_files)
     struct stat st;
     ck_assert_int_eq(stat(path, &st), 0);
     size_t found = 0, rounds = 0;
-    for (size_t i = 0; i < (size_t)st.st_size; i += 1 + random_below(i < 6000 ? 12 : 80), rounds++) {
+    for (size_t i = 0; i < (size_t)st.st_size; i += sweep(20) * (1 + random_below(i < 6000 ? 12 : 80)), rounds++) {
         const unsigned char bit = (unsigned char)(1 << random_below(8));
         flip_bits(path, i, bit);
         struct shard *s = shard_open(path, 0, &err);

@@ -64,8 +64,8 @@ static void check(struct tile t, bool transposed)
 
 START_TEST(is_three_loops)
 {
-    for (size_t i = 0; i < SIDES; i++)
-        for (size_t j = 0; j < SIDES; j++)
+    for (size_t i = 0; i < SIDES; i += sweep(3))
+        for (size_t j = 0; j < SIDES; j += sweep(2))
             for (size_t k = 0; k < SIDES; k++)
                 for (int add = 0; add < 2; add++)
                     check((struct tile){.M = sides[i], .N = sides[j], .K = sides[k], .add = add, .whole_rows = (i + j + k) % 2},
@@ -75,8 +75,8 @@ END_TEST
 
 START_TEST(skips_triangles)
 {
-    for (size_t i = 0; i < SIDES; i++)
-        for (size_t j = 0; j < SIDES; j++)
+    for (size_t i = 0; i < SIDES; i += sweep(3))
+        for (size_t j = 0; j < SIDES; j += sweep(2))
             for (size_t first = 0; first < 40; first += 3) {
                 const size_t M = sides[i], N = sides[j];
                 check((struct tile){.M = M, .N = N, .K = 9, .first = first, .part = TILE_UPPER_C, .whole_rows = true}, false);
@@ -92,8 +92,8 @@ START_TEST(transposes)
 {
     real *x = random_array(SIDE * SIDE, 1, 1), *out = zeros(LD * LD);
     const real untouched = 7;
-    for (size_t i = 0; i < SIDES; i++)
-        for (size_t j = 0; j < SIDES; j++) {
+    for (size_t i = 0; i < SIDES; i += sweep(3))
+        for (size_t j = 0; j < SIDES; j += sweep(2)) {
             const size_t rows = sides[i], columns = sides[j];
             for (size_t n = 0; n < LD * LD; n++)
                 out[n] = untouched;
