@@ -1,7 +1,7 @@
 /* stop.c: the two flags that signal handlers may set.
  *
  * The handlers run on a thread that does nothing else, and all others have these signals blocked. The kernel puts what a handler needs, some
- * thousand bytes, below the stack pointer of the thread that it interrupts; oneDNN's float products, in its versions before 3.12, keep an
+ * thousand bytes, below the stack pointer of the thread that it interrupts; oneDNN's float products, up to its version 3.11.1 at least, keep an
  * array of the heap there (github.com/uxlfoundation/oneDNN/issues/4845), and what lies before that array is overwritten: a Ctrl-C could
  * end a run by an abort in free().
  */

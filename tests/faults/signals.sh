@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A signal may come between any two instructions, and what the kernel puts down for its handler must not fall on anybody's numbers: a run
 # that gets SIGUSR1 hundreds of times ends with status 0 and the weights of one that got none, byte for byte. (oneDNN's float products
-# before its version 3.12 use the stack pointer for an array of the heap: train/stop.c.)
+# up to its version 3.11.1 at least use the stack pointer for an array of the heap: train/stop.c.)
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log
