@@ -7,8 +7,8 @@
 
 /* From here on SIGINT, SIGTERM and SIGHUP (unless ignored, as under nohup) only set a flag; a second one of the same kind ends
  * the process at once, as by default. With `and_save`, for a run, SIGUSR1 asks for a checkpoint, and a closed pipe (SIGPIPE) or a file
- * over its limit (SIGXFSZ) is an error of the write and not the end of the process. Called once, before any other thread is started:
- * none is ever interrupted by a signal (stop.c). */
+ * over its limit (SIGXFSZ) is an error of the write and not the end of the process. Called once, before OpenMP's threads are started:
+ * neither they nor the caller are ever interrupted by one of these (stop.c). */
 void stop_on_signals(bool and_save);
 bool stop_requested(void);
 
