@@ -88,14 +88,24 @@ static void confine(size_t mapped)
     (void)mapped, (void)limit, (void)allow_little;
 }
 #else
+/* Signals as at a program's start, but for those by which a user or a system ends or asks something of a program: a terminal sends them to
+ * the child as well, and a file would be called damaged for it. What its parent makes of them is enough, since it ends with its parent. */
+static void reset_signals(void)
+{
+    static const int ASKED[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    sigset_t asked;
+    sigemptyset(&asked);
+    for (size_t i = 0; i < sizeof ASKED / sizeof *ASKED; i++)
+        sigaddset(&asked, ASKED[i]);
+    sigprocmask(SIG_SETMASK, &asked, NULL);
+    for (int s = 1; s < NSIG; s++)
+        signal(s, SIG_DFL);
+}
+
 /* In the child, for good. */
 static void confine(size_t mapped)
 {
-    sigset_t none;
-    for (int s = 1; s < NSIG; s++)
-        signal(s, SIG_DFL);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    reset_signals();
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     alarm(10 * PROCESSOR_SECONDS);
     if (close_range(0, ~0U, 0) != 0)

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #ifdef HAVE_SECCOMP
 #include <linux/seccomp.h>
 #include <seccomp.h>
@@ -37,6 +38,42 @@ START_TEST(a_result_comes_back)
     signal(SIGCHLD, SIG_IGN); /* as some programs leave it to those they start */
     OK(sandbox_run(&r, fill, &(int){7}, CAPACITY, "reading it", "f", &err));
     sandbox_free(&r);
+}
+END_TEST
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static size_t take_long(void *argument, void *result, size_t capacity)
+{
+    const double until = seconds_now() + 0.5;
+    while (seconds_now() < until)
+        ;
+    return fill(argument, result, capacity);
+}
+
+/* As a terminal's Ctrl-C, which goes to all processes of a group: no child of ours dies of what its parent lives through. */
+START_TEST(signals_to_the_group_reach_only_the_parent)
+{
+    static const int SENT[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    struct sandbox_result r;
+    setpgid(0, 0);
+    for (size_t i = 0; i < sizeof SENT / sizeof *SENT; i++)
+        signal(SENT[i], SIG_IGN);
+    const pid_t sender = fork();
+    if (sender == 0) {
+        usleep(100000);
+        for (size_t i = 0; i < sizeof SENT / sizeof *SENT; i++)
+            kill(0, SENT[i]);
+        _exit(0);
+    }
+    OK(sandbox_run(&r, take_long, &(int){7}, CAPACITY, "reading it", "f", &err));
+    sandbox_free(&r);
+    ck_assert_int_eq(waitpid(sender, NULL, 0), sender);
 }
 END_TEST
 
@@ -304,5 +341,6 @@ START_TEST(cases_that_were_found)
 }
 END_TEST
 
-SUITE("data/sandbox", a_result_comes_back, a_death_is_told, nothing_is_in_reach, without_a_filter_the_limits_hold,
-      no_index_is_trusted, an_index_takes_no_time, a_pipe_is_no_tokenizer, cases_that_were_found)
+SUITE("data/sandbox", a_result_comes_back, signals_to_the_group_reach_only_the_parent, a_death_is_told, nothing_is_in_reach,
+      without_a_filter_the_limits_hold, no_index_is_trusted, an_index_takes_no_time, a_pipe_is_no_tokenizer,
+      cases_that_were_found)
