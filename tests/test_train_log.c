@@ -57,4 +57,37 @@ START_TEST(metrics_wait_for_the_disk)
 }
 END_TEST
 
-SUITE("train/log", metrics_wait_for_the_disk)
+/* A run that goes back keeps the lines of the steps that it keeps, and one that ends writes what waits, or says that it cannot. */
+START_TEST(metrics_that_wait_are_not_forgotten)
+{
+    enter_folder();
+    struct log l;
+    OK(log_open(&l, folder, 0, 100, 1000, &err));
+    struct step_metrics m = {.loss = 1.5};
+    for (m.step = 1; m.step <= 6; m.step++) {
+        log_step(&l, &m);
+        if (m.step == 2)
+            limit_files((rlim_t)l.end);
+    }
+    const int cut = log_cut_after(&l, 4, &err);
+    log_validation(&l, 4, 2.25); /* joins the last line that is left */
+    limit_files(RLIM_INFINITY);
+    OK(cut);
+    log_close(&l);
+    const char *text = read_text(in_folder("metrics.jsonl"));
+    ck_assert_ptr_nonnull(strstr(text, "{\"step\": 3,"));
+    ck_assert_ptr_nonnull(strstr(strstr(text, "{\"step\": 4, \"tokens\""), "\"val_loss\": 2.25}\n"));
+    ck_assert(!strstr(text, "{\"step\": 5,"));
+
+    OK(log_open(&l, folder, 4, 100, 1000, &err));
+    limit_files((rlim_t)l.end);
+    ck_assert_ptr_nonnull(freopen(in_folder("stderr"), "w", stderr));
+    log_step(&l, &m);
+    log_close(&l);
+    limit_files(RLIM_INFINITY);
+    fflush(stderr);
+    ck_assert_ptr_nonnull(strstr(read_text(in_folder("stderr")), "lost"));
+}
+END_TEST
+
+SUITE("train/log", metrics_wait_for_the_disk, metrics_that_wait_are_not_forgotten)

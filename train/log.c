@@ -30,23 +30,42 @@ static void remember(struct log *l, const char *line, size_t size)
     l->last_size = l->last ? size : 0;
 }
 
-/* Finds the end of the lines whose step is at most `step`, up to the first line that is not whole, and the last of them. */
+/* Whether n bytes are a whole line of metrics of a step up to `step`. */
+static bool belongs(const char *line, size_t n, uint64_t step)
+{
+    cJSON *object = n && line[n - 1] == '\n' ? cJSON_ParseWithLength(line, n) : NULL;
+    const cJSON *s = cJSON_GetObjectItem(object, "step");
+    const bool does = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
+    cJSON_Delete(object);
+    return does;
+}
+
+/* Finds the end of the lines that belong, up to the first that does not, and the last of them. */
 static void find_end(struct log *l, FILE *metrics, uint64_t step)
 {
     char line[LINE_LIMIT];
     l->end = 0;
     remember(l, "", 0);
-    while (fgets(line, sizeof line, metrics)) {
-        const size_t n = strlen(line);
-        cJSON *object = n && line[n - 1] == '\n' ? cJSON_Parse(line) : NULL;
-        const cJSON *s = cJSON_GetObjectItem(object, "step");
-        const bool keep = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
-        cJSON_Delete(object);
-        if (!keep)
+    while (fgets(line, sizeof line, metrics) && belongs(line, strlen(line), step)) {
+        l->end += (off_t)strlen(line);
+        remember(l, line, strlen(line));
+    }
+}
+
+/* The same of the lines that wait. */
+static void cut_pending(struct log *l, uint64_t step)
+{
+    size_t kept = 0, n;
+    const char *end;
+    for (; kept < l->pending_size; kept += n) {
+        const char *line = l->pending + kept;
+        end = memchr(line, '\n', l->pending_size - kept);
+        n = end ? (size_t)(end - line) + 1 : 0;
+        if (!belongs(line, n, step))
             break;
-        l->end += (off_t)n;
         remember(l, line, n);
     }
+    l->pending_size = kept;
 }
 
 int log_cut_after(struct log *l, uint64_t step, struct error *err)
@@ -62,7 +81,7 @@ int log_cut_after(struct log *l, uint64_t step, struct error *err)
     }
     find_end(l, metrics, step);
     fclose(metrics);
-    l->pending_size = 0;
+    cut_pending(l, step);
     return ftruncate(l->fd, l->end) ? fail(err, "%s: %s", l->metrics_path, strerror(errno)) : 0;
 }
 
@@ -271,6 +290,9 @@ void log_end_line(struct log *l)
 void log_close(struct log *l)
 {
     log_end_line(l);
+    if (write_pending(l))
+        log_warn(l, "%s: %s; the lines that waited in memory are lost: the last %zu bytes", l->metrics_path, strerror(errno),
+                 l->pending_size);
     if (l->fd > 0 && close(l->fd) && errno != EINTR)
         log_warn(l, "%s: %s", l->metrics_path, strerror(errno));
     free(l->pending);
