@@ -1,7 +1,7 @@
 # make deps                 installs every package (Debian, Ubuntu; elsewhere it lists what is needed)
 # make                      ./handgrad, for this machine (ARCH=x86-64-v3 for another, ARCH= for any)
 # make demo                 from a real text to a trained model that writes, in about a minute of training
-#                           (DEMO_TEXT=file… for a text of your own, DEMO_STEPS=50 for a short one)
+#                           (DEMO_TEXT=file… for a text of your own, without spaces in its name, DEMO_STEPS=50 for a short one)
 # make check                every test; ends with "N passed, N failed"
 # make bench-tokenizer      encoding and training speed, against npm's tiktoken
 # make bench-shards         reading a shard of 1e9 tokens, against training (SHARD_TOKENS=100000000: of fewer)
@@ -273,15 +273,16 @@ deps:
 	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $(PACKAGES); \
 	else \
 	    echo "make deps installs with apt-get, which is not here. Needed: a C11 compiler with OpenMP, make, pkg-config, OpenBLAS (its"; \
-	    echo "OpenMP build), HDF5, zlib, inih, cJSON, nettle, libmicrohttpd, dygraphs (DYGRAPHS=folder), Check; for the demo a text (fortunes, or DEMO_TEXT=file)."; \
+	    echo "OpenMP build), HDF5, zlib, inih, cJSON, nettle, PCRE2, libmicrohttpd, libpng, dygraphs (DYGRAPHS=folder), Check; for the demo a text"; \
+	    echo "(fortunes, or DEMO_TEXT=file). Better with oneDNN (bf16, AVX-512) and libseccomp (the process that parses files of others)."; \
 	    exit 1; \
 	fi
 
 # --- the demo ---
 DEMO_TEXT ?= $(shell find /usr/share/games/fortunes -maxdepth 1 -type f ! -name '*.dat' 2>/dev/null | sort)
 demo-run: $(BINARY)
-	@rm -rf demo && mkdir demo
-	./$(BINARY) tokenize $(DEMO_TEXT) -o demo/data --tokenizer char
+	./$(BINARY) tokenize $(DEMO_TEXT) -o demo/data --tokenizer char --force
+	@[ ! -e demo/run ] || { n=1; while [ -e demo/run-$$n ]; do n=$$((n + 1)); done; mv demo/run demo/run-$$n && echo "The run of before is now demo/run-$$n."; }
 	./$(BINARY) train configs/demo.ini --out demo/run $(if $(DEMO_STEPS),--set train.steps=$(DEMO_STEPS))
 	./$(BINARY) sample demo/run/best.h5 --tokens 400
 	@printf '%s\n' '' 'The data is in demo/data, the run in demo/run: config.ini, metrics.jsonl, best.h5 and the newest checkpoints.' \
