@@ -13,10 +13,12 @@ static int make_one(const char *path, struct error *err)
 {
     char above[PATH_MAX];
     const char *slash = strrchr(path, '/');
-    if (mkdir(path, 0777) != 0)
-        return errno == EEXIST || errno == EISDIR || access(path, F_OK) == 0
+    if (mkdir(path, 0777) != 0) {
+        const int why = errno;
+        return why == EEXIST || why == EISDIR || access(path, F_OK) == 0
                    ? 1
-                   : fail(err, "%s: cannot make this folder: %s", path, strerror(errno));
+                   : fail(err, "%s: cannot make this folder: %s", path, strerror(why));
+    }
     snprintf(above, sizeof above, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
     return atomic_sync_folder(above) == 0 ? 0 : fail(err, "%s: syncing the folder that it lies in: %s", path, strerror(errno));
 }

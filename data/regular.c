@@ -18,9 +18,10 @@ static int open_regular(const char *path, int flags, uint64_t *size, struct erro
         return fail(err, "%s: not a regular file", path);
     if (fd < 0)
         return fail(err, "%s: %s", path, strerror(errno));
-    if (fstat(fd, &s) != 0 || !S_ISREG(s.st_mode)) {
+    const int unknown = fstat(fd, &s);
+    if (unknown || !S_ISREG(s.st_mode)) {
         close(fd);
-        return fail(err, "%s: not a regular file", path);
+        return fail(err, "%s: %snot a regular file", path, !unknown && S_ISDIR(s.st_mode) ? "a folder, " : "");
     }
     *size = (uint64_t)s.st_size;
     return fd;
