@@ -183,10 +183,10 @@ START_TEST(another_shape_is_named)
 {
     struct checkpoint a = make(1, true, 0), b = make(1, false, 7);
     ck_assert_int_eq(checkpoint_fits(&a, b.tensors, "ckpt.h5", &err), -1);
-    ck_assert_str_eq(err.text, "ckpt.h5: params/wte.weight: shape (5,12), expected (7,12)");
+    ck_assert_str_eq(err.text, "ckpt.h5: model.vocab_size is 5, expected 7");
     ck_assert_int_eq(config_set(&a.config, "model.n_layer=1", &err), 0);
     ck_assert_int_eq(checkpoint_write(&a, "ckpt.h5", &err), -1); /* the arrays are not the configuration's */
-    ck_assert_ptr_nonnull(strstr(err.text, "ckpt.h5: params/h.1.ln_1.weight, expected ln_f.weight"));
+    ck_assert_ptr_nonnull(strstr(err.text, "ckpt.h5: model.n_layer is 2, expected 1"));
     ck_assert_int_eq(config_set(&a.config, "model.n_layer=2", &err), 0);
     ck_assert_int_eq(checkpoint_fits(&a, a.tensors, "ckpt.h5", &err), 0);
     destroy(&a);

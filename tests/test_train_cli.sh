@@ -152,6 +152,7 @@ check "what is written is UTF-8" iconv -f utf-8 -t utf-8 <("$HANDGRAD" sample wh
 printf '%s\n' "1 2 3 4 5" "5 4 3 2 1" >ids.txt
 check "init" "$HANDGRAD" init small.ini -o init.h5
 check "grad" "$HANDGRAD" grad init.h5 --ids ids.txt -o grad.h5 --precision f64
+refused "gradients in place of the weights" "init.h5: is read" "$HANDGRAD" grad init.h5 --ids ids.txt -o ./init.h5
 check "a run from given weights" train --out tuned --init whole/best.h5 --stop-at 1
 
 # --- what is refused ---
@@ -175,13 +176,14 @@ refused "data that is not there" "nodata" train --out r1 --set data.dir=nodata
 refused "no data named" "data.dir is not set" train --out r1 --set data.dir=
 refused "a run folder that exists" "whole.*holds a run" train --out whole
 refused "nothing to resume" "nothing-here.*no run" train --out nothing-here --resume
-refused "a checkpoint of another shape" "wte.weight.*\(43,24\)|shape" train --out r2 --init init.h5 --set model.n_embd=32
+refused "a checkpoint of another shape" "init.h5: model.n_embd is 24, expected 32" train --out r2 --init init.h5 --set model.n_embd=32
 "$HANDGRAD" tokenize text.txt -o bytes --tokenizer byte >/dev/null
-refused "other data on resume" "tokenizer|data|shape" train --out half --resume --set data.dir=bytes
+refused "other data on resume" "half/ckpt-[0-9]+.h5: model.vocab_size is [0-9]+, expected 256" train --out half --resume --set data.dir=bytes
 refused "a shard of another tokenizer" "tokenizer" "$HANDGRAD" eval whole/best.h5 bytes
 cp -r data mixed && cp bytes/train-00000.h5 mixed/
 refused "a shard of another tokenizer in the folder" "mixed/train-00000.h5.*tokenizer" train --out r3 --set data.dir=mixed
 head -c 5000 whole/best.h5 >cut.h5
+refused "a folder as a checkpoint" "whole: a folder" "$HANDGRAD" sample whole
 refused "a truncated checkpoint" "cut.h5" "$HANDGRAD" sample cut.h5
 refused "a text as a checkpoint" "text.txt" "$HANDGRAD" eval text.txt data
 if [ "$(id -u)" -ne 0 ]; then

@@ -70,7 +70,7 @@ struct checkpoint_file *checkpoint_open(const char *path, struct checkpoint *c, 
  * untouched. Where the group is missing, returns -1 and says so. */
 int checkpoint_read(struct checkpoint_file *f, const char *group, float *array, struct error *err);
 bool checkpoint_has(struct checkpoint_file *f, const char *group);
-/* Whether the file's tensors are those of another table, in name and shape: 0, or -1 and the first that differs. */
+/* Whether the file's tensors, which are those of its configuration, are the same as another table's: 0, or -1 and the first size that differs. */
 int checkpoint_fits(const struct checkpoint *c, const struct tensors *expected, const char *path, struct error *err);
 /* Frees all of it, the tokenizer and the table in the struct checkpoint included. */
 void checkpoint_close(struct checkpoint_file *f);

@@ -226,19 +226,17 @@ void checkpoint_close(struct checkpoint_file *f)
 
 int checkpoint_fits(const struct checkpoint *c, const struct tensors *expected, const char *path, struct error *err)
 {
-    const struct tensors *have = c->tensors;
-    for (size_t i = 0; i < have->count && i < expected->count; i++) {
-        const struct tensor *a = &have->list[i], *b = &expected->list[i];
-        char got[64], want[64];
-        if (strcmp(a->name, b->name))
-            return fail(err, "%s: params/%s, expected %s", path, a->name, b->name);
-        if (a->ndim == b->ndim && a->shape[0] == b->shape[0] && a->shape[1] == b->shape[1])
-            continue;
-        print_shape(got, a->ndim, (const uint64_t[]){a->shape[0], a->shape[1]});
-        print_shape(want, b->ndim, (const uint64_t[]){b->shape[0], b->shape[1]});
-        return fail(err, "%s: params/%s: shape %s, expected %s", path, a->name, got, want);
-    }
-    if (have->count != expected->count)
-        return fail(err, "%s: params: %zu tensors, expected %zu", path, have->count, expected->count);
+    const struct model_config *have = &c->tensors->config, *want = &expected->config;
+    const struct {
+        const char *name;
+        size_t have, want;
+    } sizes[] = {{"n_layer", have->n_layer, want->n_layer},
+                 {"n_embd", have->n_embd, want->n_embd},
+                 {"block_size", have->block_size, want->block_size},
+                 {"vocab_size", have->vocab_size, want->vocab_size},
+                 {"bias", have->bias, want->bias}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (sizes[i].have != sizes[i].want)
+            return fail(err, "%s: model.%s is %zu, expected %zu", path, sizes[i].name, sizes[i].have, sizes[i].want);
     return 0;
 }

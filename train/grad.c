@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct arguments {
     const char *checkpoint, *ids, *out;
@@ -80,12 +81,24 @@ static void split_rows(const uint32_t *ids, uint32_t *inputs, uint32_t *targets,
         }
 }
 
+/* A trained model may have taken days. */
+static int check_output(const struct arguments *a, struct error *err)
+{
+    const char *inputs[] = {a->checkpoint, a->ids};
+    struct stat out, in;
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs && stat(a->out, &out) == 0; i++)
+        if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return fail(err, "%s: is read, and cannot be the output as well", a->out);
+    return 0;
+}
+
 static int run_grad(const struct arguments *a, struct error *err)
 {
     struct model_config sizes;
     uint32_t *ids;
     size_t B, columns;
-    if (read_sizes(a->checkpoint, &sizes, err) || ids_file_read(a->ids, sizes.vocab_size, &ids, &B, &columns, err))
+    if (check_output(a, err) || read_sizes(a->checkpoint, &sizes, err) ||
+        ids_file_read(a->ids, sizes.vocab_size, &ids, &B, &columns, err))
         return -1;
     const size_t T = columns - 1;
     int status = -1;
