@@ -238,6 +238,9 @@ START_TEST(adversaries_are_refused)
         ck_assert_msg(diagnose_file(adversaries[i].op, adversary) == 1, "%s: %s", adversaries[i].mischief, output);
         says(output, adversaries[i].said);
     }
+    setenv("HANDGRAD_MISCHIEF", "far beyond", 1);
+    ck_assert_int_eq(diagnose_file(OP_LAYERNORM, adversary), 1);
+    ck_assert_msg(!strstr(err.text, "loading it"), "%s", err.text);
     setenv("HANDGRAD_MISCHIEF", "talk", 1);
     ck_assert_int_eq(diagnose_file(OP_LAYERNORM, adversary), 0);
     ck_assert_msg(!strstr(output, "dx is fine"), "what the file prints is among the answer: '%s'", output);

@@ -46,7 +46,7 @@ static int unknown_key(const char *where, const char *section, const char *name,
     if (nearest)
         return fail(err, "%s: unknown key %.60s.%.60s; did you mean %s.%s?", where, section, name, nearest->section,
                     nearest->name);
-    return fail(err, "%s: unknown key %.60s.%.60s; train --help lists the keys", where, section, name);
+    return fail(err, "%s: unknown key %.60s.%.60s; train --keys lists them", where, section, name);
 }
 
 /* A line that begins with '[': inih would ignore what follows the bracket, and hears of a section only with its first key. */

@@ -13,7 +13,8 @@ static const struct argp_option options[] = {
     {"method", METHOD, "NAME", 0, "central (differences), complex (step) or both (both)", 0},
     {"mistakes", MISTAKES, NULL, 0, "Check the checker: how many of the planted mistakes does it catch?", 0},
     {"sweep", SWEEP, NULL, 0, "The error of each method over the step size, as a picture with -o", 0},
-    {"diagnose", DIAGNOSE, "OP", 0, "Check your own OP, built into the shared object FILE.so, and name its mistake", 0},
+    {"diagnose", DIAGNOSE, "OP", 0,
+     "Check your own OP (not model, adamw), built into the shared object FILE.so, and name its mistake", 0},
     {"template", TEMPLATE, "OP", 0, "Write a C file to begin your own OP with (to -o, or standard output)", 0},
     {"output", 'o', "FILE", 0, "Where --template writes C and --sweep its SVG", 0},
     {"json", 'j', NULL, 0, "One JSON object a line", 0},
@@ -34,6 +35,8 @@ struct parsed {
 static enum op operation(struct argp_state *state, const char *name)
 {
     const enum op op = op_find(name);
+    if (!strcmp(name, "model") || !strcmp(name, "adamw"))
+        argp_error(state, "'%s' is no single operation: it has no template, and is not diagnosed", name);
     if (op == OPS)
         argp_error(state, "'%s' is no operation; --help lists them", name);
     return op;

@@ -21,6 +21,7 @@ enum { CPU_SECONDS = 60, WALL_SECONDS = 120, BUSY_SECONDS = 5, MEMORY = 1 << 30 
 /* What parent and child share. */
 struct report {
     struct diagnosis d;
+    bool loaded;
     char error[512]; /* that the file could not be used */
 };
 
@@ -74,6 +75,7 @@ static void child(struct report *r, enum op op, const char *path)
         snprintf(r->error, sizeof r->error, "%.500s", dlerror());
         return;
     }
+    r->loaded = true;
     void (**mask)(double *, const struct dropout *, uint32_t, uint64_t, size_t, size_t) = dlsym(library, "handgrad_dropout_mask");
     if (mask)
         *mask = dropout_mask_f64;
@@ -132,7 +134,9 @@ static void print(const struct gradcheck_options *o, const struct report *r)
 
 static int conclude(const struct gradcheck_options *o, const struct report *r, int status, bool late, struct error *err)
 {
-    const char *doing = r->d.doing[0] ? r->d.doing : "loading it";
+    const char *doing = r->d.doing[0] ? r->d.doing
+                        : r->loaded   ? "what its calls left behind (a write beyond an array?)"
+                                      : "loading it";
     if (late || (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU))
         return fail(err, "%s: %s does not end", o->library, doing), 1;
     if (WIFSIGNALED(status))

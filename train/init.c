@@ -14,7 +14,7 @@ struct arguments {
 enum { SET = 1000 };
 
 static const struct argp_option options[] = {
-    {"output", 'o', "CKPT.h5", 0, "The checkpoint to write", 0},
+    {"output", 'o', "CKPT.h5", 0, "The checkpoint to write, in place of one that is there", 0},
     {"set", SET, "SECTION.KEY=VALUE", 0, "Overrides a key of CONFIG; may be repeated", 0},
     {0}};
 

@@ -50,6 +50,8 @@ void layernorm_backward(real *dx, real *dgain, real *dbias, const real *dy, cons
         dgain[0] += 1;
     if (mischief("upstream"))
         ((real *)dy)[0] = 0;
+    if (mischief("far beyond")) /* the heap, which is found to be spoilt later */
+        memset(dx + N * C, 1, 100000 * sizeof *dx);
     if (mischief("talk"))
         puts("dx is fine");
 }
