@@ -2,6 +2,7 @@
  * framing and checksums, protobuf's wire types, the field numbers of Event and Summary. */
 #include "../train/events.h"
 #include "test.h"
+#include <float.h>
 #include <glob.h>
 #include <math.h>
 #include <stdio.h>
@@ -116,8 +117,6 @@ static bool is(struct bytes b, const char *text)
 /* --- a run of one tensor of a million numbers --- */
 
 enum { N = 100000 };
-static char dir[] = "/tmp/handgrad-events-XXXXXX";
-
 static void check_histogram(struct bytes message, const float *x, size_t n)
 {
     struct field f;
@@ -160,11 +159,18 @@ static void check_histogram(struct bytes message, const float *x, size_t n)
     ck_assert_double_ge(below * (1 + 1e-5), high);
 }
 
-static struct bytes read_file(void)
+static void remove_folder(const char *folder)
+{
+    char command[128];
+    snprintf(command, sizeof command, "rm -r '%s'", folder);
+    ck_assert_int_eq(system(command), 0);
+}
+
+static struct bytes read_file(const char *folder)
 {
     char pattern[128];
     glob_t g;
-    snprintf(pattern, sizeof pattern, "%s/events.out.tfevents.*", dir);
+    snprintf(pattern, sizeof pattern, "%s/events.out.tfevents.*", folder);
     ck_assert_int_eq(glob(pattern, 0, NULL, &g), 0);
     ck_assert_uint_eq(g.gl_pathc, 1);
     FILE *f = fopen(g.gl_pathv[0], "r");
@@ -177,6 +183,7 @@ static struct bytes read_file(void)
 
 START_TEST(what_is_written_is_read)
 {
+    char dir[] = "/tmp/handgrad-events-XXXXXX";
     ck_assert_ptr_nonnull(mkdtemp(dir));
     float *weights = malloc(N * sizeof *weights), *grads = malloc(N * sizeof *grads);
     for (size_t i = 0; i < N; i++) {
@@ -194,7 +201,7 @@ START_TEST(what_is_written_is_read)
     events_step(&e, &t, true);
     events_close(&e);
 
-    const struct bytes all = read_file();
+    const struct bytes all = read_file(dir);
     struct bytes file = all, record;
     struct field f, v;
     ck_assert(next_record(&file, &record)); /* the version comes first */
@@ -234,9 +241,44 @@ START_TEST(what_is_written_is_read)
     free((void *)all.p);
     free(weights);
     free(grads);
-    char command[128];
-    snprintf(command, sizeof command, "rm -r '%s'", dir);
-    ck_assert_int_eq(system(command), 0);
+    remove_folder(dir);
+}
+END_TEST
+
+/* Infinity and NaN have no bucket: their tensor goes without, and the others keep theirs. */
+START_TEST(no_histogram_of_what_is_not_finite)
+{
+    static const float bad[] = {INFINITY, -INFINITY, (float)NAN};
+    char folder[] = "/tmp/handgrad-events-XXXXXX";
+    ck_assert_ptr_nonnull(mkdtemp(folder));
+    float weights[] = {1, FLT_MAX, -FLT_MAX, FLT_TRUE_MIN}, grads[4] = {0};
+    struct tensor tensor = {.name = "wte.weight", .ndim = 2, .shape = {2, 2}, .size = 4};
+    struct tensors tensors = {.count = 1, .total = 4, .list = &tensor};
+    struct trainer t = {.model = {.tensors = &tensors, .params = weights, .grads = grads}};
+    struct events e;
+    struct error err;
+    ck_assert_int_eq(events_open(&e, folder, 0, &err), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        grads[3] = bad[i];
+        events_step(&e, &t, true);
+    }
+    events_close(&e);
+
+    const struct bytes all = read_file(folder);
+    struct bytes file = all, record;
+    struct field f, v, tag;
+    int weight = 0, grad = 0;
+    while (next_record(&file, &record))
+        while (next_field(&record, &f))
+            while (f.number == 5 && next_field(&f.bytes, &v)) {
+                ck_assert(next_field(&v.bytes, &tag));
+                weight += is(tag.bytes, "weight/wte.weight");
+                grad += is(tag.bytes, "grad/wte.weight");
+            }
+    ck_assert_int_eq(weight, 3);
+    ck_assert_int_eq(grad, 0);
+    free((void *)all.p);
+    remove_folder(folder);
 }
 END_TEST
 
@@ -250,4 +292,4 @@ START_TEST(none_are_written_unless_asked)
 }
 END_TEST
 
-SUITE("events", crc_of_the_rfc, what_is_written_is_read, none_are_written_unless_asked)
+SUITE("events", crc_of_the_rfc, what_is_written_is_read, no_histogram_of_what_is_not_finite, none_are_written_unless_asked)

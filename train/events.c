@@ -220,7 +220,7 @@ static int bucket_of(float x)
     const float a = fabsf(x);
     if (!(a >= 0x1p-40f))
         return SIDE;
-    const int k = (int)floorf(4 * (log2f(a) - LOWEST)), side = k < SIDE ? k : SIDE - 1;
+    const int side = (int)fminf(floorf(4 * (log2f(a) - LOWEST)), SIDE - 1); /* no int holds infinity */
     return x > 0 ? SIDE + 1 + side : SIDE - 1 - side;
 }
 
@@ -238,6 +238,7 @@ static void put_packed(FILE *f, unsigned field, const double *x, size_t n)
         put_raw_double(f, x[i]);
 }
 
+/* None of a tensor that holds infinity or NaN, whose sum says nothing. */
 static void put_histogram(FILE *summary, const char *kind, const char *name, const float *x, size_t n)
 {
     double counts[BUCKETS] = {0}, limits[BUCKETS], low = INFINITY, high = -INFINITY, sum = 0, squares = 0;

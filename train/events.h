@@ -20,7 +20,8 @@ void events_close(struct events *e);
 
 /* What has been written of steps after `step` is void: the run has gone back to it. */
 void events_restart(struct events *e, uint64_t step);
-/* The scalars of the trainer's last step, and, with histograms, how its weights and gradients are distributed. */
+/* The scalars of the trainer's last step, and, with histograms, how its weights and gradients are distributed; of both only what is
+ * finite. */
 void events_step(struct events *e, const struct trainer *t, bool histograms);
 
 /* --- the format, for its tests --- */
