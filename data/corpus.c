@@ -118,6 +118,11 @@ struct corpus_writer {
     size_t split;
 };
 
+uint64_t corpus_shards(uint64_t tokens, uint64_t max_tokens)
+{
+    return tokens / max_tokens + (tokens % max_tokens != 0);
+}
+
 static uint64_t split_tokens(const struct corpus_writer *w, size_t split)
 {
     return split == 0 ? w->plan.train : w->plan.val;
@@ -184,7 +189,7 @@ static int begin_shard(struct corpus_writer *w, struct error *err)
     struct shard_info *i = &w->info;
     strcpy(i->split, SPLITS[w->split]);
     i->index = w->done[w->split] / max;
-    i->count = all / max + (all % max != 0);
+    i->count = corpus_shards(all, max);
     i->tokens = w->left = rest < max ? rest : max;
     w->bytes = 0;
     char path[PATH_MAX];

@@ -30,6 +30,9 @@ int corpus_folder_clear(const struct corpus_folder *f, struct error *err);
 /* discard: also removes the folder, if it was created and is empty. */
 void corpus_folder_close(struct corpus_folder *f, bool discard);
 
+/* How many shards of at most max_tokens a split makes; SHARD_MAX_COUNT of them have a name. */
+uint64_t corpus_shards(uint64_t tokens, uint64_t max_tokens);
+
 struct corpus_plan {
     const char *dir;
     const struct tokenizer *tokenizer;

@@ -146,6 +146,11 @@ ok "leaves nothing of an earlier run" same work byte
 cp -r char keep
 refused "a text that is wrong" 1 "bad: byte 2" tokenize text.txt bad -o keep --tokenizer byte --force
 ok "leaves the old shards" same keep char
+refused "a text too short to split" 1 "1 tokens are too few" tokenize folder/a -o keep --tokenizer char --force
+ok "leaves them too" same keep char
+refused "more shards than have a name" 1 "tokens of a split make more than 99999 shards" \
+    tokenize text.txt text.txt -o keep --tokenizer byte --shard-tokens 1 --force
+ok "and so does that" same keep char
 
 for i in $(seq 40); do cat text.txt; done >long.txt
 killed=0

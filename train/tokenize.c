@@ -166,7 +166,8 @@ static int tokenize(const struct tokenize_options *o, struct error *err)
     int status = 0;
     if (corpus_folder_is_taken(&folder) && !o->force)
         status = fail(err, "%s: already holds shards or a tokenizer (--force replaces them)", o->dir);
-    if (status == 0 && (collect_text(&j, &folder, err) != 0 || tokenize_prepare(&j, err) != 0 || tokenize_encode(&j, err) != 0))
+    if (status == 0 && (collect_text(&j, &folder, err) != 0 || tokenize_prepare(&j, err) != 0 || tokenize_encode(&j, err) != 0 ||
+                        tokenize_divide(&j, err) != 0))
         status = -1;
     if (status == 0)
         status = corpus_folder_clear(&folder, err);

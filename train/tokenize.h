@@ -44,7 +44,9 @@ struct tokenize_job {
 int tokenize_prepare(struct tokenize_job *j, struct error *err);
 /* All tokens into the spool, counted. */
 int tokenize_encode(struct tokenize_job *j, struct error *err);
-/* Where train ends, and the shards. */
+/* Where train ends; whether every shard then has a name. */
+int tokenize_divide(struct tokenize_job *j, struct error *err);
+/* The shards. */
 int tokenize_write(struct tokenize_job *j, struct error *err);
 
 #endif

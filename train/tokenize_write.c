@@ -1,5 +1,6 @@
 /* tokenize_write.c: from the spooled tokens to shards. See tokenize.h. */
 #include "../data/encoder.h"
+#include "../data/shard.h"
 #include "stop.h"
 #include "tokenize.h"
 #include <float.h>
@@ -37,8 +38,17 @@ static int find_cut(struct tokenize_job *j, uint64_t at, uint64_t *cut, struct e
     return status;
 }
 
+static int check_shards(const struct tokenize_job *j, struct error *err)
+{
+    const uint64_t val = j->tokens - j->train, longer = j->train > val ? j->train : val, max = j->options->shard_tokens;
+    if (corpus_shards(longer, max) > SHARD_MAX_COUNT)
+        return fail(err, "--shard-tokens %llu: %llu tokens of a split make more than %d shards", (unsigned long long)max,
+                    (unsigned long long)longer, SHARD_MAX_COUNT);
+    return 0;
+}
+
 /* floor(n (1 - val)), as nanoGPT's int(n * 0.9). The rounding of the product may not move the cut. */
-static int cut(struct tokenize_job *j, struct error *err)
+int tokenize_divide(struct tokenize_job *j, struct error *err)
 {
     const double val = j->options->val;
     j->train = j->tokens;
@@ -47,7 +57,7 @@ static int cut(struct tokenize_job *j, struct error *err)
     if (j->train == 0 || (val > 0 && j->train >= j->tokens))
         return fail(err, "%s: %llu tokens are too few to cut a val split of --val %g off", j->options->texts[0],
                     (unsigned long long)j->tokens, val);
-    return 0;
+    return check_shards(j, err);
 }
 
 static int write_shards(struct tokenize_job *j, struct corpus_writer *w, struct error *err)
@@ -68,8 +78,6 @@ static int write_shards(struct tokenize_job *j, struct corpus_writer *w, struct 
 
 int tokenize_write(struct tokenize_job *j, struct error *err)
 {
-    if (cut(j, err) != 0)
-        return -1;
     char *sources = text_json(&j->text);
     if (!sources)
         return fail(err, "out of memory");
