@@ -4,6 +4,8 @@
 #include "../train/command.h"
 #include "../train/gradient_types.h"
 #include "../train/heatmap.h"
+#include "../train/lens_draw.h"
+#include "../train/lens_print.h"
 #include "../train/reading.h"
 #include "../train/visible.h"
 #include "data_fixture.h"
@@ -168,6 +170,14 @@ static char *slurp(const char *path)
     return bytes;
 }
 
+static size_t occurrences(const char *haystack, const char *needle)
+{
+    size_t n = 0;
+    for (; (haystack = strstr(haystack, needle)); haystack++)
+        n++;
+    return n;
+}
+
 static double number(const cJSON *array, int i)
 {
     return cJSON_GetArrayItem(array, i)->valuedouble;
@@ -217,6 +227,39 @@ START_TEST(json_holds_it_all)
 }
 END_TEST
 
+/* A model without any gradient has bars of no length, one whose gradients overflow full ones, and neither is out of bounds. */
+START_TEST(bars_of_zero_and_infinity)
+{
+    static const struct {
+        float element;
+        size_t bars;
+    } cases[] = {{0, 0}, {1, 1}, {INFINITY, 1}, {(float)NAN, 0}};
+    const struct terminal plain = {TERMINAL_PLAIN, 80};
+    enter();
+    struct reading r;
+    OK(reading_open(&r, model_path, &err));
+    OK(reading_take(&r, text, strlen(text), &err));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        static char printed[1 << 16]; /* a bar without end does not fit, and then the test's time runs out */
+        memset(r.gradient, 0, r.T * WIDTH * sizeof *r.gradient);
+        r.gradient[2 * WIDTH] = cases[i].element;
+        FILE *f = fmemopen(printed, sizeof printed, "w");
+        lens_print_gradient(f, &plain, &r, 6);
+        ck_assert(!fclose(f));
+        ck_assert_uint_eq(occurrences(printed, " #"), cases[i].bars);
+        size_t n;
+        char *svg = NULL;
+        f = open_memstream(&svg, &n);
+        OK(canvas_write(lens_draw_gradient(&r, 6, canvas_svg), f, &err));
+        fclose(f);
+        ck_assert_uint_eq(occurrences(svg, "nan"), isnan(cases[i].element)); /* the norm itself */
+        free(svg);
+    }
+    reading_close(&r);
+    leave();
+}
+END_TEST
+
 START_TEST(misuse_and_errors)
 {
     enter();
@@ -245,14 +288,6 @@ static char *drawn(struct canvas *(*create)(double, double), size_t *n)
     OK(canvas_write(heatmap_draw(&maps, create), f, &err));
     fclose(f);
     return bytes;
-}
-
-static size_t occurrences(const char *haystack, const char *needle)
-{
-    size_t n = 0;
-    for (; (haystack = strstr(haystack, needle)); haystack++)
-        n++;
-    return n;
 }
 
 START_TEST(svg_shows_the_weights)
@@ -356,5 +391,5 @@ START_TEST(every_token_is_visible)
 }
 END_TEST
 
-SUITE("train/lens", numbers_are_those_of_grad, texts_that_it_cannot_read, json_holds_it_all, misuse_and_errors,
-      svg_shows_the_weights, png_shows_the_weights, characters_show_the_weights, every_token_is_visible)
+SUITE("train/lens", numbers_are_those_of_grad, texts_that_it_cannot_read, json_holds_it_all, bars_of_zero_and_infinity,
+      misuse_and_errors, svg_shows_the_weights, png_shows_the_weights, characters_show_the_weights, every_token_is_visible)

@@ -88,7 +88,8 @@ struct canvas *lens_draw_gradient(const struct reading *r, size_t position, stru
     for (size_t t = 0; t < r->T; t++)
         most = fmax(most, reading_gradient_norm(r, t));
     for (size_t t = 0; t < r->T; t++) {
-        const double y = top + LINE * (double)t, norm = reading_gradient_norm(r, t), length = most > 0 ? BAR * norm / most : 0;
+        const double y = top + LINE * (double)t, norm = reading_gradient_norm(r, t),
+                     length = BAR * reading_gradient_bar(norm, most);
         char shown[VISIBLE], text[96];
         size_t n;
         const char *bytes = tokenizer_bytes(r->file.tokenizer, r->ids[t], &n);

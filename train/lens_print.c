@@ -147,7 +147,7 @@ void lens_print_gradient(FILE *f, const struct terminal *t, struct reading *r, s
         fprintf(f, "%4zu  ", i);
         put_token(f, r, r->ids[i], token);
         fprintf(f, "%10.3e ", norm);
-        for (size_t c = 0; c < (size_t)lrint(norm / most * (double)room); c++)
+        for (size_t c = 0; c < (size_t)lrint(reading_gradient_bar(norm, most) * (double)room); c++)
             fputc('#', f);
         fputc('\n', f);
     }

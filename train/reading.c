@@ -135,3 +135,8 @@ double reading_gradient_norm(const struct reading *r, size_t position)
         sum += (double)r->gradient[position * C + c] * r->gradient[position * C + c];
     return sqrt(sum);
 }
+
+double reading_gradient_bar(double norm, double largest)
+{
+    return norm > 0 ? fmin(norm / largest, 1) : 0; /* of infinity by infinity, fmin takes the 1 */
+}

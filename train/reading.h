@@ -41,5 +41,7 @@ void reading_attention(struct reading *r, size_t layer);
 void reading_gradient(struct reading *r, size_t t);
 /* Its norm at one position. */
 double reading_gradient_norm(const struct reading *r, size_t position);
+/* The length of a bar for it where the largest norm's is 1: from 0 to 1 also where all are zero, or some not finite. */
+double reading_gradient_bar(double norm, double largest);
 
 #endif
