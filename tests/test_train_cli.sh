@@ -201,6 +201,16 @@ refused "a prompt with an unknown character" "prompt.*U\+20AC|prompt.*€" "$HAN
 echo "1 2 x" >ids.txt
 refused "ids that are none" "ids.txt.*'x'" "$HANDGRAD" grad init.h5 --ids ids.txt -o g.h5
 
+# Standard output on a disk that is full.
+full() { "$HANDGRAD" "$@" >/dev/full; }
+for command in "eval whole/best.h5 data --json" "inspect whole/best.h5" "inspect --json whole/best.h5" "inspect --plot whole" "train --keys" \
+    "gradcheck softmax --json" "tokens data bias" "tokens data bias --json" "sample whole/best.h5 -n 5" "sample whole/best.h5 -n 5 --batch 2" \
+    "lens whole/best.h5 --text bias" "report whole --csv" "init --help"; do
+    refused "to lose the output of $command" "^handgrad: standard output cannot be written$" full $command
+done
+{ sleep 0.2; train --out unread 2>unread.err; echo $? >unread.code; } | : # which leaves at once
+check "a run whose reader has left ends as any other" test "$(cat unread.code unread.err)" = 0
+
 misused() { # exit 2
     local name=$1
     shift

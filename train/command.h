@@ -1,5 +1,6 @@
 /* command.h: the subcommands of handgrad. Each takes its own argv (argv[0] is "handgrad NAME"), parses it with argp, prints
- * "handgrad: <line>" to stderr where something is wrong, and returns the exit code: 0, 1 (failed) or 2 (misused). */
+ * "handgrad: <line>" to stderr where something is wrong, and returns the exit code: 0, 1 (failed) or 2 (misused).
+ * Whether standard output could be written is asked by main, for all. */
 #ifndef COMMAND_H
 #define COMMAND_H
 

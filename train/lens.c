@@ -213,8 +213,6 @@ static int run_lens(struct arguments *a, struct error *err)
     else if (!(status = check(a, &r, err)))
         status = (a->out ? draw : a->json ? print_json : print_text)(a, &r, err);
     reading_close(&r);
-    if (status == 0 && (fflush(stdout) || ferror(stdout)))
-        status = fail(err, "standard output cannot be written");
     return status;
 }
 

@@ -4,6 +4,7 @@
 #include "command.h"
 #include "waiting.h"
 #include <argp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,8 +56,27 @@ static void start_again_settled(char **argv)
     execv(self, argv);
 }
 
+/* A pipe whose reader has left, as head does with what it wanted. */
+static bool is_unread(int fd)
+{
+    struct pollfd p = {.fd = fd};
+    return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
+}
+
+/* Whatever a command prints, and --help: what was promised by exit 0 has to be there. (The default action of SIGPIPE ends a command
+ * before this; training goes on without a reader.) */
+static void check_output(int status, void *unused)
+{
+    (void)unused;
+    if (status == 0 && (fflush(stdout) || ferror(stdout)) && !is_unread(STDOUT_FILENO)) {
+        fprintf(stderr, "handgrad: standard output cannot be written\n");
+        _exit(1);
+    }
+}
+
 int main(int argc, char **argv)
 {
+    on_exit(check_output, NULL);
     argp_err_exit_status = 2;
     if (argc < 2) {
         usage(stderr);

@@ -312,9 +312,5 @@ int command_tokens(int argc, char **argv)
         return complain(&err);
     const int status = a.export ? export(&a, t, &err) : a.lines ? run_lines(&a, t, &err) : run_text(&a, t, &err);
     tokenizer_destroy(t);
-    if (status == 0 && (fflush(stdout) != 0 || ferror(stdout))) {
-        fail(&err, "standard output cannot be written");
-        return complain(&err);
-    }
     return status ? complain(&err) : 0;
 }
