@@ -72,6 +72,11 @@ refused "a missing file" 1 "none: No such file or directory" tokenize none -o x 
 : >empty
 refused "an empty text" 1 "empty: no text: 1 file with 0 bytes" tokenize empty -o x --tokenizer char
 printf 'ab\xffcd' >bad
+for size in 0 256 "" 8k 99999999999999999999; do # found before the text is
+    refused "bpe:$size" 1 "--tokenizer bpe:$size: expected a number of tokens from 257 to" tokenize empty -o x --tokenizer "bpe:$size"
+done
+refused "too few tokens for those that are special" 1 "expected a number of tokens from 258 to" tokenize empty -o x --tokenizer bpe:257 --special '<|x|>'
+refused "an empty text for bpe" 1 "empty: no text: 1 file with 0 bytes" tokenize empty -o x --tokenizer bpe:257
 refused "invalid UTF-8, char" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -o x --tokenizer char
 refused "invalid UTF-8, byte" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -o x --tokenizer byte
 printf 'ab\xe2\x82' >half

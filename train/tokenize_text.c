@@ -142,14 +142,16 @@ static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct er
 
 /* --- the tokenizer --- */
 
-/* "bpe:SIZE" */
-static int parse_size(const char *name, size_t *size, struct error *err)
+/* Of "bpe:SIZE", before the text is read, which may take long. */
+static int parse_size(const struct tokenize_options *o, const char *name, size_t *size, struct error *err)
 {
     char *end;
+    const size_t least = BPE_BYTES + 1 + o->n_specials; /* <|endoftext|> */
     errno = 0;
     const unsigned long long n = strtoull(name, &end, 10);
-    if (errno || !isdigit((unsigned char)*name) || *end || n > BPE_MAX_VOCAB)
-        return fail(err, "--tokenizer bpe:%s: expected a number of tokens, as in bpe:8192", name);
+    if (errno || !isdigit((unsigned char)*name) || *end || n < least || n > BPE_MAX_VOCAB)
+        return fail(err, "--tokenizer bpe:%s: expected a number of tokens from %zu to %d, as in bpe:8192", name, least,
+                    BPE_MAX_VOCAB);
     *size = n;
     return 0;
 }
@@ -169,18 +171,20 @@ int tokenize_prepare(struct tokenize_job *j, struct error *err)
     const char *name = j->options->tokenizer;
     size_t size = 0;
     const bool trains = strncmp(name, "bpe:", 4) == 0;
+    if (trains && parse_size(j->options, name + 4, &size, err) != 0)
+        return -1;
     begin_reading(j, "reading");
     if (strcmp(name, "byte") == 0)
         j->tokenizer = tokenizer_create_byte(err);
     else if (strcmp(name, "char") == 0)
         j->tokenizer = j->total_bytes ? make_char(j, err) : NULL;
-    else if (trains && parse_size(name + 4, &size, err) == 0) {
+    else if (trains) {
         j->text.any_bytes = true;
         j->tokenizer = j->total_bytes ? make_bpe(j, size, err) : NULL;
-    } else if (!trains)
+    } else
         j->tokenizer = load(j->options, err);
     progress_end(&j->progress);
-    if (j->total_bytes == 0 && (!trains || size))
+    if (j->total_bytes == 0)
         return fail(err, "%s: no text: %zu file%s with 0 bytes", j->options->texts[0], j->text.n, j->text.n == 1 ? "" : "s");
     if (j->tokenizer)
         j->text.any_bytes = tokenizer_bpe(j->tokenizer) != NULL;
