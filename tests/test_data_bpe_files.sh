@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tokenizer files of others: written and read again they are the same; and what handgrad says of those that are broken, or of another kind.
-# Prints "ok - …" or "not ok - …" for each check.
+# Tokenizer files of others: written and read again they are the same; and what handgrad says of those that are broken, or of another kind; and
+# what handgrad tokens reads from standard input. Prints "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 . tests/checks.bash
@@ -67,3 +67,12 @@ refused "a token twice" 'twice.tiktoken' "$HANDGRAD" tokens twice.tiktoken --pat
 refused "no base64" 'junk.tiktoken' "$HANDGRAD" tokens junk.tiktoken --pattern gpt2 hi
 printf abab >short.txt
 refused "a vocabulary larger than the text gives" 'the text gives only 259 ' "$HANDGRAD" tokenize short.txt -o big --tokenizer bpe:4000
+
+# memory that is full of ones, so that a number which nothing ends goes on
+[ "$(printf 98 | MALLOC_PERTURB_=206 "$HANDGRAD" tokens own --decode)" = b ]
+verdict "ids from standard input end where it does"
+[ "$(head -c 8192 /dev/zero | tr '\0' b | "$HANDGRAD" tokens own --json)" = "$("$HANDGRAD" tokens own --json "$(head -c 8192 /dev/zero | tr '\0' b)")" ]
+verdict "a text that fills a buffer"
+for how in "" --json --lines --decode; do
+    refused "a folder as standard input ${how:-of text}" "^handgrad: standard input: Is a directory$" "$HANDGRAD" tokens own $how <.
+done

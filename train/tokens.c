@@ -7,6 +7,7 @@
 #include "options.h"
 #include <cjson/cJSON.h>
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,6 +236,11 @@ static int run_line(const struct arguments *a, const struct tokenizer *t, const 
     return status;
 }
 
+static int input_failed(struct error *err)
+{
+    return fail(err, "standard input: %s", strerror(errno));
+}
+
 static int run_lines(const struct arguments *a, const struct tokenizer *t, struct error *err)
 {
     char *line = NULL;
@@ -246,10 +252,13 @@ static int run_lines(const struct arguments *a, const struct tokenizer *t, struc
         if (run_line(a, t, line, (size_t)n, &detail) != 0)
             status = fail(err, "line %zu: %s", number, detail.text);
     }
+    if (status == 0 && !feof(stdin))
+        status = input_failed(err);
     free(line);
     return status;
 }
 
+/* With a zero behind it, where the numbers of a text of ids end. */
 static char *read_input(size_t *n, struct error *err)
 {
     char *text = NULL;
@@ -265,8 +274,14 @@ static char *read_input(size_t *n, struct error *err)
             }
             text = larger;
         }
-        *n += fread(text + *n, 1, room - *n, stdin);
+        *n += fread(text + *n, 1, room - *n - 1, stdin);
     } while (!feof(stdin) && !ferror(stdin));
+    if (ferror(stdin)) {
+        input_failed(err);
+        free(text);
+        return NULL;
+    }
+    text[*n] = '\0';
     return text;
 }
 
