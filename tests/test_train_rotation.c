@@ -63,18 +63,18 @@ START_TEST(rotation_keeps_the_newest)
     write_file(in_folder("ckpt-best.h5"), "x", 1);
     write_file(in_folder(".ckpt-12.h5.0a1b2c.tmp"), "x", 1); /* of a writer that was killed */
     write_file(in_folder(".notes.h5.tmp"), "x", 1);
-    ck_assert_int_eq(checkpoint_rotate(folder, 3, &v, &err), 0);
+    ck_assert_int_eq(checkpoint_rotate(folder, 3, 100, &v, &err), 0);
     ck_assert_uint_eq(count_files(), 6);
     ck_assert(!access(in_folder("ckpt-10.h5"), F_OK) && !access(in_folder("ckpt-11.h5"), F_OK) &&
               !access(in_folder("ckpt-100.h5"), F_OK));
     ck_assert(!access(in_folder(".notes.h5.tmp"), F_OK));
-    ck_assert_int_eq(checkpoint_rotate(folder, 3, &v, &err), 0);
+    ck_assert_int_eq(checkpoint_rotate(folder, 3, 100, &v, &err), 0);
     ck_assert_uint_eq(count_files(), 6);
-    ck_assert_int_eq(checkpoint_rotate(folder, 0, &v, &err), 0); /* never the last */
+    ck_assert_int_eq(checkpoint_rotate(folder, 0, 100, &v, &err), 0); /* never the last */
     ck_assert_uint_eq(count_files(), 4);
     ck_newest("ckpt-100.h5");
     remove_folder();
-    ck_assert_int_eq(checkpoint_rotate(folder, 3, &v, &err), -1);
+    ck_assert_int_eq(checkpoint_rotate(folder, 3, 100, &v, &err), -1);
     verified_clear(&v);
 }
 END_TEST
@@ -87,19 +87,19 @@ START_TEST(rotation_counts_what_verifies)
     write_steps((const uint64_t[]){8, 9, 10, 11, 12}, 5);
     ck_assert_int_eq(truncate(in_folder("ckpt-12.h5"), 9000), 0);
     flip_bits(in_folder("ckpt-10.h5"), 5000, 16);
-    ck_assert_int_eq(checkpoint_rotate(folder, 2, &v, &err), 0); /* 11 and 9 are the good ones */
+    ck_assert_int_eq(checkpoint_rotate(folder, 2, 12, &v, &err), 0); /* 11 and 9 are the good ones */
     ck_assert_uint_eq(count_files(), 4);
     ck_assert(access(in_folder("ckpt-8.h5"), F_OK));
     ck_newest("ckpt-11.h5");
     write_steps((const uint64_t[]){13}, 1);
     ck_assert_int_eq(verified_add(&v, 13), 0);
-    ck_assert_int_eq(checkpoint_rotate(folder, 2, &v, &err), 0); /* the damaged 12 is still newer than the second good one */
+    ck_assert_int_eq(checkpoint_rotate(folder, 2, 13, &v, &err), 0); /* the damaged 12 is still newer than the second good one */
     ck_assert_uint_eq(count_files(), 3);
     ck_assert(!access(in_folder("ckpt-11.h5"), F_OK) && !access(in_folder("ckpt-12.h5"), F_OK));
     flip_bits(in_folder("ckpt-13.h5"), 5000, 16);
     flip_bits(in_folder("ckpt-11.h5"), 5000, 16);
     verified_clear(&v);
-    ck_assert_int_eq(checkpoint_rotate(folder, 2, &v, &err), 0); /* with none that is good all stay */
+    ck_assert_int_eq(checkpoint_rotate(folder, 2, 13, &v, &err), 0); /* with none that is good all stay */
     ck_assert_uint_eq(count_files(), 3);
     ck_assert_int_eq(checkpoint_drop_after(folder, 11, &err), 0);
     ck_assert_uint_eq(count_files(), 1);
@@ -107,4 +107,20 @@ START_TEST(rotation_counts_what_verifies)
 }
 END_TEST
 
-SUITE("train/rotation", the_newest_that_verifies, rotation_keeps_the_newest, rotation_counts_what_verifies)
+/* They are another run's, or those that a run has passed over when it went on from an earlier step: they neither count nor go. */
+START_TEST(rotation_leaves_later_steps_alone)
+{
+    struct verified v = {0};
+    enter_folder();
+    write_steps((const uint64_t[]){7, 8, 9, 10, 80, 90, 100}, 7);
+    ck_assert_int_eq(checkpoint_rotate(folder, 2, 8, &v, &err), 0);
+    ck_assert_uint_eq(count_files(), 7);
+    ck_assert_int_eq(checkpoint_rotate(folder, 2, 10, &v, &err), 0);
+    ck_assert_uint_eq(count_files(), 5);
+    ck_assert(!access(in_folder("ckpt-9.h5"), F_OK) && !access(in_folder("ckpt-10.h5"), F_OK));
+    verified_clear(&v);
+}
+END_TEST
+
+SUITE("train/rotation", the_newest_that_verifies, rotation_keeps_the_newest, rotation_counts_what_verifies,
+      rotation_leaves_later_steps_alone)

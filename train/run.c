@@ -28,6 +28,11 @@ static int check_folder(const struct run_plan *plan, struct error *err)
         return fail(err, "%s: holds no run to resume", plan->dir);
     if (plan->start == RUN_FRESH && holds_run(plan->dir))
         return fail(err, "%s: holds a run already; --resume goes on with it, another --out begins a new one", plan->dir);
+    /* A run that was killed while it began has left its ckpt-0.h5. Later ones are another's, and --resume would take them. */
+    char path[CONFIG_PATH_MAX + 32];
+    if (plan->start == RUN_FRESH && checkpoint_after(plan->dir, 0, path, sizeof path))
+        return fail(err, "%s: is not of a new run, and there is no config.ini beside it; move it away, or choose another --out",
+                    path);
     return 0;
 }
 

@@ -136,6 +136,18 @@ int checkpoint_last_good(const char *run_dir, char *path, size_t size, struct er
     return find_newest(run_dir, true, path, size, err);
 }
 
+bool checkpoint_after(const char *run_dir, uint64_t step, char *path, size_t size)
+{
+    struct entry *list;
+    size_t n;
+    struct error ignored; /* a folder that is not there, or cannot be read, has none */
+    if (scan(run_dir, &list, &n, &ignored))
+        return false;
+    const bool is_there = n && list[0].step > step && !join(run_dir, list[0].name, path, size, &ignored);
+    free(list);
+    return is_there;
+}
+
 /* --- rotation --- */
 
 static bool is_verified(const struct verified *v, uint64_t step)
@@ -216,7 +228,7 @@ static int look_at(const char *run_dir, const struct entry *e, struct verified *
     return image_verify(path, &ignored) || !verified_add(v, e->step) ? 0 : fail(err, "%s: out of memory", run_dir);
 }
 
-int checkpoint_rotate(const char *run_dir, size_t keep, struct verified *v, struct error *err)
+int checkpoint_rotate(const char *run_dir, size_t keep, uint64_t step, struct verified *v, struct error *err)
 {
     struct entry *list;
     size_t n, good = 0;
@@ -224,6 +236,8 @@ int checkpoint_rotate(const char *run_dir, size_t keep, struct verified *v, stru
         return -1;
     int status = 0;
     for (size_t i = 0; i < n && !status; i++) {
+        if (list[i].step > step)
+            continue;
         if (good < (keep ? keep : 1)) {
             status = look_at(run_dir, &list[i], v, err);
             good += is_verified(v, list[i].step);

@@ -47,7 +47,7 @@ static int write_target(struct writer *w, unsigned target, struct error *err)
 static int rotate(struct writer *w, struct error *err)
 {
     return verified_add(&w->verified, w->snapshot.step) ? fail(err, "%s: out of memory", w->dir)
-                                                        : checkpoint_rotate(w->dir, w->keep, &w->verified, err);
+                                                        : checkpoint_rotate(w->dir, w->keep, w->snapshot.step, &w->verified, err);
 }
 
 /* Writes what report->targets asks for; what is left of them after a failure is missing. That an older checkpoint cannot be removed

@@ -1,0 +1,55 @@
+/* test_train_run.c: what is in a run folder, and what is said of it, when a run begins, ends, or could not save. */
+#include "../train/run.h"
+#include "trainer_fixture.h"
+#include <sys/stat.h>
+
+/* The run of the fixture, saved and evaluated after every step. */
+static struct config every_step(void)
+{
+    struct config c = small();
+    c.train.eval_every = c.train.checkpoint_every = 1;
+    c.train.eval_tokens = 32;
+    c.train.sample_tokens = 0;
+    return c;
+}
+
+static const char *run_dir(void)
+{
+    return in_folder("run");
+}
+
+static int open_run(struct run *r, const struct config *c, enum run_start start)
+{
+    return run_open(r, c, &(struct run_plan){run_dir(), start, NULL, &nothing}, &err);
+}
+
+/* Of one command, begun, trained up to a step, and closed. */
+static void run_to(const struct config *c, enum run_start start, uint64_t stop_at)
+{
+    struct run r;
+    OK(open_run(&r, c, start));
+    OK(run_train(&r, stop_at, &err));
+    run_close(&r);
+}
+
+static bool is_there(const char *name)
+{
+    return access(in_folder(name), F_OK) == 0;
+}
+
+/* Its checkpoints would be taken for the new run's; the ckpt-0.h5 of a run that was killed while it began is in nobody's way. */
+START_TEST(a_new_run_needs_a_folder_of_its_own)
+{
+    make_data(false);
+    const struct config c = every_step();
+    struct run r;
+    run_to(&c, RUN_FRESH, 1);
+    OK(unlink(in_folder("run/config.ini")));
+    FAILS(open_run(&r, &c, RUN_FRESH), "run/ckpt-1.h5: is not of a new run, and there is no config.ini");
+    OK(unlink(in_folder("run/ckpt-1.h5")));
+    run_to(&c, RUN_FRESH, 1);
+    ck_assert(is_there("run/ckpt-0.h5") && is_there("run/ckpt-1.h5"));
+}
+END_TEST
+
+SUITE("train/run", a_new_run_needs_a_folder_of_its_own)
