@@ -52,4 +52,20 @@ START_TEST(a_new_run_needs_a_folder_of_its_own)
 }
 END_TEST
 
-SUITE("train/run", a_new_run_needs_a_folder_of_its_own)
+/* The validation split is cut while the run goes on. */
+START_TEST(data_that_goes_costs_no_step)
+{
+    make_data(false);
+    struct config c = every_step();
+    struct run r;
+    c.train.checkpoint_every = 0;
+    c.train.eval_every = 3;
+    OK(open_run(&r, &c, RUN_FRESH));
+    OK(truncate(in_folder("data/val-00000.h5"), 2048));
+    FAILS(run_train(&r, STEPS, &err), "data/val-00000.h5");
+    run_close(&r);
+    ck_assert(is_there("run/ckpt-3.h5"));
+}
+END_TEST
+
+SUITE("train/run", a_new_run_needs_a_folder_of_its_own, data_that_goes_costs_no_step)

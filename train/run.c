@@ -190,13 +190,21 @@ static int validate(struct run *r, bool *is_best, struct error *err)
     return 0;
 }
 
+/* Data that cannot be read ends the run; what it has learnt is whole, and is saved. */
+static int save_and_fail(struct run *r)
+{
+    struct error told; /* when it was tried first */
+    (void)run_finish_saves(r, &told);
+    return -1;
+}
+
 /* What a stop in the middle of an evaluation left undone, too. */
 static int validate_and_save(struct run *r, bool due, struct error *err)
 {
     struct trainer *t = &r->trainer;
     bool is_best;
     if (validate(r, &is_best, err))
-        return -1;
+        return save_and_fail(r);
     due = due || r->owed;
     r->owed = due && t->state.skipped_in_row; /* a checkpoint to go back to is one from before the trouble */
     const unsigned targets = (due && !r->owed ? SAVE_ROTATED : 0) | (is_best ? SAVE_BEST : 0);
@@ -241,11 +249,8 @@ static int train(struct run *r, uint64_t stop_at, struct error *err)
     if (validate_and_save(r, false, err))
         return -1;
     while (t->state.step < stop_at && !stop_requested()) {
-        if (trainer_micro_step(t, err)) {
-            struct error why;
-            (void)run_finish_saves(r, &why); /* what there is stands between two micro-steps, and is good */
-            return -1;
-        }
+        if (trainer_micro_step(t, err))
+            return save_and_fail(r);
         run_watch_saves(r);
         answer_signals(r);
         if (t->state.micro == 0 && finish_step(r, err))
