@@ -1,7 +1,7 @@
 /* test_train_run.c: what is in a run folder, and what is said of it, when a run begins, ends, or could not save. */
 #include "../train/run.h"
 #include "trainer_fixture.h"
-#include <sys/stat.h>
+#include <fcntl.h>
 
 /* The run of the fixture, saved and evaluated after every step. */
 static struct config every_step(void)
@@ -68,4 +68,39 @@ START_TEST(data_that_goes_costs_no_step)
 }
 END_TEST
 
-SUITE("train/run", a_new_run_needs_a_folder_of_its_own, data_that_goes_costs_no_step)
+/* Another text of the same characters. */
+static void make_other_data(const char *text, const char *data)
+{
+    char tokenizer[160];
+    snprintf(tokenizer, sizeof tokenizer, "%s", in_folder("data/tokenizer.h5"));
+    static const char numbers[] = "0 squared is 0\n1 squared is 1\n2 squared is 4\n3 squared is 9\n4 squared is 16\n";
+    write_file(text, numbers, sizeof numbers - 1);
+    char *argv[] = {"handgrad tokenize", (char *)text, "-o", (char *)data, "--tokenizer", tokenizer, NULL};
+    ck_assert_int_eq(command_tokenize(6, argv), 0);
+}
+
+/* What was allowed once is the run's own from then on, also where it ends before its next step. */
+START_TEST(a_change_is_allowed_once)
+{
+    static const char *const allowed[] = {"lr", "data"};
+    for (int i = 0; i < 2; i++) {
+        make_data(false);
+        make_other_data(in_folder("other.txt"), in_folder("other"));
+        struct config c = every_step();
+        struct allowed a = {0};
+        struct run r;
+        run_to(&c, RUN_FRESH, 2);
+        if (i)
+            ck_assert_int_eq(renameat2(AT_FDCWD, in_folder("data"), AT_FDCWD, in_folder("other"), RENAME_EXCHANGE), 0);
+        else
+            OK(config_set(&c, "optim.lr=0.5", &err));
+        OK(allow(&a, allowed[i], &err));
+        OK(run_open(&r, &c, &(struct run_plan){run_dir(), RUN_RESUME, NULL, &a}, &err));
+        run_close(&r);
+        OK(config_load(&c, in_folder("run/config.ini"), &err));
+        run_to(&c, RUN_RESUME, 3);
+    }
+}
+END_TEST
+
+SUITE("train/run", a_new_run_needs_a_folder_of_its_own, data_that_goes_costs_no_step, a_change_is_allowed_once)

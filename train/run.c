@@ -55,6 +55,12 @@ static int write_config(const struct run *r, struct error *err)
     return status;
 }
 
+/* The next --resume compares the two: what was allowed now is in both, before there is a step that could be lost. */
+static int save_changes(struct run *r, struct error *err)
+{
+    return (r->trainer.changed && run_save_first(r, err)) || write_config(r, err) ? -1 : 0;
+}
+
 static int resume(struct run *r, const struct allowed *allowed, struct error *err)
 {
     char path[CONFIG_PATH_MAX + 32];
@@ -123,7 +129,7 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
     plan_copy(r);
     if (probe(r, err) || open_validation(r, err) || (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps, config->train.log_every, err) ||
-        diary_open(&r->diary, r->dir, &r->trainer, err) || write_config(r, err)) {
+        diary_open(&r->diary, r->dir, &r->trainer, err) || save_changes(r, err)) {
         run_close(r);
         return -1;
     }

@@ -13,7 +13,7 @@ void run_save(struct run *r, unsigned targets);
 void run_watch_saves(struct run *r);
 /* Saves what is not saved yet and waits for it; a failure is tried again for some seconds, and then is an error. */
 int run_finish_saves(struct run *r, struct error *err);
-/* The same for the first checkpoint of a run, without another try. */
+/* Saves the run as it is and waits for it, without another try: while it opens. */
 int run_save_first(struct run *r, struct error *err);
 
 /* Back to the last checkpoint from before the trouble; what was measured and saved since is dropped. */

@@ -137,8 +137,10 @@ int trainer_resume(struct trainer *t, const char *path, const struct allowed *al
         status = read_arrays(t, f, true, c.state.micro > 0, err);
     if (status == 0) {
         char differences[512];
-        if (config_diff(&c.config, &t->config, differences, sizeof differences))
+        const size_t n = config_diff(&c.config, &t->config, differences, sizeof differences);
+        if (n)
             printf("changed since %s: %s\n", path, differences);
+        t->changed = n || strcmp(c.data_fingerprint, t->data_fingerprint) != 0;
         t->state = c.state;
         snprintf(t->last_checkpoint, sizeof t->last_checkpoint, "%s", path);
     }

@@ -20,6 +20,7 @@ struct trainer {
     real *m, *v;
     struct loader *loader;
     char data_fingerprint[DIGEST_HEX];
+    bool changed;                               /* the configuration or the data, since the checkpoint that was resumed from */
     char last_checkpoint[CONFIG_PATH_MAX + 32]; /* "" before the first */
     struct step_metrics metrics;                /* of the last finished step */
     double peak, started;                       /* FLOP/s; the clock when the step in hand began */
