@@ -105,6 +105,12 @@ check "… for the one before" grep -q "resumes at step [0-9]* from $before" fal
 refused "a changed configuration on resume" "optim.lr 0.003 != 0.5; --allow lr" train --out half --resume --set optim.lr=0.5
 refused "a run that no memory holds" "batch_size 1048576 .*needs .* of memory, .* are free" train --out r9 --set train.batch_size=1048576
 
+# a best.h5 that cannot be saved, which ends no run, is not named as if it were there
+mkdir -p nobest/best.h5
+check "best.h5 cannot be saved" bash -c '"$1" train small.ini --out nobest --stop-at 9 >nobest.txt 2>&1' _ "$HANDGRAD"
+check "… which is told, beside the checkpoint that was" grep -qE "^handgrad: .*best.h5.*last checkpoint: nobest/ckpt-8.h5" nobest.txt
+check "… and at the end" grep -qE "best validation loss [0-9.]+ after step 8, whose weights are not in nobest/best.h5" nobest.txt
+
 # kill -9 costs no more than the work since the last checkpoint
 "$HANDGRAD" train small.ini --out killed >killed.log 2>&1 &
 pid=$!

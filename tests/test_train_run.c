@@ -1,7 +1,9 @@
 /* test_train_run.c: what is in a run folder, and what is said of it, when a run begins, ends, or could not save. */
-#include "../train/run.h"
+#include "../train/image.h"
+#include "../train/run_save.h"
 #include "trainer_fixture.h"
 #include <fcntl.h>
+#include <sys/stat.h>
 
 /* The run of the fixture, saved and evaluated after every step. */
 static struct config every_step(void)
@@ -103,4 +105,58 @@ START_TEST(a_change_is_allowed_once)
 }
 END_TEST
 
-SUITE("train/run", a_new_run_needs_a_folder_of_its_own, data_that_goes_costs_no_step, a_change_is_allowed_once)
+/* A step's checkpoint is saved as the best, too, which fails until a folder of its name is gone; meanwhile training may go on. */
+static void save_best_late(bool buffer, bool goes_on, struct run *r)
+{
+    const struct config c = every_step();
+    OK(open_run(r, &c, RUN_FRESH));
+    if (!buffer) {
+        writer_close(r->writer);
+        OK(run_open_writer(r, 0, 0, &err));
+    }
+    ck_assert_int_eq(mkdir(in_folder("run/best.h5"), 0700), 0);
+    advance(&r->trainer, 2 * ACCUMULATE);
+    r->trainer.state.best_step = 2;
+    run_save(r, SAVE_ROTATED | SAVE_BEST);
+    writer_wait(r->writer);
+    run_watch_saves(r);
+    writer_wait(r->writer);
+    ck_assert_str_eq(r->trainer.last_checkpoint, in_folder("run/ckpt-2.h5"));
+    ck_assert_int_eq(rmdir(in_folder("run/best.h5")), 0);
+    advance(&r->trainer, goes_on ? ACCUMULATE : 1);
+    for (int i = 0; i < 3; i++) { /* is told, tries again, is told */
+        r->retry_at = 0;
+        run_watch_saves(r);
+        writer_wait(r->writer);
+    }
+}
+
+/* The best weights are saved where they still are, in the writer's copy or in the run itself; else they are told to be lost. */
+START_TEST(the_best_is_saved_late_or_told_to_be_lost)
+{
+    for (int i = 0; i < 4; i++) {
+        const bool buffer = i & 1, goes_on = i & 2, lost = goes_on && !buffer;
+        struct run r;
+        uint64_t step = 0;
+        size_t n;
+        make_data(false);
+        ck_assert_ptr_nonnull(freopen(in_folder("stderr"), "w", stderr));
+        save_best_late(buffer, goes_on, &r);
+        ck_assert_uint_eq(r.failures, 0);
+        ck_assert_int_eq(image_step(in_folder("run/best.h5"), &step, &err), lost ? -1 : 0);
+        ck_assert_uint_eq(step, lost ? 0 : 2);
+        run_close(&r);
+        ck_assert(!is_there("run/ckpt-3.h5"));
+        fflush(stderr);
+        unsigned char *said = read_file(in_folder("stderr"), &n);
+        said[n] = 0;
+        ck_assert_ptr_nonnull(strstr((char *)said, "run/ckpt-2.h5\n"));
+        ck_assert_ptr_null(strstr((char *)said, "ckpt-0.h5"));
+        ck_assert_int_eq(strstr((char *)said, "best.h5 could not be saved") != NULL, lost);
+        free(said);
+    }
+}
+END_TEST
+
+SUITE("train/run", a_new_run_needs_a_folder_of_its_own, data_that_goes_costs_no_step, a_change_is_allowed_once,
+      the_best_is_saved_late_or_told_to_be_lost)

@@ -130,7 +130,7 @@ START_TEST(a_failure_is_told_and_tried_again)
         OK(status);
         ck_assert_int_eq(outcome, SAVE_FAILED);
         ck_assert_msg(strstr(report.err.text, "ckpt-2.h5: writing: File too large"), "%s", report.err.text);
-        ck_assert_uint_eq(report.targets, SAVE_ROTATED | SAVE_BEST);
+        ck_assert_uint_eq(report.written, 0);
         ck_assert_uint_eq(count_files(), 1);
         ck_holds(in_folder("ckpt-1.h5"), 1);
         ck_assert_int_eq(writer_holds(w), buffer);
@@ -148,6 +148,28 @@ START_TEST(a_failure_is_told_and_tried_again)
         writer_close(w);
         destroy(&c);
     }
+}
+END_TEST
+
+/* One of two files fails (here: a folder of its name); the other is told, and not written again. */
+START_TEST(each_target_is_told)
+{
+    enter_folder();
+    struct checkpoint c = make();
+    struct save_report report;
+    struct writer *w = open_writer(&c, true);
+    advance(&c);
+    ck_assert_int_eq(mkdir(in_folder("best.h5"), 0700), 0);
+    OK(writer_save(w, &c, SAVE_ROTATED | SAVE_BEST, -1, &err));
+    ck_assert_int_eq(wait_for(w, &report), SAVE_FAILED);
+    ck_assert_uint_eq(report.written, SAVE_ROTATED);
+    ck_assert_int_eq(rmdir(in_folder("best.h5")), 0);
+    writer_retry(w);
+    ck_assert_int_eq(wait_for(w, &report), SAVE_DONE);
+    ck_assert_uint_eq(report.written, SAVE_BEST);
+    ck_holds(in_folder("best.h5"), 1);
+    writer_close(w);
+    destroy(&c);
 }
 END_TEST
 
@@ -187,7 +209,7 @@ START_TEST(what_cannot_be_removed_stays)
         advance(&c);
         OK(writer_save(w, &c, SAVE_ROTATED | SAVE_BEST, -1, &err));
         ck_assert_int_eq(wait_for(w, &report), SAVE_DONE);
-        ck_assert_uint_eq(report.targets, SAVE_ROTATED | SAVE_BEST);
+        ck_assert_uint_eq(report.written, SAVE_ROTATED | SAVE_BEST);
         ck_assert_int_eq(report.unrotated, i >= 3);
     }
     ck_assert_ptr_nonnull(strstr(report.err.text, "ckpt-0.h5: cannot be removed: "));
@@ -249,5 +271,5 @@ START_TEST(a_step_in_hand_is_saved_too)
 }
 END_TEST
 
-SUITE("train/writer", a_save_is_of_its_moment, a_failure_is_told_and_tried_again, what_is_dropped_is_not_written,
-      what_cannot_be_removed_stays, what_is_not_finite_is_not_saved, a_step_in_hand_is_saved_too)
+SUITE("train/writer", a_save_is_of_its_moment, a_failure_is_told_and_tried_again, each_target_is_told,
+      what_is_dropped_is_not_written, what_cannot_be_removed_stays, what_is_not_finite_is_not_saved, a_step_in_hand_is_saved_too)

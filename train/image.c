@@ -92,12 +92,31 @@ static int check_block(const unsigned char *block, uint64_t file_size, const cha
     return 0;
 }
 
+static int read_block(unsigned char *block, int fd, uint64_t size, const char *path, struct error *err)
+{
+    if (size < USER_BLOCK)
+        return fail(err, "%s: not a handgrad checkpoint, or truncated: %" PRIu64 " bytes", path, size);
+    return regular_read(fd, 0, block, USER_BLOCK, path, err) || check_block(block, size, path, err) ? -1 : 0;
+}
+
+int image_step(const char *path, uint64_t *step, struct error *err)
+{
+    unsigned char block[USER_BLOCK];
+    uint64_t size;
+    const int fd = regular_open(path, &size, err);
+    if (fd < 0)
+        return -1;
+    const int status = read_block(block, fd, size, path, err);
+    if (!status)
+        *step = get(block + AT_STEP, 8);
+    close(fd);
+    return status;
+}
+
 static int read_checked(struct h5_image *image, uint64_t *step, int fd, uint64_t size, const char *path, struct error *err)
 {
     unsigned char block[USER_BLOCK];
-    if (size < USER_BLOCK)
-        return fail(err, "%s: not a handgrad checkpoint, or truncated: %" PRIu64 " bytes", path, size);
-    if (regular_read(fd, 0, block, USER_BLOCK, path, err) || check_block(block, size, path, err))
+    if (read_block(block, fd, size, path, err))
         return -1;
     if (memory_check(size, path, err))
         return -1;
@@ -130,9 +149,7 @@ static int verify(int fd, uint64_t size, const char *path, struct error *err)
 {
     enum { CHUNK = 1 << 20 };
     unsigned char block[USER_BLOCK];
-    if (size < USER_BLOCK)
-        return fail(err, "%s: not a handgrad checkpoint, or truncated", path);
-    if (regular_read(fd, 0, block, USER_BLOCK, path, err) || check_block(block, size, path, err))
+    if (read_block(block, fd, size, path, err))
         return -1;
     unsigned char *chunk = malloc(CHUNK);
     if (!chunk)

@@ -30,6 +30,8 @@ uint32_t image_checksum(uint32_t crc, const void *bytes, size_t size);
 
 /* Whether a file begins with the magic; false also where it cannot be read. */
 bool image_is(const char *path);
+/* The step in the user block of a file, which is checked; the rest is not. */
+int image_step(const char *path, uint64_t *step, struct error *err);
 /* Reads a file and checks user block and payload; parses nothing: h5_open_bytes does. */
 int image_read(struct h5_image *image, uint64_t *step, const char *path, struct error *err);
 /* The same check of a file that is not kept in memory. */

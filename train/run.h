@@ -22,7 +22,7 @@ struct run {
     unsigned failures;                /* of the save in hand, so far */
     struct error save_error;          /* the last of them */
     double retry_at;                  /* on the clock of seconds() */
-    bool best_waits;                  /* the snapshot in hand is the best */
+    unsigned missing;                 /* targets of that save which are not yet written */
     bool not_finite;                  /* the last snapshot was refused for it */
     bool announce;                    /* the next one that is saved: somebody asked for it */
     bool unrotated;                   /* older checkpoints could not be removed, which was said */

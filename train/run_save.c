@@ -33,15 +33,21 @@ static void take_failure(struct run *r, const struct error *why)
     r->retry_at = seconds() + (wait < LONGEST_WAIT ? wait : LONGEST_WAIT);
 }
 
-static void take_success(struct run *r, const struct save_report *report)
+/* Also of a save that failed with the other file. */
+static void take_written(struct run *r, const struct save_report *report)
 {
     struct trainer *t = &r->trainer;
     struct error ignored;
-    if (report->targets & SAVE_ROTATED)
+    r->missing &= ~report->written;
+    if (report->written & SAVE_ROTATED)
         checkpoint_path(r->dir, report->step, t->last_checkpoint, sizeof t->last_checkpoint, &ignored);
+}
+
+static void take_success(struct run *r, const struct save_report *report)
+{
     if (r->failures || r->announce)
         log_note(&r->log, "saved%s: %s, %.2f s after it was asked for", r->failures ? " after all" : "",
-                 report->targets & SAVE_ROTATED ? t->last_checkpoint : "best.h5", report->seconds);
+                 report->written & SAVE_ROTATED ? r->trainer.last_checkpoint : "best.h5", report->seconds);
     if (report->unrotated && !r->unrotated)
         log_warn(&r->log, "%s; older checkpoints stay", report->err.text);
     r->unrotated = report->unrotated;
@@ -53,7 +59,10 @@ static void take_success(struct run *r, const struct save_report *report)
 static void take_report(struct run *r)
 {
     struct save_report report;
-    switch (writer_poll(r->writer, &report)) {
+    const enum save_outcome outcome = writer_poll(r->writer, &report);
+    if (outcome != SAVE_PENDING)
+        take_written(r, &report);
+    switch (outcome) {
     case SAVE_PENDING:
         break;
     case SAVE_DONE:
@@ -64,7 +73,7 @@ static void take_report(struct run *r)
         break;
     case SAVE_NOT_FINITE:
         log_warn(&r->log, "%s; last checkpoint: %s", report.err.text, last_checkpoint(r));
-        r->failures = 0;
+        r->failures = r->missing = 0;
         r->save_error = report.err;
         r->not_finite = true;
     }
@@ -77,31 +86,43 @@ static bool is_saved(const struct run *r)
     return r->saved_step == r->trainer.state.step && r->saved_micro == r->trainer.state.micro;
 }
 
-/* The best weights are only in the buffer, which is about to be used again: one more try. */
+static void lose_best(struct run *r)
+{
+    log_warn(&r->log, "best.h5 could not be saved, and stays what it was: %s", r->save_error.text);
+    r->missing &= ~SAVE_BEST;
+    if (!r->missing)
+        r->failures = 0;
+}
+
+/* The best weights are nowhere but in the buffer, which is about to be used again: one more try. */
 static void settle_best(struct run *r)
 {
-    if (!r->failures || !r->best_waits || !writer_holds(r->writer))
+    if (!(r->missing & SAVE_BEST))
         return;
-    writer_retry(r->writer);
-    writer_wait(r->writer);
-    take_report(r);
-    if (r->failures)
-        log_warn(&r->log, "best.h5 could not be saved, and stays what it was: %s", r->save_error.text);
+    if (writer_holds(r->writer)) {
+        writer_retry(r->writer);
+        writer_wait(r->writer);
+        take_report(r);
+    }
+    if (r->missing & SAVE_BEST)
+        lose_best(r);
 }
 
 void run_save(struct run *r, unsigned targets)
 {
     struct trainer *t = &r->trainer;
     struct error err;
-    if (targets == SAVE_ROTATED && is_saved(r) && !r->failures)
+    if (targets == SAVE_ROTATED && is_saved(r) && !(r->failures && r->missing & SAVE_ROTATED))
         return;
     const double start = seconds();
     writer_wait(r->writer);
     take_report(r);
-    settle_best(r);
+    if (!(targets & SAVE_BEST))
+        settle_best(r);
+    targets |= r->missing & SAVE_ROTATED; /* which this one is newer than */
     const struct checkpoint c = trainer_checkpoint(t);
     r->not_finite = false;
-    r->best_waits = targets & SAVE_BEST;
+    r->missing = targets;
     if (targets & SAVE_ROTATED) {
         r->saved_step = t->state.step;
         r->saved_micro = t->state.micro;
@@ -114,13 +135,17 @@ void run_save(struct run *r, unsigned targets)
     r->total_stall_s += seconds() - start;
 }
 
-/* Again: the same snapshot where it is still there, a new one where not. */
+/* Again: the same snapshot where it is still there, a new one where not, which is the best's as long as no step follows it. */
 static void try_again(struct run *r)
 {
-    if (writer_holds(r->writer))
+    if (writer_holds(r->writer)) {
         writer_retry(r->writer);
-    else
-        run_save(r, SAVE_ROTATED);
+        return;
+    }
+    if (r->missing & SAVE_BEST && r->trainer.state.step != r->trainer.state.best_step)
+        lose_best(r);
+    if (r->missing)
+        run_save(r, r->missing);
 }
 
 void run_watch_saves(struct run *r)
@@ -141,6 +166,7 @@ int run_save_first(struct run *r, struct error *err)
     writer_wait(r->writer);
     if (writer_poll(r->writer, &report) != SAVE_DONE)
         return fail(err, "%s", report.err.text);
+    take_written(r, &report);
     take_success(r, &report);
     r->saved_step = r->trainer.state.step;
     r->saved_micro = r->trainer.state.micro;
@@ -149,7 +175,8 @@ int run_save_first(struct run *r, struct error *err)
 
 int run_finish_saves(struct run *r, struct error *err)
 {
-    run_save(r, SAVE_ROTATED);
+    if (!is_saved(r))
+        run_save(r, SAVE_ROTATED);
     writer_wait(r->writer);
     take_report(r);
     for (double wait = 0.5; r->failures && wait < 4; wait *= 2) {
@@ -171,12 +198,13 @@ int run_roll_back(struct run *r, struct error *err)
     char path[CONFIG_PATH_MAX + 32];
     writer_wait(r->writer);
     take_report(r);
+    settle_best(r);
     if (checkpoint_last_good(r->dir, path, sizeof path, err))
         return -1;
     if (trainer_roll_back(t, path, err))
         return -1;
     writer_drop(r->writer); /* what could not be saved yet is of a time that will not have been */
-    r->failures = 0;
+    r->failures = r->missing = 0;
     const uint64_t to = t->state.step;
     log_note(&r->log, "goes back from step %llu to %s, and jumps over the batches of %llu steps", (unsigned long long)from, path,
              (unsigned long long)(from - to));

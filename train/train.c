@@ -1,10 +1,12 @@
 /* train.c: handgrad train. */
 #include "../model/gemm_backend.h"
 #include "command.h"
+#include "image.h"
 #include "memory.h"
 #include "options.h"
 #include "report.h"
 #include "run.h"
+#include "run_folder.h"
 #include "stop.h"
 #include <math.h>
 #include <omp.h>
@@ -117,12 +119,23 @@ static void announce(const struct run *r)
     fflush(stdout);
 }
 
+static void print_best(const struct run *r)
+{
+    const struct train_state *s = &r->trainer.state;
+    char path[CONFIG_PATH_MAX + 16];
+    struct error ignored;
+    uint64_t step;
+    const bool holds =
+        !checkpoint_best_path(r->dir, path, sizeof path, &ignored) && !image_step(path, &step, &ignored) && step == s->best_step;
+    printf("best validation loss %.4f after step %llu%s %s/best.h5\n", s->best_val_loss, (unsigned long long)s->best_step,
+           holds ? ":" : ", whose weights are not in", r->dir);
+}
+
 static void conclude(const struct run *r)
 {
     const struct train_state *s = &r->trainer.state;
     if (!isnan(s->best_val_loss))
-        printf("best validation loss %.4f after step %llu: %s/best.h5\n", s->best_val_loss, (unsigned long long)s->best_step,
-               r->dir);
+        print_best(r);
     printf("newest checkpoint: %s\n", r->trainer.last_checkpoint);
     if (s->skipped)
         printf("steps that changed no weights: %llu, of them for spikes %llu; rollbacks: %llu\n", (unsigned long long)s->skipped,

@@ -50,9 +50,8 @@ static int rotate(struct writer *w, struct error *err)
                                                         : checkpoint_rotate(w->dir, w->keep, w->snapshot.step, &w->verified, err);
 }
 
-/* Writes what report->targets asks for; what is left of them after a failure is missing. That an older checkpoint cannot be removed
- * fails no save. */
-static enum save_outcome write_out(struct writer *w, struct save_report *report)
+/* Writes the targets, until one fails. That an older checkpoint cannot be removed fails no save. */
+static enum save_outcome write_out(struct writer *w, unsigned targets, struct save_report *report)
 {
     const struct extent *wrong;
     struct error *err = &report->err;
@@ -66,11 +65,11 @@ static enum save_outcome write_out(struct writer *w, struct save_report *report)
         return SAVE_NOT_FINITE;
     }
     for (unsigned target = SAVE_ROTATED; target <= SAVE_BEST; target <<= 1) {
-        if (!(report->targets & target))
+        if (!(targets & target))
             continue;
         if (write_target(w, target, err))
             return SAVE_FAILED;
-        report->targets &= ~target;
+        report->written |= target;
         if (target == SAVE_ROTATED)
             report->unrotated = rotate(w, err) != 0;
     }
@@ -80,15 +79,13 @@ static enum save_outcome write_out(struct writer *w, struct save_report *report)
 /* Called with the mutex held, which it gives back meanwhile. */
 static void write_unlocked(struct writer *w)
 {
-    struct save_report report = w->report;
-    const unsigned targets = report.targets = w->missing;
+    struct save_report report = {.step = w->snapshot.step};
+    const unsigned targets = w->missing;
     pthread_mutex_unlock(&w->mutex);
-    const enum save_outcome outcome = write_out(w, &report);
+    const enum save_outcome outcome = write_out(w, targets, &report);
     pthread_mutex_lock(&w->mutex);
-    w->missing = outcome == SAVE_NOT_FINITE ? 0 : report.targets;
+    w->missing = outcome == SAVE_NOT_FINITE ? 0 : targets & ~report.written;
     w->outcome = outcome;
-    if (outcome == SAVE_DONE)
-        report.targets = targets;
     report.seconds = seconds() - w->began;
     w->report = report;
     w->busy = false;
@@ -273,7 +270,6 @@ int writer_save(struct writer *w, const struct checkpoint *c, unsigned targets, 
     const double began = seconds();
     const int status = take_snapshot(w, c, err);
     if (!status) {
-        w->report = (struct save_report){.step = c->state.step, .targets = targets};
         w->missing = targets;
         w->sync_first = sync_first;
         w->began = began;

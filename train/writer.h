@@ -25,7 +25,7 @@ enum save_outcome {
 
 struct save_report {
     uint64_t step;
-    unsigned targets; /* that were asked for; after a failure those that are missing */
+    unsigned written; /* targets: also where another failed */
     double seconds;   /* from writer_save on */
     bool unrotated;   /* it was saved, but older ones could not be removed: err says why */
     struct error err;
