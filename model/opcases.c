@@ -1,7 +1,7 @@
 /* opcases.c: the sizes that each operation is checked in.
  *
  * A transposed index or a wrong stride shows only where sizes differ, a wrong loop bound only beside a tile: so sizes are
- * different primes, then ones, then one below, at and above STRIP (64 columns), attention's KEYS (64) and STRIP (192), the 256
+ * different primes, then ones, then one below, at and above STRIP (64 columns), attention's KEYS (64) and STRIP (128), the 256
  * columns of a dropout mask, gelu's BLOCK (4096), a gemm's pieces (32), and one row (where gemm is a product with a vector).
  */
 #include "ops.h"

@@ -7,6 +7,7 @@
  *   loss against log-softmax of the logits                64 roundings
  *   loss after 20 steps, vocabulary padded or not         16384 roundings: training makes errors grow, here some hundredfold
  *   GPT_INFER against GPT_TRAIN; 1, 2, 3 threads;         the same bits
+ *   embedded tokens, dropped, against their masks
  *   logits before a changed token; padded vocabulary
  *   gradients, whatever is recomputed                     the same bits
  *   loss of a fresh model                                 log V + s^2 / 2, s = 0.02 sqrt(C) the logits' deviation, within 5
@@ -29,25 +30,58 @@ static struct gpt model(const struct model_config *c, size_t rows, enum gpt_use 
     return g;
 }
 
+/* Rows x and targets y of b sequences of t tokens, in one batch and in two of half of them. */
+static void accumulates(const struct model_config *c, const uint32_t *x, const uint32_t *y, size_t b, size_t t,
+                        const struct dropout *drop)
+{
+    const size_t half = b / 2 * t;
+    struct gpt whole = model(c, b * t, GPT_TRAIN), parts = model(c, half, GPT_TRAIN);
+    stir(&whole);
+    stir(&parts);
+    const double loss = gpt_loss_and_grads(&whole, x, y, b, t, 1, drop);
+    double sum = 0;
+    for (size_t part = 0; part < 2; part++) {
+        struct dropout d = dropout;
+        d.first_row = part * b / 2;
+        sum += gpt_loss_and_grads(&parts, x + part * half, y + part * half, b / 2, t, 0.5, drop ? &d : NULL) / 2;
+    }
+    require_within(fabs(sum - loss), 64 * ROUNDOFF, "loss");
+    require_same_grads(&parts, &whole, 1024 * ROUNDOFF);
+    gpt_destroy(&whole);
+    gpt_destroy(&parts);
+}
+
+/* Also where the MLP has the whole batch in hand in two parts, and each half in one (block.c). */
 START_TEST(accumulation_is_the_large_batch)
 {
-    for (int dropped = 0; dropped < 2; dropped++) {
-        struct gpt whole = model(&plain, N, GPT_TRAIN), parts = model(&plain, N / 2, GPT_TRAIN);
-        stir(&whole);
-        stir(&parts);
-        struct dropout d = dropout;
-        const double loss = gpt_loss_and_grads(&whole, inputs, targets, B, T, 1, dropped ? &d : NULL);
-        double sum = 0;
-        for (size_t part = 0; part < 2; part++) {
-            d.first_row = part * B / 2;
-            sum +=
-                gpt_loss_and_grads(&parts, inputs + part * N / 2, targets + part * N / 2, B / 2, T, 0.5, dropped ? &d : NULL) / 2;
+    enum { LONG_T = 300, LONG_N = B * LONG_T };
+    static uint32_t ids[LONG_N + 1];
+    struct model_config longer = plain;
+    longer.block_size = LONG_T;
+    for (size_t n = 0; n <= LONG_N; n++)
+        ids[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
+    accumulates(&plain, inputs, targets, B, T, NULL);
+    accumulates(&plain, inputs, targets, B, T, &dropout);
+    accumulates(&longer, ids, ids + 1, B, LONG_T, NULL);
+}
+END_TEST
+
+/* Every embedded token is scaled by its own mask, that of the embedding's place in the model. */
+START_TEST(the_embedding_is_dropped)
+{
+    const size_t C = plain.n_embd;
+    struct gpt g = model(&plain, N, GPT_TRAIN);
+    real *mask = malloc(C * sizeof *mask);
+    gpt_loss(&g, inputs, targets, B, T, &dropout);
+    for (size_t n = 0; n < N; n++) {
+        dropout_mask(mask, &dropout, DROP_EMBEDDING, n, 0, C);
+        for (size_t c = 0; c < C; c++) {
+            const real e = g.w[0][WTE][inputs[n] * C + c] + g.w[0][WPE][n % T * C + c];
+            require(g.embedded[n * C + c] == e * mask[c], "token %zu, column %zu: %g", n, c, (double)g.embedded[n * C + c]);
         }
-        require_within(fabs(sum - loss), 64 * ROUNDOFF, "loss");
-        require_same_grads(&parts, &whole, 1024 * ROUNDOFF);
-        gpt_destroy(&whole);
-        gpt_destroy(&parts);
     }
+    free(mask);
+    gpt_destroy(&g);
 }
 END_TEST
 
@@ -305,8 +339,8 @@ START_TEST(initial_weights_depend_on_the_seed_alone)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("the whole model", accumulation_is_the_large_batch, gradients_add_and_scale, loss_is_the_logits_own,
-                   inference_is_training, recomputing_changes_nothing, the_past_does_not_see_the_future,
+SUITE_FLOAT_DOUBLE("the whole model", accumulation_is_the_large_batch, the_embedding_is_dropped, gradients_add_and_scale,
+                   loss_is_the_logits_own, inference_is_training, recomputing_changes_nothing, the_past_does_not_see_the_future,
                    training_is_the_same_at_any_thread_count, training_on_onednn_is_the_same_at_any_thread_count,
                    padded_vocabulary_changes_nothing, fresh_model_knows_nothing, initial_weights_have_their_moments,
                    initial_weights_depend_on_the_seed_alone)
