@@ -10,14 +10,13 @@
 #include "few_rows.h"
 
 enum {
-    MOST_ROWS = 8,
     DEPTH = 8,
     STRIP = 512 /* columns of B that stay in the first cache until all rows of A were multiplied by them */
 };
 
 bool few_rows(enum transpose ta, enum transpose tb, size_t M)
 {
-    return ta == N_ && M <= (tb == N_ ? MOST_ROWS : 1);
+    return ta == N_ && M <= (tb == N_ ? FEW_ROWS : 1);
 }
 
 static void scale(real *c, real beta, size_t n)

@@ -8,7 +8,9 @@
 #define few_rows         NAME(few_rows)
 #define few_rows_product NAME(few_rows_product)
 
-/* Whether a product is done this way: y = x B for up to eight rows; y = x B^T for one, since more are no faster than a library's. */
+enum { FEW_ROWS = 8 };
+
+/* Whether a product is done this way: y = x B for up to FEW_ROWS rows; y = x B^T for one, since more are no faster than a library's. */
 bool few_rows(enum transpose ta, enum transpose tb, size_t M);
 
 /* C (M,N) = alpha A op(B) + beta C as gemm has it, on the caller's thread. What it reads of B is read once and in the order in which it

@@ -328,8 +328,9 @@ size_t gemm_bytes(size_t M, size_t N, size_t K)
 {
     const enum gemm_backend library = gemm_backend_choice(false, NULL);
     const size_t b = M * (N + 2 * PART_UNIT), most_b = library == GEMM_OPENBLAS ? 0 : TURNED_B;
-    const size_t numbers = (K >= LONG_SUM ? SUMS : 0) + (turns(T_, M, library) ? (size_t)omp_get_max_threads() * TURNED : 0) +
-                           (b < most_b ? b : most_b);
+    const size_t few = FEW_ROWS * M < PIECE_M * PIECE_N ? FEW_ROWS * M : PIECE_M * PIECE_N; /* numbers of a C of few rows */
+    const size_t numbers = (K >= LONG_SUM ? SUMS : (LONG_PIECES - 1) * few) +
+                           (turns(T_, M, library) ? (size_t)omp_get_max_threads() * TURNED : 0) + (b < most_b ? b : most_b);
     return numbers ? sizeof(struct room) + numbers * sizeof(real) : 0;
 }
 
