@@ -25,7 +25,7 @@ void lens_attention(real *weights, const struct gpt *g, size_t T, size_t layer)
 {
     const size_t C = g->tensors->config.n_embd, H = g->tensors->config.n_head, d = C / H;
     const real *qkv = g->blocks[layer].qkv, *lse = g->blocks[layer].lse;
-    ASSERT(g->grads && T <= g->max_rows && layer < g->tensors->config.n_layer);
+    ASSERT(g->grads && g->use != GPT_TRAIN_RECOMPUTE_BLOCK && T <= g->max_rows && layer < g->tensors->config.n_layer);
 #pragma omp parallel for
     for (size_t row = 0; row < H * T; row++) {
         const size_t h = row / T, q = row % T;
@@ -40,7 +40,7 @@ void lens_logits(real *logits, struct gpt *g, size_t T, size_t depth)
 {
     const struct model_config *c = &g->tensors->config;
     const size_t C = c->n_embd, V = c->vocab_size;
-    ASSERT(g->grads && T <= g->max_rows && depth <= c->n_layer);
+    ASSERT(g->grads && g->use != GPT_TRAIN_RECOMPUTE_BLOCK && T <= g->max_rows && depth <= c->n_layer);
     layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd, depth ? g->blocks[depth - 1].out : g->embedded, g->w[0][LN_F_WEIGHT],
                       g->w[0][LN_F_BIAS], T, C);
     gemm(N_, T_, T, V, C, 1, g->ln_f, C, g->w[0][WTE], C, 0, logits, V);

@@ -2,7 +2,7 @@
  * where the gradient of one token's loss goes.
  *
  * All three look at one sequence of T tokens. The first two read the activations that a forward of it left in a model created for
- * training (gpt_loss with B = 1 and no dropout). */
+ * training that keeps those of all blocks (not GPT_TRAIN_RECOMPUTE_BLOCK; gpt_loss with B = 1 and no dropout). */
 #ifndef LENS_H
 #define LENS_H
 
