@@ -138,7 +138,7 @@ int atomic_sync_folder(const char *folder)
     return status;
 }
 
-static int open_temporary(const char *path, char *temporary, char *folder)
+int atomic_open_temporary(const char *path, char *temporary, char *folder)
 {
     for (unsigned attempt = 0; attempt < 100; attempt++) {
         if (name_temporary(path, temporary, folder, attempt) != 0) {
@@ -168,7 +168,7 @@ int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, 
 {
     char temporary[PATH_MAX], folder[PATH_MAX];
     const char *doing = "cannot create a file in this folder";
-    const int fd = open_temporary(path, temporary, folder);
+    const int fd = atomic_open_temporary(path, temporary, folder);
     if (fd < 0)
         return fail(err, "%s: %s: %s", path, doing, strerror(errno));
 

@@ -21,6 +21,10 @@ int atomic_write(const char *path, const void *head, size_t head_size, const voi
 /* Puts the names in a folder on the disk, where the system can. -1 with errno. */
 int atomic_sync_folder(const char *folder);
 
+/* Opens a new file for writing and reading, hidden beside `path`, under a name that atomic_is_leftover knows. Into PATH_MAX bytes each
+ * come its own path and that of its folder. -1 with errno. */
+int atomic_open_temporary(const char *path, char *temporary, char *folder);
+
 /* Whether a file of this name (no folder) is what an atomic_write of `of` leaves behind when the process is killed half-way. It
  * is hidden, never read, and may be removed when nobody else writes to the folder. */
 bool atomic_is_leftover(const char *name, const char *of);

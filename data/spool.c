@@ -1,5 +1,6 @@
 /* spool.c: see spool.h. */
 #include "spool.h"
+#include "atomic.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ struct spool {
 
 struct spool *spool_create(const char *folder, struct error *err)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], temporary[PATH_MAX], parent[PATH_MAX];
     struct spool *s = calloc(1, sizeof *s);
     if (!s || !(s->folder = strdup(folder))) {
         fail(err, "%s: out of memory", folder);
@@ -24,10 +25,10 @@ struct spool *spool_create(const char *folder, struct error *err)
         return NULL;
     }
     /* A name that a later run would clear away, should this one be killed before the next line (corpus_owns). */
-    const int length = snprintf(path, sizeof path, "%s/.tokenizer.h5.XXXXXX.tmp", folder);
-    const int fd = length < PATH_MAX ? mkstemps(path, 4) : -1;
+    const int length = snprintf(path, sizeof path, "%s/tokenizer.h5", folder);
+    const int fd = length < PATH_MAX ? atomic_open_temporary(path, temporary, parent) : -1;
     if (fd >= 0)
-        unlink(path);
+        unlink(temporary);
     if (fd < 0 || !(s->file = fdopen(fd, "w+b"))) {
         fail(err, "%s: cannot make a file here: %s", folder, strerror(length < PATH_MAX ? errno : ENAMETOOLONG));
         if (fd >= 0)
