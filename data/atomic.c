@@ -142,7 +142,8 @@ int atomic_open_temporary(const char *path, char *temporary, char *folder)
 {
     for (unsigned attempt = 0; attempt < 100; attempt++) {
         if (name_temporary(path, temporary, folder, attempt) != 0) {
-            errno = strlen(path) ? ENAMETOOLONG : ENOENT;
+            const size_t n = strlen(path);
+            errno = n == 0 ? ENOENT : path[n - 1] == '/' ? EISDIR : ENAMETOOLONG;
             return -1;
         }
         const int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -169,6 +170,8 @@ int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, 
     char temporary[PATH_MAX], folder[PATH_MAX];
     const char *doing = "cannot create a file in this folder";
     const int fd = atomic_open_temporary(path, temporary, folder);
+    if (fd < 0 && errno == EISDIR)
+        return fail(err, "%s: names a folder, expected a file", path);
     if (fd < 0)
         return fail(err, "%s: %s: %s", path, doing, strerror(errno));
 
