@@ -107,6 +107,8 @@ done
 refused "no text" 2 "TEXT is missing" tokenize -o x --tokenizer char
 refused "no folder" 2 "-o DIR is missing" tokenize text.txt --tokenizer char
 refused "no tokenizer" 2 "--tokenizer byte|char|bpe:SIZE|FILE is missing" tokenize text.txt -o x
+refused "a pattern for bytes" 2 "--pattern and --special are for bpe: byte has neither" tokenize text.txt -o x --tokenizer byte --pattern gpt4
+refused "a special token among characters" 2 "--pattern and --special are for bpe: char has neither" tokenize text.txt -o x --tokenizer char --special '<|x|>'
 tokenize text.txt -o x --tokenizer char --nonsense >out 2>err
 ok "an unknown option is misuse" test $? -eq 2
 ok "--help" tokenize --help

@@ -227,6 +227,8 @@ misused() { # exit 2
 misused "an unknown command" "$HANDGRAD" trian
 misused "an unknown option" train --out x --stop-after 3
 misused "no arguments" "$HANDGRAD" eval
+misused "a plot as JSON" "$HANDGRAD" inspect --plot whole --json
+misused "a plot that verifies" "$HANDGRAD" inspect --plot whole --verify
 for c in tokenize init train eval sample grad inspect; do check "$c --help" "$HANDGRAD" $c --help; done
 
 # Where the program starts itself again, OMP_PROC_BIND does not bind all of it to one core.

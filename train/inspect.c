@@ -278,6 +278,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "which file?");
         return 0;
+    case ARGP_KEY_END:
+        if (in->plot && (in->json || in->verify))
+            argp_error(state, "--plot and %s: one of them", in->json ? "--json" : "--verify");
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }

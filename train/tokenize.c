@@ -71,6 +71,18 @@ static bool unescape(const char *text, char *out, size_t size)
     return n > 0 && !*text;
 }
 
+static int check(const struct tokenize_options *o, struct error *misuse)
+{
+    if (!o->n_texts || !o->dir || !*o->dir || !o->tokenizer)
+        return fail(misuse, "tokenize: %s is missing (handgrad tokenize --help)",
+                    !o->n_texts           ? "TEXT"
+                    : !o->dir || !*o->dir ? "-o DIR"
+                                          : "--tokenizer byte|char|bpe:SIZE|FILE");
+    if ((o->pattern || o->n_specials) && (!strcmp(o->tokenizer, "byte") || !strcmp(o->tokenizer, "char")))
+        return fail(misuse, "--pattern and --special are for bpe: %s has neither", o->tokenizer);
+    return 0;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct arguments *a = state->input;
@@ -116,13 +128,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         o->n_texts = (size_t)(state->argc - state->next);
         break;
     case ARGP_KEY_END:
-        if (o->n_texts && o->dir && *o->dir && o->tokenizer)
-            break;
-        fail(&a->misuse, "tokenize: %s is missing (handgrad tokenize --help)",
-             !o->n_texts           ? "TEXT"
-             : !o->dir || !*o->dir ? "-o DIR"
-                                   : "--tokenizer byte|char|bpe:SIZE|FILE");
-        return EINVAL;
+        return check(o, &a->misuse) != 0 ? EINVAL : 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
