@@ -33,9 +33,9 @@ struct h5_image {
 };
 /* The image may not move while it is open. */
 int h5_image_create(struct h5_image *image, const char *file, struct error *err);
-/* The same where the caller has filled in user_block, capacity and bytes. capacity is a guess of the size: one that holds avoids
- * bytes (capacity) come from malloc and are the image's from here on; NULL: zeroed ones are allocated. All of the library's own
- * bytes come first where they fit in `metadata`: datasets that are only allocated (H5D_ALLOC_TIME_EARLY, nothing written) lie
+/* The same where the caller has filled in user_block, capacity and bytes. capacity is a guess of the size: one that is large enough
+ * avoids copying. bytes (capacity) come from malloc and are the image's from here on; NULL: zeroed ones are allocated. All of the
+ * library's own bytes come first where they fit in `metadata`: datasets that are only allocated (H5D_ALLOC_TIME_EARLY, nothing written) lie
  * behind them, and the library does not touch their memory. */
 int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file, struct error *err);
 /* At least so many bytes for it, those that are new zero; not while it is open. */

@@ -1,5 +1,5 @@
 /* config.h: a run's configuration: an INI file, --set section.key=value, and the text that a checkpoint carries. One table in
- * config.c holds every key with its type, default, range and meaning; reading, writing and checking are driven by it. */
+ * config_keys.c holds every key with its type, default, range and meaning; reading, writing and checking are driven by it. */
 #ifndef CONFIG_H
 #define CONFIG_H
 
