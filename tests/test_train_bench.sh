@@ -58,6 +58,17 @@ check "more than memory holds: exit 1" test $? -eq 1
 check "… in one line" grep -qE '^handgrad: tiny:1000000x1000000: no memory' err.txt
 check "… and the next has its turn" test "$(lines workload)" -eq 1
 
+# In a control group, as in a container, where one can be made here (of the first version).
+group=/sys/fs/cgroup/memory$(sed -n 's/^[0-9]*:memory://p' /proc/self/cgroup)/handgrad-$$
+if mkdir "$group" 2>/dev/null; then
+    trap 'rm -rf "$work"; rmdir "$group"' EXIT
+    echo 1G >"$group/memory.limit_in_bytes"
+    (echo $BASHPID >"$group/cgroup.procs" && exec "$HANDGRAD" bench tiny:4096x1024 tiny:1x8 --runs 1 --json >bench.jsonl 2>err.txt)
+    check "more than a control group leaves: exit 1" test $? -eq 1
+    check "… in one line" grep -qE '^handgrad: tiny:4096x1024: no memory' err.txt
+    check "… and what it has room for is measured" test "$(lines machine) $(lines workload)" = "1 1"
+fi
+
 misused "a name that is none" "'nosuch' is no workload: expected decode, memory, or a model" nosuch
 misused "half a name" "'char' is no workload" char
 misused "a batch that is none" "'tiny:4': expected tiny:BxT" tiny:4

@@ -1,10 +1,12 @@
 /* bench_child.c: measuring in a child process, and how long something takes there. */
 #include "bench.h"
 #include "log.h"
+#include "memory.h"
 #include "waiting.h"
 #include <errno.h>
 #include <omp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,27 +15,26 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The number after "NAME:" in a file of /proc, KiB there, bytes here; 0 where it is not told. */
-static double proc_bytes(const char *path, const char *name)
+/* Of our data, what RLIMIT_DATA counts; 0 where it is not told. */
+static size_t own_bytes(void)
 {
     char line[256];
-    double value = 0;
-    FILE *f = fopen(path, "r");
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, name, strlen(name)))
-            value = 1024 * strtod(line + strlen(name), NULL);
+    size_t kilobytes = 0;
+    FILE *f = fopen("/proc/self/status", "re");
+    while (f && fgets(line, sizeof line, f) && sscanf(line, "VmData: %zu", &kilobytes) != 1)
+        ;
     if (f)
         fclose(f);
-    return value;
+    return kilobytes << 10;
 }
 
 /* The kernel promises more memory than there is, and ends some process, not always the one that asked, when the promise is
  * called in. With a limit the allocation fails, and the workload says so. */
 static void limit_memory(void)
 {
-    const double free = proc_bytes("/proc/meminfo", "MemAvailable:"), own = proc_bytes("/proc/self/status", "VmData:");
-    const rlim_t limit = (rlim_t)(free + own);
-    if (free > 0 && own > 0)
+    const size_t available = memory_available(), own = own_bytes();
+    const rlim_t limit = available + own;
+    if (available < SIZE_MAX && own)
         setrlimit(RLIMIT_DATA, &(struct rlimit){limit, limit});
 }
 

@@ -2,6 +2,7 @@
  * but the outermost functions runs in a child process. */
 #include "bench.h"
 #include "log.h"
+#include "memory.h"
 #include "peak.h"
 #include <math.h>
 #include <omp.h>
@@ -34,11 +35,11 @@ static void cpu_name(char *name, size_t size)
         fclose(f);
 }
 
-/* Bytes that no cache holds: a gibibyte, more where the last cache is large, less where memory is small. */
+/* Bytes that no cache holds: a gibibyte, more where the last cache is large, less where little memory is free. */
 static size_t far_bytes(void)
 {
     const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    const double memory = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE), least = 0x1p30, most = memory / 4,
+    const double least = 0x1p30, most = (double)memory_available() / 4,
                  wanted = 8 * (double)cache > least ? 8 * (double)cache : least;
     return (size_t)(wanted < most ? wanted : most) / 4096 * 4096;
 }
