@@ -2,6 +2,7 @@
  * but the outermost functions runs in a child process. */
 #include "bench.h"
 #include "log.h"
+#include "machine.h"
 #include "memory.h"
 #include "peak.h"
 #include <math.h>
@@ -19,21 +20,6 @@ double precision_peak(const struct bench *b)
 }
 
 /* --- the machine --- */
-
-static void cpu_name(char *name, size_t size)
-{
-    char line[256];
-    snprintf(name, size, "unknown CPU");
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    while (f && fgets(line, sizeof line, f))
-        if (!strncmp(line, "model name", 10) && strchr(line, ':')) {
-            line[strcspn(line, "\n")] = 0;
-            snprintf(name, size, "%.120s", strchr(line, ':') + 2);
-            break;
-        }
-    if (f)
-        fclose(f);
-}
 
 /* Bytes that no cache holds: a gibibyte, more where the last cache is large, less where little memory is free. */
 static size_t far_bytes(void)
@@ -63,7 +49,7 @@ static int machine_work(const struct bench_job *j, void *result, struct error *e
     const char *why;
     const bool bf16 = !strcmp(j->bench->code->precision, "bf16");
     *m = (struct machine){.threads = omp_get_max_threads(), .float32_peak = best(float32_peak), .bf16_peak = best(bf16_peak)};
-    cpu_name(m->cpu, sizeof m->cpu);
+    machine_cpu(m->cpu, sizeof m->cpu, "unknown CPU");
     snprintf(m->unit, sizeof m->unit, "%s", vector_unit());
     if (bf16_unit())
         snprintf(m->bf16_unit, sizeof m->bf16_unit, "%s", bf16_unit());

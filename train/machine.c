@@ -10,8 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-/* The processor's name as Linux gives it; the architecture where it gives none. */
-static void cpu_name(char *name, size_t size, const char *otherwise)
+void machine_cpu(char *name, size_t size, const char *otherwise)
 {
     char line[512];
     snprintf(name, size, "%s", otherwise);
@@ -34,7 +33,7 @@ cJSON *machine_json(double peak_flops, bool bf16)
     const char *why;
     if (uname(&system))
         strcpy(system.sysname, "unknown"), *system.release = *system.machine = 0;
-    cpu_name(cpu, sizeof cpu, system.machine);
+    machine_cpu(cpu, sizeof cpu, system.machine);
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "cpu", cpu);
     cJSON_AddNumberToObject(object, "cores", (double)sysconf(_SC_NPROCESSORS_ONLN));

@@ -4,6 +4,10 @@
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
+#include <stddef.h>
+
+/* The processor's name, as Linux tells it, or else `otherwise`. */
+void machine_cpu(char *name, size_t size, const char *otherwise);
 
 /* {cpu, cores, threads, memory (bytes), peak_flops, products, compiler, system}; NULL where memory is short. peak_flops: the measured rate of
  * the products of the run's precision, 0 where it is not known. */
