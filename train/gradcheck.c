@@ -2,10 +2,10 @@
 #include "../optim/optcheck.h"
 #include "command.h"
 #include "gradcheck_report.h"
+#include "log.h"
 #include "options.h"
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 enum { METHOD = 1000, SWEEP, MISTAKES, DIAGNOSE, TEMPLATE, SEED };
 
@@ -139,13 +139,6 @@ static int check_optimiser(struct gradcheck_report *report)
             return -1;
     }
     return 0;
-}
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static int check_all(const struct gradcheck_options *o, struct error *err)

@@ -1,15 +1,8 @@
 /* progress.c: see progress.h. */
 #include "progress.h"
+#include "log.h"
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 void progress_begin(struct progress *p, const char *what, uint64_t total, const char *unit, double per_unit)
 {
