@@ -99,6 +99,21 @@ START_TEST(what_has_changed_must_be_allowed)
 }
 END_TEST
 
+/* However the names are spread over lists, whose separators take room, too. */
+START_TEST(lists_of_allowed_names_add_up)
+{
+    static const char *const lists[][2] = {{"beta1", "eps"}, {",beta1", "eps"}, {"beta1,,,", "eps"}, {",,", "beta1,eps"}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct allowed a = {0};
+        OK(allow(&a, lists[i][0], &err));
+        OK(allow(&a, lists[i][1], &err));
+        ck_assert_uint_eq(a.n, 2);
+        ck_assert_str_eq(a.names[0], "beta1");
+        ck_assert_str_eq(a.names[1], "eps");
+    }
+}
+END_TEST
+
 START_TEST(too_little_memory_is_told_before)
 {
     make_data(false);
@@ -113,4 +128,4 @@ START_TEST(too_little_memory_is_told_before)
 END_TEST
 
 SUITE("trainer", resume_between_any_two_micro_steps, another_batch_cannot_complete_a_step, what_has_changed_must_be_allowed,
-      too_little_memory_is_told_before)
+      lists_of_allowed_names_add_up, too_little_memory_is_told_before)

@@ -61,12 +61,11 @@ static int check_name(const char *name, struct error *err)
 
 int allow(struct allowed *a, const char *list, struct error *err)
 {
-    size_t used = 0;
-    for (size_t i = 0; i < a->n; i++)
-        used += strlen(a->names[i]) + 1;
-    if (strlen(list) + 1 > sizeof a->text - used)
+    const size_t size = strlen(list) + 1;
+    if (size > sizeof a->text - a->used)
         return fail(err, "--allow: the list is too long");
-    char *text = strcpy(a->text + used, list), *rest = NULL;
+    char *text = memcpy(a->text + a->used, list, size), *rest = NULL;
+    a->used += size;
     for (char *name = strtok_r(text, ",", &rest); name; name = strtok_r(NULL, ",", &rest)) {
         if (a->n == ALLOWED_MAX)
             return fail(err, "--allow: the list is too long");

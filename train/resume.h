@@ -12,6 +12,7 @@ struct allowed {
     const char *names[ALLOWED_MAX];
     size_t n;
     char text[1024]; /* that the names lie in */
+    size_t used;     /* bytes of it */
 };
 
 /* Adds a list "data,lr". -1 where a name is neither, or the list is too long. */
