@@ -52,6 +52,10 @@ START_TEST(what_has_changed_must_be_allowed)
     } cases[] = {
         {"train.log_every=3", NULL, NULL},
         {"train.keep=7", NULL, NULL},
+        {"train.log_tensors=1", NULL, NULL},
+        {"train.sample_tokens=0", NULL, NULL},
+        {"train.tensorboard=yes", NULL, NULL},
+        {"train.recompute=block", NULL, NULL},
         {"optim.lr=0.5", NULL, "changed since: optim.lr 0.01 != 0.5; --allow lr goes on with the new values"},
         {"optim.lr=0.5", "clip", "changed since: optim.lr"},
         {"optim.lr=0.5", "clip,lr", NULL},

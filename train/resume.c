@@ -6,8 +6,9 @@
 #include <string.h>
 
 /* Keys that change no step of a run. Every other key, and every new one, has to be allowed by name. */
-static const char *const harmless[] = {"data.dir",   "train.eval_every", "train.eval_tokens", "train.checkpoint_every",
-                                       "train.keep", "train.log_every"};
+static const char *const harmless[] = {
+    "data.dir",   "train.recompute", "train.eval_every",  "train.eval_tokens",   "train.checkpoint_every",
+    "train.keep", "train.log_every", "train.log_tensors", "train.sample_tokens", "train.tensorboard"};
 
 static bool is_harmless(const struct config_key *key)
 {

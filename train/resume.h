@@ -19,8 +19,8 @@ struct allowed {
 int allow(struct allowed *a, const char *list, struct error *err);
 
 /* 0 where the run goes on; else a line that names the fields that differ and what would allow them. What changes no step (how
- * often to save, to evaluate, to print; where the data lies) may always differ. A model of other shapes, another tokenizer, and
- * other batches in the middle of an accumulation are never allowed. */
+ * often to save, to evaluate, to print, and what; what to keep in memory; where the data lies) may always differ. A model of other
+ * shapes, another tokenizer, and other batches in the middle of an accumulation are never allowed. */
 int check_resume(const struct trainer *t, const struct checkpoint *c, const struct allowed *a, const char *path,
                  struct error *err);
 /* The checkpoint's tokenizer is that of the data. */
