@@ -307,5 +307,22 @@ START_TEST(contents_must_agree)
 }
 END_TEST
 
+/* Files that were written before tokens were counted: as if every step had been like the last. */
+START_TEST(tokens_that_were_not_counted)
+{
+    enter_folder();
+    const char *path = in_folder("t.h5");
+    struct checkpoint c;
+    const hid_t file = tamper_begin(path);
+    ck_assert_int_ge(H5Adelete(file, "tokens"), 0);
+    tamper_end(file, path);
+    struct checkpoint_file *f = checkpoint_open(path, &c, &err);
+    ck_assert_msg(f, "%s", err.text);
+    ck_assert_uint_eq(c.state.tokens, 3 * c.config.train.batch_size * c.config.train.accumulate * c.config.model.block_size);
+    checkpoint_close(f);
+}
+END_TEST
+
 SUITE("train/checkpoint damage", truncation_is_found, a_flipped_bit_is_found, other_files_are_named, a_damaged_tensor_is_named,
-      a_damaged_group_is_refused, shapes_and_types_are_exact, nothing_leads_out_of_the_file, contents_must_agree)
+      a_damaged_group_is_refused, shapes_and_types_are_exact, nothing_leads_out_of_the_file, contents_must_agree,
+      tokens_that_were_not_counted)

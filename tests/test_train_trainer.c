@@ -118,6 +118,54 @@ START_TEST(lists_of_allowed_names_add_up)
 }
 END_TEST
 
+/* Saves after so many micro-steps, and goes on as another configuration. */
+static struct trainer go_on(const struct config *before, size_t micro_steps, const struct config *after, const char *allowed)
+{
+    const char *const path = in_folder("stop.h5");
+    struct allowed a = {0};
+    struct trainer t = begin(before);
+    advance(&t, micro_steps);
+    OK(trainer_save(&t, path, &err));
+    trainer_destroy(&t);
+    OK(allow(&a, allowed, &err));
+    OK(trainer_create(&t, after, &err));
+    OK(trainer_resume(&t, path, &a, &err));
+    OK(trainer_start(&t, &err));
+    return t;
+}
+
+START_TEST(tokens_of_larger_batches_are_not_those_of_steps_before)
+{
+    make_data(false);
+    const struct config c = small();
+    struct config larger = c;
+    larger.train.batch_size = 5;
+    struct trainer t = go_on(&c, 2 * ACCUMULATE, &larger, "batch_size");
+    advance(&t, ACCUMULATE);
+    ck_assert_uint_eq(t.metrics.tokens, ACCUMULATE * 16 * (2 * 3 + 5));
+    trainer_destroy(&t);
+}
+END_TEST
+
+/* As if what is left of the step had taken a thousand seconds. */
+START_TEST(speed_is_of_what_this_process_did)
+{
+    make_data(false);
+    const struct config c = small();
+    struct trainer t = go_on(&c, 2, &c, "");
+    t.started -= 1000;
+    advance(&t, ACCUMULATE - 2);
+    ck_assert_uint_eq(t.state.step, 1);
+    ck_assert_double_eq_tol(t.metrics.tokens_per_s, 3 * 16 / 1000., 0.01);
+    ck_assert_uint_eq(t.metrics.tokens, ACCUMULATE * 3 * 16);
+    advance(&t, 1);
+    t.started -= 1000;
+    advance(&t, ACCUMULATE - 1);
+    ck_assert_double_eq_tol(t.metrics.tokens_per_s, ACCUMULATE * 3 * 16 / 1000., 0.01);
+    trainer_destroy(&t);
+}
+END_TEST
+
 START_TEST(too_little_memory_is_told_before)
 {
     make_data(false);
@@ -132,4 +180,5 @@ START_TEST(too_little_memory_is_told_before)
 END_TEST
 
 SUITE("trainer", resume_between_any_two_micro_steps, another_batch_cannot_complete_a_step, what_has_changed_must_be_allowed,
-      lists_of_allowed_names_add_up, too_little_memory_is_told_before)
+      lists_of_allowed_names_add_up, tokens_of_larger_batches_are_not_those_of_steps_before, speed_is_of_what_this_process_did,
+      too_little_memory_is_told_before)

@@ -15,6 +15,7 @@
 
 const struct state_field state_fields[] = {
     {"step", false, offsetof(struct train_state, step)},
+    {"tokens", false, offsetof(struct train_state, tokens)},
     {"micro", false, offsetof(struct train_state, micro)},
     {"micro_loss", true, offsetof(struct train_state, micro_loss)},
     {"smoothed_loss", true, offsetof(struct train_state, smoothed_loss)},

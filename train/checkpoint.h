@@ -8,7 +8,8 @@
  *   params/<name>     float32, in the tensors' file shapes
  *   adamw/m/<name>, adamw/v/<name>     where there is optimiser state
  *   grads/<name>      where the run stopped inside an accumulation
- *   attributes        of "/": format, config (INI text), and every field of struct train_state, data_fingerprint
+ *   attributes        of "/": format, config (INI text), and every field of struct train_state, data_fingerprint; older files have no
+ *                     tokens, which are then step times those of a step of their config
  *   tokenizer/        as tokenizer_write writes it; absent where the model was made without one
  */
 #ifndef CHECKPOINT_H
@@ -25,6 +26,7 @@
  * counter-based, so step, micro, batch_shift and the configuration's seed are the whole generator state and the data position. */
 struct train_state {
     uint64_t step;     /* optimiser steps done */
+    uint64_t tokens;   /* that they have read */
     uint64_t micro;    /* micro-batches of the step in hand that grads already holds */
     double micro_loss; /* sum of their losses */
     double smoothed_loss;

@@ -115,18 +115,30 @@ static int read_recent(struct checkpoint_file *f, struct error *err)
     return status ? fail(err, "%s: recent_losses: expected a count and as many losses", f->path) : 0;
 }
 
-static int read_state(struct checkpoint_file *f, struct error *err)
+static int read_state_fields(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
-    char *fingerprint;
+    const struct h5_node root = h5_root(f->reader);
+    const bool counted = h5_has_attribute(root, "tokens");
     int status = 0;
     for (size_t i = 0; i < state_field_count && !status; i++) {
         const struct state_field *field = &state_fields[i];
         void *at = (char *)&c->state + field->offset;
-        status = field->is_float ? h5_read_f64(h5_root(f->reader), field->name, at, f->path, err)
-                                 : h5_read_u64(h5_root(f->reader), field->name, at, f->path, err);
+        if (at == &c->state.tokens && !counted)
+            continue;
+        status =
+            field->is_float ? h5_read_f64(root, field->name, at, f->path, err) : h5_read_u64(root, field->name, at, f->path, err);
     }
-    if (status || h5_read_string(h5_root(f->reader), "data_fingerprint", &fingerprint, f->path, err))
+    if (!counted)
+        c->state.tokens = c->state.step * config_step_tokens(&c->config);
+    return status;
+}
+
+static int read_state(struct checkpoint_file *f, struct error *err)
+{
+    struct checkpoint *c = f->checkpoint;
+    char *fingerprint;
+    if (read_state_fields(f, err) || h5_read_string(h5_root(f->reader), "data_fingerprint", &fingerprint, f->path, err))
         return -1;
     if (read_recent(f, err)) {
         free(fingerprint);

@@ -266,3 +266,8 @@ struct schedule config_schedule(const struct config *c)
                              .decay_steps = c->optim.decay_steps,
                              .steps = c->train.steps};
 }
+
+uint64_t config_step_tokens(const struct config *c)
+{
+    return c->train.batch_size * c->train.accumulate * c->model.block_size;
+}

@@ -76,5 +76,7 @@ void config_help(FILE *out);
 int config_model(const struct config *c, size_t tokenizer_symbols, struct model_config *model, const char *name,
                  struct error *err);
 struct schedule config_schedule(const struct config *c);
+/* Tokens of a whole step. */
+uint64_t config_step_tokens(const struct config *c);
 
 #endif

@@ -10,10 +10,10 @@
 /* One finished step. */
 struct step_metrics {
     uint64_t step;   /* from 1 */
-    uint64_t tokens; /* seen since step 0 */
+    uint64_t tokens; /* read by all steps up to this one, each with the batches that it had */
     double loss, smoothed_loss, lr, grad_norm;
-    double tokens_per_s;
-    double mfu;          /* model FLOP/s as a share of products_peak (peak.h), measured at the start */
+    double tokens_per_s; /* of the step, or of the rest of one that another process began */
+    double mfu;          /* the same: model FLOP/s as a share of products_peak (peak.h), measured at the start */
     double stall_s;      /* seconds that training waited for checkpoints since the step before */
     const char *skipped; /* what was wrong where the step changed no weights: "loss", "grad_norm", "spike"; else NULL */
     uint64_t rolled_back_from, batches_skipped; /* where the run went back to the step before; else 0 */

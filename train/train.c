@@ -97,8 +97,7 @@ static void announce(const struct run *r)
         "%.2f M parameters: %llu layers, %llu heads, %llu wide, block %llu, %zu symbols (%s); %llu tokens a step; %d threads\n",
         (double)t->model.tensors->n_parameters / 1e6, (unsigned long long)c->model.n_layer, (unsigned long long)c->model.n_head,
         (unsigned long long)c->model.n_embd, (unsigned long long)c->model.block_size, tokenizer_vocab_size(t->tokenizer),
-        tokenizer_kind(t->tokenizer), (unsigned long long)(c->train.batch_size * c->train.accumulate * c->model.block_size),
-        omp_get_max_threads());
+        tokenizer_kind(t->tokenizer), (unsigned long long)config_step_tokens(c), omp_get_max_threads());
     printf("%s: %llu training tokens, %llu for validation\n", c->data.dir,
            (unsigned long long)split_tokens(loader_split(t->loader)), (unsigned long long)(r->val ? split_tokens(r->val) : 0));
     const char *why;

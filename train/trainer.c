@@ -163,6 +163,13 @@ static void go_back(struct trainer *t, const struct train_state *then)
     t->state.batch_shift = now.step + now.batch_shift - then->step;
 }
 
+/* Where a step begins, or this process goes on with the rest of one. */
+static void start_clock(struct trainer *t)
+{
+    t->started = seconds();
+    t->began_at = t->state.micro;
+}
+
 int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
 {
     struct checkpoint c;
@@ -174,8 +181,10 @@ int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
         status = fail(err, "step %llu: %s, also after going back to %s", (unsigned long long)t->state.step, t->fault, path);
     if (status == 0)
         status = read_arrays(t, f, true, c.state.micro > 0, err);
-    if (status == 0)
+    if (status == 0) {
         go_back(t, &c.state);
+        start_clock(t);
+    }
     checkpoint_close(f);
     return status;
 }
@@ -224,7 +233,7 @@ int trainer_start(struct trainer *t, struct error *err)
     if (!t->loader)
         return -1;
     t->peak = products_peak(c->train.precision == PRECISION_BF16);
-    t->started = seconds();
+    start_clock(t);
     return 0;
 }
 
@@ -274,20 +283,21 @@ static void close_step(struct trainer *t, double loss, double lr, double norm, c
     const struct config *c = &t->config;
     const struct train_state *s = &t->state;
     t->state.step++;
+    t->state.tokens += config_step_tokens(c);
     t->state.micro = 0;
     t->state.micro_loss = 0;
-    const uint64_t rows = c->train.batch_size * c->train.accumulate, tokens = rows * c->model.block_size;
+    const uint64_t rows = c->train.batch_size * (c->train.accumulate - t->began_at), T = c->model.block_size;
     const double time = seconds() - t->started;
     const bool went_back = s->rollbacks && s->step == s->rolled_back_to + 1;
     t->metrics = (struct step_metrics){
         .step = s->step,
-        .tokens = s->step * tokens,
+        .tokens = s->tokens,
         .loss = loss,
         .smoothed_loss = s->smoothed_loss,
         .lr = lr,
         .grad_norm = norm,
-        .tokens_per_s = (double)tokens / time,
-        .mfu = step_flops(&t->model.tensors->config, rows, c->model.block_size) / time / t->peak,
+        .tokens_per_s = (double)(rows * T) / time,
+        .mfu = step_flops(&t->model.tensors->config, rows, T) / time / t->peak,
         .skipped = skipped,
         .rolled_back_from = went_back ? s->rolled_back_from : 0,
         .batches_skipped = went_back ? s->rolled_back_from - s->rolled_back_to : 0,
@@ -353,7 +363,7 @@ int trainer_micro_step(struct trainer *t, struct error *err)
     const struct schedule schedule = config_schedule(c);
     double loss;
     if (t->state.micro == 0) {
-        t->started = seconds();
+        start_clock(t);
         zero(t->model.grads, t->model.tensors->total);
     }
     if (run_micro_batch(t, t->state.micro, false, &loss, NULL, err))

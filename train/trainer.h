@@ -23,7 +23,8 @@ struct trainer {
     bool changed;                               /* the configuration or the data, since the checkpoint that was resumed from */
     char last_checkpoint[CONFIG_PATH_MAX + 32]; /* "" before the first */
     struct step_metrics metrics;                /* of the last finished step */
-    double peak, started;                       /* FLOP/s; the clock when the step in hand began */
+    double peak, started;                       /* FLOP/s; the clock when this process began the step in hand */
+    uint64_t began_at;                          /* its micro-batch then: not the first where another process did some */
     size_t needs, available;                    /* bytes: of all arrays, and that were free before */
     char fault[512];                            /* why the last skipped step was skipped */
 };
