@@ -65,7 +65,7 @@ START_TEST(what_has_changed_must_be_allowed)
         {"train.steps=99", "steps", NULL},
         {"model.dropout=0", NULL, "changed since: model.dropout 0.2 != 0; --allow dropout"},
         {"model.n_head=4", "n_head", "n_head"},
-        {"model.n_embd=32", "model", "shape"},
+        {"model.n_embd=32", "model", "model.n_embd is 24, expected 32"},
     };
     make_data(false);
     struct trainer t;
