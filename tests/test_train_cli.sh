@@ -217,6 +217,8 @@ done
 { sleep 0.2; train --out unread 2>unread.err; echo $? >unread.code; } | : # which leaves at once
 check "a run whose reader has left ends as any other" test "$(cat unread.code unread.err)" = 0
 
+check "a run that is done says so" bash -c '"$0" train --out whole --resume | grep -q "^all 24 steps are done: "' "$HANDGRAD"
+
 misused() { # exit 2
     local name=$1
     shift
@@ -227,6 +229,7 @@ misused() { # exit 2
 misused "an unknown command" "$HANDGRAD" trian
 misused "an unknown option" train --out x --stop-after 3
 misused "no arguments" "$HANDGRAD" eval
+misused "a library that is none" env HANDGRAD_GEMM=onedn "$HANDGRAD" inspect init.h5
 misused "a plot as JSON" "$HANDGRAD" inspect --plot whole --json
 misused "a plot that verifies" "$HANDGRAD" inspect --plot whole --verify
 for c in tokenize init train eval sample grad inspect; do check "$c --help" "$HANDGRAD" $c --help; done

@@ -74,10 +74,22 @@ static void check_output(int status, void *unused)
     }
 }
 
+/* A name that is none would be ignored, and its results taken for those of the library that was meant. */
+static bool library_is_known(void)
+{
+    const char *wish = getenv("HANDGRAD_GEMM");
+    if (!wish || !*wish || !strcmp(wish, "openblas") || !strcmp(wish, "onednn"))
+        return true;
+    fprintf(stderr, "handgrad: HANDGRAD_GEMM: '%s' is neither openblas nor onednn\n", wish);
+    return false;
+}
+
 int main(int argc, char **argv)
 {
     on_exit(check_output, NULL);
     argp_err_exit_status = 2;
+    if (!library_is_known())
+        return 2;
     if (argc < 2) {
         usage(stderr);
         return 2;

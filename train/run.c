@@ -69,6 +69,9 @@ static int resume(struct run *r, const struct allowed *allowed, struct error *er
     r->saved_step = r->trainer.state.step;
     r->saved_micro = r->trainer.state.micro;
     printf("resumes at step %llu from %s\n", (unsigned long long)r->saved_step, path);
+    if (r->saved_step >= r->trainer.config.train.steps)
+        printf("all %llu steps are done: --set train.steps=N --allow steps trains on\n",
+               (unsigned long long)r->trainer.config.train.steps);
     return trainer_start(&r->trainer, err) || run_open_writer(r, r->buffer, r->saved_step, err) ? -1 : 0;
 }
 
