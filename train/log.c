@@ -55,15 +55,14 @@ static void find_end(struct log *l, FILE *metrics, uint64_t step)
 /* The same of the lines that wait. */
 static void cut_pending(struct log *l, uint64_t step)
 {
-    size_t kept = 0, n;
-    const char *end;
-    for (; kept < l->pending_size; kept += n) {
-        const char *line = l->pending + kept;
-        end = memchr(line, '\n', l->pending_size - kept);
-        n = end ? (size_t)(end - line) + 1 : 0;
+    size_t kept = 0;
+    while (kept < l->pending_size) { /* whole lines, all of them */
+        const char *line = l->pending + kept, *end = memchr(line, '\n', l->pending_size - kept);
+        const size_t n = (size_t)(end - line) + 1;
         if (!belongs(line, n, step))
             break;
         remember(l, line, n);
+        kept += n;
     }
     l->pending_size = kept;
 }
