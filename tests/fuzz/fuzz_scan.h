@@ -8,6 +8,7 @@
 #include "../../data/sandbox.h"
 #include "../../train/memory.h"
 #include "fuzz_h5.h"
+#include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 
 /* In the place of data/sandbox.c. */
@@ -41,6 +42,22 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     return H5set_free_list_limits(-1, -1, -1, -1, -1, -1) < 0;
+}
+
+/* The sanitizer calls this before it writes a report, most of whose time is the walk over the stack. Where the fuzzer kills the process
+ * meanwhile, since the machine stands still, this much is there: "place MODULE+0xOFFSET MODULE+0xOFFSET", of the bad access and of its
+ * caller. */
+void __asan_on_error(void)
+{
+    void *const *frame = __asan_get_report_bp(), *pc[] = {__asan_get_report_pc(), frame ? frame[1] : NULL};
+    char line[2048] = "place", module[900];
+    for (size_t i = 0, n = 5; i < 2 && pc[i]; i++) {
+        void *offset;
+        if (__sanitizer_get_module_and_offset_for_pc(pc[i], module, sizeof module, &offset))
+            n += (size_t)snprintf(line + n, sizeof line - n, " %s+0x%zx", module, (size_t)offset);
+    }
+    if (pc[0])
+        __sanitizer_report_error_summary(line); /* which prints it where the report goes */
 }
 
 #endif
