@@ -8,8 +8,10 @@
 #include "../../data/sandbox.h"
 #include "../../train/memory.h"
 #include "fuzz_h5.h"
+#include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* In the place of data/sandbox.c. */
 int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity, const char *doing,
@@ -37,10 +39,25 @@ int memory_check(size_t bytes, const char *name, struct error *err)
     return bytes <= 1 << 28 ? 0 : fail(err, "%s: too large", name);
 }
 
+/* The report of each process in a file of its own, FUZZ_REPORTS/r.TIME.PID: a number of a process that is given again would write over an
+ * earlier one. */
+static void name_report(void)
+{
+    char path[512];
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    snprintf(path, sizeof path, "%s/r.%lld%09ld", getenv("FUZZ_REPORTS"), (long long)now.tv_sec, now.tv_nsec);
+    __sanitizer_set_report_path(path);
+}
+
 /* libhdf5 clears half a megabyte for each file that it opens: that it keeps what it frees makes this target twice as fast. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
+    if (getenv("FUZZ_REPORTS")) {
+        name_report();
+        pthread_atfork(NULL, NULL, name_report); /* AFL++ forks for each new process */
+    }
     return H5set_free_list_limits(-1, -1, -1, -1, -1, -1) < 0;
 }
 
