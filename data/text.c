@@ -151,8 +151,8 @@ static int check_utf8(const char *path, const char *piece, size_t n, uint64_t of
     }
     if (valid && begin == n) /* one that is cut here, before the beginning of another, is none either */
         return 0;
-    return fail(err, "%s: byte %llu: 0x%02X begins no valid UTF-8 character", path, (unsigned long long)offset + begin,
-                (uint8_t)piece[begin]);
+    return fail(err, "%s: byte %llu: 0x%02X begins no valid UTF-8 character (iconv -t UTF-8 converts others)", path,
+                (unsigned long long)offset + begin, (uint8_t)piece[begin]);
 }
 
 static int changed(const struct text_file *f, struct error *err)

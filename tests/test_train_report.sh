@@ -87,7 +87,8 @@ for width in 30 80 132; do
     COLUMNS=$width "$HANDGRAD" inspect --plot run >plot.txt
     check "… no wider than $width columns" test "$(LC_ALL=C.UTF-8 wc -L <plot.txt)" -le $width
 done
-mkdir empty && : >empty/metrics.jsonl
+refused "a plot of a folder that is no run" "data: holds no run" "$HANDGRAD" inspect --plot data
+mkdir empty && cp run/config.ini empty
 check "a plot of nothing says so" grep -q "no step" <("$HANDGRAD" inspect --plot empty)
 
 # --- the live page ---

@@ -325,3 +325,10 @@ int history_refresh(struct history *h, struct error *err)
                ? -1
                : 0;
 }
+
+int history_read(struct history *h, const char *dir, struct error *err)
+{
+    if (history_open(h, dir, err) || history_refresh(h, err))
+        return -1;
+    return h->config || h->steps.count ? 0 : fail(err, "%s: holds no run: neither config.ini nor metrics.jsonl", dir);
+}

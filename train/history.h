@@ -42,6 +42,8 @@ int history_open(struct history *h, const char *dir, struct error *err);
 void history_close(struct history *h);
 /* Reads what is new. */
 int history_refresh(struct history *h, struct error *err);
+/* Both, for a folder that must hold a run by now. */
+int history_read(struct history *h, const char *dir, struct error *err);
 
 /* What a reader has already, of each table: its epoch, and the number of rows. All zero: nothing. */
 struct history_seen {

@@ -248,9 +248,7 @@ static int inspect_plot(const struct inspect *in, struct error *err)
 {
     struct history h;
     const struct terminal t = terminal_of(STDOUT_FILENO);
-    if (history_open(&h, in->path, err))
-        return -1;
-    const int status = history_refresh(&h, err);
+    const int status = history_read(&h, in->path, err);
     if (!status)
         plot_losses(stdout, &h, &t);
     history_close(&h);

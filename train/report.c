@@ -46,13 +46,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 static int read_runs(struct history *runs, const char *const *dirs, size_t n, struct error *err)
 {
-    for (size_t i = 0; i < n; i++) {
-        if (history_open(&runs[i], dirs[i], err) || history_refresh(&runs[i], err))
-            return -1;
-        if (!runs[i].config && !runs[i].steps.count)
-            return fail(err, "%s: holds no run: neither config.ini nor metrics.jsonl", dirs[i]);
-    }
-    return 0;
+    int status = 0;
+    for (size_t i = 0; i < n && !status; i++)
+        status = history_read(&runs[i], dirs[i], err);
+    return status;
 }
 
 int report_write(const char *const *dirs, size_t n, const char *path, struct error *err)
