@@ -62,7 +62,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 }
 
 /* The sanitizer calls this before it writes a report, most of whose time is the walk over the stack. Where the fuzzer kills the process
- * meanwhile, since the machine stands still, this much is there: "place MODULE+0xOFFSET MODULE+0xOFFSET", of the bad access and of its
+ * meanwhile, for taking long, this much is there: "place MODULE+0xOFFSET MODULE+0xOFFSET", of the bad access and of its
  * caller. */
 void __asan_on_error(void)
 {
