@@ -65,7 +65,7 @@ IS_CLANG := $(shell $(CC) --version 2>/dev/null | grep -c clang)
 LIGHTLY := -O1 $(if $(filter 0,$(IS_CLANG)),-fexpensive-optimizations)
 WARN    := -Wall -Wextra -Werror
 # No -ffast-math: it removes NaN tests. errno and traps are not used; products and sums may fuse.
-CFLAGS  := -std=gnu11 $(OPT) -g $(if $(ARCH),-march=$(ARCH)) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast \
+CFLAGS  := -std=gnu11 -I. $(OPT) -g $(if $(ARCH),-march=$(ARCH)) -fopenmp -fno-math-errno -fno-trapping-math -ffp-contract=fast \
            $(WARN) -MMD -MP -D_GNU_SOURCE $(EXTRA_CFLAGS)
 ifeq ($(IS_CLANG),0)
 CFLAGS_c128 := -fcx-limited-range
@@ -95,17 +95,16 @@ LDLIBS  += -ldnnl
 endif
 LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
+# Sources are what the directories hold. One that includes model/real.h is compiled once for each number type that its directory
+# needs, all others once.
+SOURCES := $(filter-out train/cli/main.c,$(wildcard base/*.c model/*.c model/*/*.c optim/*.c data/*.c data/*/*.c train/*.c train/*/*.c))
+TYPED   := $(shell grep -l '"model/real.h"' $(SOURCES))
 TYPES   := f32 bf16 f64 c128
-PLAIN   := model/tensors.c model/arena.c model/ops.c model/opcases.c model/opparts.c model/mistake_list.c model/gemm_backend.c model/gemm_onednn.c \
-           model/gemm_bf16.c model/gemm_cut.c $(wildcard model/gradcheck*.c) # independent of the number type
-MATHS   := $(filter-out $(PLAIN),$(wildcard model/*.c))
-TWICE   := $(filter-out optim/schedule.c,$(wildcard optim/*.c)) train/gradient_file.c # float and double
-MIXED_C := train/gradient_file.c train/passes.c train/bench_code.c # float and bf16
-ONCE    := $(PLAIN) optim/schedule.c $(wildcard data/*.c) $(filter-out train/main.c $(MIXED_C),$(wildcard train/*.c))
-
-# bf16 differs in the products alone, so it has no mistakes of its own
-OBJECTS := $(foreach t,$(TYPES),$(patsubst %.c,$(BUILD)/$t/%.o,$(if $(filter bf16,$t),$(filter-out model/mistakes%,$(MATHS)),$(MATHS)))) $(foreach t,f32 f64,$(TWICE:%.c=$(BUILD)/$t/%.o)) \
-           $(BUILD)/f32/train/passes.o $(BUILD)/f32/train/bench_code.o $(MIXED_C:%.c=$(BUILD)/bf16/%.o) $(ONCE:%.c=$(BUILD)/%.o)
+# bf16 differs in the products alone, so it has no planted mistakes of its own
+objects_of = $(patsubst %.c,$(BUILD)/$1/%.o,$(filter $2,$(TYPED)))
+OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TYPED),$(SOURCES))) \
+           $(foreach t,$(TYPES),$(call objects_of,$t,$(if $(filter bf16,$t),$(filter-out model/check/mistakes%,$(filter model/%,$(TYPED))),model/%))) \
+           $(foreach t,f32 f64,$(call objects_of,$t,optim/%)) $(foreach t,f32 bf16 f64,$(call objects_of,$t,train/%))
 OBJECTS += $(BUILD)/web/files.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
@@ -113,7 +112,7 @@ BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 .PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
 all: $(BINARY)
 
-$(BINARY): $(BUILD)/train/main.o $(LIBRARY)
+$(BINARY): $(BUILD)/train/cli/main.o $(LIBRARY)
 	@echo '  LD $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LIBRARY): $(OBJECTS)
@@ -150,19 +149,20 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
 FORCE:
 
--include $(OBJECTS:.o=.d) $(BUILD)/train/main.d $(wildcard $(BUILD)/tests/*.d $(BUILD)/tests/*/*.d)
+-include $(OBJECTS:.o=.d) $(BUILD)/train/cli/main.d $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d $(BUILD)/tests/*/*/*/*.d)
 
 # --- tests: every tests/test_*.c is a program of its own, with Check; tests/test_*.sh a script that drives ./handgrad.
 # How a program ends says what it is built for (tests/test.h): SUITE_FLOAT_DOUBLE, SUITE_ALL_TYPES, or SUITE. One that is not found
 # here, or built for something else, does not compile. ---
-ends_in  = $(patsubst tests/%.c,%,$(shell grep -lw '$1' tests/test_*.c))
+TEST_C  := $(wildcard tests/*/test_*.c tests/*/*/test_*.c)
+ends_in  = $(patsubst tests/%.c,%,$(shell grep -lw '$1' $(TEST_C)))
 TRIPLE  := $(call ends_in,SUITE_ALL_TYPES)
-TYPED   := $(call ends_in,SUITE_FLOAT_DOUBLE) $(TRIPLE)
-MIXED   := test_model_gemm test_model_gpt test_model_probe # where products in bf16 could go wrong
-TESTS   := $(filter-out $(TYPED),$(patsubst tests/%.c,%,$(wildcard tests/test_*.c))) $(TYPED:%=f32/%) $(TYPED:%=f64/%) \
+PAIRED  := $(call ends_in,SUITE_FLOAT_DOUBLE) $(TRIPLE)
+MIXED   := model/gemm/test_gemm model/test_gpt model/test_probe # where products in bf16 could go wrong
+TESTS   := $(filter-out $(PAIRED),$(patsubst tests/%.c,%,$(TEST_C))) $(PAIRED:%=f32/%) $(PAIRED:%=f64/%) \
            $(TRIPLE:%=c128/%) $(MIXED:%=bf16/%)
 # It counts with a malloc of its own, which sanitizers forbid; and clang's OpenMP allocates at every parallel region.
-TESTS   := $(if $(findstring sanitize,$(EXTRA_CFLAGS))$(filter-out 0,$(IS_CLANG)),$(filter-out test_model_allocation,$(TESTS)),$(TESTS))
+TESTS   := $(if $(findstring sanitize,$(EXTRA_CFLAGS))$(filter-out 0,$(IS_CLANG)),$(filter-out model/test_allocation,$(TESTS)),$(TESTS))
 TESTS   := $(TESTS:%=$(BUILD)/tests/%)
 define typed_test
 $(BUILD)/tests/$1/%.o: tests/%.c $(BUILD)/flags
@@ -196,9 +196,9 @@ MEMCHECK := BUILD=build-memcheck ONEDNN=0 OPT='$(LIGHTLY)' ARCH=x86-64-v3 EXTRA_
 NO_FMA   := OPENBLAS_CORETYPE=Sandybridge GLIBC_TUNABLES=glibc.cpu.hwcaps=-FMA
 # ThreadSanitizer on trainer, writer and loader, valgrind on a short run, and on attention, whose vectors may hold what nobody wrote.
 races:
-	@$(MAKE) --no-print-directory all $(patsubst %,build-tsan/tests/test_%,train_writer train_trainer train_not_finite data_loader) \
+	@$(MAKE) --no-print-directory all $(patsubst %,build-tsan/tests/%,train/checkpoint/test_writer train/test_trainer train/test_not_finite data/test_loader) \
 	    BUILD=build-tsan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=thread -Wno-error=tsan' EXTRA_LDFLAGS=-fsanitize=thread
-	@$(MAKE) --no-print-directory all build-memcheck/tests/f32/test_model_attention $(MEMCHECK)
+	@$(MAKE) --no-print-directory all build-memcheck/tests/f32/model/test_attention $(MEMCHECK)
 	@$(NO_FMA) tests/faults/races build-tsan build-memcheck
 # Every reader, a target each (tests/fuzz/fuzz_NAME.c), under libFuzzer: RUNS executions each, ONLY=name for some. The same targets under
 # AFL++: make fuzz-afl. Both have a compiler and a folder of their own, and need two of the four number types.
@@ -296,9 +296,9 @@ words: $(WORDS)
 $(BUILD)/share/handgrad.1: FORM := man
 $(BUILD)/share/handgrad.bash: FORM := bash
 $(BUILD)/share/_handgrad: FORM := zsh
-$(WORDS): docs/words/words.awk docs/words/tail.mdoc $(BINARY)
+$(WORDS): docs/man/man.awk docs/man/tail.mdoc $(BINARY)
 	@mkdir -p $(@D)
-	@DATE="$$(date -r docs/words/tail.mdoc '+%B %-e, %Y')" HANDGRAD=$(abspath $(BINARY)) awk -f docs/words/words.awk -v form=$(FORM) > $@
+	@DATE="$$(date -r docs/man/tail.mdoc '+%B %-e, %Y')" HANDGRAD=$(abspath $(BINARY)) awk -f docs/man/man.awk -v form=$(FORM) > $@
 
 install: $(BINARY) $(WORDS)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/handgrad/configs

@@ -1,10 +1,10 @@
 /* corpus.c: a folder of shards and the tokenizer that made them, written as a whole. */
-#include "corpus.h"
-#include "atomic.h"
-#include "digest.h"
-#include "encoder.h"
-#include "folders.h"
-#include "shard.h"
+#include "data/corpus.h"
+#include "base/atomic.h"
+#include "base/digest.h"
+#include "base/folders.h"
+#include "data/encoder.h"
+#include "data/shard.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +65,8 @@ int corpus_folder_open(struct corpus_folder *f, const char *path, struct error *
 }
 
 /* Calls `each` with the names that corpus_owns, until it returns non-zero, which is returned. */
-static int for_each(const struct corpus_folder *f, int (*each)(const struct corpus_folder *f, const char *name))
+static int for_each(const struct corpus_folder *f,
+                    int (*each)(const struct corpus_folder *f, const char *name))
 {
     DIR *d = opendir(f->path);
     if (!d)
@@ -92,7 +93,8 @@ static int remove_name(const struct corpus_folder *f, const char *name)
 
 int corpus_folder_clear(const struct corpus_folder *f, struct error *err)
 {
-    if (remove_name(f, TOKENIZER) != 0 || (fsync(f->fd) != 0 && errno != EINVAL) || for_each(f, remove_name) != 0)
+    if (remove_name(f, TOKENIZER) != 0 || (fsync(f->fd) != 0 && errno != EINVAL) ||
+        for_each(f, remove_name) != 0)
         return fail(err, "%s: removing the shards of an earlier run: %s", f->path, strerror(errno));
     return 0;
 }
@@ -113,8 +115,9 @@ struct corpus_writer {
     struct corpus_plan plan;
     struct shard_info info; /* of the shard in hand */
     struct shard_writer *shard;
-    uint64_t done[N_SPLITS], left; /* tokens: of each split so far, and that the shard still needs */
-    uint64_t bytes;                /* of the shard so far */
+    uint64_t done[N_SPLITS],
+        left;       /* tokens: of each split so far, and that the shard still needs */
+    uint64_t bytes; /* of the shard so far */
     size_t split;
 };
 
@@ -133,8 +136,9 @@ static void name_corpus(struct corpus_writer *w)
 {
     char sizes[80];
     const struct corpus_plan *p = &w->plan;
-    snprintf(sizes, sizeof sizes, "%llu %llu %llu%s", (unsigned long long)p->train, (unsigned long long)p->val,
-             (unsigned long long)p->max_tokens, p->documents ? " documents" : "");
+    snprintf(sizes, sizeof sizes, "%llu %llu %llu%s", (unsigned long long)p->train,
+             (unsigned long long)p->val, (unsigned long long)p->max_tokens,
+             p->documents ? " documents" : "");
     struct digest d;
     digest_init(&d);
     digest_update_string(&d, tokenizer_fingerprint(p->tokenizer));
@@ -166,7 +170,8 @@ static int append(struct corpus_writer *w, const uint32_t *ids, size_t n, struct
 {
     const bool begins = w->plan.documents && ids[0] & ENCODER_DOCUMENT;
     const uint32_t first = begins ? ids[0] & ~ENCODER_DOCUMENT : ids[0];
-    if ((begins && shard_writer_document(w->shard, err) != 0) || shard_writer_append(w->shard, &first, 1, err) != 0 ||
+    if ((begins && shard_writer_document(w->shard, err) != 0) ||
+        shard_writer_append(w->shard, &first, 1, err) != 0 ||
         shard_writer_append(w->shard, ids + 1, n - 1, err) != 0)
         return -1;
     for (size_t i = 0, length; i < n; i++) {
@@ -185,7 +190,8 @@ static int begin_shard(struct corpus_writer *w, struct error *err)
         w->split++;
     if (w->split == N_SPLITS)
         return fail(err, "%s: more tokens than were counted", w->plan.dir);
-    const uint64_t max = w->plan.max_tokens, all = split_tokens(w, w->split), rest = all - w->done[w->split];
+    const uint64_t max = w->plan.max_tokens, all = split_tokens(w, w->split),
+                   rest = all - w->done[w->split];
     struct shard_info *i = &w->info;
     strcpy(i->split, SPLITS[w->split]);
     i->index = w->done[w->split] / max;

@@ -6,8 +6,8 @@
 #ifndef CORPUS_H
 #define CORPUS_H
 
-#include "error.h"
-#include "tokenizer.h"
+#include "base/error.h"
+#include "data/tokenizer/tokenizer.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

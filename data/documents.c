@@ -1,5 +1,5 @@
 /* documents.c: see documents.h. */
-#include "documents.h"
+#include "data/documents.h"
 
 /* The first document that begins at a token >= `token`: count where none does. */
 static size_t first_from(const struct documents *d, uint64_t token)
@@ -17,7 +17,10 @@ static size_t first_from(const struct documents *d, uint64_t token)
 
 size_t documents_windows(const struct documents *d, uint64_t T, uint64_t *begins)
 {
-    size_t n = 0, next = 0; /* documents before `next` begin at or before the first token that the windows so far leave out */
+    size_t
+        n = 0,
+        next =
+            0; /* documents before `next` begin at or before the first token that the windows so far leave out */
     for (uint64_t begin = 0; begin < d->tokens; n++) {
         if (begins)
             begins[n] = begin;
@@ -31,7 +34,8 @@ size_t documents_windows(const struct documents *d, uint64_t T, uint64_t *begins
     return n;
 }
 
-void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_t *starts, uint32_t *targets)
+void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_t *starts,
+                    uint32_t *targets)
 {
     size_t next = first_from(d, first + 1);
     uint64_t token = first;

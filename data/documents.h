@@ -29,7 +29,8 @@ size_t documents_windows(const struct documents *d, uint64_t T, uint64_t *begins
 
 /* Of the window of T inputs from token `first` on, which goes on at token 0 behind the last: starts (T), the position in the window
  * where each input's document begins, or the window itself; and NO_TARGET in targets (T) where the target is of the next one. */
-void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_t *starts, uint32_t *targets);
+void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_t *starts,
+                    uint32_t *targets);
 
 /* How many targets of that window are left. */
 size_t documents_counted(const struct documents *d, uint64_t first, size_t T);

@@ -1,6 +1,6 @@
 /* encoder.c: a text, as it streams by, to tokens, by all cores (words.h); and its documents. */
-#include "encoder.h"
-#include "words.h"
+#include "data/encoder.h"
+#include "data/tokenizer/words.h"
 #include <omp.h>
 #include <stdlib.h>
 
@@ -35,8 +35,8 @@ static int reserve(struct run_ids *r, size_t n, struct error *err)
     return 0;
 }
 
-static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, const char *word, size_t n, uint64_t offset,
-                       struct error *err)
+static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, const char *word,
+                       size_t n, uint64_t offset, struct error *err)
 {
     const struct bpe *b = tokenizer_bpe(e->config.tokenizer);
     size_t count;
@@ -44,7 +44,8 @@ static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, cons
         return -1;
     if (b)
         count = bpe_encode_word(b, e->scratch[thread], word, n, r->ids + r->n);
-    else if (tokenizer_encode_piece(e->config.tokenizer, word, n, offset, r->ids + r->n, &count, err) != 0)
+    else if (tokenizer_encode_piece(e->config.tokenizer, word, n, offset, r->ids + r->n, &count,
+                                    err) != 0)
         return -1;
     if (count == SIZE_MAX)
         return fail(err, "out of memory for a word of %zu bytes", n);
@@ -52,7 +53,8 @@ static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, cons
     return 0;
 }
 
-static int take(void *context, size_t thread, size_t slot, const struct word_run *run, struct error *err)
+static int take(void *context, size_t thread, size_t slot, const struct word_run *run,
+                struct error *err)
 {
     struct encoder *e = context;
     struct run_ids *r = &e->runs[slot];
@@ -61,7 +63,8 @@ static int take(void *context, size_t thread, size_t slot, const struct word_run
     for (size_t i = 0; i < run->n; i++) {
         const size_t end = run->marks[i] & ~WORDS_DOCUMENT;
         if (!(run->marks[i] & WORDS_DOCUMENT)) {
-            if (encode_word(e, thread, r, run->text + begin, end - begin, run->offset + begin, err) != 0)
+            if (encode_word(e, thread, r, run->text + begin, end - begin, run->offset + begin,
+                            err) != 0)
                 return -1;
         } else {
             if (reserve(r, 1, err) != 0)
@@ -79,7 +82,9 @@ static int end_document(struct encoder *e, struct error *err)
     if (!e->inside)
         return 0;
     e->inside = false;
-    return e->config.documents && e->has_end ? e->config.sink(e->config.context, &e->end_of_text, 1, err) : 0;
+    return e->config.documents && e->has_end
+               ? e->config.sink(e->config.context, &e->end_of_text, 1, err)
+               : 0;
 }
 
 static int commit(void *context, size_t slot, struct error *err)
@@ -110,7 +115,8 @@ struct encoder *encoder_create(const struct encoder_config *config, struct error
     struct encoder *e = calloc(1, sizeof *e);
     const struct bpe *b = tokenizer_bpe(config->tokenizer);
     const size_t threads = (size_t)omp_get_max_threads();
-    if (!e || !(e->scratch = calloc(threads, sizeof(void *))) || !(e->runs = calloc(WORDS_SLOTS, sizeof *e->runs))) {
+    if (!e || !(e->scratch = calloc(threads, sizeof(void *))) ||
+        !(e->runs = calloc(WORDS_SLOTS, sizeof *e->runs))) {
         fail(err, "out of memory");
         encoder_destroy(e);
         return NULL;

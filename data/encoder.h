@@ -2,8 +2,8 @@
 #ifndef ENCODER_H
 #define ENCODER_H
 
-#include "error.h"
-#include "tokenizer.h"
+#include "base/error.h"
+#include "data/tokenizer/tokenizer.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +18,8 @@ struct encoder_config {
     /* The first token of each document has ENCODER_DOCUMENT added; its last is the end-of-text token, if the tokenizer has one. Empty
      * documents are left out. Not `documents`: neither. */
     bool documents;
-    int (*sink)(void *context, const uint32_t *ids, size_t n, struct error *err); /* all tokens, in order */
+    int (*sink)(void *context, const uint32_t *ids, size_t n,
+                struct error *err); /* all tokens, in order */
     void *context;
 };
 

@@ -4,8 +4,8 @@
  * fill slot `filled` while filled - released < RING; the caller holds slot `released` until its next call. Whoever asks out of
  * order starts a new generation: what is ready is dropped, and a batch that the thread still has in hand is for nobody.
  */
-#include "loader.h"
-#include "thread.h"
+#include "data/loader.h"
+#include "base/thread.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,8 @@ static int allocate(struct loader *l, struct error *err)
 {
     const size_t T = l->windows.block_size, arrays = l->masks ? 3 : 2;
     size_t n, bytes;
-    if (__builtin_mul_overflow(l->rows, T, &n) || __builtin_mul_overflow(n, arrays * RING * sizeof *l->memory, &bytes) ||
+    if (__builtin_mul_overflow(l->rows, T, &n) ||
+        __builtin_mul_overflow(n, arrays * RING * sizeof *l->memory, &bytes) ||
         !(l->memory = malloc(bytes)) || !(l->scratch = malloc((T + 1) * sizeof *l->scratch)))
         return fail(err, "out of memory for batches of %zu rows of %zu tokens", l->rows, T);
     for (size_t i = 0; i < RING; i++) {
@@ -73,11 +74,14 @@ static int check_sizes(const struct loader *l, struct error *err)
     size_t rows_per_step;
     if (T == 0 || T > UINT32_MAX || l->rows == 0 || l->accumulate == 0 ||
         __builtin_mul_overflow(l->rows, l->accumulate, &rows_per_step))
-        return fail(err, "%s/%s: cannot read %zu times %zu rows of %llu tokens", split_dir(l->split), split_name(l->split),
-                    l->accumulate, l->rows, (unsigned long long)T);
+        return fail(err, "%s/%s: cannot read %zu times %zu rows of %llu tokens",
+                    split_dir(l->split), split_name(l->split), l->accumulate, l->rows,
+                    (unsigned long long)T);
     if (l->windows.tokens < T + 1)
-        return fail(err, "%s/%s: %llu tokens, block_size %llu needs at least %llu", split_dir(l->split), split_name(l->split),
-                    (unsigned long long)l->windows.tokens, (unsigned long long)T, (unsigned long long)T + 1);
+        return fail(err, "%s/%s: %llu tokens, block_size %llu needs at least %llu",
+                    split_dir(l->split), split_name(l->split),
+                    (unsigned long long)l->windows.tokens, (unsigned long long)T,
+                    (unsigned long long)T + 1);
     return 0;
 }
 
@@ -93,8 +97,8 @@ static int find_documents(struct loader *l, enum window_starts kind, struct erro
     struct windows *w = &l->windows;
     w->count = documents_windows(l->documents, w->block_size, NULL);
     if (!(l->begins = malloc(w->count * sizeof *l->begins)))
-        return fail(err, "%s/%s: out of memory for %llu windows", split_dir(l->split), split_name(l->split),
-                    (unsigned long long)w->count);
+        return fail(err, "%s/%s: out of memory for %llu windows", split_dir(l->split),
+                    split_name(l->split), (unsigned long long)w->count);
     documents_windows(l->documents, w->block_size, l->begins);
     w->begins = l->begins;
     return 0;
@@ -106,8 +110,8 @@ static int start_thread(struct loader *l, struct error *err)
 {
     const int e = thread_start(&l->thread, read_ahead, l);
     if (e != 0)
-        return fail(err, "%s/%s: cannot start a thread to read ahead: %s", split_dir(l->split), split_name(l->split),
-                    strerror(e));
+        return fail(err, "%s/%s: cannot start a thread to read ahead: %s", split_dir(l->split),
+                    split_name(l->split), strerror(e));
     l->running = true;
     return 0;
 }
@@ -127,8 +131,10 @@ struct loader *loader_open(const struct loader_config *c, struct error *err)
     if (!(l->split = split_open(c->dir, c->split, err)))
         goto failed;
     l->masks = c->mask_documents;
-    l->windows = (struct windows){c->order, c->seed, split_tokens(l->split), c->block_size, NULL, 0};
-    if (check_sizes(l, err) != 0 || find_documents(l, c->windows, err) != 0 || allocate(l, err) != 0 || start_thread(l, err) != 0)
+    l->windows =
+        (struct windows){c->order, c->seed, split_tokens(l->split), c->block_size, NULL, 0};
+    if (check_sizes(l, err) != 0 || find_documents(l, c->windows, err) != 0 ||
+        allocate(l, err) != 0 || start_thread(l, err) != 0)
         goto failed;
     return l;
 failed:
@@ -162,7 +168,8 @@ static int read_batch(struct loader *l, struct position p, struct slot *s)
 {
     const size_t T = l->windows.block_size, rows_per_step = l->rows * l->accumulate;
     for (size_t r = 0; r < l->rows; r++) {
-        const uint64_t begin = window_begin(&l->windows, p.step, rows_per_step, p.micro * l->rows + r);
+        const uint64_t begin =
+            window_begin(&l->windows, p.step, rows_per_step, p.micro * l->rows + r);
         if (split_read_wrapped(l->split, begin, T + 1, l->scratch, &s->err) != 0)
             return -1;
         memcpy(s->inputs + r * T, l->scratch, T * sizeof *l->scratch);
@@ -175,7 +182,8 @@ static int read_batch(struct loader *l, struct position p, struct slot *s)
 
 static struct position following(const struct loader *l, struct position p)
 {
-    return p.micro + 1 < l->accumulate ? (struct position){p.step, p.micro + 1} : (struct position){p.step + 1, 0};
+    return p.micro + 1 < l->accumulate ? (struct position){p.step, p.micro + 1}
+                                       : (struct position){p.step + 1, 0};
 }
 
 static void *read_ahead(void *loader)
@@ -205,12 +213,12 @@ static void *read_ahead(void *loader)
     return NULL;
 }
 
-int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t **inputs, const uint32_t **targets,
-                 struct error *err)
+int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t **inputs,
+                 const uint32_t **targets, struct error *err)
 {
     if (micro >= l->accumulate)
-        return fail(err, "%s/%s: micro-batch %llu of a step of %zu", split_dir(l->split), split_name(l->split),
-                    (unsigned long long)micro, l->accumulate);
+        return fail(err, "%s/%s: micro-batch %llu of a step of %zu", split_dir(l->split),
+                    split_name(l->split), (unsigned long long)micro, l->accumulate);
     const struct position p = {step, micro};
     pthread_mutex_lock(&l->mutex);
     if (l->holds)
@@ -227,7 +235,9 @@ int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t
     l->holds = true;
     pthread_mutex_unlock(&l->mutex);
 
-    const struct slot *s = &l->ring[l->released % RING]; /* the thread leaves it alone, and only we change `released` */
+    const struct slot *s =
+        &l->ring[l->released %
+                 RING]; /* the thread leaves it alone, and only we change `released` */
     *inputs = s->inputs;
     *targets = s->targets;
     return s->status == 0 ? 0 : fail(err, "%s", s->err.text);
@@ -244,7 +254,8 @@ static uint64_t counted(const struct loader *l, uint64_t step, uint64_t first, u
     const size_t rows_per_step = l->rows * l->accumulate;
     uint64_t n = 0;
     for (uint64_t row = first; row < end; row++)
-        n += documents_counted(l->documents, window_begin(&l->windows, step, rows_per_step, row), l->windows.block_size);
+        n += documents_counted(l->documents, window_begin(&l->windows, step, rows_per_step, row),
+                               l->windows.block_size);
     return n;
 }
 

@@ -6,9 +6,9 @@
 #ifndef LOADER_H
 #define LOADER_H
 
-#include "error.h"
-#include "split.h"
-#include "window.h"
+#include "base/error.h"
+#include "data/split.h"
+#include "data/window.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,8 +42,8 @@ size_t loader_bytes(size_t tokens, size_t block_size, bool mask_documents);
 
 /* inputs and targets (rows, block_size) of micro-batch `micro` of `step`: pointers that stay valid until the next call.
  * The thread reads on from there; asking out of order is allowed and merely slower. Returns -1 where a read failed. */
-int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t **inputs, const uint32_t **targets,
-                 struct error *err);
+int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t **inputs,
+                 const uint32_t **targets, struct error *err);
 
 /* Of the batch that loader_batch gave last, for as long: the position in its row where each input's document begins, (rows,
  * block_size). NULL without mask_documents. */

@@ -1,12 +1,13 @@
 /* shard.c: shards as they are read: a file is hostile until it has been checked. See shard.h; shard_write.c writes them. */
-#include "shard.h"
-#include "bpe.h"
-#include "h5_read.h"
-#include "shard_format.h"
+#include "data/shard.h"
+#include "data/hdf5/h5_read.h"
+#include "data/shard_format.h"
+#include "data/tokenizer/bpe.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t MAX_TOKENS = (uint64_t)1 << 40; /* of a file that we read: no sum of offsets can overflow */
+static const uint64_t MAX_TOKENS =
+    (uint64_t)1 << 40; /* of a file that we read: no sum of offsets can overflow */
 static const uint64_t MAX_VOCAB = (uint64_t)1 << 31;
 
 /* Unpacked chunks: chunk k has its place in slot k mod n_slots, so that none is pushed out while there is room for all. */
@@ -25,23 +26,30 @@ struct shard {
     char *sources;
 };
 
-static int read_text(struct h5_node root, const char *name, char *out, size_t size, const char *file, struct error *err)
+static int read_text(struct h5_node root, const char *name, char *out, size_t size,
+                     const char *file, struct error *err)
 {
     char *text;
     if (h5_read_string(root, name, &text, file, err) != 0)
         return -1;
-    const int status = strlen(text) < size ? 0 : fail(err, "%s: attribute %s: \"%.40s…\" is too long", file, name, text);
+    const int status = strlen(text) < size ? 0
+                                           : fail(err, "%s: attribute %s: \"%.40s…\" is too long",
+                                                  file, name, text);
     if (status == 0)
         strcpy(out, text);
     free(text);
     return status;
 }
 
-static int read_digest(struct h5_node root, const char *name, char hex[DIGEST_HEX], const char *file, struct error *err)
+static int read_digest(struct h5_node root, const char *name, char hex[DIGEST_HEX],
+                       const char *file, struct error *err)
 {
     if (read_text(root, name, hex, DIGEST_HEX, file, err) != 0)
         return -1;
-    return digest_is_hex(hex) ? 0 : fail(err, "%s: attribute %s: \"%s\" is not a SHA-256 in hexadecimal", file, name, hex);
+    return digest_is_hex(hex)
+               ? 0
+               : fail(err, "%s: attribute %s: \"%s\" is not a SHA-256 in hexadecimal", file, name,
+                      hex);
 }
 
 static int read_document_attributes(struct shard *s, struct error *err)
@@ -54,9 +62,10 @@ static int read_document_attributes(struct shard *s, struct error *err)
     if (h5_read_u64(root, "documents", &i->documents, s->path, err) != 0 ||
         read_digest(root, "documents_sha256", i->documents_sha256, s->path, err) != 0)
         return -1;
-    return i->documents <= i->tokens ? 0
-                                     : fail(err, "%s: %llu documents cannot begin in %llu tokens", s->path,
-                                            (unsigned long long)i->documents, (unsigned long long)i->tokens);
+    return i->documents <= i->tokens
+               ? 0
+               : fail(err, "%s: %llu documents cannot begin in %llu tokens", s->path,
+                      (unsigned long long)i->documents, (unsigned long long)i->tokens);
 }
 
 static int read_attributes(struct shard *s, struct error *err)
@@ -67,39 +76,47 @@ static int read_attributes(struct shard *s, struct error *err)
     if (h5_read_u64(root, "format", &format, s->path, err) != 0)
         return -1;
     if (format != SHARD_FORMAT)
-        return fail(err, "%s: shard format %llu; this handgrad reads %d", s->path, (unsigned long long)format, SHARD_FORMAT);
+        return fail(err, "%s: shard format %llu; this handgrad reads %d", s->path,
+                    (unsigned long long)format, SHARD_FORMAT);
     if (read_text(root, "split", i->split, sizeof i->split, s->path, err) != 0 ||
-        h5_read_u64(root, "index", &i->index, s->path, err) != 0 || h5_read_u64(root, "count", &i->count, s->path, err) != 0 ||
-        read_text(root, "tokenizer_kind", i->tokenizer_kind, sizeof i->tokenizer_kind, s->path, err) != 0 ||
+        h5_read_u64(root, "index", &i->index, s->path, err) != 0 ||
+        h5_read_u64(root, "count", &i->count, s->path, err) != 0 ||
+        read_text(root, "tokenizer_kind", i->tokenizer_kind, sizeof i->tokenizer_kind, s->path,
+                  err) != 0 ||
         read_digest(root, "tokenizer_fingerprint", i->tokenizer_fingerprint, s->path, err) != 0 ||
         h5_read_u64(root, "vocab_size", &i->vocab_size, s->path, err) != 0 ||
-        read_digest(root, "corpus", i->corpus, s->path, err) != 0 || h5_read_u64(root, "tokens", &i->tokens, s->path, err) != 0 ||
-        h5_read_u64(root, "bytes", &i->bytes, s->path, err) != 0 || read_digest(root, "sha256", i->sha256, s->path, err) != 0 ||
-        h5_read_string(root, "sources", &s->sources, s->path, err) != 0 || read_document_attributes(s, err) != 0)
+        read_digest(root, "corpus", i->corpus, s->path, err) != 0 ||
+        h5_read_u64(root, "tokens", &i->tokens, s->path, err) != 0 ||
+        h5_read_u64(root, "bytes", &i->bytes, s->path, err) != 0 ||
+        read_digest(root, "sha256", i->sha256, s->path, err) != 0 ||
+        h5_read_string(root, "sources", &s->sources, s->path, err) != 0 ||
+        read_document_attributes(s, err) != 0)
         return -1;
     i->sources = s->sources;
     if (i->index >= i->count || i->count > SHARD_MAX_COUNT)
-        return fail(err, "%s: it says it is shard %llu of %llu", s->path, (unsigned long long)i->index,
-                    (unsigned long long)i->count);
+        return fail(err, "%s: it says it is shard %llu of %llu", s->path,
+                    (unsigned long long)i->index, (unsigned long long)i->count);
     if (i->vocab_size == 0 || i->vocab_size > MAX_VOCAB)
-        return fail(err, "%s: vocab_size %llu: expected 1 to 2^31", s->path, (unsigned long long)i->vocab_size);
+        return fail(err, "%s: vocab_size %llu: expected 1 to 2^31", s->path,
+                    (unsigned long long)i->vocab_size);
     /* A token has bytes, but for the one behind each document; and a document that ends here may have begun in the shard before. */
     const uint64_t ends = i->has_documents ? i->documents + 1 : 0;
     if (i->bytes + ends < i->tokens || i->bytes / BPE_MAX_TOKEN > i->tokens)
-        return fail(err, "%s: %llu tokens cannot stand for %llu bytes of text", s->path, (unsigned long long)i->tokens,
-                    (unsigned long long)i->bytes);
+        return fail(err, "%s: %llu tokens cannot stand for %llu bytes of text", s->path,
+                    (unsigned long long)i->tokens, (unsigned long long)i->bytes);
     return 0;
 }
 
 static int find_tokens(struct shard *s, struct error *err)
 {
     const enum h5_type type = shard_token_width(s->info.vocab_size) == 2 ? TYPE_U16 : TYPE_U32;
-    if (h5_find_dataset(h5_root(s->file), "tokens", type, MAX_TOKENS, &s->tokens, s->path, err) != 0)
+    if (h5_find_dataset(h5_root(s->file), "tokens", type, MAX_TOKENS, &s->tokens, s->path, err) !=
+        0)
         return -1;
     const uint64_t length = s->tokens.is->dims[0];
     if (length != s->info.tokens)
-        return fail(err, "%s: /tokens has %llu elements, but the attribute tokens says %llu", s->path, (unsigned long long)length,
-                    (unsigned long long)s->info.tokens);
+        return fail(err, "%s: /tokens has %llu elements, but the attribute tokens says %llu",
+                    s->path, (unsigned long long)length, (unsigned long long)s->info.tokens);
     return 0;
 }
 
@@ -127,7 +144,8 @@ struct shard *shard_open(const char *path, size_t cache_bytes, struct error *err
         return NULL;
     }
     s->file = h5_open(path, err);
-    if (!s->file || read_attributes(s, err) != 0 || find_tokens(s, err) != 0 || make_cache(s, cache_bytes, err) != 0) {
+    if (!s->file || read_attributes(s, err) != 0 || find_tokens(s, err) != 0 ||
+        make_cache(s, cache_bytes, err) != 0) {
         shard_close(s);
         return NULL;
     }
@@ -171,13 +189,15 @@ static int read_stored(struct shard *s, uint64_t first, size_t n, void *tokens, 
 {
     const size_t width = h5_width(s->tokens);
     if (first > s->info.tokens || n > s->info.tokens - first)
-        return fail(err, "%s: tokens %llu to %llu are not all among its %llu", s->path, (unsigned long long)first,
-                    (unsigned long long)first + n, (unsigned long long)s->info.tokens);
+        return fail(err, "%s: tokens %llu to %llu are not all among its %llu", s->path,
+                    (unsigned long long)first, (unsigned long long)first + n,
+                    (unsigned long long)s->info.tokens);
     if (!s->cache.n_slots)
         return h5_read(s->tokens, first, n, tokens, s->path, err);
     const uint64_t chunk = s->tokens.is->chunk;
     for (unsigned char *to = tokens; n > 0;) {
-        const size_t skip = (size_t)(first % chunk), m = chunk - skip < n ? (size_t)chunk - skip : n;
+        const size_t skip = (size_t)(first % chunk),
+                     m = chunk - skip < n ? (size_t)chunk - skip : n;
         const unsigned char *from = get_chunk(s, first / chunk, err);
         if (!from)
             return -1;
@@ -205,8 +225,9 @@ int shard_read(struct shard *s, uint64_t first, size_t n, uint32_t *tokens, stru
         widen(tokens, n);
     for (size_t i = 0; i < n; i++)
         if (tokens[i] >= s->info.vocab_size)
-            return fail(err, "%s: token %llu has id %u, but vocab_size is %llu", s->path, (unsigned long long)first + i,
-                        tokens[i], (unsigned long long)s->info.vocab_size);
+            return fail(err, "%s: token %llu has id %u, but vocab_size is %llu", s->path,
+                        (unsigned long long)first + i, tokens[i],
+                        (unsigned long long)s->info.vocab_size);
     return 0;
 }
 
@@ -216,12 +237,15 @@ static int check_documents(const struct shard *s, const uint64_t *begins, struct
     const uint64_t n = s->info.documents;
     for (uint64_t i = 0; i < n; i++)
         if (begins[i] >= s->info.tokens || (i > 0 && begins[i] <= begins[i - 1]))
-            return fail(err, "%s: /documents: element %llu is %llu: they must ascend, and be tokens of the shard", s->path,
-                        (unsigned long long)i, (unsigned long long)begins[i]);
+            return fail(err,
+                        "%s: /documents: element %llu is %llu: they must ascend, and be tokens of "
+                        "the shard",
+                        s->path, (unsigned long long)i, (unsigned long long)begins[i]);
     shard_digest_documents(begins, n, hex);
     return strcmp(hex, s->info.documents_sha256) == 0
                ? 0
-               : fail(err, "%s: the SHA-256 of its documents is not the one it names: damaged", s->path);
+               : fail(err, "%s: the SHA-256 of its documents is not the one it names: damaged",
+                      s->path);
 }
 
 int shard_read_documents(struct shard *s, uint64_t **begins, struct error *err)
@@ -230,15 +254,17 @@ int shard_read_documents(struct shard *s, uint64_t **begins, struct error *err)
     *begins = NULL;
     if (s->info.documents == 0)
         return 0;
-    if (h5_find_dataset(h5_root(s->file), "documents", TYPE_U64, s->info.tokens, &dataset, s->path, err) != 0)
+    if (h5_find_dataset(h5_root(s->file), "documents", TYPE_U64, s->info.tokens, &dataset, s->path,
+                        err) != 0)
         return -1;
     const uint64_t length = dataset.is->dims[0];
     if (length != s->info.documents)
-        return fail(err, "%s: /documents has %llu elements, but the attribute documents says %llu", s->path,
-                    (unsigned long long)length, (unsigned long long)s->info.documents);
+        return fail(err, "%s: /documents has %llu elements, but the attribute documents says %llu",
+                    s->path, (unsigned long long)length, (unsigned long long)s->info.documents);
     *begins = malloc(length * sizeof **begins);
     if (!*begins)
-        return fail(err, "%s: out of memory for %llu documents", s->path, (unsigned long long)length);
+        return fail(err, "%s: out of memory for %llu documents", s->path,
+                    (unsigned long long)length);
     int status = h5_read(dataset, 0, length, *begins, s->path, err);
     if (status == 0)
         status = check_documents(s, *begins, err);
@@ -251,7 +277,8 @@ int shard_read_documents(struct shard *s, uint64_t **begins, struct error *err)
 }
 
 /* As the writer digested them: little-endian, in their width. */
-static void digest_tokens(struct digest *d, const uint32_t *tokens, size_t n, size_t width, uint8_t *stored)
+static void digest_tokens(struct digest *d, const uint32_t *tokens, size_t n, size_t width,
+                          uint8_t *stored)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t b = 0; b < width; b++)
@@ -276,7 +303,8 @@ int shard_verify(struct shard *s, struct error *err)
     }
     digest_finish(&d, hex);
     if (status == 0 && strcmp(hex, s->info.sha256) != 0)
-        status = fail(err, "%s: the SHA-256 of its tokens is not the one it names: damaged", s->path);
+        status =
+            fail(err, "%s: the SHA-256 of its tokens is not the one it names: damaged", s->path);
     uint64_t *begins = NULL;
     if (status == 0)
         status = shard_read_documents(s, &begins, err);

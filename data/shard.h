@@ -10,8 +10,8 @@
 #ifndef SHARD_H
 #define SHARD_H
 
-#include "digest.h"
-#include "error.h"
+#include "base/digest.h"
+#include "base/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,14 +29,16 @@ struct shard_info {
     char tokenizer_kind[SHARD_NAME];
     char tokenizer_fingerprint[DIGEST_HEX];
     uint64_t vocab_size;
-    char corpus[DIGEST_HEX]; /* the same in all files that one run wrote: tells leftovers of another run apart */
+    char corpus
+        [DIGEST_HEX]; /* the same in all files that one run wrote: tells leftovers of another run apart */
     uint64_t tokens;
     uint64_t bytes;          /* of the text that the tokens stand for */
     char sha256[DIGEST_HEX]; /* of the tokens, little-endian as stored */
-    bool has_documents;      /* the text is divided into documents: attributes documents and documents_sha256 are there */
-    uint64_t documents;      /* that begin in this shard */
+    bool
+        has_documents; /* the text is divided into documents: attributes documents and documents_sha256 are there */
+    uint64_t documents;                /* that begin in this shard */
     char documents_sha256[DIGEST_HEX]; /* of /documents, as stored */
-    const char *sources;               /* the texts: JSON, [{"path": …, "bytes": …, "sha256": …}, …] */
+    const char *sources; /* the texts: JSON, [{"path": …, "bytes": …, "sha256": …}, …] */
 };
 
 /* DIR/SPLIT-NNNNN.h5, into at least PATH_MAX bytes; -1 where it is too long. */
@@ -47,7 +49,8 @@ bool shard_parse_name(const char *name, const char *split, uint64_t *index);
 /* Writing: info->tokens tokens have to be appended; bytes, sha256 and documents are known at the end. The file appears whole, in
  * shard_writer_finish, which also frees the writer, as shard_writer_discard does. */
 struct shard_writer;
-struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info, struct error *err);
+struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info,
+                                         struct error *err);
 int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, struct error *err);
 /* A document begins with the next token. Where info->has_documents. */
 int shard_writer_document(struct shard_writer *w, struct error *err);

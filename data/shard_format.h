@@ -6,7 +6,7 @@
 #ifndef SHARD_FORMAT_H
 #define SHARD_FORMAT_H
 
-#include "digest.h"
+#include "base/digest.h"
 #include <stddef.h>
 #include <stdint.h>
 

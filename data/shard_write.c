@@ -1,8 +1,8 @@
 /* shard_write.c: shards, from tokens as they come to a file that appears whole: see shard.h. */
-#include "atomic.h"
-#include "h5.h"
-#include "shard.h"
-#include "shard_format.h"
+#include "base/atomic.h"
+#include "data/hdf5/h5.h"
+#include "data/shard.h"
+#include "data/shard_format.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,8 @@
 
 int shard_path(char *path, const char *dir, const char *split, uint64_t index, struct error *err)
 {
-    if (index >= SHARD_MAX_COUNT || snprintf(path, PATH_MAX, "%s/%s-%05u.h5", dir, split, (unsigned)index) >= PATH_MAX)
+    if (index >= SHARD_MAX_COUNT ||
+        snprintf(path, PATH_MAX, "%s/%s-%05u.h5", dir, split, (unsigned)index) >= PATH_MAX)
         return fail(err, "%s: no name for shard %llu of %s", dir, (unsigned long long)index, split);
     return 0;
 }
@@ -42,13 +43,16 @@ struct shard_writer {
     uint8_t buffer[SHARD_CHUNK * 4];
 };
 
-static int write_attributes(hid_t root, const struct shard_info *info, const char *file, struct error *err)
+static int write_attributes(hid_t root, const struct shard_info *info, const char *file,
+                            struct error *err)
 {
     if (h5_write_u64(root, "format", SHARD_FORMAT, file, err) != 0 ||
-        h5_write_string(root, "split", info->split, file, err) != 0 || h5_write_u64(root, "index", info->index, file, err) != 0 ||
+        h5_write_string(root, "split", info->split, file, err) != 0 ||
+        h5_write_u64(root, "index", info->index, file, err) != 0 ||
         h5_write_u64(root, "count", info->count, file, err) != 0 ||
         h5_write_string(root, "tokenizer_kind", info->tokenizer_kind, file, err) != 0 ||
-        h5_write_string(root, "tokenizer_fingerprint", info->tokenizer_fingerprint, file, err) != 0 ||
+        h5_write_string(root, "tokenizer_fingerprint", info->tokenizer_fingerprint, file, err) !=
+            0 ||
         h5_write_u64(root, "vocab_size", info->vocab_size, file, err) != 0 ||
         h5_write_string(root, "corpus", info->corpus, file, err) != 0 ||
         h5_write_u64(root, "tokens", info->tokens, file, err) != 0 ||
@@ -57,7 +61,8 @@ static int write_attributes(hid_t root, const struct shard_info *info, const cha
     return 0;
 }
 
-struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info, struct error *err)
+struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info,
+                                         struct error *err)
 {
     if (info->tokens == 0) {
         fail(err, "%s: a shard without tokens", path);
@@ -76,9 +81,11 @@ struct shard_writer *shard_writer_create(const char *path, const struct shard_in
     w->dataset = -1;
     digest_init(&w->digest);
     h5_lock();
-    if (h5_image_create(&w->image, path, err) == 0 && write_attributes(w->image.file, info, path, err) == 0)
-        w->dataset = h5_dataset_create(w->image.file, "tokens", stored_type(info->vocab_size), info->tokens,
-                                       info->tokens < SHARD_CHUNK ? info->tokens : SHARD_CHUNK, path, err);
+    if (h5_image_create(&w->image, path, err) == 0 &&
+        write_attributes(w->image.file, info, path, err) == 0)
+        w->dataset =
+            h5_dataset_create(w->image.file, "tokens", stored_type(info->vocab_size), info->tokens,
+                              info->tokens < SHARD_CHUNK ? info->tokens : SHARD_CHUNK, path, err);
     h5_unlock();
     if (w->dataset < 0) {
         shard_writer_discard(w);
@@ -112,10 +119,12 @@ static int flush_buffer(struct shard_writer *w, struct error *err)
 int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, struct error *err)
 {
     if (n > w->tokens - w->written - w->pending)
-        return fail(err, "%s: more than the %llu tokens announced", w->path, (unsigned long long)w->tokens);
+        return fail(err, "%s: more than the %llu tokens announced", w->path,
+                    (unsigned long long)w->tokens);
     for (size_t i = 0; i < n; i++) {
         if (ids[i] >= w->vocab_size)
-            return fail(err, "%s: token id %u, but vocab_size is %llu", w->path, ids[i], (unsigned long long)w->vocab_size);
+            return fail(err, "%s: token id %u, but vocab_size is %llu", w->path, ids[i],
+                        (unsigned long long)w->vocab_size);
         for (size_t b = 0; b < w->width; b++)
             w->buffer[w->pending * w->width + b] = (uint8_t)(ids[i] >> 8 * b);
         if (++w->pending == SHARD_CHUNK && flush_buffer(w, err) != 0)
@@ -161,13 +170,14 @@ static int write_documents(struct shard_writer *w, struct error *err)
         return -1;
     if (n == 0)
         return 0;
-    const hid_t dataset =
-        h5_dataset_create(w->image.file, "documents", H5T_STD_U64LE, n, n < SHARD_CHUNK ? n : SHARD_CHUNK, w->path, err);
+    const hid_t dataset = h5_dataset_create(w->image.file, "documents", H5T_STD_U64LE, n,
+                                            n < SHARD_CHUNK ? n : SHARD_CHUNK, w->path, err);
     if (dataset < 0)
         return -1;
-    const int status = H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, w->documents) < 0
-                           ? h5_fail(err, w->path, "packing documents")
-                           : 0;
+    const int status =
+        H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, w->documents) < 0
+            ? h5_fail(err, w->path, "packing documents")
+            : 0;
     H5Dclose(dataset);
     return status;
 }
@@ -178,7 +188,8 @@ static int finish_image(struct shard_writer *w, uint64_t bytes, struct error *er
     char sha256[DIGEST_HEX];
     digest_finish(&w->digest, sha256);
     if (h5_write_string(w->image.file, "sha256", sha256, w->path, err) != 0 ||
-        h5_write_u64(w->image.file, "bytes", bytes, w->path, err) != 0 || (w->has_documents && write_documents(w, err) != 0))
+        h5_write_u64(w->image.file, "bytes", bytes, w->path, err) != 0 ||
+        (w->has_documents && write_documents(w, err) != 0))
         return -1;
     const hid_t dataset = w->dataset;
     w->dataset = -1;
@@ -191,8 +202,8 @@ int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *er
 {
     int status = flush_buffer(w, err);
     if (status == 0 && w->written != w->tokens)
-        status = fail(err, "%s: only %llu of the %llu tokens announced", w->path, (unsigned long long)w->written,
-                      (unsigned long long)w->tokens);
+        status = fail(err, "%s: only %llu of the %llu tokens announced", w->path,
+                      (unsigned long long)w->written, (unsigned long long)w->tokens);
     if (status == 0) {
         h5_lock();
         status = finish_image(w, bytes, err);

@@ -1,8 +1,8 @@
 /* split.c: see split.h. */
-#include "split.h"
-#include "digest.h"
-#include "shard.h"
-#include "tokenizer.h"
+#include "data/split.h"
+#include "base/digest.h"
+#include "data/shard.h"
+#include "data/tokenizer/tokenizer.h"
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -15,7 +15,8 @@ enum { CACHE_BYTES = 64 << 20, MIN_CACHE_BYTES = 1 << 20 };
 struct split {
     char *dir, *name;
     struct shard **shards;
-    uint64_t *first; /* the token of the split that each shard begins with; first[n_shards] is their sum */
+    uint64_t *
+        first; /* the token of the split that each shard begins with; first[n_shards] is their sum */
     size_t n_shards;
     uint64_t bytes, vocab_size;
     char fingerprint[DIGEST_HEX], tokenizer_fingerprint[DIGEST_HEX];
@@ -36,27 +37,32 @@ static int count_shards(struct split *s, struct error *err)
             s->n_shards = index + 1;
     closedir(d);
     if (s->n_shards == 0)
-        return fail(err, "%s: holds no shard of split %s (%s-00000.h5): has it been tokenized?", s->dir, s->name, s->name);
+        return fail(err, "%s: holds no shard of split %s (%s-00000.h5): has it been tokenized?",
+                    s->dir, s->name, s->name);
     return 0;
 }
 
 /* What all shards of a split have in common. */
 static int check_shard(const struct split *s, size_t i, const char *path, struct error *err)
 {
-    const struct shard_info *info = shard_get_info(s->shards[i]), *first = shard_get_info(s->shards[0]);
+    const struct shard_info *info = shard_get_info(s->shards[i]),
+                            *first = shard_get_info(s->shards[0]);
     if (strcmp(info->split, s->name) != 0 || info->index != i)
-        return fail(err, "%s: it says it is shard %llu of split %s", path, (unsigned long long)info->index, info->split);
+        return fail(err, "%s: it says it is shard %llu of split %s", path,
+                    (unsigned long long)info->index, info->split);
     if (strcmp(info->tokenizer_fingerprint, s->tokenizer_fingerprint) != 0)
-        return fail(err, "%s: made with another tokenizer (%s %.12s…) than %s/tokenizer.h5 (%.12s…)", path, info->tokenizer_kind,
-                    info->tokenizer_fingerprint, s->dir, s->tokenizer_fingerprint);
+        return fail(
+            err, "%s: made with another tokenizer (%s %.12s…) than %s/tokenizer.h5 (%.12s…)", path,
+            info->tokenizer_kind, info->tokenizer_fingerprint, s->dir, s->tokenizer_fingerprint);
     if (info->vocab_size != s->vocab_size)
-        return fail(err, "%s: vocab_size is %llu, but the tokenizer's is %llu", path, (unsigned long long)info->vocab_size,
-                    (unsigned long long)s->vocab_size);
+        return fail(err, "%s: vocab_size is %llu, but the tokenizer's is %llu", path,
+                    (unsigned long long)info->vocab_size, (unsigned long long)s->vocab_size);
     if (strcmp(info->corpus, first->corpus) != 0)
-        return fail(err, "%s: from another text, or another run of tokenize, than %s-00000.h5", path, s->name);
+        return fail(err, "%s: from another text, or another run of tokenize, than %s-00000.h5",
+                    path, s->name);
     if (info->count != s->n_shards)
-        return fail(err, "%s: it says that %s has %llu shards, but %zu are there", path, s->name, (unsigned long long)info->count,
-                    s->n_shards);
+        return fail(err, "%s: it says that %s has %llu shards, but %zu are there", path, s->name,
+                    (unsigned long long)info->count, s->n_shards);
     return 0;
 }
 
@@ -72,7 +78,8 @@ static int open_shards(struct split *s, struct error *err)
     for (size_t i = 0; i < s->n_shards; i++) {
         char path[PATH_MAX];
         if (shard_path(path, s->dir, s->name, i, err) != 0 ||
-            !(s->shards[i] = shard_open(path, cache > MIN_CACHE_BYTES ? cache : MIN_CACHE_BYTES, err)) ||
+            !(s->shards[i] =
+                  shard_open(path, cache > MIN_CACHE_BYTES ? cache : MIN_CACHE_BYTES, err)) ||
             check_shard(s, i, path, err) != 0)
             return -1;
         const struct shard_info *info = shard_get_info(s->shards[i]);
@@ -159,13 +166,16 @@ const struct documents *split_documents(struct split *s, struct error *err)
         const struct shard_info *info = shard_get_info(s->shards[i]);
         n += info->documents; /* at most its tokens, which are below 2^40 */
         if (!info->has_documents) {
-            fail(err, "%s/%s: its text was not divided into documents: see --document-separator and --document-files of tokenize",
+            fail(err,
+                 "%s/%s: its text was not divided into documents: see --document-separator and "
+                 "--document-files of tokenize",
                  s->dir, s->name);
             return NULL;
         }
     }
     if (!(s->begins = calloc(n, sizeof *s->begins))) {
-        fail(err, "%s/%s: out of memory for %llu documents", s->dir, s->name, (unsigned long long)n);
+        fail(err, "%s/%s: out of memory for %llu documents", s->dir, s->name,
+             (unsigned long long)n);
         return NULL;
     }
     s->documents = (struct documents){s->begins, 1, split_tokens(s)};
@@ -178,7 +188,8 @@ const struct documents *split_documents(struct split *s, struct error *err)
     return &s->documents;
 }
 
-int split_read_wrapped(struct split *s, uint64_t first, size_t n, uint32_t *tokens, struct error *err)
+int split_read_wrapped(struct split *s, uint64_t first, size_t n, uint32_t *tokens,
+                       struct error *err)
 {
     size_t i = 0;
     while (first >= s->first[i + 1])
@@ -199,8 +210,8 @@ int split_read(struct split *s, uint64_t first, size_t n, uint32_t *tokens, stru
 {
     const uint64_t total = split_tokens(s);
     if (first > total || n > total - first)
-        return fail(err, "%s/%s: %zu tokens from %llu on, but it has %llu", s->dir, s->name, n, (unsigned long long)first,
-                    (unsigned long long)total);
+        return fail(err, "%s/%s: %zu tokens from %llu on, but it has %llu", s->dir, s->name, n,
+                    (unsigned long long)first, (unsigned long long)total);
     return n == 0 ? 0 : split_read_wrapped(s, first, n, tokens, err);
 }
 

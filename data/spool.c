@@ -1,6 +1,6 @@
 /* spool.c: see spool.h. */
-#include "spool.h"
-#include "atomic.h"
+#include "data/spool.h"
+#include "base/atomic.h"
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -30,7 +30,8 @@ struct spool *spool_create(const char *folder, struct error *err)
     if (fd >= 0)
         unlink(temporary);
     if (fd < 0 || !(s->file = fdopen(fd, "w+b"))) {
-        fail(err, "%s: cannot make a file here: %s", folder, strerror(length < PATH_MAX ? errno : ENAMETOOLONG));
+        fail(err, "%s: cannot make a file here: %s", folder,
+             strerror(length < PATH_MAX ? errno : ENAMETOOLONG));
         if (fd >= 0)
             close(fd);
         spool_destroy(s);
@@ -58,7 +59,8 @@ int spool_rewind(struct spool *s, struct error *err)
 int spool_read(struct spool *s, uint32_t *ids, size_t max, size_t *n, struct error *err)
 {
     *n = fread(ids, sizeof *ids, max, s->file);
-    return ferror(s->file) ? fail(err, "%s: reading tokens back: %s", s->folder, strerror(errno)) : 0;
+    return ferror(s->file) ? fail(err, "%s: reading tokens back: %s", s->folder, strerror(errno))
+                           : 0;
 }
 
 void spool_destroy(struct spool *s)

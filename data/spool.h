@@ -3,7 +3,7 @@
 #ifndef SPOOL_H
 #define SPOOL_H
 
-#include "error.h"
+#include "base/error.h"
 #include <stddef.h>
 #include <stdint.h>
 

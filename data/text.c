@@ -1,6 +1,6 @@
 /* text.c: the files of a text, read as one stream of whole UTF-8 characters. */
-#include "text.h"
-#include "utf8.h"
+#include "data/text.h"
+#include "base/utf8.h"
 #include <cjson/cJSON.h>
 #include <dirent.h>
 #include <errno.h>
@@ -42,11 +42,12 @@ static int not_hidden(const struct dirent *e)
     return e->d_name[0] != '.';
 }
 
-static int add_folder(struct text *t, const char *folder, const struct text_skip *skip, struct error *err);
+static int add_folder(struct text *t, const char *folder, const struct text_skip *skip,
+                      struct error *err);
 
 /* An entry of a folder. Links are left out, so that no folder is its own grandchild. */
-static int add_entry(struct text *t, const char *folder, const char *name, bool outputs_here, const struct text_skip *skip,
-                     struct error *err)
+static int add_entry(struct text *t, const char *folder, const char *name, bool outputs_here,
+                     const struct text_skip *skip, struct error *err)
 {
     char path[PATH_MAX];
     struct stat s;
@@ -62,14 +63,16 @@ static int add_entry(struct text *t, const char *folder, const char *name, bool 
     return add_file(t, path, err);
 }
 
-static int add_folder(struct text *t, const char *folder, const struct text_skip *skip, struct error *err)
+static int add_folder(struct text *t, const char *folder, const struct text_skip *skip,
+                      struct error *err)
 {
     struct stat s;
     struct dirent **entries = NULL;
     const int n = stat(folder, &s) != 0 ? -1 : scandir(folder, &entries, not_hidden, by_name);
     if (n < 0)
         return fail(err, "%s: %s", folder, strerror(errno));
-    const bool outputs_here = skip && s.st_dev == skip->folder.st_dev && s.st_ino == skip->folder.st_ino;
+    const bool outputs_here =
+        skip && s.st_dev == skip->folder.st_dev && s.st_ino == skip->folder.st_ino;
     int status = 0;
     for (int i = 0; i < n; i++) {
         if (status == 0)
@@ -88,9 +91,10 @@ static int check_not_output(const char *path, const struct text_skip *skip, stru
     struct stat s;
     if (slash && snprintf(folder, sizeof folder, "%.*s", (int)(slash - path) + 1, path) >= PATH_MAX)
         return fail(err, "%s: %s", path, strerror(ENAMETOOLONG));
-    if (skip && stat(folder, &s) == 0 && s.st_dev == skip->folder.st_dev && s.st_ino == skip->folder.st_ino &&
-        skip->is_output(slash ? slash + 1 : path))
-        return fail(err, "%s: a text of this name in the folder of the output would be overwritten", path);
+    if (skip && stat(folder, &s) == 0 && s.st_dev == skip->folder.st_dev &&
+        s.st_ino == skip->folder.st_ino && skip->is_output(slash ? slash + 1 : path))
+        return fail(err, "%s: a text of this name in the folder of the output would be overwritten",
+                    path);
     return 0;
 }
 
@@ -138,7 +142,8 @@ static ssize_t read_full(int fd, char *buffer, size_t size)
 }
 
 /* n bytes of whole characters at `offset` of the file. */
-static int check_utf8(const char *path, const char *piece, size_t n, uint64_t offset, struct error *err)
+static int check_utf8(const char *path, const char *piece, size_t n, uint64_t offset,
+                      struct error *err)
 {
     struct utf8 u = {0};
     size_t begin = 0; /* of the character in hand */
@@ -149,10 +154,13 @@ static int check_utf8(const char *path, const char *piece, size_t n, uint64_t of
         if (r == UTF8_CHARACTER)
             begin = i + 1;
     }
-    if (valid && begin == n) /* one that is cut here, before the beginning of another, is none either */
+    if (valid &&
+        begin == n) /* one that is cut here, before the beginning of another, is none either */
         return 0;
-    return fail(err, "%s: byte %llu: 0x%02X begins no valid UTF-8 character (iconv -t UTF-8 converts others)", path,
-                (unsigned long long)offset + begin, (uint8_t)piece[begin]);
+    return fail(
+        err,
+        "%s: byte %llu: 0x%02X begins no valid UTF-8 character (iconv -t UTF-8 converts others)",
+        path, (unsigned long long)offset + begin, (uint8_t)piece[begin]);
 }
 
 static int changed(const struct text_file *f, struct error *err)
@@ -160,8 +168,8 @@ static int changed(const struct text_file *f, struct error *err)
     return fail(err, "%s: changed between the two readings", f->path);
 }
 
-static int read_file(struct text_file *f, bool any_bytes, int fd, char *buffer, text_reader *reader, void *context,
-                     struct error *err)
+static int read_file(struct text_file *f, bool any_bytes, int fd, char *buffer, text_reader *reader,
+                     void *context, struct error *err)
 {
     const bool again = f->sha256[0];
     uint64_t offset = 0; /* of the buffer's first byte */
@@ -191,7 +199,8 @@ static int read_file(struct text_file *f, bool any_bytes, int fd, char *buffer, 
     if (again && (offset + kept != f->bytes || strcmp(hex, f->sha256) != 0))
         return changed(f, err);
     if (kept)
-        return fail(err, "%s: byte %llu: the file ends inside a UTF-8 character", f->path, (unsigned long long)offset);
+        return fail(err, "%s: byte %llu: the file ends inside a UTF-8 character", f->path,
+                    (unsigned long long)offset);
     f->bytes = offset;
     memcpy(f->sha256, hex, sizeof hex);
     return reader(context, f, buffer, 0, offset, err);
@@ -234,7 +243,8 @@ char *text_json(const struct text *t)
         const struct text_file *f = &t->files[i];
         cJSON *o = cJSON_CreateObject();
         ok = o && cJSON_AddItemToArray(list, o) && add_path(o, f->path) &&
-             cJSON_AddNumberToObject(o, "bytes", (double)f->bytes) && cJSON_AddStringToObject(o, "sha256", f->sha256);
+             cJSON_AddNumberToObject(o, "bytes", (double)f->bytes) &&
+             cJSON_AddStringToObject(o, "sha256", f->sha256);
     }
     char *json = ok ? cJSON_PrintUnformatted(list) : NULL;
     cJSON_Delete(list);

@@ -2,8 +2,8 @@
 #ifndef TEXT_H
 #define TEXT_H
 
-#include "digest.h"
-#include "error.h"
+#include "base/digest.h"
+#include "base/error.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,8 +35,8 @@ void text_free(struct text *t);
 
 /* Gets a piece of at most TEXT_PIECE bytes, whole and valid characters, that begins `offset` bytes into the file. The last piece of each
  * file is followed by one of 0 bytes. */
-typedef int text_reader(void *context, const struct text_file *file, const char *piece, size_t n, uint64_t offset,
-                        struct error *err);
+typedef int text_reader(void *context, const struct text_file *file, const char *piece, size_t n,
+                        uint64_t offset, struct error *err);
 /* Reads all files, once after the other, with nothing in between. The first time fills in their sizes and digests, later times
  * compare: a file that has changed since is an error, at its end at the latest. */
 int text_read(struct text *t, text_reader *reader, void *context, struct error *err);

@@ -5,7 +5,7 @@
  * F is, so any number of rounds maps the 2h-bit numbers one to one. It is kept inside 0 … n - 1 by cycle walking (Black and
  * Rogaway 2002): applied again until the result is below n, at most 4 times on average as 4^h < 4 n.
  */
-#include "window.h"
+#include "data/window.h"
 
 enum { ROUNDS = 6 };
 

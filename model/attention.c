@@ -32,8 +32,9 @@
  *
  * In more steps: docs/derivations.md#attention
  */
-#include "attention.h"
-#include "attention_strip.h"
+#include "model/attention.h"
+#include "model/attention_strip.h"
+#include "model/real.h"
 
 /* The documents of a row: the whole of it where start is NULL. */
 struct row {
@@ -62,10 +63,12 @@ static size_t document_length(const struct row *r, size_t first)
 }
 
 /* Head bh of B H, in the document that query i belongs to. */
-static struct attention_head head(const real *qkv, const real *y, const real *lse, size_t bh, const struct row *r, size_t i,
-                                  size_t C, size_t H, const struct dropout *d, uint32_t site)
+static struct attention_head head(const real *qkv, const real *y, const real *lse, size_t bh,
+                                  const struct row *r, size_t i, size_t C, size_t H,
+                                  const struct dropout *d, uint32_t site)
 {
-    const size_t size = C / H, first = bh % H * size, first_sequence = dropout_active(d) ? d->first_row : 0, T = r->T;
+    const size_t size = C / H, first = bh % H * size,
+                 first_sequence = dropout_active(d) ? d->first_row : 0, T = r->T;
     const size_t begin = r->start ? r->start[i] : 0, n = bh / H * T + begin;
     ASSERT(begin <= i && (!r->start || r->start[begin] == begin));
     const real *q = qkv + n * 3 * C + first;
@@ -84,13 +87,14 @@ static struct attention_head head(const real *qkv, const real *y, const real *ls
                                    .first_row = (first_sequence * H + bh) * T + begin};
 }
 
-void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
-                       const struct dropout *d, uint32_t site)
+void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B,
+                       size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
     ASSERT(C % H == 0 && T > 0);
     const size_t strips = (T + ATTENTION_STRIP - 1) / ATTENTION_STRIP;
 #pragma omp parallel for schedule(dynamic)
-    for (size_t n = 0; n < B * H * strips; n++) { /* the strips that begin in that many queries: one, or one or more a document */
+    for (size_t n = 0; n < B * H * strips;
+         n++) { /* the strips that begin in that many queries: one, or one or more a document */
         const size_t bh = n / strips, first = n % strips * ATTENTION_STRIP;
         const struct row r = row(start, bh / H, T);
         for (size_t i = first; i < T && i < first + ATTENTION_STRIP; i++)
@@ -101,8 +105,9 @@ void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *star
     }
 }
 
-static void backward(bool set, real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
-                     size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+static void backward(bool set, real *dqkv, const real *dy, const real *qkv, const real *y,
+                     const real *lse, const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                     const struct dropout *d, uint32_t site)
 {
 #pragma omp parallel for schedule(dynamic)
     for (size_t bh = 0; bh < B * H; bh++) {
@@ -121,14 +126,16 @@ static void backward(bool set, real *dqkv, const real *dy, const real *qkv, cons
     }
 }
 
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
-                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse,
+                        const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                        const struct dropout *d, uint32_t site)
 {
     backward(false, dqkv, dy, qkv, y, lse, start, B, T, C, H, d, site);
 }
 
-void attention_backward_set(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
-                            size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+void attention_backward_set(real *dqkv, const real *dy, const real *qkv, const real *y,
+                            const real *lse, const uint32_t *start, size_t B, size_t T, size_t C,
+                            size_t H, const struct dropout *d, uint32_t site)
 {
     backward(true, dqkv, dy, qkv, y, lse, start, B, T, C, H, d, site);
 }

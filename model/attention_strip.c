@@ -5,19 +5,29 @@
  *
  *     S^T = K Q^T,   Y += P V,   dP^T = V dY^T,   dQ += dS K,   dV += P^T dY,   dK += dS^T Q
  */
-#include "attention_strip.h"
-#include "tile.h"
+#include "model/attention_strip.h"
+#include "model/gemm/tile.h"
+#include "model/real.h"
 #include <string.h>
 
 /* STRIP queries meet KEYS keys at a time, in WIDE columns of the head at a time: what a thread needs is bounded. Products take PANEL queries
  * at a time, the softmax, which does not skip what single queries do not see, QUERIES. */
-enum { STRIP = ATTENTION_STRIP, KEYS = 64, WIDE = 1024 / sizeof(real), ROOM = STRIP + LANES, QUERIES = 2 * LANES };
-_Static_assert(KEYS % PANEL == 0 && STRIP % KEYS == 0, "a block of keys begins with a panel of queries");
+enum {
+    STRIP = ATTENTION_STRIP,
+    KEYS = 64,
+    WIDE = 1024 / sizeof(real),
+    ROOM = STRIP + LANES,
+    QUERIES = 2 * LANES
+};
+_Static_assert(KEYS % PANEL == 0 && STRIP % KEYS == 0,
+               "a block of keys begins with a panel of queries");
 
 /* What a thread works on: queries [i0, i0 + n) of a head and keys [j0, j0 + nj). Rows of transposed matrices lie `row`
  * apart: one vector more than n takes, so that those of a column do not meet in one set of the cache. */
 struct strip {
-    _Alignas(64) real qt[WIDE * ROOM];  /* scaled queries, and dy, of columns [c, c + width) of the head, transposed; */
+    _Alignas(64) real
+        qt[WIDE *
+           ROOM]; /* scaled queries, and dy, of columns [c, c + width) of the head, transposed; */
     _Alignas(64) real dyt[WIDE * ROOM]; /* zero in the last vector beyond n; */
     _Alignas(64) real q[STRIP * WIDE];  /* and as they lie, */
     _Alignas(64) real dy[STRIP * WIDE]; /* rows ld apart */
@@ -102,8 +112,8 @@ static void keys_by_queries(real *out, const struct strip *s, const real *A, con
     A += s->j0 * s->h->ld + s->c;
     for (size_t at = first_query(s); at < s->n; at += PANEL) {
         const struct panel p = panel(s, at, PANEL);
-        tile_product(&(struct tile){p.seen, p.n, s->width, A, s->h->ld, 1, B + at, s->row, out + at, s->row, s->c > 0, true,
-                                    TILE_UPPER_C, p.first});
+        tile_product(&(struct tile){p.seen, p.n, s->width, A, s->h->ld, 1, B + at, s->row, out + at,
+                                    s->row, s->c > 0, true, TILE_UPPER_C, p.first});
     }
 }
 
@@ -119,14 +129,16 @@ static void scores(struct strip *s)
 }
 
 /* Y (queries, d), rows ldy apart, += x^T B for weights x (keys, queries) and keys or values B; = where add is false. */
-static void sum_over_keys(real *Y, size_t ldy, bool add, struct strip *s, const real *x, const real *B)
+static void sum_over_keys(real *Y, size_t ldy, bool add, struct strip *s, const real *x,
+                          const real *B)
 {
     const size_t from = first_query(s), first = s->i0 + from - s->j0;
     for (size_t c = 0; c < s->h->d; c += WIDE) {
         load(s, c);
         copy(s->kv, s, B + s->j0 * s->h->ld + c, s->h->ld, s->nj);
-        tile_product(&(struct tile){s->n - from, s->width, s->nj, x + from, 1, s->row, s->kv, s->ld, Y + (s->i0 + from) * ldy + c,
-                                    ldy, add, false, TILE_LOWER_A, first});
+        tile_product(&(struct tile){s->n - from, s->width, s->nj, x + from, 1, s->row, s->kv, s->ld,
+                                    Y + (s->i0 + from) * ldy + c, ldy, add, false, TILE_LOWER_A,
+                                    first});
     }
 }
 
@@ -196,12 +208,15 @@ static void online_softmax(struct strip *s, const struct panel *p)
     const bool first = s->j0 == 0;
     __typeof__(real_part(*x)) largest[QUERIES];
     for (uint32_t l = 0; l < QUERIES; l++)
-        largest[l] = first || real_part(x[l]) > real_part(top[l]) ? real_part(x[l]) : real_part(top[l]);
+        largest[l] =
+            first || real_part(x[l]) > real_part(top[l]) ? real_part(x[l]) : real_part(top[l]);
     for (size_t j = 1; j < p->seen; j++) {
         const uint32_t from = sees(p, j);
 #pragma omp simd
         for (uint32_t l = 0; l < QUERIES; l++)
-            largest[l] = l >= from && real_part(x[j * row + l]) > largest[l] ? real_part(x[j * row + l]) : largest[l];
+            largest[l] = l >= from && real_part(x[j * row + l]) > largest[l]
+                             ? real_part(x[j * row + l])
+                             : largest[l];
     }
 #pragma omp simd
     for (uint32_t l = 0; l < QUERIES; l++) {
@@ -259,7 +274,8 @@ static void weights_backward(struct strip *s, const struct panel *p)
         const uint32_t from = sees(p, j);
 #pragma omp simd
         for (uint32_t l = 0; l < QUERIES; l++) {
-            const real e = real_exp(x[j * row + l] - lse[l]), de = scale * e * (dx[j * row + l] - D[l]);
+            const real e = real_exp(x[j * row + l] - lse[l]),
+                       de = scale * e * (dx[j * row + l] - D[l]);
             x[j * row + l] = l >= from ? e : 0;
             dx[j * row + l] = l >= from ? de : 0;
         }

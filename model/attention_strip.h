@@ -2,8 +2,8 @@
 #ifndef ATTENTION_STRIP_H
 #define ATTENTION_STRIP_H
 
-#include "dropout.h"
-#include "real.h"
+#include "model/dropout.h"
+#include "model/real.h"
 #include <stdbool.h>
 
 #define attention_strip NAME(attention_strip)

@@ -2,9 +2,9 @@
 #ifndef BLOCK_H
 #define BLOCK_H
 
-#include "dropout.h"
-#include "real.h"
-#include "tensors.h"
+#include "model/dropout.h"
+#include "model/real.h"
+#include "model/tensors.h"
 
 #define block_before_attention NAME(block_before_attention)
 #define block_after_attention  NAME(block_after_attention)
@@ -44,23 +44,28 @@ static inline size_t block_mlp_rows(size_t N)
 
 /* The parts of the forward before and after attention proper, so that decoding with a cache can put its own between them.
  * w holds a layer's parameters by enum tensor_kind. */
-void block_before_attention(struct block_activations *a, const real *x, real *const *w, size_t N, size_t C);
-void block_after_attention(struct block_activations *a, const struct block_scratch *s, const real *x, real *const *w, size_t N,
-                           size_t T, const struct model_config *config, const struct dropout *d, uint32_t layer);
+void block_before_attention(struct block_activations *a, const real *x, real *const *w, size_t N,
+                            size_t C);
+void block_after_attention(struct block_activations *a, const struct block_scratch *s,
+                           const real *x, real *const *w, size_t N, size_t T,
+                           const struct model_config *config, const struct dropout *d,
+                           uint32_t layer);
 
 /* a->out (B,T,C) = block of x (B,T,C). a->out may be x where nothing is kept for a backward. start (B,T) or NULL: attention.h. */
-void block_forward(struct block_activations *a, const struct block_scratch *s, const real *x, const uint32_t *start,
-                   real *const *w, size_t B, size_t T, const struct model_config *config, const struct dropout *d,
-                   uint32_t layer);
+void block_forward(struct block_activations *a, const struct block_scratch *s, const real *x,
+                   const uint32_t *start, real *const *w, size_t B, size_t T,
+                   const struct model_config *config, const struct dropout *d, uint32_t layer);
 
 /* Fills a once more, to the same bits, but for out: what a block's backward needs where only its input was kept. */
-void block_again(struct block_activations *a, const struct block_scratch *s, const real *x, const uint32_t *start, real *const *w,
-                 size_t B, size_t T, const struct model_config *config, const struct dropout *d, uint32_t layer);
+void block_again(struct block_activations *a, const struct block_scratch *s, const real *x,
+                 const uint32_t *start, real *const *w, size_t B, size_t T,
+                 const struct model_config *config, const struct dropout *d, uint32_t layer);
 
 /* dx holds the gradient of the block's output on entry and that of its input on return: the residual stream's gradient is one
  * array that every branch adds into. Adds into dw the parameters' gradients. */
-void block_backward(real *dx, real *const *dw, const struct block_scratch *s, const struct block_activations *a, const real *x,
-                    const uint32_t *start, real *const *w, size_t B, size_t T, const struct model_config *config,
+void block_backward(real *dx, real *const *dw, const struct block_scratch *s,
+                    const struct block_activations *a, const real *x, const uint32_t *start,
+                    real *const *w, size_t B, size_t T, const struct model_config *config,
                     const struct dropout *d, uint32_t layer);
 
 #endif

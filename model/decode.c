@@ -2,11 +2,12 @@
  * (that is what causal means), so they are kept: attention for a new token reads T cached rows, everything else is one row.
  * Reading the weights is what a row costs; rows of several texts share it. Row i texts + b is token i of text b.
  */
-#include "decode.h"
-#include "embedding.h"
-#include "gemm.h"
-#include "layernorm.h"
-#include "softmax.h"
+#include "model/decode.h"
+#include "model/embedding.h"
+#include "model/gemm/gemm.h"
+#include "model/layernorm.h"
+#include "model/real.h"
+#include "model/softmax.h"
 #include <string.h>
 
 static void lay_out(struct decoder *s)
@@ -70,19 +71,23 @@ static void attention_cached(struct decoder *s, size_t n, size_t texts, size_t l
     const size_t C = c->n_embd, H = c->n_head, size = C / H, T = c->block_size;
     for (size_t r = 0; r < n * texts; r++) {
         const size_t at = (s->length + r / texts) * C;
-        memcpy(cached(s, s->keys, layer, r % texts) + at, s->block.qkv + r * 3 * C + C, C * sizeof(real));
-        memcpy(cached(s, s->values, layer, r % texts) + at, s->block.qkv + r * 3 * C + 2 * C, C * sizeof(real));
+        memcpy(cached(s, s->keys, layer, r % texts) + at, s->block.qkv + r * 3 * C + C,
+               C * sizeof(real));
+        memcpy(cached(s, s->values, layer, r % texts) + at, s->block.qkv + r * 3 * C + 2 * C,
+               C * sizeof(real));
     }
     const double scale = 1 / sqrt((double)size);
 #pragma omp parallel for schedule(dynamic)
     for (size_t rh = 0; rh < n * texts * H; rh++) {
         const size_t r = rh / H, h = rh % H, seen = s->length + r / texts + 1;
         const real *q = s->block.qkv + r * 3 * C + h * size;
-        const real *keys = cached(s, s->keys, layer, r % texts), *values = cached(s, s->values, layer, r % texts);
+        const real *keys = cached(s, s->keys, layer, r % texts),
+                   *values = cached(s, s->values, layer, r % texts);
         real *p = s->scores + rh * T;
         gemm_tile(N_, T_, 1, seen, size, scale, q, size, keys + h * size, C, 0, p, seen);
         softmax_row(p, p, seen);
-        gemm_tile(N_, N_, 1, size, seen, 1, p, seen, values + h * size, C, 0, s->block.att + r * C + h * size, size);
+        gemm_tile(N_, N_, 1, size, seen, 1, p, seen, values + h * size, C, 0,
+                  s->block.att + r * C + h * size, size);
     }
 }
 
@@ -93,14 +98,16 @@ static void forward(struct decoder *s, real *logits, const uint32_t *ids, size_t
     const size_t C = c->n_embd, rows = n * texts;
     ASSERT(n > 0 && rows <= s->max_rows && s->length + n <= c->block_size);
     for (size_t i = 0; i < n; i++)
-        embedding_forward(s->x + i * texts * C, ids + i * texts, g->w[0][WTE], g->w[0][WPE], s->length + i, texts, 1, C);
+        embedding_forward(s->x + i * texts * C, ids + i * texts, g->w[0][WTE], g->w[0][WPE],
+                          s->length + i, texts, 1, C);
     for (size_t l = 0; l < c->n_layer; l++) {
         block_before_attention(&s->block, s->x, g->w[l], rows, C);
         attention_cached(s, n, texts, l);
         block_after_attention(&s->block, &s->scratch, s->x, g->w[l], rows, n, c, NULL, (uint32_t)l);
     }
     s->length += n;
-    layernorm_forward(s->ln_f, s->mean, s->rstd, s->x + (rows - texts) * C, g->w[0][LN_F_WEIGHT], g->w[0][LN_F_BIAS], texts, C);
+    layernorm_forward(s->ln_f, s->mean, s->rstd, s->x + (rows - texts) * C, g->w[0][LN_F_WEIGHT],
+                      g->w[0][LN_F_BIAS], texts, C);
     gemm(N_, T_, texts, c->vocab_size, C, 1, s->ln_f, C, g->w[0][WTE], C, 0, logits, c->vocab_size);
 }
 
@@ -116,8 +123,10 @@ void decoder_prompt(struct decoder *s, real *logits, const uint32_t *ids, size_t
     forward(s, logits, ids, n, 1);
     for (size_t b = 1; b < s->texts; b++) {
         for (size_t l = 0; l < c->n_layer; l++) {
-            memcpy(cached(s, s->keys, l, b) + before, cached(s, s->keys, l, 0) + before, n * C * sizeof(real));
-            memcpy(cached(s, s->values, l, b) + before, cached(s, s->values, l, 0) + before, n * C * sizeof(real));
+            memcpy(cached(s, s->keys, l, b) + before, cached(s, s->keys, l, 0) + before,
+                   n * C * sizeof(real));
+            memcpy(cached(s, s->values, l, b) + before, cached(s, s->values, l, 0) + before,
+                   n * C * sizeof(real));
         }
         memcpy(logits + b * V, logits, V * sizeof(real));
     }

@@ -2,8 +2,8 @@
 #ifndef DECODE_H
 #define DECODE_H
 
-#include "arena.h"
-#include "gpt.h"
+#include "base/arena.h"
+#include "model/gpt.h"
 
 #define decoder         TYPE(decoder)
 #define decoder_create  NAME(decoder_create)

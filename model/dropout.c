@@ -8,18 +8,21 @@
  *
  * In more steps: docs/derivations.md#dropout
  */
-#include "dropout.h"
-#include "philox.h"
+#include "model/dropout.h"
+#include "model/philox.h"
+#include "model/real.h"
 
 enum { COLUMNS = 256 }; /* of a mask made at a time */
 
-void dropout_mask(real *mask, const struct dropout *d, uint32_t site, uint64_t row, size_t column, size_t n)
+void dropout_mask(real *mask, const struct dropout *d, uint32_t site, uint64_t row, size_t column,
+                  size_t n)
 {
     ASSERT(column % 4 == 0 && d->p >= 0 && d->p < 1);
     const uint32_t threshold = (uint32_t)(d->p * 4294967296.0); /* bits below it: zero */
     const real keep = (real)(1 / (1 - d->p));
     const uint32_t k0 = (uint32_t)d->seed, k1 = (uint32_t)(d->seed >> 32);
-    const uint32_t c1 = (uint32_t)row, c2 = site ^ (uint32_t)(row >> 32) << 16, c3 = (uint32_t)d->step;
+    const uint32_t c1 = (uint32_t)row, c2 = site ^ (uint32_t)(row >> 32) << 16,
+                   c3 = (uint32_t)d->step;
     uint32_t bits[COLUMNS];
     for (size_t first = 0; first < n; first += COLUMNS) {
         const size_t width = n - first < COLUMNS ? n - first : COLUMNS;
@@ -37,7 +40,8 @@ void dropout_mask(real *mask, const struct dropout *d, uint32_t site, uint64_t r
     }
 }
 
-void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d, uint32_t site)
+void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d,
+                     uint32_t site)
 {
 #pragma omp parallel for
     for (size_t n = 0; n < N; n++)
@@ -50,7 +54,8 @@ void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const
         }
 }
 
-void dropout_backward(real *dx, const real *dy, size_t N, size_t T, size_t C, const struct dropout *d, uint32_t site)
+void dropout_backward(real *dx, const real *dy, size_t N, size_t T, size_t C,
+                      const struct dropout *d, uint32_t site)
 {
 #pragma omp parallel for
     for (size_t n = 0; n < N; n++)

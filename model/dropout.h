@@ -2,7 +2,7 @@
 #ifndef DROPOUT_H
 #define DROPOUT_H
 
-#include "real.h"
+#include "model/real.h"
 #include <stdbool.h>
 
 #define dropout_mask     NAME(dropout_mask)
@@ -11,10 +11,11 @@
 
 /* The address of a mask's random bits, beside row and column. NULL in its place, or p = 0, is no dropout. */
 struct dropout {
-    double p;           /* probability of a zero, in [0, 1) */
-    uint64_t seed;      /* of the run */
-    uint64_t step;      /* of the optimiser: another step, other masks */
-    uint64_t first_row; /* sequences of this step before this micro-batch, so that accumulation draws what a large batch would */
+    double p;      /* probability of a zero, in [0, 1) */
+    uint64_t seed; /* of the run */
+    uint64_t step; /* of the optimiser: another step, other masks */
+    uint64_t
+        first_row; /* sequences of this step before this micro-batch, so that accumulation draws what a large batch would */
 };
 
 /* Where in the model a mask is: 4 * layer + one of these. */
@@ -26,12 +27,15 @@ static inline bool dropout_active(const struct dropout *d)
 }
 
 /* mask (n): 0 with probability p, otherwise 1/(1-p), for columns [column, column + n) of a row; column is a multiple of 4. */
-void dropout_mask(real *mask, const struct dropout *d, uint32_t site, uint64_t row, size_t column, size_t n);
+void dropout_mask(real *mask, const struct dropout *d, uint32_t site, uint64_t row, size_t column,
+                  size_t n);
 
 /* y (N,C) = x * mask. Row n of the mask is first_row * T + n, T the rows of a sequence. y may be x. */
-void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d, uint32_t site);
+void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d,
+                     uint32_t site);
 
 /* Adds into dx (N,C) dy * mask. */
-void dropout_backward(real *dx, const real *dy, size_t N, size_t T, size_t C, const struct dropout *d, uint32_t site);
+void dropout_backward(real *dx, const real *dy, size_t N, size_t T, size_t C,
+                      const struct dropout *d, uint32_t site);
 
 #endif

@@ -12,11 +12,13 @@
  *
  * In more steps: docs/derivations.md#embedding
  */
-#include "embedding.h"
+#include "model/embedding.h"
+#include "model/real.h"
 
 enum { STRIP = 64 }; /* columns */
 
-void embedding_forward(real *x, const uint32_t *ids, const real *wte, const real *wpe, size_t first, size_t B, size_t T, size_t C)
+void embedding_forward(real *x, const uint32_t *ids, const real *wte, const real *wpe, size_t first,
+                       size_t B, size_t T, size_t C)
 {
 #pragma omp parallel for
     for (size_t n = 0; n < B * T; n++) {
@@ -26,7 +28,8 @@ void embedding_forward(real *x, const uint32_t *ids, const real *wte, const real
     }
 }
 
-void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *ids, size_t B, size_t T, size_t C)
+void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *ids, size_t B,
+                        size_t T, size_t C)
 {
 #pragma omp parallel for
     for (size_t i0 = 0; i0 < C; i0 += STRIP) {

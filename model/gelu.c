@@ -21,7 +21,8 @@
  *
  * In more steps: docs/derivations.md#gelu
  */
-#include "gelu.h"
+#include "model/gelu.h"
+#include "model/real.h"
 #include <stdbool.h>
 #include <string.h>
 
@@ -40,7 +41,8 @@ static void tanh_forward(real *restrict y, const real *restrict x, size_t n)
     }
 }
 
-static void tanh_backward(real *restrict dx, const real *restrict dy, const real *restrict x, size_t n)
+static void tanh_backward(real *restrict dx, const real *restrict dy, const real *restrict x,
+                          size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
@@ -59,7 +61,8 @@ static void erf_forward(real *restrict y, const real *restrict x, size_t n)
         y[i] = x[i] * real_normal_cdf(x[i], real_exp((real)-0.5 * x[i] * x[i]));
 }
 
-static void erf_backward(real *restrict dx, const real *restrict dy, const real *restrict x, size_t n)
+static void erf_backward(real *restrict dx, const real *restrict dy, const real *restrict x,
+                         size_t n)
 {
 #pragma omp simd
     for (size_t i = 0; i < n; i++) {
@@ -72,10 +75,12 @@ void gelu_forward(real *y, const real *x, size_t n, enum gelu_kind kind)
 {
 #pragma omp parallel for
     for (size_t i = 0; i < n; i += BLOCK)
-        (kind == GELU_ERF ? erf_forward : tanh_forward)(y + i, x + i, n - i < BLOCK ? n - i : BLOCK);
+        (kind == GELU_ERF ? erf_forward : tanh_forward)(y + i, x + i,
+                                                        n - i < BLOCK ? n - i : BLOCK);
 }
 
-static void backward(bool set, real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind)
+static void backward(bool set, real *dx, const real *dy, const real *x, size_t n,
+                     enum gelu_kind kind)
 {
 #pragma omp parallel for
     for (size_t i = 0; i < n; i += BLOCK) {

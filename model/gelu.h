@@ -2,8 +2,8 @@
 #ifndef GELU_H
 #define GELU_H
 
-#include "real.h"
-#include "tensors.h"
+#include "model/real.h"
+#include "model/tensors.h"
 
 #define gelu_forward      NAME(gelu_forward)
 #define gelu_backward     NAME(gelu_backward)

@@ -5,13 +5,14 @@
  *
  * In more steps: docs/derivations.md#the-whole-model
  */
-#include "gpt.h"
-#include "embedding.h"
-#include "gemm.h"
-#include "layernorm.h"
-#include "loss.h"
-#include "philox.h"
-#include "zero.h"
+#include "model/gpt.h"
+#include "model/embedding.h"
+#include "model/gemm/gemm.h"
+#include "model/layernorm.h"
+#include "model/loss.h"
+#include "model/philox.h"
+#include "model/real.h"
+#include "model/zero.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,7 +63,9 @@ static void lay_out(struct gpt *g)
     g->scratch.branch = arena_take(m, N * C, sizeof(real));
     g->scratch.act = g->use == GPT_TRAIN ? NULL : arena_take(m, rows * 4 * C, sizeof(real));
     const size_t backward = train ? larger(N * 3 * C, rows * 4 * C) : 0;
-    g->scratch.wide = arena_take(m, larger(backward, loss_chunk(N, c->padded_vocab_size) * c->padded_vocab_size), sizeof(real));
+    g->scratch.wide =
+        arena_take(m, larger(backward, loss_chunk(N, c->padded_vocab_size) * c->padded_vocab_size),
+                   sizeof(real));
     g->scratch.wide2 = train ? arena_take(m, rows * 4 * C, sizeof(real)) : NULL;
     g->scratch.narrow = train ? arena_take(m, N * C, sizeof(real)) : NULL;
     g->ln_f_mean = arena_take(m, N, sizeof(real));
@@ -78,7 +81,8 @@ static void view(real *(*w)[TENSOR_KINDS], real *array, const struct tensors *t)
 {
     for (size_t l = 0; l < t->config.n_layer; l++)
         for (int k = 0; k < TENSOR_KINDS; k++) {
-            const struct tensor *tensor = tensors_find(t, k, k >= LN_1_WEIGHT && k <= MLP_C_PROJ_BIAS ? l : 0);
+            const struct tensor *tensor =
+                tensors_find(t, k, k >= LN_1_WEIGHT && k <= MLP_C_PROJ_BIAS ? l : 0);
             w[l][k] = tensor && array ? array + tensor->offset : NULL;
         }
 }
@@ -139,7 +143,8 @@ void gpt_destroy(struct gpt *g)
 /* Two standard normal numbers from four words, by Box and Muller's method: 53-bit uniforms in (0, 1]. */
 static void two_normals(double out[2], const uint32_t c[4])
 {
-    const double u = (((uint64_t)c[0] << 21 ^ c[1] >> 11) + 1) * 0x1p-53, v = ((uint64_t)c[2] << 21 ^ c[3] >> 11) * 0x1p-53;
+    const double u = (((uint64_t)c[0] << 21 ^ c[1] >> 11) + 1) * 0x1p-53,
+                 v = ((uint64_t)c[2] << 21 ^ c[3] >> 11) * 0x1p-53;
     const double r = sqrt(-2 * log(u)), angle = 6.28318530717958647693 * v;
     out[0] = r * cos(angle);
     out[1] = r * sin(angle);
@@ -163,7 +168,8 @@ static void init_tensor(real *x, const struct tensor *t, uint32_t index, uint64_
 void gpt_init(struct gpt *g, uint64_t seed)
 {
     for (size_t i = 0; i < g->tensors->count; i++)
-        init_tensor(g->params + g->tensors->list[i].offset, &g->tensors->list[i], (uint32_t)i, seed);
+        init_tensor(g->params + g->tensors->list[i].offset, &g->tensors->list[i], (uint32_t)i,
+                    seed);
 }
 
 static void seen(struct gpt *g, enum gpt_part part, size_t layer)
@@ -179,7 +185,8 @@ static const real *block_input(const struct gpt *g, size_t l)
 }
 
 /* g->ln_f (B,T,C): all but the output layer. */
-static void stream_forward(struct gpt *g, const uint32_t *inputs, size_t B, size_t T, const struct dropout *d)
+static void stream_forward(struct gpt *g, const uint32_t *inputs, size_t B, size_t T,
+                           const struct dropout *d)
 {
     const struct model_config *c = &g->tensors->config;
     const size_t N = B * T, C = c->n_embd, L = c->n_layer;
@@ -189,27 +196,32 @@ static void stream_forward(struct gpt *g, const uint32_t *inputs, size_t B, size
         dropout_forward(g->embedded, g->embedded, N, T, C, d, DROP_EMBEDDING);
     seen(g, PART_EMBEDDING, 0);
     for (size_t l = 0; l < L; l++) {
-        block_forward(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T, c, d, (uint32_t)l);
+        block_forward(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T, c, d,
+                      (uint32_t)l);
         seen(g, PART_BLOCK, l);
     }
-    layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd, block_input(g, L), g->w[0][LN_F_WEIGHT], g->w[0][LN_F_BIAS], N, C);
+    layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd, block_input(g, L), g->w[0][LN_F_WEIGHT],
+                      g->w[0][LN_F_BIAS], N, C);
     seen(g, PART_LN_F, 0);
 }
 
 /* From dln_f back to the embeddings. */
-static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, size_t T, const struct dropout *d)
+static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, size_t T,
+                            const struct dropout *d)
 {
     const struct model_config *c = &g->tensors->config;
     const size_t N = B * T, C = c->n_embd, L = c->n_layer;
     zero(g->dstream, N * C);
-    layernorm_backward(g->dstream, g->dw[0][LN_F_WEIGHT], g->dw[0][LN_F_BIAS], g->dln_f, block_input(g, L), g->ln_f_mean,
-                       g->ln_f_rstd, g->w[0][LN_F_WEIGHT], N, C);
+    layernorm_backward(g->dstream, g->dw[0][LN_F_WEIGHT], g->dw[0][LN_F_BIAS], g->dln_f,
+                       block_input(g, L), g->ln_f_mean, g->ln_f_rstd, g->w[0][LN_F_WEIGHT], N, C);
     seen(g, PART_LN_F_BACKWARD, 0);
     for (size_t l = L; l-- > 0;) {
-        if (g->use == GPT_TRAIN_RECOMPUTE_BLOCK && l + 1 < L) /* the last block's activations are still there */
-            block_again(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T, c, d, (uint32_t)l);
-        block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l), g->start, g->w[l], B, T, c, d,
-                       (uint32_t)l);
+        if (g->use == GPT_TRAIN_RECOMPUTE_BLOCK &&
+            l + 1 < L) /* the last block's activations are still there */
+            block_again(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T, c,
+                        d, (uint32_t)l);
+        block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l),
+                       g->start, g->w[l], B, T, c, d, (uint32_t)l);
         seen(g, PART_BLOCK_BACKWARD, l);
     }
     const real *dembedded = g->dstream;
@@ -226,7 +238,8 @@ void gpt_logits(struct gpt *g, real *logits, const uint32_t *inputs, size_t B, s
 {
     const struct model_config *c = &g->tensors->config;
     stream_forward(g, inputs, B, T, NULL);
-    gemm(N_, T_, B * T, c->vocab_size, c->n_embd, 1, g->ln_f, c->n_embd, g->w[0][WTE], c->n_embd, 0, logits, c->vocab_size);
+    gemm(N_, T_, B * T, c->vocab_size, c->n_embd, 1, g->ln_f, c->n_embd, g->w[0][WTE], c->n_embd, 0,
+         logits, c->vocab_size);
 }
 
 /* Targets that are predicted. */
@@ -248,33 +261,39 @@ static acc mean(const real *losses, const uint32_t *targets, size_t N)
     return count ? sum / (double)count : 0;
 }
 
-acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d)
+acc gpt_loss(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T,
+             const struct dropout *d)
 {
     const struct model_config *c = &g->tensors->config;
     stream_forward(g, inputs, B, T, d);
-    loss_forward(g->losses, g->logits, g->ln_f, g->w[0][WTE], targets, B * T, c->n_embd, c->vocab_size, c->padded_vocab_size);
+    loss_forward(g->losses, g->logits, g->ln_f, g->w[0][WTE], targets, B * T, c->n_embd,
+                 c->vocab_size, c->padded_vocab_size);
     seen(g, PART_LOSS, 0);
     return mean(g->losses, targets, B * T);
 }
 
-void gpt_backward(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, const struct dropout *d)
+void gpt_backward(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B,
+                  size_t T, const struct dropout *d)
 {
     const struct model_config *c = &g->tensors->config;
     const size_t N = B * T;
     stream_forward(g, inputs, B, T, d);
     zero(g->dln_f, N * c->n_embd);
-    loss_backward(g->dln_f, g->dw[0][WTE], g->losses, g->logits, g->dlosses, g->ln_f, g->w[0][WTE], targets, N, c->n_embd,
-                  c->vocab_size, c->padded_vocab_size);
+    loss_backward(g->dln_f, g->dw[0][WTE], g->losses, g->logits, g->dlosses, g->ln_f, g->w[0][WTE],
+                  targets, N, c->n_embd, c->vocab_size, c->padded_vocab_size);
     seen(g, PART_LOSS, 0);
     stream_backward(g, inputs, B, T, d);
 }
 
-acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B, size_t T, double scale,
-                       const struct dropout *d)
+acc gpt_loss_and_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t B,
+                       size_t T, double scale, const struct dropout *d)
 {
     const size_t N = B * T, count = counted(targets, N);
     for (size_t n = 0; n < N; n++)
-        g->dlosses[n] = targets[n] == NO_TARGET ? 0 : (real)(scale / (double)count); /* the loss is the mean over the targets */
+        g->dlosses[n] =
+            targets[n] == NO_TARGET
+                ? 0
+                : (real)(scale / (double)count); /* the loss is the mean over the targets */
     gpt_backward(g, inputs, targets, B, T, d);
     return mean(g->losses, targets, N);
 }

@@ -6,10 +6,11 @@
  *
  * The gradient is a backward like any other, whose upstream gradient is one for the loss at t and zero for the others.
  */
-#include "lens.h"
-#include "gemm.h"
-#include "layernorm.h"
-#include "zero.h"
+#include "model/lens.h"
+#include "model/gemm/gemm.h"
+#include "model/layernorm.h"
+#include "model/real.h"
+#include "model/zero.h"
 #include <string.h>
 
 static real score(const real *query, const real *key, size_t d)
@@ -25,14 +26,16 @@ void lens_attention(real *weights, const struct gpt *g, size_t T, size_t layer)
 {
     const size_t C = g->tensors->config.n_embd, H = g->tensors->config.n_head, d = C / H;
     const real *qkv = g->blocks[layer].qkv, *lse = g->blocks[layer].lse;
-    ASSERT(g->grads && g->use != GPT_TRAIN_RECOMPUTE_BLOCK && T <= g->max_rows && layer < g->tensors->config.n_layer);
+    ASSERT(g->grads && g->use != GPT_TRAIN_RECOMPUTE_BLOCK && T <= g->max_rows &&
+           layer < g->tensors->config.n_layer);
 #pragma omp parallel for
     for (size_t row = 0; row < H * T; row++) {
         const size_t h = row / T, q = row % T;
         real *w = weights + row * T;
         memset(w, 0, T * sizeof *w);
         for (size_t k = 0; k <= q; k++)
-            w[k] = real_exp(score(qkv + q * 3 * C + h * d, qkv + k * 3 * C + C + h * d, d) - lse[row]);
+            w[k] =
+                real_exp(score(qkv + q * 3 * C + h * d, qkv + k * 3 * C + C + h * d, d) - lse[row]);
     }
 }
 
@@ -40,13 +43,16 @@ void lens_logits(real *logits, struct gpt *g, size_t T, size_t depth)
 {
     const struct model_config *c = &g->tensors->config;
     const size_t C = c->n_embd, V = c->vocab_size;
-    ASSERT(g->grads && g->use != GPT_TRAIN_RECOMPUTE_BLOCK && T <= g->max_rows && depth <= c->n_layer);
-    layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd, depth ? g->blocks[depth - 1].out : g->embedded, g->w[0][LN_F_WEIGHT],
+    ASSERT(g->grads && g->use != GPT_TRAIN_RECOMPUTE_BLOCK && T <= g->max_rows &&
+           depth <= c->n_layer);
+    layernorm_forward(g->ln_f, g->ln_f_mean, g->ln_f_rstd,
+                      depth ? g->blocks[depth - 1].out : g->embedded, g->w[0][LN_F_WEIGHT],
                       g->w[0][LN_F_BIAS], T, C);
     gemm(N_, T_, T, V, C, 1, g->ln_f, C, g->w[0][WTE], C, 0, logits, V);
 }
 
-void lens_gradient(real *gradient, struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t T, size_t t)
+void lens_gradient(real *gradient, struct gpt *g, const uint32_t *inputs, const uint32_t *targets,
+                   size_t T, size_t t)
 {
     ASSERT(t < T);
     zero(g->dlosses, T);

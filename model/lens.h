@@ -6,7 +6,7 @@
 #ifndef LENS_H
 #define LENS_H
 
-#include "gpt.h"
+#include "model/gpt.h"
 
 #define lens_attention NAME(lens_attention)
 #define lens_logits    NAME(lens_logits)
@@ -23,6 +23,7 @@ void lens_logits(real *logits, struct gpt *g, size_t T, size_t depth);
 
 /* gradient (T,C) of the loss of the token at t alone with respect to every embedded token: zero beyond t, not because it is
  * set so, but because the backward has nothing to add there. Runs the model, and adds into g->grads. */
-void lens_gradient(real *gradient, struct gpt *g, const uint32_t *inputs, const uint32_t *targets, size_t T, size_t t);
+void lens_gradient(real *gradient, struct gpt *g, const uint32_t *inputs, const uint32_t *targets,
+                   size_t T, size_t t);
 
 #endif

@@ -10,12 +10,14 @@
  *
  * In more steps: docs/derivations.md#linear
  */
-#include "linear.h"
-#include "gemm.h"
+#include "model/linear.h"
+#include "model/gemm/gemm.h"
+#include "model/real.h"
 
 enum { STRIP = 64 }; /* columns that a thread sums at a time */
 
-void linear_forward(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I, size_t O)
+void linear_forward(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I,
+                    size_t O)
 {
     if (bias) {
 #pragma omp parallel for
@@ -41,8 +43,8 @@ static void bias_backward(real *dbias, const real *dy, size_t N, size_t O)
     }
 }
 
-static void backward(double beta, real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N,
-                     size_t I, size_t O)
+static void backward(double beta, real *dx, real *dw, real *dbias, const real *dy, const real *x,
+                     const real *w, size_t N, size_t I, size_t O)
 {
     gemm_two(&(struct product){N_, T_, N, I, O, 1, dy, O, w, O, beta, dx, I},
              &(struct product){T_, N_, I, O, N, 1, x, I, dy, O, 1, dw, O});
@@ -50,13 +52,14 @@ static void backward(double beta, real *dx, real *dw, real *dbias, const real *d
         bias_backward(dbias, dy, N, O);
 }
 
-void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N, size_t I, size_t O)
+void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w,
+                     size_t N, size_t I, size_t O)
 {
     backward(1, dx, dw, dbias, dy, x, w, N, I, O);
 }
 
-void linear_backward_set(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N, size_t I,
-                         size_t O)
+void linear_backward_set(real *dx, real *dw, real *dbias, const real *dy, const real *x,
+                         const real *w, size_t N, size_t I, size_t O)
 {
     backward(0, dx, dw, dbias, dy, x, w, N, I, O);
 }

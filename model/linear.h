@@ -2,20 +2,22 @@
 #ifndef LINEAR_H
 #define LINEAR_H
 
-#include "real.h"
+#include "model/real.h"
 
 #define linear_forward      NAME(linear_forward)
 #define linear_backward     NAME(linear_backward)
 #define linear_backward_set NAME(linear_backward_set)
 
 /* y (N,O) = x (N,I) times w (I,O) plus bias (O, or NULL). */
-void linear_forward(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I, size_t O);
+void linear_forward(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I,
+                    size_t O);
 
 /* Adds into dx (N,I), dw (I,O) and dbias (O, or NULL) the gradients for dy (N,O). */
-void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N, size_t I, size_t O);
+void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w,
+                     size_t N, size_t I, size_t O);
 
 /* The same where nothing has been added to dx yet: sets it, which spares the pass over memory that would clear it. */
-void linear_backward_set(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N, size_t I,
-                         size_t O);
+void linear_backward_set(real *dx, real *dw, real *dbias, const real *dy, const real *x,
+                         const real *w, size_t N, size_t I, size_t O);
 
 #endif

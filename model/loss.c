@@ -16,8 +16,9 @@
  *
  * In more steps: docs/derivations.md#loss
  */
-#include "loss.h"
-#include "gemm.h"
+#include "model/loss.h"
+#include "model/gemm/gemm.h"
+#include "model/real.h"
 
 /* Every chunk reads wte twice and reads and writes dwte: as much as the arithmetic of some 20 rows. 128 MB hold 667 rows of GPT-2's
  * logits in float. Chunks are alike, so that no short one pays for all of wte: as many as come closest to that size. */
@@ -62,8 +63,9 @@ static void row_backward(real *z, real sum, real dloss, uint32_t target, size_t 
 }
 
 /* Forward, and backward where dlosses is given. */
-static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const real *wte,
-                      const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)
+static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const real *dlosses,
+                      const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
+                      size_t V, size_t padded)
 {
     const size_t chunk = loss_chunk(N, padded);
     for (size_t n0 = 0; n0 < N; n0 += chunk) {
@@ -88,19 +90,22 @@ static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const re
                 row_backward(z, sum, dlosses[n], targets[n], V, padded);
         }
         if (dlosses)
-            gemm_two(&(struct product){N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1, dx + n0 * C, C},
-                     &(struct product){T_, N_, padded, C, rows, 1, logits, padded, x + n0 * C, C, 1, dwte, C});
+            gemm_two(&(struct product){N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1,
+                                       dx + n0 * C, C},
+                     &(struct product){T_, N_, padded, C, rows, 1, logits, padded, x + n0 * C, C, 1,
+                                       dwte, C});
     }
 }
 
-void loss_forward(real *losses, real *logits, const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
-                  size_t V, size_t padded)
+void loss_forward(real *losses, real *logits, const real *x, const real *wte,
+                  const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)
 {
     loss_pass(NULL, NULL, losses, logits, NULL, x, wte, targets, N, C, V, padded);
 }
 
-void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const real *wte,
-                   const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)
+void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses,
+                   const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
+                   size_t V, size_t padded)
 {
     loss_pass(dx, dwte, losses, logits, dlosses, x, wte, targets, N, C, V, padded);
 }

@@ -24,7 +24,7 @@
 #include <stdint.h>
 
 #if defined REAL_F32 || defined REAL_BF16
-#include "vector_math.h"
+#include "model/vector_math.h"
 typedef float real;
 typedef double acc; /* long sums */
 #ifdef REAL_F32
@@ -71,7 +71,8 @@ typedef double complex acc;
 static inline double complex real_normal_cdf(double complex z, double complex density)
 {
     const double one_over_sqrt_2pi = 0.39894228040143267794;
-    return __builtin_complex(0.5 * erfc(-0.70710678118654752440 * creal(z)), cimag(z) * one_over_sqrt_2pi * creal(density));
+    return __builtin_complex(0.5 * erfc(-0.70710678118654752440 * creal(z)),
+                             cimag(z) * one_over_sqrt_2pi * creal(density));
 }
 #else
 #error "compile with -DREAL_F32, -DREAL_BF16, -DREAL_F64 or -DREAL_C128"

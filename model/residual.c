@@ -7,10 +7,11 @@
  *
  * In more steps: docs/derivations.md#residual
  */
-#include "residual.h"
+#include "model/residual.h"
+#include "model/real.h"
 
-void residual_forward(real *y, const real *x, const real *branch, size_t N, size_t T, size_t C, const struct dropout *d,
-                      uint32_t site)
+void residual_forward(real *y, const real *x, const real *branch, size_t N, size_t T, size_t C,
+                      const struct dropout *d, uint32_t site)
 {
     enum { COLUMNS = 256 };
 #pragma omp parallel for
@@ -37,8 +38,8 @@ static void add(real *dx, const real *dy, size_t N, size_t C)
             dx[i] += dy[i];
 }
 
-void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t T, size_t C, const struct dropout *d,
-                       uint32_t site)
+void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t T, size_t C,
+                       const struct dropout *d, uint32_t site)
 {
     if (dx)
         add(dx, dy, N, C);

@@ -2,19 +2,19 @@
 #ifndef RESIDUAL_H
 #define RESIDUAL_H
 
-#include "dropout.h"
-#include "real.h"
+#include "model/dropout.h"
+#include "model/real.h"
 
 #define residual_forward  NAME(residual_forward)
 #define residual_backward NAME(residual_backward)
 
 /* y (N,C) = x + dropout(branch). y may be x. Without active dropout, site and T are ignored. */
-void residual_forward(real *y, const real *x, const real *branch, size_t N, size_t T, size_t C, const struct dropout *d,
-                      uint32_t site);
+void residual_forward(real *y, const real *x, const real *branch, size_t N, size_t T, size_t C,
+                      const struct dropout *d, uint32_t site);
 
 /* Adds into dx (N,C) and dbranch (N,C) the gradients for dy (N,C). dx may be NULL where the caller lets dy itself go on as the
  * gradient of x. */
-void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t T, size_t C, const struct dropout *d,
-                       uint32_t site);
+void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t T, size_t C,
+                       const struct dropout *d, uint32_t site);
 
 #endif

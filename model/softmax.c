@@ -10,7 +10,8 @@
  *
  * In more steps: docs/derivations.md#softmax
  */
-#include "softmax.h"
+#include "model/softmax.h"
+#include "model/real.h"
 
 void softmax_row(real *p, const real *x, size_t C)
 {

@@ -3,7 +3,7 @@
 #ifndef SOFTMAX_H
 #define SOFTMAX_H
 
-#include "real.h"
+#include "model/real.h"
 
 #define softmax_forward  NAME(softmax_forward)
 #define softmax_backward NAME(softmax_backward)

@@ -9,7 +9,7 @@
  * that write into the residual stream from N(0, (0.02 / sqrt(2 n_layer))²), so that the stream's variance does not grow with
  * depth: each of the n_layer blocks adds to it twice.
  */
-#include "tensors.h"
+#include "model/tensors.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -55,7 +55,8 @@ static bool exists(enum tensor_kind kind, const struct model_config *config)
 }
 
 /* How many of the kinds in [first, end) a model has: at most TENSOR_KINDS steps, whatever its depth. */
-static size_t count_kinds(enum tensor_kind first, enum tensor_kind end, const struct model_config *config)
+static size_t count_kinds(enum tensor_kind first, enum tensor_kind end,
+                          const struct model_config *config)
 {
     size_t n = 0;
     for (enum tensor_kind k = first; k < end; k++)
@@ -109,7 +110,8 @@ static bool append(struct tensors *t, enum tensor_kind k, size_t layer)
     tensor->offset = t->total;
 
     size_t end;
-    if (!resolve(kind->shape[0], config, &tensor->shape[0]) || !resolve(kind->shape[1], config, &tensor->shape[1]))
+    if (!resolve(kind->shape[0], config, &tensor->shape[0]) ||
+        !resolve(kind->shape[1], config, &tensor->shape[1]))
         return false;
     const size_t rows = kind->shape[0] == V ? config->padded_vocab_size : tensor->shape[0];
     if (__builtin_mul_overflow(rows, tensor->shape[1], &tensor->size) ||
@@ -140,7 +142,8 @@ struct tensors *tensors_create(const struct model_config *config)
 {
     const size_t per_layer = count_kinds(LN_1_WEIGHT, LN_F_WEIGHT, config);
     size_t count;
-    if (config->padded_vocab_size < config->vocab_size || __builtin_mul_overflow(config->n_layer, per_layer, &count) ||
+    if (config->padded_vocab_size < config->vocab_size ||
+        __builtin_mul_overflow(config->n_layer, per_layer, &count) ||
         __builtin_add_overflow(count, (size_t)TENSOR_KINDS, &count))
         return NULL;
     struct tensors *t = calloc(1, sizeof *t);
@@ -168,11 +171,13 @@ const struct tensor *tensors_find(const struct tensors *t, enum tensor_kind kind
     const struct model_config *config = &t->config;
     if (!exists(kind, config))
         return NULL;
-    const size_t before = count_kinds(WTE, LN_1_WEIGHT, config), per_layer = count_kinds(LN_1_WEIGHT, LN_F_WEIGHT, config);
+    const size_t before = count_kinds(WTE, LN_1_WEIGHT, config),
+                 per_layer = count_kinds(LN_1_WEIGHT, LN_F_WEIGHT, config);
     if (kind < LN_1_WEIGHT)
         return &t->list[count_kinds(WTE, kind, config)];
     if (kind >= LN_F_WEIGHT)
-        return &t->list[before + config->n_layer * per_layer + count_kinds(LN_F_WEIGHT, kind, config)];
+        return &t->list[before + config->n_layer * per_layer +
+                        count_kinds(LN_F_WEIGHT, kind, config)];
     if (layer >= config->n_layer)
         return NULL;
     return &t->list[before + layer * per_layer + count_kinds(LN_1_WEIGHT, kind, config)];

@@ -10,9 +10,10 @@ enum gelu_kind { GELU_TANH, GELU_ERF };
 
 struct model_config {
     size_t n_layer, n_head, n_embd, block_size;
-    size_t vocab_size;        /* the symbols that the loss and the files know */
-    size_t padded_vocab_size; /* rows of wte in memory; those from vocab_size on are zero and stay so */
-    bool bias;                /* of the linear layers and LayerNorms */
+    size_t vocab_size; /* the symbols that the loss and the files know */
+    size_t
+        padded_vocab_size; /* rows of wte in memory; those from vocab_size on are zero and stay so */
+    bool bias;             /* of the linear layers and LayerNorms */
     enum gelu_kind gelu;
     double dropout; /* probability of a zero, 0 for none */
 };

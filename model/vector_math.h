@@ -36,10 +36,13 @@ static inline float vector_expf(float x)
     const float t = c * 1.44269504f + shift;
     const float n = t - shift;
     const float r = (c - n * 0.693359375f) + n * 2.12194440e-4f;
-    const float q = 0.49999994f + r * (0.166665221f + r * (0.0416683890f + r * (0.00836870751f + r * 0.00138145965f)));
+    const float q =
+        0.49999994f +
+        r * (0.166665221f + r * (0.0416683890f + r * (0.00836870751f + r * 0.00138145965f)));
     const float e = 1 + (r + r * r * q);
     const int32_t whole = (int32_t)bits_of_float(t) - 0x4B400000, half = whole >> 1;
-    return e * float_of_bits((uint32_t)(half + 127) << 23) * float_of_bits((uint32_t)(whole - half + 127) << 23);
+    return e * float_of_bits((uint32_t)(half + 127) << 23) *
+           float_of_bits((uint32_t)(whole - half + 127) << 23);
 }
 
 /* Phi(x) = 1/2 erfc(-x / sqrt 2), given e = exp(-x^2 / 2). For t = |x| the tail Phi(-t) is e times a function that falls
@@ -47,9 +50,13 @@ static inline float vector_expf(float x)
  * 6e-9, on [0, 15]. Computing the tail, and 1 minus it on the other side, keeps the digits that (1 + erf) / 2 loses. */
 static inline float vector_normal_cdff(float x, float e)
 {
-    const float size = x < 0 ? -x : x, t = size > 15 ? 15 : size; /* beyond, e is zero; p and q would overflow */
-    const float p = 0.5f + t * (0.439283013f + t * (0.183968842f + t * (0.0408810303f + t * 0.00415321533f)));
-    const float q = 1 + t * (1.67645109f + t * (1.20554709f + t * (0.47140792f + t * (0.102479659f + t * 0.0104104551f))));
+    const float size = x < 0 ? -x : x,
+                t = size > 15 ? 15 : size; /* beyond, e is zero; p and q would overflow */
+    const float p =
+        0.5f + t * (0.439283013f + t * (0.183968842f + t * (0.0408810303f + t * 0.00415321533f)));
+    const float q =
+        1 + t * (1.67645109f +
+                 t * (1.20554709f + t * (0.47140792f + t * (0.102479659f + t * 0.0104104551f))));
     const float tail = e * (p / q);
     return x < 0 ? tail : 1 - tail;
 }

@@ -2,7 +2,7 @@
 #ifndef ZERO_H
 #define ZERO_H
 
-#include "real.h"
+#include "model/real.h"
 #include <stdint.h>
 #include <string.h>
 #if defined __SSE2__

@@ -13,12 +13,15 @@
  *
  * In more steps: docs/derivations.md#adamw
  */
-#include "adamw.h"
+#include "optim/adamw.h"
+#include "model/real.h"
 
-static void update_tensor(real *restrict p, real *restrict m, real *restrict v, const real *restrict g, size_t n, real grad_scale,
-                          real decay, real step_size, real inverse_root_correction, const struct adamw *o)
+static void update_tensor(real *restrict p, real *restrict m, real *restrict v,
+                          const real *restrict g, size_t n, real grad_scale, real decay,
+                          real step_size, real inverse_root_correction, const struct adamw *o)
 {
-    const real b1 = (real)o->beta1, b2 = (real)o->beta2, c1 = (real)(1 - o->beta1), c2 = (real)(1 - o->beta2), eps = (real)o->eps;
+    const real b1 = (real)o->beta1, b2 = (real)o->beta2, c1 = (real)(1 - o->beta1),
+               c2 = (real)(1 - o->beta2), eps = (real)o->eps;
 #pragma omp parallel for simd
     for (size_t i = 0; i < n; i++) {
         const real gi = g[i] * grad_scale;
@@ -28,14 +31,16 @@ static void update_tensor(real *restrict p, real *restrict m, real *restrict v, 
     }
 }
 
-void adamw_update(real *params, real *m, real *v, const real *grads, double grad_scale, const struct tensors *tensors,
-                  const struct adamw *o, double lr, uint64_t step)
+void adamw_update(real *params, real *m, real *v, const real *grads, double grad_scale,
+                  const struct tensors *tensors, const struct adamw *o, double lr, uint64_t step)
 {
-    const double correction1 = 1 - pow(o->beta1, (double)step), correction2 = 1 - pow(o->beta2, (double)step);
+    const double correction1 = 1 - pow(o->beta1, (double)step),
+                 correction2 = 1 - pow(o->beta2, (double)step);
     for (size_t k = 0; k < tensors->count; k++) {
         const struct tensor *t = &tensors->list[k];
         const double decay = t->decays ? 1 - lr * o->weight_decay : 1;
-        update_tensor(params + t->offset, m + t->offset, v + t->offset, grads + t->offset, t->size, (real)grad_scale, (real)decay,
-                      (real)(lr / correction1), (real)(1 / sqrt(correction2)), o);
+        update_tensor(params + t->offset, m + t->offset, v + t->offset, grads + t->offset, t->size,
+                      (real)grad_scale, (real)decay, (real)(lr / correction1),
+                      (real)(1 / sqrt(correction2)), o);
     }
 }

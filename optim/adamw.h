@@ -2,8 +2,8 @@
 #ifndef ADAMW_H
 #define ADAMW_H
 
-#include "../model/real.h"
-#include "../model/tensors.h"
+#include "model/real.h"
+#include "model/tensors.h"
 
 #define adamw_update TYPE(adamw_update)
 
@@ -13,7 +13,7 @@ struct adamw {
 
 /* One update of params with grads times grad_scale (the clipping factor), in place, with first and second moments m and v.
  * step counts from 1. The four arrays have tensors->total elements. */
-void adamw_update(real *params, real *m, real *v, const real *grads, double grad_scale, const struct tensors *tensors,
-                  const struct adamw *o, double lr, uint64_t step);
+void adamw_update(real *params, real *m, real *v, const real *grads, double grad_scale,
+                  const struct tensors *tensors, const struct adamw *o, double lr, uint64_t step);
 
 #endif

@@ -1,6 +1,7 @@
 /* clip.c: see clip.h. */
-#include "clip.h"
-#include "norms.h"
+#include "optim/clip.h"
+#include "model/real.h"
+#include "optim/norms.h"
 
 double gradient_norm(const real *grads, const struct tensors *tensors)
 {

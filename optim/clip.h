@@ -2,8 +2,8 @@
 #ifndef CLIP_H
 #define CLIP_H
 
-#include "../model/real.h"
-#include "../model/tensors.h"
+#include "model/real.h"
+#include "model/tensors.h"
 
 #define gradient_norm TYPE(gradient_norm)
 

@@ -5,7 +5,8 @@
  *
  *     theta' - theta = theta' - (theta' + u) / d = theta' (1 - 1/d) - u / d
  */
-#include "norms.h"
+#include "optim/norms.h"
+#include "model/real.h"
 
 enum { BLOCKS = 256, BLOCK = 4096 };
 
@@ -46,7 +47,8 @@ double tensor_squares(const real *array, const struct tensor *t)
     double parts[BLOCKS] = {0};
 #pragma omp parallel for
     for (size_t i = 0; i < t->size; i += size)
-        parts[i / size] = sum_of_squares(array + t->offset + i, t->size - i < size ? t->size - i : size);
+        parts[i / size] =
+            sum_of_squares(array + t->offset + i, t->size - i < size ? t->size - i : size);
     return sum_of(parts);
 }
 
@@ -55,10 +57,11 @@ double tensor_norm(const real *array, const struct tensor *t)
     return sqrt(tensor_squares(array, t));
 }
 
-double adamw_update_norm(const real *params, const real *m, const real *v, const struct tensor *t, const struct adamw *o,
-                         double lr, uint64_t step)
+double adamw_update_norm(const real *params, const real *m, const real *v, const struct tensor *t,
+                         const struct adamw *o, double lr, uint64_t step)
 {
-    const double decay = t->decays ? 1 - lr * o->weight_decay : 1, step_size = lr / (1 - pow(o->beta1, (double)step)),
+    const double decay = t->decays ? 1 - lr * o->weight_decay : 1,
+                 step_size = lr / (1 - pow(o->beta1, (double)step)),
                  root = 1 / sqrt(1 - pow(o->beta2, (double)step));
     const size_t size = block_size(t->size);
     double parts[BLOCKS] = {0};
@@ -69,7 +72,8 @@ double adamw_update_norm(const real *params, const real *m, const real *v, const
         double sum = 0;
 #pragma omp simd reduction(+ : sum)
         for (size_t i = begin; i < end; i++) {
-            const double u = step_size * (double)mean[i] / (sqrt((double)square[i]) * root + o->eps);
+            const double u =
+                step_size * (double)mean[i] / (sqrt((double)square[i]) * root + o->eps);
             const double added = (double)p[i] * (1 - 1 / decay) - u / decay;
             sum += added * added;
         }

@@ -1,5 +1,5 @@
 /* schedule.c: the learning rate of each step. A pure function of the step, so that a resumed run needs no state for it. */
-#include "schedule.h"
+#include "optim/schedule.h"
 
 #include <math.h>
 
@@ -25,7 +25,8 @@ double schedule_lr(const struct schedule *c, uint64_t s)
 {
     if (s < c->warmup)
         return c->lr * ((double)s + 1) / ((double)c->warmup + 1);
-    const double fall = c->lr - c->min_lr, r = part(s, c->warmup, c->decay_steps ? c->decay_steps : c->steps);
+    const double fall = c->lr - c->min_lr,
+                 r = part(s, c->warmup, c->decay_steps ? c->decay_steps : c->steps);
     switch (c->kind) {
     case SCHEDULE_CONSTANT:
         return c->lr;

@@ -4,16 +4,17 @@
 #ifndef ATTENTION_FIXTURE_H
 #define ATTENTION_FIXTURE_H
 
-#include "../model/attention.h"
-#include "numbers.h"
+#include "model/attention.h"
+#include "tests/numbers.h"
 
 enum { SITE = 5 };
 static const struct dropout dropout = {.p = 0.3, .seed = 7, .step = 3, .first_row = 5};
 
 static const struct shape {
     size_t B, T, C, H;
-} shapes[] = {{1, 1, 4, 1},  {2, 1, 3, 3},   {1, 15, 8, 2},   {2, 16, 6, 2},   {1, 17, 5, 1},    {1, 63, 9, 3},   {2, 64, 7, 7},
-              {1, 65, 8, 1}, {1, 129, 3, 1}, {1, 130, 66, 2}, {2, 200, 24, 3}, {1, 197, 150, 1}, {1, 130, 300, 1}};
+} shapes[] = {{1, 1, 4, 1},    {2, 1, 3, 3},     {1, 15, 8, 2},   {2, 16, 6, 2},  {1, 17, 5, 1},
+              {1, 63, 9, 3},   {2, 64, 7, 7},    {1, 65, 8, 1},   {1, 129, 3, 1}, {1, 130, 66, 2},
+              {2, 200, 24, 3}, {1, 197, 150, 1}, {1, 130, 300, 1}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
 /* Everything of one call: inputs, outputs, gradients. */
@@ -48,12 +49,14 @@ static inline void free_attention(struct attention *a)
 
 static inline void forward(struct attention *a)
 {
-    attention_forward(a->y, a->lse, a->qkv, a->start, a->s.B, a->s.T, a->s.C, a->s.H, a->drop, SITE);
+    attention_forward(a->y, a->lse, a->qkv, a->start, a->s.B, a->s.T, a->s.C, a->s.H, a->drop,
+                      SITE);
 }
 
 static inline void backward(struct attention *a)
 {
-    attention_backward(a->dqkv, a->dy, a->qkv, a->y, a->lse, a->start, a->s.B, a->s.T, a->s.C, a->s.H, a->drop, SITE);
+    attention_backward(a->dqkv, a->dy, a->qkv, a->y, a->lse, a->start, a->s.B, a->s.T, a->s.C,
+                       a->s.H, a->drop, SITE);
 }
 
 /* Whether y and lse of both agree to the bit before token t, in every sequence and head. */
@@ -74,7 +77,8 @@ static inline uint32_t *draw_start(const struct shape *s, uint64_t seed)
     const double often = seed % 4 == 0 ? 0.5 : seed % 4 == 1 ? 0.05 : seed % 4 == 2 ? 0.01 : 0;
     for (size_t n = 0; n < s->B * s->T; n++) {
         const size_t t = n % s->T;
-        const bool begins = t == 0 || fabs(uniform(seed, n)) < often || (seed % 4 == 3 && (t == 64 || t == 128 || t == 65));
+        const bool begins = t == 0 || fabs(uniform(seed, n)) < often ||
+                            (seed % 4 == 3 && (t == 64 || t == 128 || t == 65));
         start[n] = begins ? (uint32_t)t : start[n - 1];
     }
     return start;

@@ -2,9 +2,9 @@
 #ifndef BPE_FIXTURE_H
 #define BPE_FIXTURE_H
 
-#include "../data/bpe_train.h"
-#include "../data/utf8.h"
-#include "data_fixture.h"
+#include "base/utf8.h"
+#include "data/tokenizer/bpe_train.h"
+#include "tests/data_fixture.h"
 
 /* Real ones: the project's own, and a book of quotations where it is installed. */
 FIXTURE char *real_text(size_t *n)
@@ -96,7 +96,8 @@ FIXTURE void plain_merge(struct plain_word *w, const struct plain_pair *p)
     for (size_t i = 0; i < w->n; i++, out++) {
         w->begin[out] = w->begin[i];
         w->length[out] = w->length[i];
-        if (i + 1 < w->n && is_token(w, i, p->left, p->n_left) && is_token(w, i + 1, p->right, p->n_right))
+        if (i + 1 < w->n && is_token(w, i, p->left, p->n_left) &&
+            is_token(w, i + 1, p->right, p->n_right))
             w->length[out] += w->length[++i];
     }
     w->n = out;
@@ -104,7 +105,8 @@ FIXTURE void plain_merge(struct plain_word *w, const struct plain_pair *p)
 
 FIXTURE void plain_word_init(struct plain_word *w, const char *bytes, size_t n, uint64_t count)
 {
-    *w = (struct plain_word){n, malloc(n * sizeof(size_t)), malloc(n * sizeof(size_t)), bytes, count};
+    *w = (struct plain_word){n, malloc(n * sizeof(size_t)), malloc(n * sizeof(size_t)), bytes,
+                             count};
     for (size_t i = 0; i < n; i++)
         w->begin[i] = i, w->length[i] = 1;
 }

@@ -2,8 +2,8 @@
 #ifndef CHECKPOINT_FIXTURE_H
 #define CHECKPOINT_FIXTURE_H
 
-#include "../train/checkpoint.h"
-#include "files.h"
+#include "tests/files.h"
+#include "train/checkpoint/checkpoint.h"
 #include <math.h>
 
 /* A checkpoint with everything in it; arrays of recognisable numbers. */

@@ -2,25 +2,25 @@
 #ifndef DATA_FIXTURE_H
 #define DATA_FIXTURE_H
 
-#include "../data/corpus.h"
-#include "../data/encoder.h"
-#include "../data/h5.h"
-#include "../data/h5_read.h"
-#include "../data/tokenizer.h"
-#include "files.h"
+#include "data/corpus.h"
+#include "data/encoder.h"
+#include "data/hdf5/h5.h"
+#include "data/hdf5/h5_read.h"
+#include "data/tokenizer/tokenizer.h"
+#include "tests/files.h"
 #include <stdbool.h>
 #include <stdint.h>
 
 /* ck_assert for inner loops: Check writes a message for each of its own. */
-#define EXPECT(condition)                                                                                                        \
-    do {                                                                                                                         \
-        if (!(condition))                                                                                                        \
-            ck_abort_msg("%s", #condition);                                                                                      \
+#define EXPECT(condition)                                                                          \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg("%s", #condition);                                                        \
     } while (0)
-#define EXPECT_MSG(condition, ...)                                                                                               \
-    do {                                                                                                                         \
-        if (!(condition))                                                                                                        \
-            ck_abort_msg(__VA_ARGS__);                                                                                           \
+#define EXPECT_MSG(condition, ...)                                                                 \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
     } while (0)
 
 /* SplitMix64 */
@@ -53,7 +53,8 @@ FIXTURE bool nothing_open(void)
 
 /* n random tokens of the byte tokenizer; of them the first train are the train split. Where begins (n) is given, documents begin
  * with the tokens that it marks. The caller frees them. */
-FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t max_tokens, const bool *begins)
+FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t max_tokens,
+                                 const bool *begins)
 {
     uint32_t *tokens = malloc(n * sizeof *tokens);
     for (size_t i = 0; i < n; i++)

@@ -2,8 +2,8 @@
 #ifndef FILES_H
 #define FILES_H
 
-#include "../data/error.h"
-#include "test.h"
+#include "base/error.h"
+#include "tests/test.h"
 #include <dirent.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,11 +16,11 @@
 static __attribute__((unused)) struct error err;
 
 #define OK(call) ck_assert_msg((call) == 0, "%s: %s", #call, err.text)
-#define FAILS(call, part)                                                                                                        \
-    do {                                                                                                                         \
-        strcpy(err.text, "(no error)");                                                                                          \
-        ck_assert_msg((call) != 0, "%s was expected to fail", #call);                                                            \
-        ck_assert_msg(strstr(err.text, part), "\"%s\" does not contain \"%s\"", err.text, part);                                 \
+#define FAILS(call, part)                                                                          \
+    do {                                                                                           \
+        strcpy(err.text, "(no error)");                                                            \
+        ck_assert_msg((call) != 0, "%s was expected to fail", #call);                              \
+        ck_assert_msg(strstr(err.text, part), "\"%s\" does not contain \"%s\"", err.text, part);   \
     } while (0)
 
 /* A new folder, removed with what it holds when the process ends, or the next one is entered. */

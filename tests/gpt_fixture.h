@@ -2,8 +2,8 @@
 #ifndef GPT_FIXTURE_H
 #define GPT_FIXTURE_H
 
-#include "../model/gpt.h"
-#include "numbers.h"
+#include "model/gpt.h"
+#include "tests/numbers.h"
 
 enum { B = 4, T = 18, V = 67, N = B * T };
 
@@ -30,7 +30,8 @@ static inline void require_same_grads(const struct gpt *a, const struct gpt *b, 
 {
     for (size_t k = 0; k < a->tensors->count; k++) {
         const struct tensor *t = &a->tensors->list[k];
-        require_within(error_of(a->grads + t->offset, b->grads + t->offset, t->size), tolerance, "%s", t->name);
+        require_within(error_of(a->grads + t->offset, b->grads + t->offset, t->size), tolerance,
+                       "%s", t->name);
     }
 }
 

@@ -2,7 +2,7 @@
 #ifndef LIMIT_FILES_H
 #define LIMIT_FILES_H
 
-#include "files.h"
+#include "tests/files.h"
 #include <signal.h>
 #include <sys/resource.h>
 

@@ -2,9 +2,9 @@
 #ifndef NUMBERS_H
 #define NUMBERS_H
 
-#include "../model/philox.h"
-#include "../model/real.h"
-#include "test.h"
+#include "model/philox.h"
+#include "model/real.h"
+#include "tests/test.h"
 #include <omp.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,17 +88,18 @@ static inline double error_of(const real *x, const real *expected, size_t n)
 }
 
 /* Check's own assertions report every one that holds, a system call each: too slow for every element of an array. */
-#define require(condition, ...)                                                                                                  \
-    do {                                                                                                                         \
-        if (!(condition))                                                                                                        \
-            ck_abort_msg(__VA_ARGS__);                                                                                           \
+#define require(condition, ...)                                                                    \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            ck_abort_msg(__VA_ARGS__);                                                             \
     } while (0)
 
 /* NaN is not within anything. The text is a format with its arguments. */
-#define require_within(error, tolerance, text, ...)                                                                              \
-    do {                                                                                                                         \
-        const double error_ = (error), tolerance_ = (tolerance);                                                                 \
-        require(error_ <= tolerance_, text ": error %g, tolerance %g", ##__VA_ARGS__, error_, tolerance_);                       \
+#define require_within(error, tolerance, text, ...)                                                \
+    do {                                                                                           \
+        const double error_ = (error), tolerance_ = (tolerance);                                   \
+        require(error_ <= tolerance_, text ": error %g, tolerance %g", ##__VA_ARGS__, error_,      \
+                tolerance_);                                                                       \
     } while (0)
 
 #endif

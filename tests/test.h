@@ -5,6 +5,7 @@
 #define TEST_H
 
 #include <check.h>
+#undef fail /* Check's own; base/error.h has a function of this name */
 #include <stdlib.h>
 
 /* Seconds a test may take before it counts as hung: generous, since machines are shared and sanitizers slow. */
@@ -42,19 +43,19 @@ static inline int run_suite(const char *name, const TTest *const *tests, size_t 
 #define TYPED_BUILD 0
 #endif
 
-#define SUITE_FLOAT_DOUBLE(name, ...)                                                                                            \
-    _Static_assert(TYPED_BUILD, "the Makefile builds this program for one type");                                                \
+#define SUITE_FLOAT_DOUBLE(name, ...)                                                              \
+    _Static_assert(TYPED_BUILD, "the Makefile builds this program for one type");                  \
     SUITE_MAIN(name, __VA_ARGS__)
 #define SUITE_ALL_TYPES(name, ...) SUITE_FLOAT_DOUBLE(name, __VA_ARGS__)
-#define SUITE(name, ...)                                                                                                         \
-    _Static_assert(!TYPED_BUILD, "the Makefile builds this program for several types");                                          \
+#define SUITE(name, ...)                                                                           \
+    _Static_assert(!TYPED_BUILD, "the Makefile builds this program for several types");            \
     SUITE_MAIN(name, __VA_ARGS__)
 
-#define SUITE_MAIN(name, ...)                                                                                                    \
-    int main(void)                                                                                                               \
-    {                                                                                                                            \
-        const TTest *const tests[] = {__VA_ARGS__};                                                                              \
-        return run_suite(name, tests, sizeof tests / sizeof *tests);                                                             \
+#define SUITE_MAIN(name, ...)                                                                      \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const TTest *const tests[] = {__VA_ARGS__};                                                \
+        return run_suite(name, tests, sizeof tests / sizeof *tests);                               \
     }
 
 #endif

@@ -2,10 +2,10 @@
 #ifndef TRAINER_FIXTURE_H
 #define TRAINER_FIXTURE_H
 
-#include "../train/command.h"
-#include "../train/resume.h"
-#include "../train/trainer.h"
-#include "files.h"
+#include "tests/files.h"
+#include "train/cli/command.h"
+#include "train/resume.h"
+#include "train/trainer.h"
 
 enum { STEPS = 4, ACCUMULATE = 3, LINES = 300 };
 
@@ -23,8 +23,9 @@ FIXTURE void make_data(bool documents)
     for (int i = 0; i < LINES; i++)
         fprintf(f, "%d squared is %d\n", i, i * i);
     ck_assert_int_eq(fclose(f), 0);
-    char *argv[] = {"handgrad tokenize",    text,  "-o", data, "--tokenizer", documents ? "bpe:280" : "char",
-                    "--document-separator", "\\n", NULL};
+    char *argv[] = {
+        "handgrad tokenize",    text,  "-o", data, "--tokenizer", documents ? "bpe:280" : "char",
+        "--document-separator", "\\n", NULL};
     ck_assert_int_eq(command_tokenize(documents ? 8 : 6, argv), 0);
 }
 
@@ -63,9 +64,11 @@ FIXTURE struct trainer begin(const struct config *c)
 /* Of two runs: weights, moments, and what the last step said. */
 FIXTURE void assert_same(const struct trainer *a, const struct trainer *b)
 {
-    for (size_t k = 0; k < a->model.tensors->count; k++) { /* a tensor at a time: nothing is written in the gaps between */
+    for (size_t k = 0; k < a->model.tensors->count;
+         k++) { /* a tensor at a time: nothing is written in the gaps between */
         const struct tensor *t = &a->model.tensors->list[k];
-        ck_assert_mem_eq(a->model.params + t->offset, b->model.params + t->offset, t->size * sizeof(real));
+        ck_assert_mem_eq(a->model.params + t->offset, b->model.params + t->offset,
+                         t->size * sizeof(real));
         ck_assert_mem_eq(a->m + t->offset, b->m + t->offset, t->size * sizeof(real));
         ck_assert_mem_eq(a->v + t->offset, b->v + t->offset, t->size * sizeof(real));
     }

@@ -1,7 +1,7 @@
 /* evaluate.c: one pass over a split. The sum of the losses is kept in double, token by token in their order, so the mean is the
  * same at any batch size but for the rounding of each loss itself. */
-#include "evaluate.h"
-#include "stop.h"
+#include "train/evaluate.h"
+#include "base/stop.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -43,8 +43,8 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
     return 0;
 }
 
-static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, const struct interruption *i, bool *stopped,
-                   struct error *err)
+static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T,
+                   const struct interruption *i, bool *stopped, struct error *err)
 {
     uint64_t done = 0;
     while (done < total) {
@@ -65,13 +65,14 @@ static bool ask_stop(void *context)
     return stop_requested();
 }
 
-int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
-             struct error *err)
+int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes,
+             const struct evaluation_plan *plan, struct error *err)
 {
     return evaluate_interruptibly(e, g, passes, plan, &(struct interruption){ask_stop, NULL}, err);
 }
 
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes,
+                           const struct evaluation_plan *plan,
                            const struct interruption *interruption, struct error *err)
 {
     const size_t T = g->tensors->config.block_size, n = plan->rows * T;
@@ -89,8 +90,8 @@ int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct pas
     *e = (struct evaluation){0};
     int status = add_all(&p, total, plan->rows, T, interruption, &e->stopped, err);
     if (status == 0 && !e->stopped && !p.counted)
-        status = fail(err, "%s/%s: nothing to predict: no document of it has two tokens", split_dir(plan->split),
-                      split_name(plan->split));
+        status = fail(err, "%s/%s: nothing to predict: no document of it has two tokens",
+                      split_dir(plan->split), split_name(plan->split));
     free(p.tokens);
     e->tokens = p.counted;
     e->loss = p.nats / (double)p.counted;

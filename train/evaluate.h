@@ -2,10 +2,10 @@
 #ifndef EVALUATE_H
 #define EVALUATE_H
 
-#include "../data/error.h"
-#include "../data/split.h"
-#include "../data/tokenizer.h"
-#include "passes.h"
+#include "base/error.h"
+#include "data/split.h"
+#include "data/tokenizer/tokenizer.h"
+#include "train/passes.h"
 #include <stdbool.h>
 
 struct evaluation {
@@ -32,10 +32,11 @@ struct evaluation_plan {
 
 /* Predicts every token of the split but the first, or but the first of each document where they are masked: windows of block_size
  * tokens one after the other, the last one shorter, so each token is predicted once whatever the number of rows. */
-int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
-             struct error *err);
+int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes,
+             const struct evaluation_plan *plan, struct error *err);
 /* The same, that asks somebody else than stop_requested. */
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes, const struct evaluation_plan *plan,
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes,
+                           const struct evaluation_plan *plan,
                            const struct interruption *interruption, struct error *err);
 
 #endif

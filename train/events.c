@@ -10,7 +10,7 @@
  *     HistogramProto   1 min  2 max  3 num  4 sum  5 sum_squares (double)  6 bucket_limit  7 bucket (packed doubles)
  *     SessionLog       1 status (START = 1): at a step, it makes all that was written of that step and later ones void
  */
-#include "events.h"
+#include "train/events.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <float.h>
@@ -117,7 +117,9 @@ static void write_all(struct events *e, const char *bytes, size_t size)
 {
     size_t done = 0;
     ssize_t n = 0;
-    while (done < size && ((n = pwrite(e->fd, bytes + done, size - done, e->end + (off_t)done)) > 0 || (n < 0 && errno == EINTR)))
+    while (done < size &&
+           ((n = pwrite(e->fd, bytes + done, size - done, e->end + (off_t)done)) > 0 ||
+            (n < 0 && errno == EINTR)))
         done += n > 0 ? (size_t)n : 0;
     if (done == size)
         e->end += (off_t)size;
@@ -176,7 +178,8 @@ int events_open(struct events *e, const char *run_dir, uint64_t step, struct err
     static const char version[] = "brain.Event:2";
     struct message content;
     *e = (struct events){.fd = -1};
-    if (asprintf(&e->path, "%s/events.out.tfevents.%lld.handgrad.%ld", run_dir, (long long)time(NULL), (long)getpid()) < 0) {
+    if (asprintf(&e->path, "%s/events.out.tfevents.%lld.handgrad.%ld", run_dir,
+                 (long long)time(NULL), (long)getpid()) < 0) {
         e->path = NULL;
         return fail(err, "%s: no memory for its events", run_dir);
     }
@@ -220,14 +223,17 @@ static int bucket_of(float x)
     const float a = fabsf(x);
     if (!(a >= 0x1p-40f))
         return SIDE;
-    const int side = (int)fminf(floorf(4 * (log2f(a) - LOWEST)), SIDE - 1); /* no int holds infinity */
+    const int side =
+        (int)fminf(floorf(4 * (log2f(a) - LOWEST)), SIDE - 1); /* no int holds infinity */
     return x > 0 ? SIDE + 1 + side : SIDE - 1 - side;
 }
 
 /* The upper edge of a bucket. */
 static double bucket_limit(int i)
 {
-    return i == BUCKETS - 1 ? DBL_MAX : i < SIDE ? -exp2(LOWEST + (SIDE - 1 - i) / 4.0) : exp2(LOWEST + (i - SIDE) / 4.0);
+    return i == BUCKETS - 1 ? DBL_MAX
+           : i < SIDE       ? -exp2(LOWEST + (SIDE - 1 - i) / 4.0)
+                            : exp2(LOWEST + (i - SIDE) / 4.0);
 }
 
 static void put_packed(FILE *f, unsigned field, const double *x, size_t n)
@@ -239,9 +245,11 @@ static void put_packed(FILE *f, unsigned field, const double *x, size_t n)
 }
 
 /* None of a tensor that holds infinity or NaN, whose sum says nothing. */
-static void put_histogram(FILE *summary, const char *kind, const char *name, const float *x, size_t n)
+static void put_histogram(FILE *summary, const char *kind, const char *name, const float *x,
+                          size_t n)
 {
-    double counts[BUCKETS] = {0}, limits[BUCKETS], low = INFINITY, high = -INFINITY, sum = 0, squares = 0;
+    double counts[BUCKETS] = {0}, limits[BUCKETS], low = INFINITY, high = -INFINITY, sum = 0,
+           squares = 0;
 #pragma omp parallel for reduction(+ : counts, sum, squares) reduction(min : low) reduction(max : high)
     for (size_t i = 0; i < n; i++) {
         counts[bucket_of(x[i])]++;
@@ -281,8 +289,12 @@ void events_step(struct events *e, const struct trainer *t, bool histograms)
     const struct {
         const char *tag;
         double x;
-    } scalars[] = {{"loss/train", m->loss},           {"loss/val", val_loss}, {"lr", m->lr}, {"grad_norm", m->grad_norm},
-                   {"tokens_per_s", m->tokens_per_s}, {"mfu", m->mfu}};
+    } scalars[] = {{"loss/train", m->loss},
+                   {"loss/val", val_loss},
+                   {"lr", m->lr},
+                   {"grad_norm", m->grad_norm},
+                   {"tokens_per_s", m->tokens_per_s},
+                   {"mfu", m->mfu}};
     struct message content, summary;
     if (e->fd < 0 || !begin(&content))
         return;
@@ -291,8 +303,10 @@ void events_step(struct events *e, const struct trainer *t, bool histograms)
             put_scalar(summary.f, scalars[i].tag, scalars[i].x);
         for (size_t k = 0; histograms && k < t->model.tensors->count; k++) {
             const struct tensor *x = &t->model.tensors->list[k];
-            put_histogram(summary.f, "weight", x->name, t->model.params + x->offset, tensor_file_size(x));
-            put_histogram(summary.f, "grad", x->name, t->model.grads + x->offset, tensor_file_size(x));
+            put_histogram(summary.f, "weight", x->name, t->model.params + x->offset,
+                          tensor_file_size(x));
+            put_histogram(summary.f, "grad", x->name, t->model.grads + x->offset,
+                          tensor_file_size(x));
         }
         put_message(content.f, 5, &summary);
     }

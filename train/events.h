@@ -2,7 +2,7 @@
 #ifndef EVENTS_H
 #define EVENTS_H
 
-#include "trainer.h"
+#include "train/trainer.h"
 #include <stdbool.h>
 #include <stdint.h>
 

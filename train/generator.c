@@ -1,12 +1,13 @@
 /* generator.c: see generator.h. */
-#include "generator.h"
+#include "train/generator.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PREFILL = 128 /* prompt tokens in one pass */ };
 
-static int encode_prompt(struct generator *g, const struct tokenizer *t, const char *prompt, struct error *err)
+static int encode_prompt(struct generator *g, const struct tokenizer *t, const char *prompt,
+                         struct error *err)
 {
     const char *text = prompt && *prompt ? prompt : "\n";
     struct error unknown;
@@ -31,8 +32,8 @@ static int repeat_prompt(struct generator *g)
     return ids ? 0 : -1;
 }
 
-int generator_create(struct generator *g, const struct gpt *model, const struct tokenizer *t, const char *prompt, size_t texts,
-                     struct error *err)
+int generator_create(struct generator *g, const struct gpt *model, const struct tokenizer *t,
+                     const char *prompt, size_t texts, struct error *err)
 {
     const size_t V = model->tensors->config.vocab_size, T = model->tensors->config.block_size;
     const size_t pass = T < PREFILL ? T : PREFILL;
@@ -106,7 +107,8 @@ int generator_next(struct generator *g, struct error *err)
         if (!isfinite(g->logits[i]))
             return fail(err, "the model's logits are not finite");
     for (size_t b = 0; b < g->texts; b++) /* 2^40 tokens are more than any text has */
-        g->ids[g->n * g->texts + b] = sampler_next(&g->sampler, g->logits + b * V, ((uint64_t)b << 40) + (g->n - g->n_prompt));
+        g->ids[g->n * g->texts + b] = sampler_next(&g->sampler, g->logits + b * V,
+                                                   ((uint64_t)b << 40) + (g->n - g->n_prompt));
     g->n++;
     return 0;
 }

@@ -2,10 +2,10 @@
 #ifndef GENERATOR_H
 #define GENERATOR_H
 
-#include "../data/error.h"
-#include "../data/tokenizer.h"
-#include "../model/decode.h"
-#include "sampler.h"
+#include "base/error.h"
+#include "data/tokenizer/tokenizer.h"
+#include "model/decode.h"
+#include "train/sampler.h"
 
 struct generator {
     struct decoder decoder;
@@ -19,8 +19,8 @@ struct generator {
 
 /* A generator of so many texts that go on from a prompt; NULL or "": from a new line, or from the first symbol where the tokenizer has none.
  * -1 where the prompt has unknown characters, or memory is short; nothing is left allocated. The model must outlive it. */
-int generator_create(struct generator *g, const struct gpt *model, const struct tokenizer *t, const char *prompt, size_t texts,
-                     struct error *err);
+int generator_create(struct generator *g, const struct gpt *model, const struct tokenizer *t,
+                     const char *prompt, size_t texts, struct error *err);
 void generator_destroy(struct generator *g);
 
 /* Writes the next token of each text, g->ids[(g->n - 1) * texts + b]. Each text draws its own random numbers; the first those of a

@@ -1,8 +1,9 @@
 /* gradient_file.c: see gradient_file.h. Compiled for float, for bf16 products, and for double. */
-#include "gradient_file.h"
-#include "../data/atomic.h"
-#include "../data/h5.h"
-#include "../model/gpt.h"
+#include "train/gradient_file.h"
+#include "base/atomic.h"
+#include "data/hdf5/h5.h"
+#include "model/gpt.h"
+#include "model/real.h"
 #include <stdlib.h>
 
 #ifdef REAL_F64
@@ -37,8 +38,8 @@ static int read_model(struct gpt *g, const char *path, size_t rows, struct error
     return status;
 }
 
-static int write_array(hid_t group, const char *name, int rank, const hsize_t *shape, const real *x, const char *file,
-                       struct error *err)
+static int write_array(hid_t group, const char *name, int rank, const hsize_t *shape, const real *x,
+                       const char *file, struct error *err)
 {
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE),
                 space = rank ? H5Screate_simple(rank, shape, NULL) : H5Screate(H5S_SCALAR);
@@ -60,13 +61,15 @@ static int write_gradients(hid_t image, const struct gpt *g, const char *file, s
     int status = 0;
     for (size_t i = 0; i < g->tensors->count && !status; i++) {
         const struct tensor *t = &g->tensors->list[i];
-        status = write_array(group, t->name, t->ndim, (hsize_t[]){t->shape[0], t->shape[1]}, g->grads + t->offset, file, err);
+        status = write_array(group, t->name, t->ndim, (hsize_t[]){t->shape[0], t->shape[1]},
+                             g->grads + t->offset, file, err);
     }
     H5Gclose(group);
     return status;
 }
 
-static int write_file(const char *out, const struct gpt *g, real loss, const real *logits, size_t B, size_t T, struct error *err)
+static int write_file(const char *out, const struct gpt *g, real loss, const real *logits, size_t B,
+                      size_t T, struct error *err)
 {
     struct h5_image image;
     h5_lock();
@@ -74,7 +77,8 @@ static int write_file(const char *out, const struct gpt *g, real loss, const rea
     if (status == 0)
         status = write_array(image.file, "loss", 0, NULL, &loss, out, err);
     if (status == 0)
-        status = write_array(image.file, "logits", 3, (hsize_t[]){B, T, g->tensors->config.vocab_size}, logits, out, err);
+        status = write_array(image.file, "logits", 3,
+                             (hsize_t[]){B, T, g->tensors->config.vocab_size}, logits, out, err);
     if (status == 0)
         status = write_gradients(image.file, g, out, err);
     if (status == 0)
@@ -86,8 +90,9 @@ static int write_file(const char *out, const struct gpt *g, real loss, const rea
     return status;
 }
 
-int gradient_file_write(const char *out, const char *checkpoint, const uint32_t *inputs, const uint32_t *targets, size_t B,
-                        size_t T, double *loss, struct error *err)
+int gradient_file_write(const char *out, const char *checkpoint, const uint32_t *inputs,
+                        const uint32_t *targets, size_t B, size_t T, double *loss,
+                        struct error *err)
 {
     struct gpt g;
     if (read_model(&g, checkpoint, B * T, err))
@@ -99,7 +104,8 @@ int gradient_file_write(const char *out, const char *checkpoint, const uint32_t 
         *loss = gpt_loss_and_grads(&g, inputs, targets, B, T, 1, NULL);
         status = write_file(out, &g, (real)*loss, logits, B, T, err);
     } else {
-        fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, B, T, g.tensors->config.vocab_size);
+        fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, B, T,
+             g.tensors->config.vocab_size);
     }
     free(logits);
     gpt_destroy(&g);

@@ -1,6 +1,6 @@
 /* ids_file.c: see ids_file.h. */
-#include "ids_file.h"
-#include "../data/regular.h"
+#include "train/ids_file.h"
+#include "base/input_file.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -27,7 +27,8 @@ static int append(struct rows *r, uint32_t id)
     return 0;
 }
 
-static int read_line(struct rows *r, const char *line, const char *path, size_t number, size_t vocab_size, struct error *err)
+static int read_line(struct rows *r, const char *line, const char *path, size_t number,
+                     size_t vocab_size, struct error *err)
 {
     const size_t before = r->n;
     for (const char *p = line;;) {
@@ -39,9 +40,11 @@ static int read_line(struct rows *r, const char *line, const char *path, size_t 
         errno = 0;
         const unsigned long long id = strtoull(p, &end, 10);
         if (!isdigit((unsigned char)*p) || errno || (*end && !isspace((unsigned char)*end)))
-            return fail(err, "%s: line %zu: '%.*s' is not a token id in decimal", path, number, (int)strcspn(p, " \t\r\n"), p);
+            return fail(err, "%s: line %zu: '%.*s' is not a token id in decimal", path, number,
+                        (int)strcspn(p, " \t\r\n"), p);
         if (id >= vocab_size)
-            return fail(err, "%s: line %zu: token id %llu, but the model has %zu symbols", path, number, id, vocab_size);
+            return fail(err, "%s: line %zu: token id %llu, but the model has %zu symbols", path,
+                        number, id, vocab_size);
         if (append(r, (uint32_t)id))
             return fail(err, "%s: no memory", path);
         p = end;
@@ -50,13 +53,15 @@ static int read_line(struct rows *r, const char *line, const char *path, size_t 
     if (columns == 0)
         return 0;
     if (r->rows && columns != r->columns)
-        return fail(err, "%s: line %zu: %zu ids, but the rows before have %zu", path, number, columns, r->columns);
+        return fail(err, "%s: line %zu: %zu ids, but the rows before have %zu", path, number,
+                    columns, r->columns);
     r->columns = columns;
     r->rows++;
     return 0;
 }
 
-int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows, size_t *columns, struct error *err)
+int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows,
+                  size_t *columns, struct error *err)
 {
     char *text = regular_text(path, FILE_MAX, err);
     if (!text)

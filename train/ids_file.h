@@ -2,11 +2,12 @@
 #ifndef IDS_FILE_H
 #define IDS_FILE_H
 
-#include "../data/error.h"
+#include "base/error.h"
 #include <stddef.h>
 #include <stdint.h>
 
 /* Reads rows of equal length, at least two ids each, below vocab_size. *ids (rows, columns) is allocated, the caller frees it. */
-int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows, size_t *columns, struct error *err);
+int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows,
+                  size_t *columns, struct error *err);
 
 #endif

@@ -1,6 +1,6 @@
 /* log.c: see log.h. metrics.jsonl is written a whole line at a time, so that a reader hardly ever sees half an object. */
-#include "log.h"
-#include "../data/regular.h"
+#include "train/log.h"
+#include "base/input_file.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -84,11 +84,17 @@ int log_cut_after(struct log *l, uint64_t step, struct error *err)
     return ftruncate(l->fd, l->end) ? fail(err, "%s: %s", l->metrics_path, strerror(errno)) : 0;
 }
 
-int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, uint64_t every, struct error *err)
+int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, uint64_t every,
+             struct error *err)
 {
-    *l = (struct log){.live = isatty(STDOUT_FILENO), .steps = steps, .every = every, .first_step = step, .started = seconds()};
+    *l = (struct log){.live = isatty(STDOUT_FILENO),
+                      .steps = steps,
+                      .every = every,
+                      .first_step = step,
+                      .started = seconds()};
     snprintf(l->metrics_path, sizeof l->metrics_path, "%s/metrics.jsonl", run_dir);
-    l->fd = open(l->metrics_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (step ? 0 : O_TRUNC), 0666);
+    l->fd = open(l->metrics_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (step ? 0 : O_TRUNC),
+                 0666);
     if (l->fd < 0)
         return fail(err, "%s: %s", l->metrics_path, strerror(errno));
     return step ? log_cut_after(l, step, err) : 0;
@@ -114,7 +120,8 @@ static void put_count(FILE *f, const char *name, uint64_t n)
 static int write_pending(struct log *l)
 {
     for (size_t done = 0; done < l->pending_size;) {
-        const ssize_t n = pwrite(l->fd, l->pending + done, l->pending_size - done, l->end + (off_t)done);
+        const ssize_t n =
+            pwrite(l->fd, l->pending + done, l->pending_size - done, l->end + (off_t)done);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0) {
@@ -194,10 +201,13 @@ void log_validation(struct log *l, uint64_t step, double val_loss)
     snprintf(start, sizeof start, "{\"step\": %llu,", (unsigned long long)step);
     if (isfinite(val_loss))
         snprintf(value, sizeof value, "%.9g", val_loss);
-    log_note(l, "step %llu  val_loss %.4f", (unsigned long long)step, isnan(val_loss) ? (double)NAN : val_loss);
-    const bool adds = l->last_size > 2 && !strncmp(l->last, start, strlen(start)) && !strstr(l->last, "\"val_loss\"");
-    const int n = adds ? asprintf(&line, "%.*s, \"val_loss\": %s}\n", (int)l->last_size - 2, l->last, value)
-                       : asprintf(&line, "%s \"val_loss\": %s}\n", start, value);
+    log_note(l, "step %llu  val_loss %.4f", (unsigned long long)step,
+             isnan(val_loss) ? (double)NAN : val_loss);
+    const bool adds = l->last_size > 2 && !strncmp(l->last, start, strlen(start)) &&
+                      !strstr(l->last, "\"val_loss\"");
+    const int n =
+        adds ? asprintf(&line, "%.*s, \"val_loss\": %s}\n", (int)l->last_size - 2, l->last, value)
+             : asprintf(&line, "%s \"val_loss\": %s}\n", start, value);
     if (adds)
         take_back(l);
     append(l, n < 0 ? NULL : line, (size_t)n);
@@ -221,10 +231,13 @@ static void step_text(const struct log *l, const struct step_metrics *m, char *t
 {
     char left[32];
     const uint64_t done = m->step - l->first_step;
-    clock_text(left, sizeof left, (seconds() - l->started) / (double)done * (double)(l->steps - m->step));
-    snprintf(text, size, "step %llu/%llu  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  %.0f tokens/s  %s left",
-             (unsigned long long)m->step, (unsigned long long)l->steps, m->loss, m->smoothed_loss, m->lr, m->grad_norm,
-             m->tokens_per_s, left);
+    clock_text(left, sizeof left,
+               (seconds() - l->started) / (double)done * (double)(l->steps - m->step));
+    snprintf(
+        text, size,
+        "step %llu/%llu  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  %.0f tokens/s  %s left",
+        (unsigned long long)m->step, (unsigned long long)l->steps, m->loss, m->smoothed_loss, m->lr,
+        m->grad_norm, m->tokens_per_s, left);
 }
 
 static int terminal_width(void)
@@ -290,8 +303,8 @@ void log_close(struct log *l)
 {
     log_end_line(l);
     if (write_pending(l))
-        log_warn(l, "%s: %s; the lines that waited in memory are lost: the last %zu bytes", l->metrics_path, strerror(errno),
-                 l->pending_size);
+        log_warn(l, "%s: %s; the lines that waited in memory are lost: the last %zu bytes",
+                 l->metrics_path, strerror(errno), l->pending_size);
     if (l->fd > 0 && close(l->fd) && errno != EINTR)
         log_warn(l, "%s: %s", l->metrics_path, strerror(errno));
     free(l->pending);

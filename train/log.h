@@ -2,7 +2,7 @@
 #ifndef LOG_H
 #define LOG_H
 
-#include "../data/error.h"
+#include "base/error.h"
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -13,10 +13,13 @@ struct step_metrics {
     uint64_t tokens; /* read by all steps up to this one, each with the batches that it had */
     double loss, smoothed_loss, lr, grad_norm;
     double tokens_per_s; /* of the step, or of the rest of one that another process began */
-    double mfu;          /* the same: model FLOP/s as a share of products_peak (peak.h), measured at the start */
-    double stall_s;      /* seconds that training waited for checkpoints since the step before */
-    const char *skipped; /* what was wrong where the step changed no weights: "loss", "grad_norm", "spike"; else NULL */
-    uint64_t rolled_back_from, batches_skipped; /* where the run went back to the step before; else 0 */
+    double
+        mfu; /* the same: model FLOP/s as a share of products_peak (peak.h), measured at the start */
+    double stall_s; /* seconds that training waited for checkpoints since the step before */
+    const char *
+        skipped; /* what was wrong where the step changed no weights: "loss", "grad_norm", "spike"; else NULL */
+    uint64_t rolled_back_from,
+        batches_skipped; /* where the run went back to the step before; else 0 */
 };
 
 struct log {
@@ -35,7 +38,8 @@ struct log {
 
 /* Opens RUN/metrics.jsonl to go on after `step`: objects of later steps, left by a run that was killed after its last
  * checkpoint, are cut off. */
-int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, uint64_t every, struct error *err);
+int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, uint64_t every,
+             struct error *err);
 /* The same while it is open: the run has gone back to `step`. */
 int log_cut_after(struct log *l, uint64_t step, struct error *err);
 /* A line that cannot be written is kept, and said once; a run goes on without it. */

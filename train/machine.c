@@ -1,8 +1,8 @@
 /* machine.c: see machine.h. */
-#include "machine.h"
-#include "../data/shard.h"
-#include "../data/split.h"
-#include "../model/gemm_backend.h"
+#include "train/machine.h"
+#include "data/shard.h"
+#include "data/split.h"
+#include "model/gemm/gemm_backend.h"
 #include <limits.h>
 #include <omp.h>
 #include <stdio.h>
@@ -38,7 +38,8 @@ cJSON *machine_json(double peak_flops, bool bf16)
     cJSON_AddStringToObject(object, "cpu", cpu);
     cJSON_AddNumberToObject(object, "cores", (double)sysconf(_SC_NPROCESSORS_ONLN));
     cJSON_AddNumberToObject(object, "threads", omp_get_max_threads());
-    cJSON_AddNumberToObject(object, "memory", (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE));
+    cJSON_AddNumberToObject(object, "memory",
+                            (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE));
     cJSON_AddNumberToObject(object, "peak_flops", peak_flops);
     const enum gemm_backend backend = gemm_backend_choice(bf16, &why);
     snprintf(text, sizeof text, "%s (%s)", gemm_backend_name(backend), why);
@@ -48,7 +49,8 @@ cJSON *machine_json(double peak_flops, bool bf16)
 #else
     cJSON_AddStringToObject(object, "compiler", "GCC " __VERSION__);
 #endif
-    snprintf(text, sizeof text, "%.60s %.60s %.60s", system.sysname, system.release, system.machine);
+    snprintf(text, sizeof text, "%.60s %.60s %.60s", system.sysname, system.release,
+             system.machine);
     cJSON_AddStringToObject(object, "system", text);
     return object;
 }
@@ -73,7 +75,8 @@ cJSON *data_json(const char *dir)
     cJSON_AddStringToObject(object, "dir", dir);
     add_split(object, dir, "train", "train_tokens");
     add_split(object, dir, "val", "val_tokens");
-    struct shard *shard = shard_path(path, dir, "train", 0, &ignored) ? NULL : shard_open(path, 0, &ignored);
+    struct shard *shard =
+        shard_path(path, dir, "train", 0, &ignored) ? NULL : shard_open(path, 0, &ignored);
     if (!shard)
         return object;
     const struct shard_info *info = shard_get_info(shard);

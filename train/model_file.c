@@ -1,8 +1,9 @@
 /* model_file.c: see model_file.h. */
-#include "model_file.h"
-#include "memory.h"
+#include "train/model_file.h"
+#include "base/memory.h"
 
-int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use, struct error *err)
+int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use,
+                    struct error *err)
 {
     struct checkpoint c;
     struct checkpoint_file *f = checkpoint_open(path, &c, err);
@@ -12,7 +13,9 @@ int model_file_open(struct model_file *m, const char *path, size_t rows, enum gp
     c.tokenizer = NULL; /* ours now */
     rows = rows ? rows : c.config.train.batch_size;
     struct tensors *tensors = tensors_create(&c.tensors->config);
-    int status = tensors ? memory_check(gpt_bytes(tensors, rows * c.config.model.block_size, use), path, err) : 0;
+    int status =
+        tensors ? memory_check(gpt_bytes(tensors, rows * c.config.model.block_size, use), path, err)
+                : 0;
     if (status)
         tensors_destroy(tensors);
     else if (!tensors || gpt_create(&m->model, tensors, rows * c.config.model.block_size, use))

@@ -2,10 +2,10 @@
 #ifndef MODEL_FILE_H
 #define MODEL_FILE_H
 
-#include "../data/error.h"
-#include "../data/tokenizer.h"
-#include "../model/gpt.h"
-#include "checkpoint.h"
+#include "base/error.h"
+#include "data/tokenizer/tokenizer.h"
+#include "model/gpt.h"
+#include "train/checkpoint/checkpoint.h"
 
 struct model_file {
     struct gpt model;
@@ -16,7 +16,8 @@ struct model_file {
 
 /* Reads the checkpoint's weights into a model for batches of `rows` sequences of block_size tokens; rows 0: its batch_size. On failure nothing is left
  * open. */
-int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use, struct error *err);
+int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use,
+                    struct error *err);
 void model_file_close(struct model_file *m);
 
 #endif

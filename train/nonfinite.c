@@ -1,7 +1,7 @@
 /* nonfinite.c: see nonfinite.h. A pass does not look at its numbers, which would cost memory traffic in every step; the one that
  * went wrong is deterministic, so it is run again with somebody who looks (model/watch.h). */
-#include "nonfinite.h"
-#include "../model/zero.h"
+#include "train/nonfinite.h"
+#include "model/zero.h"
 
 #include <math.h>
 #include <stddef.h>
@@ -22,7 +22,8 @@ static const struct {
     size_t offset; /* in struct block_activations */
     size_t width;  /* in units of C; 0: one number a row */
 } activations[] = {
-    {"ln_1", "layernorm_forward", offsetof(struct block_activations, ln_1_rstd), 0}, /* ln_2 overwrites ln_1 */
+    {"ln_1", "layernorm_forward", offsetof(struct block_activations, ln_1_rstd),
+     0}, /* ln_2 overwrites ln_1 */
     {"attn.c_attn", "linear_forward", offsetof(struct block_activations, qkv), 3},
     {"attn", "attention_forward", offsetof(struct block_activations, att), 1},
     {"attn.c_proj", "linear_forward, residual_forward", offsetof(struct block_activations, mid), 1},
@@ -37,10 +38,12 @@ static const struct {
     enum tensor_kind kind;
     const char *operation;
 } gradients[] = {
-    {MLP_C_PROJ_WEIGHT, "linear_backward"},  {MLP_C_PROJ_BIAS, "linear_backward"},  {C_FC_WEIGHT, "linear_backward"},
-    {C_FC_BIAS, "linear_backward"},          {LN_2_WEIGHT, "layernorm_backward"},   {LN_2_BIAS, "layernorm_backward"},
-    {ATTN_C_PROJ_WEIGHT, "linear_backward"}, {ATTN_C_PROJ_BIAS, "linear_backward"}, {C_ATTN_WEIGHT, "linear_backward"},
-    {C_ATTN_BIAS, "linear_backward"},        {LN_1_WEIGHT, "layernorm_backward"},   {LN_1_BIAS, "layernorm_backward"},
+    {MLP_C_PROJ_WEIGHT, "linear_backward"},  {MLP_C_PROJ_BIAS, "linear_backward"},
+    {C_FC_WEIGHT, "linear_backward"},        {C_FC_BIAS, "linear_backward"},
+    {LN_2_WEIGHT, "layernorm_backward"},     {LN_2_BIAS, "layernorm_backward"},
+    {ATTN_C_PROJ_WEIGHT, "linear_backward"}, {ATTN_C_PROJ_BIAS, "linear_backward"},
+    {C_ATTN_WEIGHT, "linear_backward"},      {C_ATTN_BIAS, "linear_backward"},
+    {LN_1_WEIGHT, "layernorm_backward"},     {LN_1_BIAS, "layernorm_backward"},
 };
 
 double unsigned_nan(double x)
@@ -49,19 +52,20 @@ double unsigned_nan(double x)
 }
 
 /* Looks at x (n, width), unless something was found before or there is no such array. */
-static void look(struct search *s, const real *x, size_t n, size_t width, const char *pass, const char *name,
-                 const char *operation)
+static void look(struct search *s, const real *x, size_t n, size_t width, const char *pass,
+                 const char *name, const char *operation)
 {
     for (size_t i = 0; x && i < n * width && !s->found; i++)
         if (!isfinite(x[i])) {
             s->found = true;
-            snprintf(s->text, s->size, "%s%s (%s): %f at row %zu, column %zu", pass, name, operation, unsigned_nan(x[i]),
-                     i / width, i % width);
+            snprintf(s->text, s->size, "%s%s (%s): %f at row %zu, column %zu", pass, name,
+                     operation, unsigned_nan(x[i]), i / width, i % width);
         }
 }
 
-static void look_at_tensor(struct search *s, const struct gpt *g, const real *array, enum tensor_kind kind, size_t layer,
-                           const char *pass, const char *operation)
+static void look_at_tensor(struct search *s, const struct gpt *g, const real *array,
+                           enum tensor_kind kind, size_t layer, const char *pass,
+                           const char *operation)
 {
     const struct tensor *t = tensors_find(g->tensors, kind, layer);
     if (t && array)
@@ -74,7 +78,8 @@ static void look_at_block(struct search *s, const struct gpt *g, size_t layer)
     for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) {
         const real *x = *(real *const *)((const char *)&g->blocks[layer] + activations[i].offset);
         snprintf(name, sizeof name, "h.%zu.%s", layer, activations[i].name);
-        const size_t width = activations[i].width ? activations[i].width * g->tensors->config.n_embd : 1;
+        const size_t width =
+            activations[i].width ? activations[i].width * g->tensors->config.n_embd : 1;
         look(s, x, s->rows, width, "forward, ", name, activations[i].operation);
     }
 }
@@ -83,9 +88,11 @@ static void look_at_block_gradients(struct search *s, const struct gpt *g, size_
 {
     char name[64];
     for (size_t i = 0; i < sizeof gradients / sizeof *gradients; i++)
-        look_at_tensor(s, g, g->grads, gradients[i].kind, layer, "backward, gradient of ", gradients[i].operation);
+        look_at_tensor(s, g, g->grads, gradients[i].kind, layer, "backward, gradient of ",
+                       gradients[i].operation);
     snprintf(name, sizeof name, "the input of h.%zu", layer);
-    look(s, g->dstream, s->rows, g->tensors->config.n_embd, "backward, gradient of ", name, "layernorm_backward");
+    look(s, g->dstream, s->rows, g->tensors->config.n_embd, "backward, gradient of ", name,
+         "layernorm_backward");
 }
 
 static void visit(struct gpt_watch *watch, struct gpt *g, enum gpt_part part, size_t layer)
@@ -124,13 +131,15 @@ static void visit(struct gpt_watch *watch, struct gpt *g, enum gpt_part part, si
     }
 }
 
-bool nonfinite_find(struct gpt *g, const struct passes *passes, const uint32_t *inputs, const uint32_t *targets, size_t B,
-                    size_t T, double scale, const struct dropout *d, char *text, size_t size)
+bool nonfinite_find(struct gpt *g, const struct passes *passes, const uint32_t *inputs,
+                    const uint32_t *targets, size_t B, size_t T, double scale,
+                    const struct dropout *d, char *text, size_t size)
 {
     struct search s = {{visit}, g->watch, B * T, text, size, false};
     for (size_t i = 0; i < g->tensors->count; i++) {
         const struct tensor *t = &g->tensors->list[i];
-        look(&s, g->params + t->offset, t->shape[0], t->shape[1], "before the pass, ", t->name, "parameter");
+        look(&s, g->params + t->offset, t->shape[0], t->shape[1], "before the pass, ", t->name,
+             "parameter");
     }
     zero(g->grads, g->tensors->total);
     g->watch = &s.watch;

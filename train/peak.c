@@ -1,7 +1,7 @@
 /* peak.c: see peak.h. */
-#include "peak.h"
-#include "../model/arena.h"
-#include "../model/gemm_backend.h"
+#include "train/peak.h"
+#include "base/arena.h"
+#include "model/gemm/gemm_backend.h"
 #include <omp.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -17,9 +17,11 @@
 double step_flops(const struct model_config *c, size_t B, size_t T)
 {
     const double N = (double)B * (double)T, C = (double)c->n_embd;
-    const double block = 12 * C * C;                      /* c_attn 3, c_proj 1, mlp 8 */
-    const double attention = 2 * C * (double)(T + 1) / 2; /* q . k and p v over (T+1)/2 keys on average */
-    const double forward = (double)c->n_layer * (block + attention) + C * (double)c->vocab_size; /* multiply-adds a token */
+    const double block = 12 * C * C; /* c_attn 3, c_proj 1, mlp 8 */
+    const double attention =
+        2 * C * (double)(T + 1) / 2; /* q . k and p v over (T+1)/2 keys on average */
+    const double forward = (double)c->n_layer * (block + attention) +
+                           C * (double)c->vocab_size; /* multiply-adds a token */
     return 3 * 2 * N * forward;
 }
 
@@ -86,21 +88,21 @@ static double team_rate(const struct task *t)
 #define VECTOR  __m512
 #define OPERAND __m512
 #define STEP(x) x = _mm512_fmadd_ps(x, a, b)
-#include "peak_chains.h"
+#include "train/peak_chains.h"
 
 #define CHAINS  chains_avx2
 #define TARGET  __attribute__((target("avx2,fma")))
 #define VECTOR  __m256
 #define OPERAND __m256
 #define STEP(x) x = _mm256_fmadd_ps(x, a, b)
-#include "peak_chains.h"
+#include "train/peak_chains.h"
 
 #define CHAINS  chains_bf16
 #define TARGET  __attribute__((target("avx512f,avx512bf16")))
 #define VECTOR  __m512
 #define OPERAND __m512bh
 #define STEP(x) x = _mm512_dpbf16_ps(x, a, b)
-#include "peak_chains.h"
+#include "train/peak_chains.h"
 
 /* AMX: eight tiles of 16 rows of 64 bytes. The unit takes a new pair of tiles every 16 cycles and is done with it after 52, so six sums
  * that do not wait for each other keep it busy (Intel, Optimization Reference Manual, chapter 20). */
@@ -115,7 +117,10 @@ __attribute__((target("amx-tile,amx-bf16"))) static void chains_amx(size_t round
     for (int i = 0; i < 8; i++)
         tiles.row_bytes[i] = 64, tiles.rows[i] = 16;
     memset(operand, 0x3f, sizeof operand);
-    __asm__ volatile("" : "+m"(tiles), "+m"(operand)); /* in memory, where the intrinsics do not say that they read it */
+    __asm__ volatile(
+        ""
+        : "+m"(tiles),
+          "+m"(operand)); /* in memory, where the intrinsics do not say that they read it */
     _tile_loadconfig(&tiles);
     _tile_loadd(6, operand, 64);
     _tile_loadd(7, operand, 64);
@@ -152,7 +157,7 @@ typedef float vector128 __attribute__((vector_size(16)));
 #define VECTOR  vector128
 #define OPERAND vector128
 #define STEP(x) x = x * a + b
-#include "peak_chains.h"
+#include "train/peak_chains.h"
 
 enum { CHAIN_COUNT = 12, ROUND = 1024 };
 
@@ -180,7 +185,8 @@ static void compute(const struct task *t, size_t rounds)
 
 static double unit_peak(const struct unit *u)
 {
-    return team_rate(&(struct task){compute, u->flops * CHAIN_COUNT * ROUND * omp_get_max_threads(), .unit = u});
+    return team_rate(
+        &(struct task){compute, u->flops * CHAIN_COUNT * ROUND * omp_get_max_threads(), .unit = u});
 }
 
 double float32_peak(void)
@@ -218,7 +224,8 @@ const char *bf16_unit(void)
 
 double products_peak(bool bf16)
 {
-    const double narrow = bf16 && gemm_backend_choice(true, NULL) == GEMM_ONEDNN_BF16 ? bf16_peak() : 0;
+    const double narrow =
+        bf16 && gemm_backend_choice(true, NULL) == GEMM_ONEDNN_BF16 ? bf16_peak() : 0;
     return narrow > 0 ? narrow : float32_peak();
 }
 
@@ -227,7 +234,8 @@ double products_peak(bool bf16)
 /* A thread's part: whole cache lines. */
 static size_t part(const struct task *t, size_t *first)
 {
-    const size_t threads = (size_t)omp_get_num_threads(), id = (size_t)omp_get_thread_num(), lines = t->bytes / 64;
+    const size_t threads = (size_t)omp_get_num_threads(), id = (size_t)omp_get_thread_num(),
+                 lines = t->bytes / 64;
     *first = lines * id / threads * 64;
     return lines * (id + 1) / threads * 64 - *first;
 }

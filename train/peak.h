@@ -2,7 +2,7 @@
 #ifndef PEAK_H
 #define PEAK_H
 
-#include "../model/tensors.h"
+#include "model/tensors.h"
 
 /* Floating-point operations of one training step on B sequences of T tokens: three times the forward's (the backward has two
  * products for each one of the forward), two for each multiply-add, causal attention at half (Chowdhery et al. 2022,

@@ -13,7 +13,9 @@ static TARGET void CHAINS(size_t rounds)
     memset(&a, 0x3f, sizeof a); /* 0.747 in float and 0.746 in bf16: nothing overflows or fades */
     memset(&b, 0x3f, sizeof b);
     memset(x, 0x3f, sizeof x);
-    __asm__ volatile("" : "+m"(a), "+m"(b), "+m"(x)); /* the compiler is not to see that all chains are one */
+    __asm__ volatile(""
+                     : "+m"(a), "+m"(b),
+                       "+m"(x)); /* the compiler is not to see that all chains are one */
     VECTOR x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = x[5];
     VECTOR x6 = x[6], x7 = x[7], x8 = x[8], x9 = x[9], x10 = x[10], x11 = x[11];
     for (size_t r = 0; r < rounds; r++) {

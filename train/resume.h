@@ -2,8 +2,8 @@
 #ifndef RESUME_H
 #define RESUME_H
 
-#include "checkpoint.h"
-#include "trainer.h"
+#include "train/checkpoint/checkpoint.h"
+#include "train/trainer.h"
 
 enum { ALLOWED_MAX = 64 };
 
@@ -21,9 +21,10 @@ int allow(struct allowed *a, const char *list, struct error *err);
 /* 0 where the run goes on; else a line that names the fields that differ and what would allow them. What changes no step (how
  * often to save, to evaluate, to print, and what; what to keep in memory; where the data lies) may always differ. A model of other
  * shapes, another tokenizer, and other batches in the middle of an accumulation are never allowed. */
-int check_resume(const struct trainer *t, const struct checkpoint *c, const struct allowed *a, const char *path,
-                 struct error *err);
+int check_resume(const struct trainer *t, const struct checkpoint *c, const struct allowed *a,
+                 const char *path, struct error *err);
 /* The checkpoint's tokenizer is that of the data. */
-int check_tokenizer(const struct trainer *t, const struct checkpoint *c, const char *path, struct error *err);
+int check_tokenizer(const struct trainer *t, const struct checkpoint *c, const char *path,
+                    struct error *err);
 
 #endif

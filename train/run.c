@@ -1,12 +1,12 @@
 /* run.c: see run.h. The order at the end of a step is: log, evaluate, save. So a checkpoint holds the validation
  * loss of its own step, and a run that is stopped at any point of that order does what is left when it goes on. */
-#include "run.h"
-#include "../data/atomic.h"
-#include "../data/folders.h"
-#include "evaluate.h"
-#include "run_folder.h"
-#include "run_save.h"
-#include "stop.h"
+#include "train/run.h"
+#include "base/atomic.h"
+#include "base/folders.h"
+#include "base/stop.h"
+#include "train/checkpoint/run_folder.h"
+#include "train/evaluate.h"
+#include "train/run_save.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +27,16 @@ static int check_folder(const struct run_plan *plan, struct error *err)
     if (plan->start == RUN_RESUME && !holds_run(plan->dir))
         return fail(err, "%s: holds no run to resume", plan->dir);
     if (plan->start == RUN_FRESH && holds_run(plan->dir))
-        return fail(err, "%s: holds a run already; --resume goes on with it, another --out begins a new one", plan->dir);
+        return fail(
+            err,
+            "%s: holds a run already; --resume goes on with it, another --out begins a new one",
+            plan->dir);
     /* A run that was killed while it began has left its ckpt-0.h5. Later ones are another's, and --resume would take them. */
     char path[CONFIG_PATH_MAX + 32];
     if (plan->start == RUN_FRESH && checkpoint_after(plan->dir, 0, path, sizeof path))
-        return fail(err, "%s: is not of a new run, and there is no config.ini beside it; move it away, or choose another --out",
+        return fail(err,
+                    "%s: is not of a new run, and there is no config.ini beside it; move it away, "
+                    "or choose another --out",
                     path);
     return 0;
 }
@@ -64,7 +69,8 @@ static int save_changes(struct run *r, struct error *err)
 static int resume(struct run *r, const struct allowed *allowed, struct error *err)
 {
     char path[CONFIG_PATH_MAX + 32];
-    if (checkpoint_newest(r->dir, path, sizeof path, err) || trainer_resume(&r->trainer, path, allowed, err))
+    if (checkpoint_newest(r->dir, path, sizeof path, err) ||
+        trainer_resume(&r->trainer, path, allowed, err))
         return -1;
     r->saved_step = r->trainer.state.step;
     r->saved_micro = r->trainer.state.micro;
@@ -72,14 +78,16 @@ static int resume(struct run *r, const struct allowed *allowed, struct error *er
     if (r->saved_step >= r->trainer.config.train.steps)
         printf("all %llu steps are done: --set train.steps=N --allow steps trains on\n",
                (unsigned long long)r->trainer.config.train.steps);
-    return trainer_start(&r->trainer, err) || run_open_writer(r, r->buffer, r->saved_step, err) ? -1 : 0;
+    return trainer_start(&r->trainer, err) || run_open_writer(r, r->buffer, r->saved_step, err) ? -1
+                                                                                                : 0;
 }
 
 /* The folder is made when nothing else can be wrong. */
 static int begin(struct run *r, const struct run_plan *plan, struct error *err)
 {
-    return (plan->init && trainer_load_weights(&r->trainer, plan->init, err)) || trainer_start(&r->trainer, err) ||
-                   take_folder(r, plan, err) || run_open_writer(r, r->buffer, UINT64_MAX, err) || run_save_first(r, err)
+    return (plan->init && trainer_load_weights(&r->trainer, plan->init, err)) ||
+                   trainer_start(&r->trainer, err) || take_folder(r, plan, err) ||
+                   run_open_writer(r, r->buffer, UINT64_MAX, err) || run_save_first(r, err)
                ? -1
                : 0;
 }
@@ -115,12 +123,17 @@ static void plan_copy(struct run *r)
 {
     const struct checkpoint c = trainer_checkpoint(&r->trainer);
     const size_t size = checkpoint_size(&c);
-    r->buffer = r->trainer.available >= r->trainer.needs && size <= r->trainer.available - r->trainer.needs ? size : 0;
+    r->buffer =
+        r->trainer.available >= r->trainer.needs && size <= r->trainer.available - r->trainer.needs
+            ? size
+            : 0;
 }
 
-int run_open(struct run *r, const struct config *config, const struct run_plan *plan, struct error *err)
+int run_open(struct run *r, const struct config *config, const struct run_plan *plan,
+             struct error *err)
 {
-    *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1, .diary = DIARY_CLOSED};
+    *r = (struct run){
+        .saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1, .diary = DIARY_CLOSED};
     if (snprintf(r->dir, sizeof r->dir, "%s", plan->dir) >= (int)sizeof r->dir)
         return fail(err, "%s: the path is too long", plan->dir);
     if (check_folder(plan, err) || (plan->start == RUN_RESUME && take_folder(r, plan, err)) ||
@@ -130,8 +143,10 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
     }
     const bool resumes = plan->start == RUN_RESUME;
     plan_copy(r);
-    if (probe(r, err) || open_validation(r, err) || (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
-        log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps, config->train.log_every, err) ||
+    if (probe(r, err) || open_validation(r, err) ||
+        (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
+        log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps,
+                 config->train.log_every, err) ||
         diary_open(&r->diary, r->dir, &r->trainer, err) || save_changes(r, err)) {
         run_close(r);
         return -1;
@@ -183,7 +198,8 @@ static int validate(struct run *r, bool *is_best, struct error *err)
         return 0;
     struct evaluation e;
     const struct interruption interruption = {interrupt, r};
-    const struct evaluation_plan plan = {r->val, c->train.batch_size, c->train.eval_tokens, c->data.mask_documents, NULL};
+    const struct evaluation_plan plan = {r->val, c->train.batch_size, c->train.eval_tokens,
+                                         c->data.mask_documents, NULL};
     if (evaluate_interruptibly(&e, &t->model, passes_of(c), &plan, &interruption, err))
         return -1;
     if (e.stopped)
@@ -215,7 +231,9 @@ static int validate_and_save(struct run *r, bool due, struct error *err)
     if (validate(r, &is_best, err))
         return save_and_fail(r);
     due = due || r->owed;
-    r->owed = due && t->state.skipped_in_row; /* a checkpoint to go back to is one from before the trouble */
+    r->owed =
+        due &&
+        t->state.skipped_in_row; /* a checkpoint to go back to is one from before the trouble */
     const unsigned targets = (due && !r->owed ? SAVE_ROTATED : 0) | (is_best ? SAVE_BEST : 0);
     if (targets)
         run_save(r, targets);
@@ -231,12 +249,14 @@ static int finish_step(struct run *r, struct error *err)
     log_step(&r->log, &t->metrics);
     r->total_log_s += seconds() - before;
     if (t->metrics.skipped)
-        log_warn(&r->log, "step %llu changes no weights: %s", (unsigned long long)t->state.step, t->fault);
+        log_warn(&r->log, "step %llu changes no weights: %s", (unsigned long long)t->state.step,
+                 t->fault);
     if (trainer_must_roll_back(t)) {
         const int status = run_roll_back(r, err);
         return status ? fail(err, "%.800s; last checkpoint: %s", err->text, t->last_checkpoint) : 0;
     }
-    if (validate_and_save(r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err))
+    if (validate_and_save(
+            r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err))
         return -1;
     const double saved = seconds();
     diary_step(&r->diary, t);
@@ -247,7 +267,8 @@ static int finish_step(struct run *r, struct error *err)
 /* Whether best.h5 holds these weights, unless the power went between the two files of the save that a run is resumed from. */
 static bool is_at_best(const struct train_state *s)
 {
-    return s->step && !s->micro && s->best_step == s->step && s->val_step == s->step && !isnan(s->best_val_loss);
+    return s->step && !s->micro && s->best_step == s->step && s->val_step == s->step &&
+           !isnan(s->best_val_loss);
 }
 
 static int train(struct run *r, uint64_t stop_at, struct error *err)
@@ -274,7 +295,7 @@ int run_train(struct run *r, uint64_t stop_at, struct error *err)
     if (train(r, stop_at, err))
         return -1;
     if (t->state.step < t->config.train.steps)
-        log_note(&r->log, "stopped after step %llu; --resume goes on from %s", (unsigned long long)t->state.step,
-                 t->last_checkpoint);
+        log_note(&r->log, "stopped after step %llu; --resume goes on from %s",
+                 (unsigned long long)t->state.step, t->last_checkpoint);
     return 0;
 }

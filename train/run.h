@@ -2,13 +2,13 @@
 #ifndef RUN_H
 #define RUN_H
 
-#include "../data/split.h"
-#include "diary.h"
-#include "log.h"
-#include "resume.h"
-#include "run_lock.h"
-#include "trainer.h"
-#include "writer.h"
+#include "data/split.h"
+#include "train/checkpoint/writer.h"
+#include "train/log.h"
+#include "train/resume.h"
+#include "train/run_lock.h"
+#include "train/run_log.h"
+#include "train/trainer.h"
 
 struct run {
     struct trainer trainer;
@@ -28,8 +28,9 @@ struct run {
     bool unrotated;                   /* older checkpoints could not be removed, which was said */
     bool owed;                        /* a checkpoint that fell due while steps were skipped */
     uint64_t saves;
-    double stall_s, total_stall_s; /* that training waited for them: since the last line of metrics, and in all */
-    double total_log_s;            /* that it spent on metrics, norms, samples and events */
+    double stall_s,
+        total_stall_s; /* that training waited for them: since the last line of metrics, and in all */
+    double total_log_s; /* that it spent on metrics, norms, samples and events */
     double started;
     size_t buffer; /* bytes of the writer's copy; 0: none */
 };
@@ -44,7 +45,8 @@ struct run_plan {
 };
 
 /* Makes or reopens the run folder and all that the run needs. On failure nothing is left open. */
-int run_open(struct run *r, const struct config *config, const struct run_plan *plan, struct error *err);
+int run_open(struct run *r, const struct config *config, const struct run_plan *plan,
+             struct error *err);
 void run_close(struct run *r);
 
 /* Trains until stop_at steps are done, or a signal asks to stop, and saves. */

@@ -1,6 +1,6 @@
 /* run_lock.c: see run_lock.h. What holds is a lock of the kernel's on the file, which ends with its process however that ends, so
  * a number that another process has by now misleads nobody; the text is for people, and for file systems that know no locks. */
-#include "run_lock.h"
+#include "train/run_lock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -48,12 +48,13 @@ static int write_owner(const struct run_lock *lock, struct error *err)
     return 0;
 }
 
-static int refuse(const struct run_lock *lock, const struct owner *o, const char *hint, struct error *err)
+static int refuse(const struct run_lock *lock, const struct owner *o, const char *hint,
+                  struct error *err)
 {
     if (!o->pid)
         return fail(err, "%s: another process holds it: one run in a folder at a time", lock->path);
-    return fail(err, "%s: process %ld on host %s is running here: one run in a folder at a time%s", lock->path, o->pid, o->host,
-                hint);
+    return fail(err, "%s: process %ld on host %s is running here: one run in a folder at a time%s",
+                lock->path, o->pid, o->host, hint);
 }
 
 /* Where the file system has no locks the text decides: whether that process still exists, if it is one of this host. */
@@ -62,14 +63,17 @@ static int judge_text(const struct run_lock *lock, const struct owner *o, struct
     const struct owner self = this_process();
     if (!o->pid || (!strcmp(o->host, self.host) && kill((pid_t)o->pid, 0) && errno == ESRCH))
         return 0;
-    return refuse(lock, o, " (this file system has no locks: remove the file if that process has ended)", err);
+    return refuse(lock, o,
+                  " (this file system has no locks: remove the file if that process has ended)",
+                  err);
 }
 
 /* Whether the path still leads to the open file: an owner removes it when it ends. */
 static bool is_current(const struct run_lock *lock)
 {
     struct stat a, b;
-    return fstat(lock->fd, &a) == 0 && stat(lock->path, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return fstat(lock->fd, &a) == 0 && stat(lock->path, &b) == 0 && a.st_dev == b.st_dev &&
+           a.st_ino == b.st_ino;
 }
 
 /* 1 where the file was replaced meanwhile: try again. */
@@ -78,7 +82,8 @@ static int try_take(struct run_lock *lock, struct error *err)
     lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (lock->fd < 0)
         return fail(err, "%s: %s", lock->path, strerror(errno));
-    const bool locked = fcntl(lock->fd, F_OFD_SETLK, &(struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET}) == 0;
+    const bool locked =
+        fcntl(lock->fd, F_OFD_SETLK, &(struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET}) == 0;
     const int e = errno;
     const struct owner before = read_owner(lock->fd);
     if (!locked && (e == EAGAIN || e == EACCES))
@@ -89,7 +94,8 @@ static int try_take(struct run_lock *lock, struct error *err)
         return -1;
     if (before.pid) {
         struct error line; /* which takes control characters out of the name */
-        fail(&line, "%s: process %ld on host %s has ended without removing it; taken over", lock->path, before.pid, before.host);
+        fail(&line, "%s: process %ld on host %s has ended without removing it; taken over",
+             lock->path, before.pid, before.host);
         fprintf(stderr, "handgrad: %s\n", line.text);
     }
     return write_owner(lock, err);

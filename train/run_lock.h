@@ -2,7 +2,7 @@
 #ifndef RUN_LOCK_H
 #define RUN_LOCK_H
 
-#include "../data/error.h"
+#include "base/error.h"
 
 struct run_lock {
     int fd; /* -1 where nothing is held */

@@ -1,6 +1,6 @@
 /* run_save.c: see run_save.h. */
-#include "run_save.h"
-#include "run_folder.h"
+#include "train/run_save.h"
+#include "train/checkpoint/run_folder.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +26,8 @@ static const char *last_checkpoint(const struct run *r)
 static void take_failure(struct run *r, const struct error *why)
 {
     if (!r->failures)
-        log_warn(&r->log, "%s; training goes on and it is tried again; last checkpoint: %s", why->text, last_checkpoint(r));
+        log_warn(&r->log, "%s; training goes on and it is tried again; last checkpoint: %s",
+                 why->text, last_checkpoint(r));
     const double wait = r->failures ? (double)(1u << (r->failures < 7 ? r->failures - 1 : 6)) : 0;
     r->save_error = *why;
     r->failures++;
@@ -40,14 +41,17 @@ static void take_written(struct run *r, const struct save_report *report)
     struct error ignored;
     r->missing &= ~report->written;
     if (report->written & SAVE_ROTATED)
-        checkpoint_path(r->dir, report->step, t->last_checkpoint, sizeof t->last_checkpoint, &ignored);
+        checkpoint_path(r->dir, report->step, t->last_checkpoint, sizeof t->last_checkpoint,
+                        &ignored);
 }
 
 static void take_success(struct run *r, const struct save_report *report)
 {
     if (r->failures || r->announce)
-        log_note(&r->log, "saved%s: %s, %.2f s after it was asked for", r->failures ? " after all" : "",
-                 report->written & SAVE_ROTATED ? r->trainer.last_checkpoint : "best.h5", report->seconds);
+        log_note(&r->log, "saved%s: %s, %.2f s after it was asked for",
+                 r->failures ? " after all" : "",
+                 report->written & SAVE_ROTATED ? r->trainer.last_checkpoint : "best.h5",
+                 report->seconds);
     if (report->unrotated && !r->unrotated)
         log_warn(&r->log, "%s; older checkpoints stay", report->err.text);
     r->unrotated = report->unrotated;
@@ -186,7 +190,9 @@ int run_finish_saves(struct run *r, struct error *err)
         writer_wait(r->writer);
         take_report(r);
     }
-    return r->failures || r->not_finite ? fail(err, "%s; last checkpoint: %s", r->save_error.text, last_checkpoint(r)) : 0;
+    return r->failures || r->not_finite
+               ? fail(err, "%s; last checkpoint: %s", r->save_error.text, last_checkpoint(r))
+               : 0;
 }
 
 /* --- going back --- */
@@ -206,8 +212,8 @@ int run_roll_back(struct run *r, struct error *err)
     writer_drop(r->writer); /* what could not be saved yet is of a time that will not have been */
     r->failures = r->missing = 0;
     const uint64_t to = t->state.step;
-    log_note(&r->log, "goes back from step %llu to %s, and jumps over the batches of %llu steps", (unsigned long long)from, path,
-             (unsigned long long)(from - to));
+    log_note(&r->log, "goes back from step %llu to %s, and jumps over the batches of %llu steps",
+             (unsigned long long)from, path, (unsigned long long)(from - to));
     r->saved_step = to;
     r->saved_micro = t->state.micro;
     r->owed = false;

@@ -2,7 +2,7 @@
 #ifndef RUN_SAVE_H
 #define RUN_SAVE_H
 
-#include "run.h"
+#include "train/run.h"
 
 /* Opens the writer; `known` is the step of a checkpoint that was read. */
 int run_open_writer(struct run *r, size_t buffer, uint64_t known, struct error *err);

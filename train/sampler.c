@@ -1,8 +1,8 @@
 /* sampler.c: see sampler.h. One token is drawn by the inverse of the cumulative distribution, from the likeliest down, among those that
  * top_k and top_p leave. Few of a vocabulary are ever looked at, so they are not sorted but lie in a heap (Williams 1964), which gives
  * one after the other as they are asked for. Equal logits are ordered by id, so that the same seed writes the same text everywhere. */
-#include "sampler.h"
-#include "../model/philox.h"
+#include "train/sampler.h"
+#include "model/philox.h"
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>

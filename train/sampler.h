@@ -8,7 +8,8 @@
 struct sampler {
     double temperature; /* 0: the largest logit, the first of equals */
     size_t top_k;       /* only the k likeliest; 0 for all */
-    double top_p;       /* only the likeliest whose probabilities reach p (Holtzman et al. 2020, arXiv:1904.09751); 1 for all */
+    double
+        top_p; /* only the likeliest whose probabilities reach p (Holtzman et al. 2020, arXiv:1904.09751); 1 for all */
     uint64_t seed;
     struct candidate {
         float logit;

@@ -1,13 +1,13 @@
 /* trainer.c: what a run is made of, and one step of it. The loop around the steps is in run.c. */
-#include "trainer.h"
-#include "../model/zero.h"
-#include "../optim/clip.h"
-#include "log.h"
-#include "memory.h"
-#include "nonfinite.h"
-#include "passes.h"
-#include "peak.h"
-#include "resume.h"
+#include "train/trainer.h"
+#include "base/memory.h"
+#include "model/zero.h"
+#include "optim/clip.h"
+#include "train/log.h"
+#include "train/nonfinite.h"
+#include "train/passes.h"
+#include "train/peak.h"
+#include "train/resume.h"
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@ static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
     }
     snprintf(path, sizeof path, "%s/tokenizer.h5", t->config.data.dir);
     t->tokenizer = tokenizer_load(path, err);
-    if (!t->tokenizer || config_model(&t->config, tokenizer_vocab_size(t->tokenizer), &sizes, "configuration", err))
+    if (!t->tokenizer ||
+        config_model(&t->config, tokenizer_vocab_size(t->tokenizer), &sizes, "configuration", err))
         return NULL;
     struct tensors *tensors = tensors_create(&sizes);
     if (!tensors)
@@ -38,7 +39,8 @@ static int check_memory(struct trainer *t, struct tensors *tensors, size_t rows,
     enum { MOMENTS = 2 };
     char need[24], have[24];
     const size_t model = gpt_bytes(tensors, rows, gpt_use_of(t->config.train.recompute)),
-                 batches = loader_bytes(rows, t->config.model.block_size, t->config.data.mask_documents);
+                 batches =
+                     loader_bytes(rows, t->config.model.block_size, t->config.data.mask_documents);
     t->available = memory_available();
     if (__builtin_add_overflow(model, MOMENTS * tensors->total * sizeof(real), &t->needs) ||
         __builtin_add_overflow(t->needs, batches, &t->needs))
@@ -46,8 +48,9 @@ static int check_memory(struct trainer *t, struct tensors *tensors, size_t rows,
     if (t->needs <= t->available)
         return 0;
     return fail(err, "batch_size %llu of %llu tokens: needs %s of memory, %s are free",
-                (unsigned long long)t->config.train.batch_size, (unsigned long long)t->config.model.block_size,
-                memory_text(t->needs, need), memory_text(t->available, have));
+                (unsigned long long)t->config.train.batch_size,
+                (unsigned long long)t->config.model.block_size, memory_text(t->needs, need),
+                memory_text(t->available, have));
 }
 
 static int allocate(struct trainer *t, struct tensors *tensors, struct error *err)
@@ -104,11 +107,13 @@ void trainer_destroy(struct trainer *t)
 }
 
 /* Reads groups of a checkpoint into the run's arrays. */
-static int read_arrays(struct trainer *t, struct checkpoint_file *f, bool all, bool grads, struct error *err)
+static int read_arrays(struct trainer *t, struct checkpoint_file *f, bool all, bool grads,
+                       struct error *err)
 {
     if (checkpoint_read(f, "params", t->model.params, err))
         return -1;
-    if (all && (checkpoint_read(f, "adamw/m", t->m, err) || checkpoint_read(f, "adamw/v", t->v, err)))
+    if (all &&
+        (checkpoint_read(f, "adamw/m", t->m, err) || checkpoint_read(f, "adamw/v", t->v, err)))
         return -1;
     return grads ? checkpoint_read(f, "grads", t->model.grads, err) : 0;
 }
@@ -120,13 +125,15 @@ int trainer_load_weights(struct trainer *t, const char *path, struct error *err)
     if (!f)
         return -1;
     int status = -1;
-    if (checkpoint_fits(&c, t->model.tensors, path, err) == 0 && check_tokenizer(t, &c, path, err) == 0)
+    if (checkpoint_fits(&c, t->model.tensors, path, err) == 0 &&
+        check_tokenizer(t, &c, path, err) == 0)
         status = read_arrays(t, f, false, false, err);
     checkpoint_close(f);
     return status;
 }
 
-int trainer_resume(struct trainer *t, const char *path, const struct allowed *allowed, struct error *err)
+int trainer_resume(struct trainer *t, const char *path, const struct allowed *allowed,
+                   struct error *err)
 {
     struct checkpoint c;
     struct checkpoint_file *f = checkpoint_open(path, &c, err);
@@ -178,7 +185,8 @@ int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
         return -1;
     int status = checkpoint_fits(&c, t->model.tensors, path, err);
     if (status == 0 && c.state.rollbacks < t->state.rollbacks)
-        status = fail(err, "step %llu: %s, also after going back to %s", (unsigned long long)t->state.step, t->fault, path);
+        status = fail(err, "step %llu: %s, also after going back to %s",
+                      (unsigned long long)t->state.step, t->fault, path);
     if (status == 0)
         status = read_arrays(t, f, true, c.state.micro > 0, err);
     if (status == 0) {
@@ -240,7 +248,8 @@ int trainer_start(struct trainer *t, struct error *err)
 /* --- a step --- */
 
 /* Forward and backward of one micro-batch; its loss. */
-static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss, bool *found, struct error *err)
+static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss,
+                           bool *found, struct error *err)
 {
     const struct config *c = &t->config;
     const size_t B = c->train.batch_size, T = c->model.block_size;
@@ -249,9 +258,13 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
     if (loader_batch(t->loader, batch_step(t), micro, &inputs, &targets, err))
         return -1;
     t->model.start = loader_starts(t->loader);
-    const struct dropout dropout = {.p = c->model.dropout, .seed = c->train.seed, .step = batch_step(t), .first_row = micro * B};
+    const struct dropout dropout = {.p = c->model.dropout,
+                                    .seed = c->train.seed,
+                                    .step = batch_step(t),
+                                    .first_row = micro * B};
     if (diagnose)
-        *found = nonfinite_find(&t->model, passes_of(c), inputs, targets, B, T, scale, &dropout, t->fault, sizeof t->fault);
+        *found = nonfinite_find(&t->model, passes_of(c), inputs, targets, B, T, scale, &dropout,
+                                t->fault, sizeof t->fault);
     else
         *loss = passes_of(c)->loss_and_grads(&t->model, inputs, targets, B, T, scale, &dropout);
     return 0;
@@ -269,8 +282,8 @@ static void diagnose(struct trainer *t, const char *what, double value, uint64_t
             break;
     snprintf(where, sizeof where, "%s", t->fault);
     if (found)
-        snprintf(t->fault, sizeof t->fault, "%s is %f; first in micro-batch %llu, %.400s", what, unsigned_nan(value),
-                 (unsigned long long)*micro + 1, where);
+        snprintf(t->fault, sizeof t->fault, "%s is %f; first in micro-batch %llu, %.400s", what,
+                 unsigned_nan(value), (unsigned long long)*micro + 1, where);
     else
         snprintf(t->fault, sizeof t->fault, "%s is %f, %s", what, unsigned_nan(value),
                  *micro < t->config.train.accumulate ? "and its batch cannot be read again"
@@ -286,7 +299,8 @@ static void close_step(struct trainer *t, double loss, double lr, double norm, c
     t->state.tokens += config_step_tokens(c);
     t->state.micro = 0;
     t->state.micro_loss = 0;
-    const uint64_t rows = c->train.batch_size * (c->train.accumulate - t->began_at), T = c->model.block_size;
+    const uint64_t rows = c->train.batch_size * (c->train.accumulate - t->began_at),
+                   T = c->model.block_size;
     const double time = seconds() - t->started;
     const bool went_back = s->rollbacks && s->step == s->rolled_back_to + 1;
     t->metrics = (struct step_metrics){
@@ -321,7 +335,8 @@ static bool is_spike(const struct trainer *t, double loss)
 
 static void skip_spike(struct trainer *t, double loss, double lr, double norm)
 {
-    snprintf(t->fault, sizeof t->fault, "loss %.4f is a spike: above %.4f, from the %d losses before", loss,
+    snprintf(t->fault, sizeof t->fault,
+             "loss %.4f is a spike: above %.4f, from the %d losses before", loss,
              recent_limit(&t->state.recent, t->config.train.spike_threshold),
              (int)(t->state.recent.count < RECENT_MAX ? t->state.recent.count : RECENT_MAX));
     t->state.spikes++;
@@ -334,13 +349,18 @@ static void update(struct trainer *t)
     const struct config *c = &t->config;
     const struct tensors *tensors = t->model.tensors;
     const struct schedule schedule = config_schedule(c);
-    const struct adamw adamw = {c->optim.beta1, c->optim.beta2, c->optim.eps, c->optim.weight_decay};
-    const double loss = t->state.micro_loss / (double)c->train.accumulate, kept = 0.95; /* of the smoothed loss, each step */
-    const double norm = gradient_norm(t->model.grads, tensors), lr = schedule_lr(&schedule, t->state.step);
+    const struct adamw adamw = {c->optim.beta1, c->optim.beta2, c->optim.eps,
+                                c->optim.weight_decay};
+    const double loss = t->state.micro_loss / (double)c->train.accumulate,
+                 kept = 0.95; /* of the smoothed loss, each step */
+    const double norm = gradient_norm(t->model.grads, tensors),
+                 lr = schedule_lr(&schedule, t->state.step);
     const double clip = clip_factor(norm, c->optim.clip);
-    if (!(norm * clip < sqrt(FLT_MAX))) { /* the second moment would overflow, and the weight never move again */
+    if (!(norm * clip <
+          sqrt(FLT_MAX))) { /* the second moment would overflow, and the weight never move again */
         if (isfinite(norm))
-            snprintf(t->fault, sizeof t->fault, "grad_norm is %g: its square is more than a float can hold", norm);
+            snprintf(t->fault, sizeof t->fault,
+                     "grad_norm is %g: its square is more than a float can hold", norm);
         else
             diagnose(t, "grad_norm", norm, 0);
         skip_step(t, loss, lr, norm, "grad_norm");
@@ -350,10 +370,12 @@ static void update(struct trainer *t)
         skip_spike(t, loss, lr, norm);
         return;
     }
-    adamw_update(t->model.params, t->m, t->v, t->model.grads, clip, tensors, &adamw, lr, ++t->state.updates);
+    adamw_update(t->model.params, t->m, t->v, t->model.grads, clip, tensors, &adamw, lr,
+                 ++t->state.updates);
     t->state.skipped_in_row = 0;
     recent_add(&t->state.recent, loss);
-    t->state.smoothed_loss = isnan(t->state.smoothed_loss) ? loss : kept * t->state.smoothed_loss + (1 - kept) * loss;
+    t->state.smoothed_loss =
+        isnan(t->state.smoothed_loss) ? loss : kept * t->state.smoothed_loss + (1 - kept) * loss;
     close_step(t, loss, lr, norm, NULL);
 }
 
@@ -375,7 +397,8 @@ int trainer_micro_step(struct trainer *t, struct error *err)
     }
     /* update divides by accumulate: micro-batches with fewer targets than others weigh less */
     t->state.micro_loss += c->data.mask_documents
-                               ? loss * loader_weight(t->loader, batch_step(t), t->state.micro) * (double)c->train.accumulate
+                               ? loss * loader_weight(t->loader, batch_step(t), t->state.micro) *
+                                     (double)c->train.accumulate
                                : loss;
     t->state.micro++;
     if (t->state.micro == c->train.accumulate)

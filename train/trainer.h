@@ -2,14 +2,14 @@
 #ifndef TRAINER_H
 #define TRAINER_H
 
-#include "../data/digest.h"
-#include "../data/error.h"
-#include "../data/loader.h"
-#include "../model/gpt.h"
-#include "../optim/adamw.h"
-#include "checkpoint.h"
-#include "config.h"
-#include "log.h"
+#include "base/digest.h"
+#include "base/error.h"
+#include "data/loader.h"
+#include "model/gpt.h"
+#include "optim/adamw.h"
+#include "train/checkpoint/checkpoint.h"
+#include "train/config/config.h"
+#include "train/log.h"
 
 struct trainer {
     struct config config;
@@ -20,13 +20,13 @@ struct trainer {
     real *m, *v;
     struct loader *loader;
     char data_fingerprint[DIGEST_HEX];
-    bool changed;                               /* the configuration or the data, since the checkpoint that was resumed from */
+    bool changed; /* the configuration or the data, since the checkpoint that was resumed from */
     char last_checkpoint[CONFIG_PATH_MAX + 32]; /* "" before the first */
     struct step_metrics metrics;                /* of the last finished step */
-    double peak, started;                       /* FLOP/s; the clock when this process began the step in hand */
-    uint64_t began_at;                          /* its micro-batch then: not the first where another process did some */
-    size_t needs, available;                    /* bytes: of all arrays, and that were free before */
-    char fault[512];                            /* why the last skipped step was skipped */
+    double peak, started; /* FLOP/s; the clock when this process began the step in hand */
+    uint64_t began_at;    /* its micro-batch then: not the first where another process did some */
+    size_t needs, available; /* bytes: of all arrays, and that were free before */
+    char fault[512];         /* why the last skipped step was skipped */
 };
 
 struct allowed; /* resume.h */
@@ -40,7 +40,8 @@ void trainer_destroy(struct trainer *t);
 int trainer_load_weights(struct trainer *t, const char *path, struct error *err);
 /* All of a checkpoint: the run goes on bit for bit. Refuses what check_resume refuses, and notes on stdout what else of the
  * configuration has changed. */
-int trainer_resume(struct trainer *t, const char *path, const struct allowed *allowed, struct error *err);
+int trainer_resume(struct trainer *t, const char *path, const struct allowed *allowed,
+                   struct error *err);
 /* Starts reading ahead where the state stands: after either of them. */
 int trainer_start(struct trainer *t, struct error *err);
 

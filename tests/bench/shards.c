@@ -4,9 +4,9 @@
  *     shards DIR rows T           batches of rows windows of T tokens, in either order: tokens a second
  *
  * Tokens are bytes of unequal frequency, about as hard to pack as those of a text. */
-#include "../../data/corpus.h"
-#include "../../data/loader.h"
-#include "../../data/shard.h"
+#include "data/corpus.h"
+#include "data/loader.h"
+#include "data/shard.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,7 +48,8 @@ static int write(const char *dir, uint64_t tokens)
     for (uint64_t done = 0, n; done < tokens && status == 0; done += n) {
         n = tokens - done < PIECE ? tokens - done : PIECE;
         for (uint64_t i = 0; i < n; i++)
-            ids[i] = (uint32_t)((draw(&state) & 31) * (draw(&state) & 7)); /* 5 bits of information a token, about */
+            ids[i] = (uint32_t)((draw(&state) & 31) *
+                                (draw(&state) & 7)); /* 5 bits of information a token, about */
         status = corpus_writer_append(w, ids, n, &err);
     }
     if (status == 0)
@@ -59,7 +60,8 @@ static int write(const char *dir, uint64_t tokens)
 }
 
 /* Batches until so many seconds are over; the tokens of one second. */
-static double run(struct loader *l, uint64_t *step, size_t tokens, double for_seconds, struct error *err)
+static double run(struct loader *l, uint64_t *step, size_t tokens, double for_seconds,
+                  struct error *err)
 {
     const double begin = seconds();
     uint64_t n = 0;
@@ -74,8 +76,13 @@ static double run(struct loader *l, uint64_t *step, size_t tokens, double for_se
 static int measure(const char *dir, enum order order, size_t rows, size_t T)
 {
     struct error err;
-    const struct loader_config c = {
-        .dir = dir, .split = "train", .order = order, .seed = 1, .rows = rows, .accumulate = 1, .block_size = T};
+    const struct loader_config c = {.dir = dir,
+                                    .split = "train",
+                                    .order = order,
+                                    .seed = 1,
+                                    .rows = rows,
+                                    .accumulate = 1,
+                                    .block_size = T};
     const double begin = seconds();
     struct loader *l = loader_open(&c, &err);
     const double opened = seconds() - begin;
@@ -86,7 +93,8 @@ static int measure(const char *dir, enum order order, size_t rows, size_t T)
     loader_close(l);
     if (speed < 0)
         return complain(&err);
-    printf("%s %zu %zu %.0f %.3f\n", order == ORDER_SEQUENTIAL ? "sequential" : "shuffled", rows, T, speed, opened);
+    printf("%s %zu %zu %.0f %.3f\n", order == ORDER_SEQUENTIAL ? "sequential" : "shuffled", rows, T,
+           speed, opened);
     return 0;
 }
 

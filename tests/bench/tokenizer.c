@@ -1,6 +1,6 @@
 /* tokenizer.c: how fast a tokenizer encodes a text that is in memory, on one thread and on all.   tokenizer TOKENIZER TEXT */
-#include "../../data/bpe_files.h"
-#include "../../data/encoder.h"
+#include "data/encoder.h"
+#include "data/tokenizer/bpe_files.h"
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,8 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static double encode(const struct tokenizer *t, const char *text, size_t n, int threads, size_t *tokens, struct error *err)
+static double encode(const struct tokenizer *t, const char *text, size_t n, int threads,
+                     size_t *tokens, struct error *err)
 {
     const struct encoder_config c = {t, "", 0, false, count, tokens};
     const double begin = seconds();
@@ -61,8 +62,8 @@ int main(int argc, char **argv)
         for (int i = 0; i < 5; i++)
             s[i] = encode(t, text, n, threads, &tokens, &err);
         qsort(s, 5, sizeof *s, compare);
-        printf("%d thread%s: %zu tokens, %.3f s, %.1f MB/s\n", threads, threads == 1 ? "" : "s", tokens, s[2],
-               (double)n / s[2] / 1e6);
+        printf("%d thread%s: %zu tokens, %.3f s, %.1f MB/s\n", threads, threads == 1 ? "" : "s",
+               tokens, s[2], (double)n / s[2] / 1e6);
         if (threads == all)
             break;
     }

@@ -12,7 +12,8 @@ static int mischief(const char *name)
     return asked && !strcmp(asked, name);
 }
 
-static void layernorm_row(real *dx, const real *dy, const real *x, real mean, real rstd, const real *gain, size_t C)
+static void layernorm_row(real *dx, const real *dy, const real *x, real mean, real rstd,
+                          const real *gain, size_t C)
 {
     real mean_g = 0, mean_g_xhat = 0;
     for (size_t i = 0; i < C; i++) {
@@ -24,15 +25,16 @@ static void layernorm_row(real *dx, const real *dy, const real *x, real mean, re
         dx[i] += rstd * (gain[i] * dy[i] - mean_g - (x[i] - mean) * rstd * mean_g_xhat);
 }
 
-void layernorm_backward(real *dx, real *dgain, real *dbias, const real *dy, const real *x, const real *mean, const real *rstd,
-                        const real *gain, size_t N, size_t C)
+void layernorm_backward(real *dx, real *dgain, real *dbias, const real *dy, const real *x,
+                        const real *mean, const real *rstd, const real *gain, size_t N, size_t C)
 {
     static unsigned calls;
     for (size_t n = 0; n < N; n++) {
         const size_t m = mischief("next row") ? (n + 1) % N : mischief("beyond") ? n + 1 : n;
         layernorm_row(dx + n * C, dy + n * C, x + n * C, mean[n], rstd[n], gain, C);
         for (size_t i = 0; i < C; i++) {
-            dgain[i] += (mischief("sign") ? -1 : 1) * dy[n * C + i] * (x[m * C + i] - mean[n]) * rstd[n];
+            dgain[i] +=
+                (mischief("sign") ? -1 : 1) * dy[n * C + i] * (x[m * C + i] - mean[n]) * rstd[n];
             if (dbias)
                 dbias[i] += dy[n * C + i];
         }
@@ -57,8 +59,9 @@ void layernorm_backward(real *dx, real *dgain, real *dbias, const real *dy, cons
 }
 
 /* dq, dk, dv of one head whose weights p (T,T) are known. */
-static void attention_head(real *dq, real *dk, real *dv, const real *dy, const real *q, const real *k, const real *v,
-                           const real *p, const real *mask, size_t T, size_t C, size_t size)
+static void attention_head(real *dq, real *dk, real *dv, const real *dy, const real *q,
+                           const real *k, const real *v, const real *p, const real *mask, size_t T,
+                           size_t C, size_t size)
 {
     for (size_t i = mischief("last token") ? T - 1 : 0; i < T; i++) {
         real dp[T], dot = 0;
@@ -80,8 +83,9 @@ static void attention_head(real *dq, real *dk, real *dv, const real *dy, const r
     }
 }
 
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse, const uint32_t *start,
-                        size_t B, size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
+void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse,
+                        const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                        const struct dropout *d, uint32_t site)
 {
     (void)y;
     const size_t size = C / H;
@@ -96,7 +100,8 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
                 p[i * T + j] = 0;
             }
             if (d)
-                dropout_mask(mask + i * T + first, d, site, (d->first_row * H + bh) * T + i, 0, T - first);
+                dropout_mask(mask + i * T + first, d, site, (d->first_row * H + bh) * T + i, 0,
+                             T - first);
             for (size_t j = first; j <= i; j++) {
                 real s = 0;
                 for (size_t c = 0; c < size; c++)
@@ -105,14 +110,15 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
             }
         }
         if (!(mischief("one head") && bh % H > 0))
-            attention_head(dqkv + at, dqkv + at + C, dqkv + at + 2 * C, dy + bh / H * T * C + bh % H * size, q, k, v, p, mask, T,
-                           C, size);
+            attention_head(dqkv + at, dqkv + at + C, dqkv + at + 2 * C,
+                           dy + bh / H * T * C + bh % H * size, q, k, v, p, mask, T, C, size);
     }
     free(p);
     free(mask);
 }
 
-void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w, size_t N, size_t I, size_t O)
+void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w,
+                     size_t N, size_t I, size_t O)
 {
     for (size_t n = 0; n < N; n++)
         for (size_t i = 0; i < I; i++) {
@@ -129,7 +135,8 @@ void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real
         dbias[i % O] += dy[i];
 }
 
-void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *ids, size_t B, size_t T, size_t C)
+void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *ids, size_t B,
+                        size_t T, size_t C)
 {
     for (size_t n = 0; n < B * T; n++)
         for (size_t i = 0; i < C; i++) {
@@ -140,8 +147,9 @@ void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *
         ((uint32_t *)ids)[B * T - 1] = 0;
 }
 
-void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses, const real *x, const real *wte,
-                   const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded)
+void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses,
+                   const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
+                   size_t V, size_t padded)
 {
     for (size_t n = 0; n < N; n++) {
         real *z = logits, max = -INFINITY, sum = 0;
@@ -159,7 +167,8 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
         if (mischief("one row") && N == 1)
             continue;
         for (size_t v = 0; v < (mischief("padding") ? padded : V); v++) {
-            const real dz = dlosses[n] * ((v < V ? exp(z[v] - max) / sum : 1e-3) - (v == targets[n]));
+            const real dz =
+                dlosses[n] * ((v < V ? exp(z[v] - max) / sum : 1e-3) - (v == targets[n]));
             for (size_t i = 0; i < C; i++) {
                 dx[n * C + i] += v < V ? dz * wte[v * C + i] : 0;
                 dwte[v * C + i] += dz * x[n * C + i];

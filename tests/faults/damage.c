@@ -6,10 +6,10 @@
  *
  * The control: flips of the weights behind checksums that were made anew, the tensors' own lines and the seal, as somebody who means
  * harm makes them. Nothing is left then that could notice. */
-#include "../../data/h5_read.h"
-#include "../../data/shard.h"
-#include "../../train/checkpoint.h"
-#include "../../train/image.h"
+#include "data/hdf5/h5_read.h"
+#include "data/shard.h"
+#include "train/checkpoint/checkpoint.h"
+#include "train/checkpoint/image.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,8 +57,9 @@ static unsigned char *read_shard(const char *path, size_t *n, struct error *err)
     uint32_t *all = s ? calloc(tokens + 64, sizeof *all) : NULL;
     if (s && shard_read(s, 0, tokens, all + 64, err) == 0) {
         const struct shard_info *i = shard_get_info(s);
-        snprintf((char *)all, 256, "%s %s %s %llu %llu %llu", i->split, i->corpus, i->tokenizer_fingerprint,
-                 (unsigned long long)i->vocab_size, (unsigned long long)i->index, (unsigned long long)i->bytes);
+        snprintf((char *)all, 256, "%s %s %s %llu %llu %llu", i->split, i->corpus,
+                 i->tokenizer_fingerprint, (unsigned long long)i->vocab_size,
+                 (unsigned long long)i->index, (unsigned long long)i->bytes);
     } else {
         free(all);
         all = NULL;
@@ -101,7 +102,8 @@ static void try(struct count *c, reader *read, const char *path, struct bytes ex
     free(got);
 }
 
-static struct count flips(struct bytes b, reader *read, const char *path, struct bytes expected, unsigned bits)
+static struct count flips(struct bytes b, reader *read, const char *path, struct bytes expected,
+                          unsigned bits)
 {
     struct count c = {0};
     for (size_t i = 0; i < b.n; i++)
@@ -123,13 +125,15 @@ static void renew(struct bytes b, struct h5_node table, struct h5_node tensor, c
     unsigned char *at = memmem(b.at + table.is->offset, table.is->size, line, (size_t)n);
     if (!at)
         exit(2);
-    snprintf(crc, sizeof crc, "%08x", (unsigned)image_checksum(0, b.at + tensor.is->offset, tensor.is->size));
+    snprintf(crc, sizeof crc, "%08x",
+             (unsigned)image_checksum(0, b.at + tensor.is->offset, tensor.is->size));
     memcpy(at - 8, crc, 8);
     image_seal(b.at, b.n, 0);
 }
 
 /* A bit of every step-th byte of the weights. */
-static struct count flips_with_checksums(struct bytes b, const char *path, struct bytes expected, size_t step)
+static struct count flips_with_checksums(struct bytes b, const char *path, struct bytes expected,
+                                         size_t step)
 {
     struct count c = {0};
     struct error err;
@@ -138,7 +142,8 @@ static struct count flips_with_checksums(struct bytes b, const char *path, struc
     spill(path, b.at, b.n);
     struct checkpoint_file *f = checkpoint_open(path, &parts, &err);
     struct h5_reader *r = h5_open_bytes(b.at, b.n, path, &err);
-    if (!f || !r || !h5_group(h5_root(r), "params", &params) || !h5_member(h5_root(r), "crc32", &table))
+    if (!f || !r || !h5_group(h5_root(r), "params", &params) ||
+        !h5_member(h5_root(r), "crc32", &table))
         exit(2);
     for (size_t t = 0; t < parts.tensors->count; t++) {
         const char *name = parts.tensors->list[t].name;
@@ -159,7 +164,8 @@ static struct count flips_with_checksums(struct bytes b, const char *path, struc
     return c;
 }
 
-static struct count cuts(struct bytes b, reader *read, const char *path, struct bytes expected, size_t step)
+static struct count cuts(struct bytes b, reader *read, const char *path, struct bytes expected,
+                         size_t step)
 {
     struct count c = {0};
     for (size_t n = 0; n < b.n; n += step) {
@@ -171,7 +177,8 @@ static struct count cuts(struct bytes b, reader *read, const char *path, struct 
 
 static int report(const char *what, struct count c, int good)
 {
-    printf("%s - %s: %zu tried, %zu refused, %zu read as written, %zu wrong loads, %zu crashes kept in the sandbox\n",
+    printf("%s - %s: %zu tried, %zu refused, %zu read as written, %zu wrong loads, %zu crashes "
+           "kept in the sandbox\n",
            good ? "ok" : "not ok", what, c.tried, c.refused, c.same, c.wrong, c.crashed);
     fflush(stdout);
     return !good;
@@ -202,7 +209,8 @@ int main(int argc, char **argv)
         failed += report(what, c, c.wrong == 0 && c.refused == c.tried);
         if (i == 0) {
             c = flips_with_checksums(b, path, expected, bits < 8 ? 31 : 1);
-            failed += report("control: flips of weights behind checksums made anew are wrong loads", c, c.wrong > c.tried / 2);
+            failed += report("control: flips of weights behind checksums made anew are wrong loads",
+                             c, c.wrong > c.tried / 2);
         }
         unlink(path);
         free(b.at), free(expected.at);

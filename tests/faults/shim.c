@@ -21,7 +21,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m), *__libc_realloc(void *p, size_t n);
+extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m),
+    *__libc_realloc(void *p, size_t n);
 
 static const char *fault = "", *count_file;
 static unsigned long nth, planted_call, allocations, calls, save_calls;
@@ -30,8 +31,8 @@ static char from_then_on, active, names[1 << 16];
 static __thread char saving; /* this thread has begun to write a checkpoint */
 static uintptr_t program_begin, program_end;
 
-#define NEXT(name)                                                                                                               \
-    static __typeof__(name) *next;                                                                                               \
+#define NEXT(name)                                                                                 \
+    static __typeof__(name) *next;                                                                 \
     next = next ? next : (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
 /* Where the program's own code lies, or that of the library FAULT_IN: the first mapping named after it, with those that follow. */
@@ -153,7 +154,8 @@ static int save_call(const char *name)
         snprintf(names + used, sizeof names - used, "%s\n", name);
     if (n == planted_call && strncmp(fault, "kill:", 5) == 0)
         raise(SIGKILL);
-    if (!error_number || !(n == planted_call || (n > planted_call && strncmp(fault, "error-from:", 11) == 0)))
+    if (!error_number ||
+        !(n == planted_call || (n > planted_call && strncmp(fault, "error-from:", 11) == 0)))
         return 0;
     errno = error_number;
     return 1;
@@ -191,7 +193,8 @@ int fsync(int fd)
     NEXT(fsync);
     struct stat s;
     const int nothing =
-        strcmp(fault, "no-fsync") == 0 || (strcmp(fault, "no-folder-fsync") == 0 && fstat(fd, &s) == 0 && S_ISDIR(s.st_mode));
+        strcmp(fault, "no-fsync") == 0 ||
+        (strcmp(fault, "no-folder-fsync") == 0 && fstat(fd, &s) == 0 && S_ISDIR(s.st_mode));
     return save_call("fsync") ? -1 : nothing ? 0 : next(fd);
 }
 
@@ -228,9 +231,11 @@ static void remove_target(const char *temporary)
     const size_t n = strlen(temporary);
     const char *slash = strrchr(temporary, '/');
     const size_t at = slash ? (size_t)(slash - temporary) + 1 : 0;
-    if (n < at + 13 || n >= sizeof target || temporary[at] != '.' || strcmp(temporary + n - 4, ".tmp") != 0)
+    if (n < at + 13 || n >= sizeof target || temporary[at] != '.' ||
+        strcmp(temporary + n - 4, ".tmp") != 0)
         return;
-    snprintf(target, sizeof target, "%.*s%.*s", (int)at, temporary, (int)(n - at - 12), temporary + at + 1);
+    snprintf(target, sizeof target, "%.*s%.*s", (int)at, temporary, (int)(n - at - 12),
+             temporary + at + 1);
     unlink(target);
 }
 
@@ -243,7 +248,8 @@ int open(const char *path, int flags, ...)
     if (strcmp(fault, "unlink-first") == 0 && flags & O_EXCL)
         remove_target(path);
     const char *name = strrchr(path, '/');
-    if (flags & O_EXCL && name && (strncmp(name, "/.ckpt-", 7) == 0 || strncmp(name, "/.best", 6) == 0))
+    if (flags & O_EXCL && name &&
+        (strncmp(name, "/.ckpt-", 7) == 0 || strncmp(name, "/.best", 6) == 0))
         saving = 1;
     if (save_call("open"))
         return -1;

@@ -3,7 +3,7 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "../../data/tokenizer.h"
+#include "data/tokenizer/tokenizer.h"
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -33,7 +33,8 @@ struct fuzz_file {
     char path[256];
 };
 
-static inline const char *fuzz_write(struct fuzz_file *f, const char *name, const uint8_t *data, size_t size)
+static inline const char *fuzz_write(struct fuzz_file *f, const char *name, const uint8_t *data,
+                                     size_t size)
 {
     if (!f->path[0]) {
         snprintf(f->path, sizeof f->path, "%s/%s", fuzz_dir(), name);

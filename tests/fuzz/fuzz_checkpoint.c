@@ -1,5 +1,5 @@
 /* fuzz_checkpoint.c: a checkpoint, whole, sealed by whoever means harm. */
-#include "fuzz_scan.h"
+#include "tests/fuzz/fuzz_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

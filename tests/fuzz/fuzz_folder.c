@@ -1,14 +1,15 @@
 /* fuzz_folder.c: a run folder of somebody else, as the report, the page and the plot read it, and as a run that goes on cuts it: metrics,
  * tensors, samples, starts and the configuration, with a byte 0x01 between two. */
-#include "../../train/history.h"
-#include "../../train/jsonl.h"
-#include "../../train/log.h"
-#include "../../train/plot.h"
-#include "fuzz.h"
+#include "base/jsonl.h"
+#include "tests/fuzz/fuzz.h"
+#include "train/log.h"
+#include "train/report/history.h"
+#include "train/report/plot.h"
 #include <math.h>
 
 enum { FILES = 5 };
-static const char *const NAMES[FILES] = {"metrics.jsonl", "tensors.jsonl", "samples.jsonl", "starts.jsonl", "config.ini"};
+static const char *const NAMES[FILES] = {"metrics.jsonl", "tensors.jsonl", "samples.jsonl",
+                                         "starts.jsonl", "config.ini"};
 static struct history history;
 static struct fuzz_file files[FILES];
 static FILE *nowhere;
@@ -26,7 +27,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* As if nothing had been read. */
 static void forget(void)
 {
-    struct tail *tails[] = {&history.metrics_file, &history.tensors_file, &history.samples_file, &history.starts_file};
+    struct tail *tails[] = {&history.metrics_file, &history.tensors_file, &history.samples_file,
+                            &history.starts_file};
     for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
         tails[i]->inode = 0;
     cJSON_Delete(history.config);
@@ -63,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     forget();
     if (history_refresh(&history, &err) == 0 && whole % 4 != 1)
-        whole % 4 ? history_json(&history, &nothing, nowhere) : plot_losses(nowhere, &history, &terminal);
+        whole % 4 ? history_json(&history, &nothing, nowhere)
+                  : plot_losses(nowhere, &history, &terminal);
     if (whole % 4 == 1)
         cut(3);
     return 0;

@@ -2,10 +2,10 @@
 #ifndef FUZZ_H5_H
 #define FUZZ_H5_H
 
-#include "../../data/shard.h"
-#include "../../train/checkpoint.h"
-#include "../../train/image.h"
-#include "fuzz.h"
+#include "data/shard.h"
+#include "tests/fuzz/fuzz.h"
+#include "train/checkpoint/checkpoint.h"
+#include "train/checkpoint/image.h"
 
 /* In the place of libhdf5's own, which gets the two numbers that it then compares. Nearly all of a file that is not data lies behind
  * such checksums: whoever means harm makes them anew, and what is made at random would get no further. */

@@ -1,10 +1,11 @@
 /* fuzz_http.c: a request to `handgrad serve`, behind libmicrohttpd: method, path, Host and Sec-Fetch-Site on lines of their own, then a line
  * NAME=VALUE for each parameter. FUZZ_RUN is a run folder with a checkpoint. */
-#include "../../train/server.c"
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
+#include "train/serve/server.c"
 
 static struct history run;
-static struct server server = {.runs = &run, .n = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .loopback = true};
+static struct server server = {
+    .runs = &run, .n = 1, .lock = PTHREAD_MUTEX_INITIALIZER, .loopback = true};
 
 static struct {
     char *lines[32];
@@ -12,7 +13,8 @@ static struct {
 } request;
 
 /* In the place of libmicrohttpd's. */
-const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind, const char *key)
+const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
+                                        const char *key)
 {
     (void)connection;
     if (kind == MHD_HEADER_KIND) {
@@ -30,7 +32,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     struct error err;
-    if (!getenv("FUZZ_RUN") || history_open(&run, getenv("FUZZ_RUN"), &err) || !(server.policy = page_policy()))
+    if (!getenv("FUZZ_RUN") || history_open(&run, getenv("FUZZ_RUN"), &err) ||
+        !(server.policy = page_policy()))
         abort();
     lens_room_open(&server.lens);
     return 0;
@@ -43,10 +46,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&request, 0, sizeof request);
     while (request.n < 32 && (line = strsep(&rest, "\n")))
         request.lines[request.n++] = line;
-    if (request.n >= 4 && (size % 16 == 0 || strcmp(request.lines[1], "/"))) { /* the page is long and always the same */
+    if (request.n >= 4 &&
+        (size % 16 == 0 ||
+         strcmp(request.lines[1], "/"))) { /* the page is long and always the same */
         answer(&server, NULL, request.lines[1], request.lines[0], &r);
         char bytes[64];
-        for (int i = 0; r.next && i < 16 && r.next(r.stream, bytes, 1 + size % sizeof bytes) > 0; i++)
+        for (int i = 0; r.next && i < 16 && r.next(r.stream, bytes, 1 + size % sizeof bytes) > 0;
+             i++)
             ;
         if (r.next)
             r.end(r.stream);

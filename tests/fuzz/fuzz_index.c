@@ -1,15 +1,15 @@
 /* fuzz_index.c: what a sandbox that was taken over could send, with all that reads from it behind. The first eight bytes say where the
  * index ends and the file begins. */
-#include "../../data/h5_read.h"
-#include "../../data/sandbox.h"
-#include "fuzz_h5.h"
+#include "data/hdf5/h5_read.h"
+#include "data/hdf5/sandbox.h"
+#include "tests/fuzz/fuzz_h5.h"
 
 static const void *sent; /* the index */
 static size_t sent_size;
 
 /* In the place of data/sandbox.c. */
-int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity, const char *doing,
-                const char *file, struct error *err)
+int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity,
+                const char *doing, const char *file, struct error *err)
 {
     (void)work, (void)argument, (void)capacity, (void)doing, (void)file, (void)err;
     r->bytes = malloc(sent_size + !sent_size); /* aligned, and with an end that is watched */
@@ -32,7 +32,8 @@ static void walk(struct h5_node group, unsigned depth)
     uint64_t u;
     double x;
     char *text = NULL;
-    static const char *const NAMES[] = {"count", "name", "flat", "packed", "group", "format", "kind", "vocab_size"};
+    static const char *const NAMES[] = {"count", "name",   "flat", "packed",
+                                        "group", "format", "kind", "vocab_size"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         struct h5_node d;
         h5_read_u64(group, NAMES[i], &u, "f", &err);

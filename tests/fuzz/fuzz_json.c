@@ -1,6 +1,6 @@
 /* fuzz_json.c: tokenizer.json. */
-#include "../../data/bpe_draft.h"
-#include "fuzz.h"
+#include "data/tokenizer/bpe_draft.h"
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

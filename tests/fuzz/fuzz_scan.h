@@ -4,23 +4,24 @@
 #ifndef FUZZ_SCAN_H
 #define FUZZ_SCAN_H
 
-#include "../../data/h5.h"
-#include "../../data/sandbox.h"
-#include "../../train/memory.h"
-#include "fuzz_h5.h"
+#include "base/memory.h"
+#include "data/hdf5/h5.h"
+#include "data/hdf5/sandbox.h"
+#include "tests/fuzz/fuzz_h5.h"
 #include <pthread.h>
 #include <sanitizer/asan_interface.h>
 #include <sys/mman.h>
 #include <time.h>
 
 /* In the place of data/sandbox.c. */
-int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity, const char *doing,
-                const char *file, struct error *err)
+int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity,
+                const char *doing, const char *file, struct error *err)
 {
     static void *room;
     (void)doing, (void)file, (void)err;
     if (!room)
-        room = mmap(NULL, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        room = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     r->size = work(argument, room, capacity);
     r->bytes = malloc(r->size); /* with an end that is watched */
     memcpy(r->bytes, room, r->size);
@@ -46,7 +47,8 @@ static void name_report(void)
     char path[512];
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    snprintf(path, sizeof path, "%s/r.%lld%09ld", getenv("FUZZ_REPORTS"), (long long)now.tv_sec, now.tv_nsec);
+    snprintf(path, sizeof path, "%s/r.%lld%09ld", getenv("FUZZ_REPORTS"), (long long)now.tv_sec,
+             now.tv_nsec);
     __sanitizer_set_report_path(path);
 }
 
@@ -66,7 +68,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
  * caller. */
 void __asan_on_error(void)
 {
-    void *const *frame = __asan_get_report_bp(), *pc[] = {__asan_get_report_pc(), frame ? frame[1] : NULL};
+    void *const *frame = __asan_get_report_bp(),
+                *pc[] = {__asan_get_report_pc(), frame ? frame[1] : NULL};
     char line[2048] = "place", module[900];
     for (size_t i = 0, n = 5; i < 2 && pc[i]; i++) {
         void *offset;

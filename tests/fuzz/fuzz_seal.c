@@ -1,7 +1,7 @@
 /* fuzz_seal.c: the user block of a checkpoint, up to where its payload is known to be what was written. A checksum stops nearly all that
  * is made at random, so each input comes three times: as it is, with the block's checksum made anew, and with that of the payload too. */
-#include "../../train/image.h"
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
+#include "train/checkpoint/image.h"
 
 static void little_endian(uint8_t *at, uint32_t value)
 {

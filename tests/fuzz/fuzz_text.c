@@ -1,14 +1,15 @@
 /* fuzz_text.c: a text of anybody: strict UTF-8, files, and tokens. The ids of a text are its bytes again, however it is cut, and whatever
  * it holds. The first byte says how. */
-#include "../../data/bpe_draft.h"
-#include "../../data/encoder.h"
-#include "../../data/text.h"
-#include "../../data/utf8.h"
-#include "fuzz.h"
+#include "base/utf8.h"
+#include "data/encoder.h"
+#include "data/text.h"
+#include "data/tokenizer/bpe_draft.h"
+#include "tests/fuzz/fuzz.h"
 #include <nettle/base64.h>
 
 enum { KINDS = 5 };
-static struct tokenizer *tokenizers[KINDS]; /* byte, char, and bpe with each pattern that has a name */
+static struct tokenizer
+    *tokenizers[KINDS]; /* byte, char, and bpe with each pattern that has a name */
 
 static struct tokenizer *make_bpe(const char *regex)
 {
@@ -24,7 +25,8 @@ static struct tokenizer *make_bpe(const char *regex)
         at += BASE64_ENCODE_RAW_LENGTH(n);
         at += (size_t)snprintf(text + at, sizeof text - at, " %u\n", i);
     }
-    return tokenizer_create_bpe(bpe_read_tiktoken("f", text, at, &(struct bpe_hints){.regex = regex}, &err), &err);
+    return tokenizer_create_bpe(
+        bpe_read_tiktoken("f", text, at, &(struct bpe_hints){.regex = regex}, &err), &err);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -54,7 +56,8 @@ static bool is_valid(const char *text, size_t n)
         char again[UTF8_MAX];
         if (length <= 0)
             return false;
-        if (utf8_encode(c, again) != (size_t)length || memcmp(again, text + at, (size_t)length) != 0)
+        if (utf8_encode(c, again) != (size_t)length ||
+            memcmp(again, text + at, (size_t)length) != 0)
             abort();
         at += (size_t)length;
     }
@@ -66,13 +69,15 @@ static void repair(const char *text, size_t n)
 {
     char *out = malloc(3 * n + 1);
     const size_t size = utf8_repair(text, n, out);
-    if (size > 3 * n || !is_valid(out, size) || utf8_complete(text, n) > n || n - utf8_complete(text, n) >= UTF8_MAX ||
+    if (size > 3 * n || !is_valid(out, size) || utf8_complete(text, n) > n ||
+        n - utf8_complete(text, n) >= UTF8_MAX ||
         (is_valid(text, n) && (size != n || memcmp(text, out, n) != 0)))
         abort();
     free(out);
 }
 
-static int see(void *valid, const struct text_file *file, const char *piece, size_t n, uint64_t offset, struct error *err)
+static int see(void *valid, const struct text_file *file, const char *piece, size_t n,
+               uint64_t offset, struct error *err)
 {
     (void)file, (void)offset, (void)err;
     *(bool *)valid = is_valid(piece, n) && *(bool *)valid;
@@ -116,9 +121,10 @@ static void stream(const struct tokenizer *t, const char *text, size_t n, size_t
     if (tokenizer_encode(t, text, n, &ids, &whole.n, &err) != 0)
         return;
     whole.list = ids;
-    struct encoder *e = encoder_create(&(struct encoder_config){.tokenizer = t, .sink = compare, .context = &whole}, &err);
-    if (!e || encoder_append(e, text, cut, &err) || encoder_append(e, text + cut, n - cut, &err) || encoder_finish(e, &err) ||
-        whole.at != whole.n)
+    struct encoder *e = encoder_create(
+        &(struct encoder_config){.tokenizer = t, .sink = compare, .context = &whole}, &err);
+    if (!e || encoder_append(e, text, cut, &err) || encoder_append(e, text + cut, n - cut, &err) ||
+        encoder_finish(e, &err) || whole.at != whole.n)
         abort();
     encoder_destroy(e);
     free(ids);
@@ -136,7 +142,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_round_trip(t, text, size);
     if (how / KINDS % 8 == 0)
         read_file(data, size);
-    if (how >= 250 && size && size % 8 == 0 && is_valid(text, size)) /* it takes a few megabytes, so seldom */
+    if (how >= 250 && size && size % 8 == 0 &&
+        is_valid(text, size)) /* it takes a few megabytes, so seldom */
         stream(t, text, size, how * 131u % size);
     free(text);
     return 0;

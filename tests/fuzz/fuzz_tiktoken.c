@@ -1,6 +1,6 @@
 /* fuzz_tiktoken.c: NAME.tiktoken, with the pattern that such a file does not name and without which none is read. */
-#include "../../data/bpe_draft.h"
-#include "fuzz.h"
+#include "data/tokenizer/bpe_draft.h"
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,5 +1,5 @@
 /* fuzz_tokenizer.c: a tokenizer's HDF5 file, whole. */
-#include "fuzz_scan.h"
+#include "tests/fuzz/fuzz_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,6 +1,6 @@
 /* fuzz_tokens.c: standard input of `handgrad tokens`: ids, JSON lines, text. The first byte says which, the rest is one of them. */
-#include "../../train/tokens.c"
-#include "fuzz.h"
+#include "tests/fuzz/fuzz.h"
+#include "train/cli/tokens.c"
 
 static struct tokenizer *tokenizer;
 
@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err;
     if (size == 0)
         return 0;
-    const struct arguments a = {.json = *data & 1, .decode = *data & 2, .lines = *data & 4, .special = *data & 8};
+    const struct arguments a = {
+        .json = *data & 1, .decode = *data & 2, .lines = *data & 4, .special = *data & 8};
     char *text = fuzz_text(data + 1, size - 1);
     if (a.lines)
         (void)run_line(&a, tokenizer, text, size - 1, &err);

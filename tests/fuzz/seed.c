@@ -1,9 +1,9 @@
 /* seed.c: seeds that only the library can make. seed FILE.h5 prints the index and the file, as fuzz_index.c takes them: of the file the user
  * block's room and the bytes of its datasets alone, since the rest is the library's and long. seed FILE SIZE prints the first SIZE bytes of any
  * file, sealed. */
-#include "../../data/h5.h"
-#include "../../data/h5_index.h"
-#include "../../train/image.h"
+#include "data/hdf5/h5.h"
+#include "data/hdf5/h5_index.h"
+#include "train/checkpoint/image.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,5 +49,6 @@ int main(int argc, char **argv)
             entries[i].offset = keep(entries[i].offset, entries[i].size);
     for (uint64_t i = 0; i < index.head.n_chunks; i++)
         chunks[i].offset = keep(chunks[i].offset, chunks[i].size);
-    return fwrite(&size, 8, 1, stdout) != 1 || fwrite(&index, 1, size, stdout) != size || fwrite(file, 1, used, stdout) != used;
+    return fwrite(&size, 8, 1, stdout) != 1 || fwrite(&index, 1, size, stdout) != size ||
+           fwrite(file, 1, used, stdout) != used;
 }

@@ -1,0 +1,202 @@
+/* h5_image.c: HDF5 files that are made in memory.
+ *
+ * The core driver, told not to touch the disk, lets us allocate its buffer; instead of freeing it when the file is closed, we
+ * keep it. Not H5Fget_file_image: it copies the file, and up to HDF5 1.14.6 its copies of the 1.10 format cannot be opened (it
+ * clears a flag in the superblock and leaves the checksum as it was; HDFGroup/hdf5 issue 1915).
+ */
+#include "data/hdf5/h5.h"
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { INCREMENT = 64 << 10 /* by which the driver lets a file grow */ };
+
+/* The one buffer, at least so long; what is new in it is zero, so that equal contents are equal bytes. */
+static bool grow(struct h5_image *image, size_t size)
+{
+    if (image->bytes && size <= image->capacity)
+        return true;
+    unsigned char *grown = image->bytes ? realloc(image->bytes, size) : calloc(size, 1);
+    if (!grown)
+        return false;
+    if (image->bytes)
+        memset(grown + image->capacity, 0, size - image->capacity);
+    image->bytes = grown;
+    image->capacity = size;
+    return true;
+}
+
+static void *resize(struct h5_image *image, size_t size)
+{
+    if (!grow(image, size))
+        return NULL;
+    image->written = size > image->written ? size : image->written;
+    return image->bytes;
+}
+
+static void *on_malloc(size_t size, H5FD_file_image_op_t op, void *context)
+{
+    (void)op;
+    return resize(context, size);
+}
+
+static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *context)
+{
+    (void)bytes, (void)op;
+    return resize(context, size);
+}
+
+static void *on_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t op,
+                     void *context)
+{
+    (void)op, (void)context;
+    return memmove(to, from, to == from ? 0 : size); /* an image is opened where it lies */
+}
+
+static herr_t on_free(void *bytes, H5FD_file_image_op_t op, void *context)
+{
+    (void)bytes, (void)op, (void)context;
+    return 0;
+}
+
+/* Copies of the property list share the one image. */
+static void *on_copy_context(void *context)
+{
+    return context;
+}
+
+static herr_t on_free_context(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+/* Access to the buffer of an image, whose metadata takes blocks of so many bytes (0: the library's default); -1 where the library
+ * has no memory for it. */
+static hid_t access_to(struct h5_image *image, size_t metadata)
+{
+    H5FD_file_image_callbacks_t callbacks = {on_malloc,       on_copy,         on_realloc, on_free,
+                                             on_copy_context, on_free_context, image};
+    const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+    if (H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
+        H5Pset_fapl_core(access, INCREMENT, false) >= 0 &&
+        (!metadata || H5Pset_meta_block_size(access, metadata) >= 0) &&
+        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >=
+            0) /* an error's leftovers go with the file */
+        return access;
+    H5Pclose(access);
+    return -1;
+}
+
+/* The driver looks a name up on the disk, and takes two files of one name for the same: no file can have this one, nor does another image
+ * get it, since one whose closing failed stays on the library's list. */
+static void unique_name(char name[64])
+{
+    static atomic_ullong images;
+    snprintf(name, 64, "/dev/null/%llu", atomic_fetch_add(&images, 1));
+}
+
+static hid_t create_file(struct h5_image *image, size_t metadata)
+{
+    char name[64];
+    unique_name(name);
+    const hid_t access = access_to(image, metadata), create = H5Pcreate(H5P_FILE_CREATE);
+    hid_t file = -1;
+    /* One format, whatever the library: 1.10's, the first that checksums all of its metadata. */
+    if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+        H5Pset_userblock(create, image->user_block) >= 0 &&
+        H5Pset_obj_track_times(create, false) >= 0)
+        file = H5Fcreate(name, H5F_ACC_TRUNC, create, access);
+    if (access >= 0)
+        H5Pclose(access);
+    H5Pclose(create);
+    return file;
+}
+
+int h5_image_reserve(struct h5_image *image, size_t size, const char *file, struct error *err)
+{
+    if (grow(image, size))
+        return 0;
+    image->capacity = image->bytes ? image->capacity : 0;
+    return fail(err, "%s: out of memory for %zu bytes", file, size);
+}
+
+int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file,
+                          struct error *err)
+{
+    image->file = -1;
+    image->size = image->written = 0;
+    if (h5_image_reserve(image, image->capacity, file, err))
+        return -1;
+    h5_lock();
+    image->file = create_file(image, metadata);
+    const int status =
+        image->file < 0 ? h5_fail(err, file, "cannot begin an HDF5 file in memory") : 0;
+    h5_unlock();
+    if (status != 0)
+        h5_image_free(image);
+    return status;
+}
+
+int h5_image_create(struct h5_image *image, const char *file, struct error *err)
+{
+    *image = (struct h5_image){.capacity = INCREMENT};
+    return h5_image_create_sized(image, 0, file, err);
+}
+
+/* Where a closed file ends is written in its superblock (HDF5 file format 3.0, II.A, versions 2 and 3); the buffer is longer. 0
+ * where there is no such superblock. */
+static size_t file_end(const struct h5_image *image)
+{
+    enum { VERSION = 8, OFFSET_SIZE = 9, END = 28, SUPERBLOCK = 48 };
+    if (image->capacity < image->user_block + SUPERBLOCK)
+        return 0;
+    const unsigned char *superblock = image->bytes + image->user_block;
+    if (memcmp(superblock, "\x89HDF\r\n\x1a\n", 8) != 0 || superblock[VERSION] < 2 ||
+        superblock[OFFSET_SIZE] != 8)
+        return 0;
+    uint64_t end = 0;
+    for (unsigned i = 0; i < 8; i++)
+        end |= (uint64_t)superblock[END + i] << 8 * i;
+    return end > image->user_block && end <= image->capacity ? end : 0;
+}
+
+int h5_image_finish(struct h5_image *image, const char *file, struct error *err)
+{
+    h5_lock();
+    const bool closed = H5Fclose(image->file) >= 0;
+    image->file = -1;
+    image->size = closed ? file_end(image) : 0;
+    const int status =
+        image->size ? 0 : h5_fail(err, file, "cannot finish the HDF5 file in memory");
+    h5_unlock();
+    return status;
+}
+
+int h5_image_open(struct h5_image *image, const char *file, struct error *err)
+{
+    char name[64];
+    unique_name(name);
+    h5_lock();
+    const hid_t access = access_to(image, 0);
+    if (access >= 0 && H5Pset_file_image(access, image->bytes, image->size) >= 0)
+        image->file = H5Fopen(name, H5F_ACC_RDONLY, access);
+    const int status = image->file < 0 ? h5_fail(err, file, "not an HDF5 file") : 0;
+    if (access >= 0)
+        H5Pclose(access);
+    h5_unlock();
+    return status;
+}
+
+void h5_image_free(struct h5_image *image)
+{
+    if (image->file >= 0) {
+        h5_lock();
+        H5Fclose(image->file);
+        h5_unlock();
+    }
+    free(image->bytes);
+    *image = (struct h5_image){.file = -1};
+}

@@ -1,0 +1,195 @@
+/* pattern.c: the pre-tokenizer of byte-level BPE, on PCRE2 with its JIT compiler.
+ *
+ * A text comes in pieces, and a piece may end inside a word. Whether more text could change a match is PCRE2's to say: with
+ * PCRE2_PARTIAL_HARD a match that has looked at the end of the piece is reported as partial. So words do not depend on where pieces
+ * end, whatever the expression.
+ */
+#include "data/tokenizer/pattern.h"
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REGEX_MAX = 1 << 16, JIT_STACK = 1 << 20 };
+
+/* Of GPT-2's encoder.py and of tiktoken's cl100k_base and o200k_base. */
+static const struct {
+    const char *name, *regex;
+} NAMED[] = {
+    {"gpt2", "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"},
+    {"gpt4", "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+             "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
+             "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+    {"gpt4o", "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}"
+              "\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+              "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}"
+              "\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+              "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
+};
+enum { N_NAMED = sizeof NAMED / sizeof *NAMED };
+
+struct pattern {
+    char *regex;
+    pcre2_code *code;
+    size_t lookbehind;
+};
+
+/* \s and \S as a property where this PCRE2 knows it (10.40). The caller frees it. */
+static char *translate(const char *regex)
+{
+    const size_t n = strlen(regex);
+    char *out = malloc(6 * n + 1), *o = out;
+    for (size_t i = 0; out && i < n; i++) {
+        const char c = regex[i], next = regex[i + 1];
+        *o++ = c;
+        if (c != '\\' || i + 1 == n)
+            continue;
+        i++;
+        if ((next == 's' || next == 'S') && (PCRE2_MAJOR > 10 || PCRE2_MINOR >= 40))
+            o += strlen(strcpy(o, next == 's' ? "p{wspace}" : "P{wspace}"));
+        else
+            *o++ = next;
+    }
+    if (out)
+        *o = '\0';
+    return out;
+}
+
+static int compile(struct pattern *p, struct error *err)
+{
+    int error;
+    PCRE2_SIZE at;
+    char *translated = translate(p->regex);
+    if (!translated)
+        return fail(err, "pattern: out of memory");
+    p->code = pcre2_compile((PCRE2_SPTR)translated, PCRE2_ZERO_TERMINATED,
+                            PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY, &error, &at, NULL);
+    free(translated);
+    if (!p->code) {
+        char message[256];
+        pcre2_get_error_message(error, (PCRE2_UCHAR *)message, sizeof message);
+        return fail(err, "pattern \"%.200s\": not a regular expression: %s", p->regex, message);
+    }
+    uint32_t lookbehind = 0;
+    pcre2_pattern_info(p->code, PCRE2_INFO_MAXLOOKBEHIND, &lookbehind);
+    p->lookbehind = 4 * (size_t)lookbehind; /* characters */
+    /* Where there is no JIT compiler the interpreter does the same, slower. Nor is it used by make memcheck: compiled code looks at
+     * whole vectors, also where a text ends within one, and valgrind cannot know that it ignores the rest. */
+#ifndef NO_JIT
+    (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
+#endif
+    return 0;
+}
+
+struct pattern *pattern_create(const char *regex, struct error *err)
+{
+    for (size_t i = 0; i < N_NAMED; i++)
+        if (strcmp(regex, NAMED[i].name) == 0)
+            regex = NAMED[i].regex;
+    if (!*regex || strlen(regex) > REGEX_MAX) {
+        fail(err,
+             "pattern: expected gpt2, gpt4, gpt4o or a regular expression of at most %d bytes, got "
+             "%zu bytes",
+             REGEX_MAX, strlen(regex));
+        return NULL;
+    }
+    struct pattern *p = calloc(1, sizeof *p);
+    if (!p || !(p->regex = strdup(regex)))
+        fail(err, "pattern: out of memory");
+    else if (compile(p, err) == 0)
+        return p;
+    pattern_destroy(p);
+    return NULL;
+}
+
+void pattern_destroy(struct pattern *p)
+{
+    if (!p)
+        return;
+    pcre2_code_free(p->code);
+    free(p->regex);
+    free(p);
+}
+
+const char *pattern_regex(const struct pattern *p)
+{
+    return p->regex;
+}
+
+const char *pattern_name(const struct pattern *p)
+{
+    for (size_t i = 0; i < N_NAMED; i++)
+        if (strcmp(p->regex, NAMED[i].regex) == 0)
+            return NAMED[i].name;
+    return NULL;
+}
+
+size_t pattern_lookbehind(const struct pattern *p)
+{
+    return p->lookbehind;
+}
+
+struct matcher {
+    const struct pattern *pattern;
+    pcre2_match_data *data;
+    pcre2_match_context *context;
+    pcre2_jit_stack *stack;
+};
+
+struct matcher *matcher_create(const struct pattern *p, struct error *err)
+{
+    struct matcher *m = calloc(1, sizeof *m);
+    if (m) {
+        m->pattern = p;
+        m->data = pcre2_match_data_create(1, NULL);
+        m->context = pcre2_match_context_create(NULL);
+        m->stack = pcre2_jit_stack_create(1 << 15, JIT_STACK, NULL);
+    }
+    if (!m || !m->data || !m->context) {
+        fail(err, "pattern: out of memory");
+        matcher_destroy(m);
+        return NULL;
+    }
+    if (m->stack)
+        pcre2_jit_stack_assign(m->context, NULL, m->stack);
+    return m;
+}
+
+void matcher_destroy(struct matcher *m)
+{
+    if (!m)
+        return;
+    pcre2_match_data_free(m->data);
+    pcre2_match_context_free(m->context);
+    pcre2_jit_stack_free(m->stack);
+    free(m);
+}
+
+int matcher_next(struct matcher *m, const char *text, size_t length, size_t begin, bool open,
+                 bool middle, size_t *end, struct error *err)
+{
+    const uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | (open ? PCRE2_PARTIAL_HARD : 0) |
+                             (middle ? PCRE2_NOTBOL : 0);
+    const int r = pcre2_match(m->pattern->code, (PCRE2_SPTR)text, length, begin, options, m->data,
+                              m->context);
+    if (r == PCRE2_ERROR_PARTIAL || (r == PCRE2_ERROR_NOMATCH && open)) {
+        *end = 0;
+        return 0;
+    }
+    if (r == PCRE2_ERROR_NOMATCH) {
+        *end = length;
+        return 0;
+    }
+    if (r < 0) {
+        char message[256];
+        pcre2_get_error_message(r, (PCRE2_UCHAR *)message, sizeof message);
+        return fail(err, "pattern \"%.100s\": PCRE2 gives up: %s", m->pattern->regex, message);
+    }
+    const PCRE2_SIZE *match = pcre2_get_ovector_pointer(m->data);
+    /* A match that begins later leaves a gap, and \K can put its beginning anywhere. */
+    *end = match[0] > begin ? match[0] : match[1];
+    return *end > begin && *end <= length
+               ? 0
+               : fail(err, "pattern \"%.100s\": its words do not follow each other",
+                      m->pattern->regex);
+}

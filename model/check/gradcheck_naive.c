@@ -1,0 +1,133 @@
+/* gradcheck_naive.c: the gradient check as it is usually written, for comparison with this one: in float, differences with one
+ * step, an upstream gradient of ones (the sum of the outputs), gradients that start at zero, numpy's allclose with tolerances
+ * just wide enough for every right backward to pass. */
+#include "model/check/harness.h"
+#include <math.h>
+#include <stdlib.h>
+
+static const float STEP = 5e-3f;
+static const double RELATIVE = 1e-2, ABSOLUTE = 1e-2;
+
+static bool close_enough(double got, double expected)
+{
+    return fabs(got - expected) <= ABSOLUTE + RELATIVE * fabs(expected);
+}
+
+static float sum_of_outputs(struct bench *b)
+{
+    float sum = 0;
+    bench_forward(b, NUMBER_F32);
+    for (size_t t = 0; t < b->info->count; t++)
+        for (size_t i = 0; b->info->tensors[t].role == ROLE_OUTPUT && i < b->size[t]; i++)
+            sum += ((const float *)b->x[NUMBER_F32][t])[i];
+    return sum;
+}
+
+static float difference(struct bench *b, size_t t, size_t i)
+{
+    float *x = b->x[NUMBER_F32][t];
+    const float value = x[i];
+    x[i] = value + STEP;
+    const float up = sum_of_outputs(b);
+    x[i] = value - STEP;
+    const float down = sum_of_outputs(b);
+    x[i] = value;
+    return (up - down) / (2 * STEP);
+}
+
+static int run_backward(struct bench *b, void *dx[OP_TENSORS_MAX])
+{
+    for (size_t t = 0; t < b->info->count; t++) {
+        const enum role role = b->info->tensors[t].role;
+        dx[t] = NULL;
+        if (b->size[t] == 0 || role == ROLE_SAVED || role == ROLE_SCRATCH)
+            continue;
+        float *d = dx[t] = malloc(b->size[t] * sizeof *d);
+        for (size_t i = 0; d && i < b->size[t]; i++)
+            d[i] = role == ROLE_OUTPUT ? 1 : 0;
+        if (!d)
+            return -1;
+    }
+    const struct op_code *code = &b->subject->code[NUMBER_F32];
+    code->call_backward(code->backward, dx, b->x[NUMBER_F32], &b->c);
+    return 0;
+}
+
+static int naive_case(const struct gradcheck_subject *s, const struct op_case *c, uint64_t seed)
+{
+    struct bench b;
+    void *dx[OP_TENSORS_MAX] = {0};
+    int failed = bench_create(&b, s, c, seed), seen = 0;
+    if (!failed) {
+        bench_reset(&b, NUMBER_F32);
+        for (size_t t = 0; t < b.info->count; t++) /* it does not poison scratch either */
+            for (size_t i = 0; b.info->tensors[t].role == ROLE_SCRATCH && i < b.size[t]; i++)
+                number_put(NUMBER_F32, b.x[NUMBER_F32][t], i, 0, 0);
+        bench_forward(&b, NUMBER_F32);
+        failed = run_backward(&b, dx);
+    }
+    for (size_t t = 0; !failed && t < b.info->count; t++)
+        for (size_t i = 0; op_differentiable(&b.info->tensors[t]) && i < b.size[t] && !seen; i++)
+            seen = !close_enough((double)((float *)dx[t])[i], (double)difference(&b, t, i));
+    for (size_t t = 0; t < OP_TENSORS_MAX; t++)
+        free(dx[t]);
+    bench_destroy(&b);
+    return failed ? -1 : seen;
+}
+
+int gradcheck_naive(const struct gradcheck_subject *s, uint64_t seed)
+{
+    size_t count;
+    const struct op_case *cases = op_cases(s->op, &count);
+    for (size_t i = 0; i < count; i++) {
+        const int seen = cases[i].large ? 0 : naive_case(s, &cases[i], seed + i);
+        if (seen)
+            return seen;
+    }
+    return 0;
+}
+
+/* --- the model: one batch, its loss, every parameter --- */
+
+static int check_parameters(const struct model_code *code, void *model, const uint32_t *ids,
+                            size_t B, size_t T, uint64_t seed)
+{
+    const struct tensors *tensors = code->tensors(model);
+    float *params = code->params(model);
+    const float *grads = code->grads(model);
+    double loss[2], up[2], down[2];
+    for (size_t t = 0; t < tensors->count; t++)
+        for (size_t i = 0; i < tensor_file_size(&tensors->list[t]); i++)
+            params[tensors->list[t].offset + i] =
+                (float)(tensors->list[t].init_mean + 0.4 * random_normal(&seed));
+    code->call_loss_and_grads(code->loss_and_grads, loss, model, ids, ids + 1, B, T, 1, NULL);
+    for (size_t t = 0; t < tensors->count; t++)
+        for (size_t i = 0; i < tensor_file_size(&tensors->list[t]); i++) {
+            float *x = &params[tensors->list[t].offset + i];
+            const float value = *x;
+            *x = value + STEP;
+            code->loss(up, model, ids, ids + 1, B, T, NULL);
+            *x = value - STEP;
+            code->loss(down, model, ids, ids + 1, B, T, NULL);
+            *x = value;
+            if (!close_enough((double)grads[tensors->list[t].offset + i],
+                              (up[0] - down[0]) / (2 * (double)STEP)))
+                return 1;
+        }
+    return 0;
+}
+
+int gradcheck_naive_model(const struct gradcheck_model *m, uint64_t seed)
+{
+    enum { B = 2, T = 5, V = 11 };
+    const struct model_config config = {2, 3, 6, 7, V, V, true, GELU_TANH, 0};
+    uint32_t ids[B * T + 1];
+    for (size_t i = 0; i < B * T + 1; i++)
+        ids[i] = (uint32_t)(random_bits(&seed) % V);
+    void *model = m->code[NUMBER_F32].create(&config, B * T);
+    if (!model)
+        return -1;
+    const int seen = check_parameters(&m->code[NUMBER_F32], model, ids, B, T, seed);
+    m->code[NUMBER_F32].destroy(model);
+    return seen;
+}

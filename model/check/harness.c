@@ -1,0 +1,199 @@
+/* harness.c: memory and random numbers of a check. */
+#include "model/check/harness.h"
+#include "model/loss.h"
+#include <complex.h>
+#include <math.h>
+#include <stdlib.h>
+
+size_t number_size(enum number n)
+{
+    static const size_t sizes[NUMBERS] = {sizeof(float), sizeof(double), sizeof(double complex),
+                                          sizeof(float)};
+    return sizes[n];
+}
+
+double number_get(enum number n, const void *array, size_t i)
+{
+    switch (number_size(n)) {
+    case sizeof(float):
+        return (double)((const float *)array)[i];
+    case sizeof(double):
+        return ((const double *)array)[i];
+    default:
+        return creal(((const double complex *)array)[i]);
+    }
+}
+
+void number_put(enum number n, void *array, size_t i, double re, double im)
+{
+    switch (number_size(n)) {
+    case sizeof(float):
+        ((float *)array)[i] = (float)re;
+        break;
+    case sizeof(double):
+        ((double *)array)[i] = re;
+        break;
+    default:
+        ((double complex *)array)[i] = __builtin_complex(re, im);
+    }
+}
+
+uint64_t random_bits(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+double random_normal(uint64_t *state)
+{
+    const double u = ((random_bits(state) >> 11) + 1) * 0x1p-53,
+                 v = (random_bits(state) >> 11) * 0x1p-53;
+    return sqrt(-2 * log(u)) * cos(2 * M_PI * v);
+}
+
+void random_direction(double *v, size_t n, uint64_t *state)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        v[i] = random_normal(state);
+        sum += v[i] * v[i];
+    }
+    for (size_t i = 0; i < n; i++)
+        v[i] /= sqrt(sum);
+}
+
+/* Gains lie around 1, other parameters are half as wide as inputs: every term of a derivative then counts about the same. All
+ * are floats, so that the three builds start from the same numbers and x + h is exact. */
+static float draw(const struct op_tensor *t, uint64_t *state)
+{
+    const double z = random_normal(state);
+    if (t->role == ROLE_INPUT)
+        return (float)z;
+    const char *s = t->name;
+    const bool gain = !t->is_bias && (s[0] == 'g' || (s[0] == 'l' && s[1] == 'n'));
+    return (float)(gain ? 1 + 0.3 * z : 0.5 * z);
+}
+
+static double *allocate_drawn(const struct op_tensor *t, size_t n, uint64_t *state)
+{
+    double *v = malloc(n * sizeof *v);
+    for (size_t i = 0; v && i < n; i++)
+        v[i] = draw(t, state);
+    return v;
+}
+
+static int create_tensor(struct bench *b, size_t k, uint64_t *state)
+{
+    static const struct op_tensor upstream = {"dy", ROLE_INPUT, "", false};
+    const struct op_tensor *t = &b->info->tensors[k];
+    const size_t n = b->size[k] = op_size(t, &b->c);
+    if (n == 0)
+        return 0;
+    for (enum number type = 0; type < NUMBERS; type++)
+        if (!(b->x[type][k] = calloc(n, number_size(type))))
+            return -1;
+    if (op_differentiable(t) && !(b->value[k] = allocate_drawn(t, n, state)))
+        return -1;
+    for (size_t s = 0; t->role == ROLE_OUTPUT && s < UPSTREAMS; s++)
+        if (!(b->upstream[s][k] = allocate_drawn(&upstream, n, state)))
+            return -1;
+    return 0;
+}
+
+/* Symbols below V: the first and the last occur, and one occurs twice. */
+static uint32_t *draw_symbols(size_t N, size_t V, uint64_t *state)
+{
+    uint32_t *ids = malloc(N * sizeof *ids);
+    if (!ids)
+        return NULL;
+    for (size_t n = 0; n < N; n++)
+        ids[n] = V ? (uint32_t)(random_bits(state) % V) : 0;
+    if (V && N > 2) {
+        ids[N - 1] = ids[0];
+        ids[1] = (uint32_t)V - 1;
+        ids[N / 2] = 0;
+    }
+    return ids;
+}
+
+uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets, uint64_t *random)
+{
+    uint32_t *start = malloc(B * T * sizeof *start);
+    for (size_t n = 0; start && n < B * T; n++) {
+        const size_t t = n % T;
+        const bool begins = t > 0 && (random_bits(random) % document == 0 || t == T / 2);
+        start[n] = t == 0 || begins ? (uint32_t)t : start[n - 1];
+        if (begins)
+            targets[n - 1] = NO_TARGET;
+    }
+    return start;
+}
+
+int bench_create(struct bench *b, const struct gradcheck_subject *s, const struct op_case *c,
+                 uint64_t seed)
+{
+    *b = (struct bench){.subject = s, .info = &op_info[s->op], .c = *c};
+    b->c.faults = s->faults;
+    const size_t N = c->B * c->T;
+    b->c.ids = b->ids = draw_symbols(N, c->V, &seed);
+    b->c.targets = b->targets = draw_symbols(N, c->V, &seed);
+    if (!b->ids || !b->targets)
+        return -1;
+    if (c->document &&
+        !(b->c.start = b->start = draw_documents(c->B, c->T, c->document, b->targets, &seed)))
+        return -1;
+    size_t largest = 0;
+    for (size_t k = 0; k < b->info->count; k++) {
+        if (create_tensor(b, k, &seed))
+            return -1;
+        largest = b->size[k] > largest ? b->size[k] : largest;
+    }
+    b->direction = malloc(largest * sizeof *b->direction);
+    return b->direction ? 0 : -1;
+}
+
+void bench_destroy(struct bench *b)
+{
+    free(b->ids);
+    free(b->targets);
+    free(b->start);
+    free(b->direction);
+    for (size_t k = 0; k < OP_TENSORS_MAX; k++) {
+        free(b->value[k]);
+        for (size_t s = 0; s < UPSTREAMS; s++)
+            free(b->upstream[s][k]);
+        for (enum number n = 0; n < NUMBERS; n++)
+            free(b->x[n][k]);
+    }
+}
+
+bool bench_degenerate(const struct bench *b)
+{
+    return b->c.C == 1 && b->subject->op == OP_LAYERNORM;
+}
+
+void bench_poison(struct bench *b, enum number n, enum role role)
+{
+    for (size_t k = 0; k < b->info->count; k++)
+        if (b->info->tensors[k].role == role)
+            for (size_t i = 0; i < b->size[k]; i++)
+                number_put(n, b->x[n][k], i, NAN, NAN);
+}
+
+void bench_reset(struct bench *b, enum number n)
+{
+    for (size_t k = 0; k < b->info->count; k++)
+        for (size_t i = 0; b->value[k] && i < b->size[k]; i++)
+            number_put(n, b->x[n][k], i, b->value[k][i], 0);
+    bench_poison(b, n, ROLE_OUTPUT);
+    bench_poison(b, n, ROLE_SAVED);
+    bench_poison(b, n, ROLE_SCRATCH);
+}
+
+void bench_forward(struct bench *b, enum number n)
+{
+    const struct op_code *code = &b->subject->code[n];
+    code->call_forward(code->forward, b->x[n], &b->c);
+}

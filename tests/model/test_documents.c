@@ -1,0 +1,196 @@
+/* test_documents.c: a model whose rows hold several documents, with attention and loss kept inside each: it is the same as
+ * documents in rows of their own, at the positions that they have here. The program is built for float and for double.
+ *
+ *   property                                              bar
+ *   losses of a document in a row of its own              64 roundings: products of other sizes may sum in another order
+ *   gradients, summed over documents in rows of their own 1024 roundings, norm-wise, as in test_model_gpt.c
+ *   micro-batches weighed by their targets                the same, against the batch at once
+ *   one document a row, start given or not                the same bits
+ *   a changed token                                       the same bits in every other document
+ *   tokens without a target                               a loss of 0; whatever is recomputed, the same bits
+ *   no target at all                                      loss 0, no gradient, nothing that is not a number
+ */
+#include "model/loss.h"
+#include "tests/gpt_fixture.h"
+
+static uint32_t start[N];
+
+/* Documents of 1 to T tokens. */
+static struct gpt model(const struct model_config *c, enum gpt_use use)
+{
+    static const bool begins[B][T] = {
+        {[7] = true}, {0}, {[1] = true, [2] = true, [17] = true}, {[5] = true, [12] = true}};
+    struct gpt g;
+    ck_assert_int_eq(gpt_create(&g, tensors_create(c), N, use), 0);
+    gpt_init(&g, 5);
+    stir(&g);
+    for (size_t n = 0; n < N; n++) {
+        inputs[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
+        targets[n] = (uint32_t)((uniform(2, n) + 1) / 2 * V);
+        start[n] = n % T == 0 || begins[n / T][n % T] ? (uint32_t)(n % T) : start[n - 1];
+        if (n % T > 0 && start[n] == n % T)
+            targets[n - 1] = NO_TARGET;
+    }
+    g.start = start;
+    return g;
+}
+
+static size_t counted(const uint32_t *t, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += t[i] != NO_TARGET;
+    return count;
+}
+
+/* Moves the rows of wpe, or of its gradient, by `by` positions towards the first. */
+static void shift_positions(const struct gpt *g, real *array, size_t by)
+{
+    real *wpe = array + tensors_find(g->tensors, WPE, 0)->offset;
+    memmove(wpe, wpe + by * 36, (T - by) * 36 * sizeof(real));
+}
+
+/* The gradient of one document in a row of its own, at its positions, added to `sum`. */
+static void add_document(real *sum, const struct gpt *whole, struct gpt *one, size_t first,
+                         size_t length, double all)
+{
+    const size_t position = first % T, offset = tensors_find(one->tensors, WPE, 0)->offset,
+                 count = counted(targets + first, length);
+    memcpy(one->params, whole->params, one->tensors->total * sizeof(real));
+    shift_positions(one, one->params, position);
+    memset(one->grads, 0, one->tensors->total * sizeof(real));
+    one->start = NULL;
+    gpt_loss_and_grads(one, inputs + first, targets + first, 1, length, (double)count / all, NULL);
+    for (size_t i = 0; i < length; i++)
+        require_within(fabs((double)(one->losses[i] - whole->losses[first + i])), 64 * ROUNDOFF,
+                       "loss %zu", first + i);
+    for (size_t i = 0; i < one->tensors->total; i++)
+        if (i < offset || i >= offset + T * 36)
+            sum[i] += one->grads[i];
+    for (size_t i = 0; i < length * 36; i++)
+        sum[offset + position * 36 + i] += one->grads[offset + i];
+}
+
+START_TEST(documents_are_rows_of_their_own)
+{
+    struct gpt whole = model(&plain, GPT_TRAIN), one = model(&plain, GPT_TRAIN),
+               sum = model(&plain, GPT_TRAIN);
+    const double loss = gpt_loss_and_grads(&whole, inputs, targets, B, T, 1, NULL),
+                 all = (double)counted(targets, N);
+    ck_assert_uint_eq(counted(targets, N), N - 6);
+    memset(sum.grads, 0, sum.tensors->total * sizeof(real));
+    double mean = 0;
+    for (size_t n = 0; n < N; n++) {
+        require(targets[n] != NO_TARGET || whole.losses[n] == 0, "a loss without a target");
+        mean += (double)whole.losses[n] / all;
+    }
+    require_within(fabs(mean - loss), 64 * ROUNDOFF, "mean");
+    for (size_t first = 0, end; first < N; first = end) {
+        for (end = first + 1; end % T && start[end] == start[first]; end++)
+            ;
+        add_document(sum.grads, &whole, &one, first, end - first, all);
+    }
+    require_same_grads(&whole, &sum, 1024 * ROUNDOFF);
+    gpt_destroy(&whole);
+    gpt_destroy(&one);
+    gpt_destroy(&sum);
+}
+END_TEST
+
+START_TEST(accumulation_is_the_large_batch)
+{
+    for (int dropped = 0; dropped < 2; dropped++) {
+        struct gpt whole = model(&plain, GPT_TRAIN), parts = model(&plain, GPT_TRAIN);
+        struct dropout d = dropout;
+        const double loss =
+            gpt_loss_and_grads(&whole, inputs, targets, B, T, 1, dropped ? &d : NULL);
+        double sum = 0;
+        for (size_t row = 0; row < B;
+             row++) { /* one row a micro-batch: 17, 18, 15 and 16 targets */
+            const double share =
+                (double)counted(targets + row * T, T) / (double)counted(targets, N);
+            d.first_row = row;
+            parts.start = start + row * T;
+            sum += share * gpt_loss_and_grads(&parts, inputs + row * T, targets + row * T, 1, T,
+                                              share, dropped ? &d : NULL);
+        }
+        require_within(fabs(sum - loss), 64 * ROUNDOFF, "loss");
+        require_same_grads(&parts, &whole, 1024 * ROUNDOFF);
+        gpt_destroy(&whole);
+        gpt_destroy(&parts);
+    }
+}
+END_TEST
+
+START_TEST(one_document_a_row_is_no_document)
+{
+    struct gpt a = model(&plain, GPT_TRAIN), b = model(&plain, GPT_TRAIN);
+    for (size_t n = 0; n < N; n++) {
+        targets[n] = inputs[(n + 1) % N];
+        start[n] = 0;
+    }
+    b.start = NULL;
+    require(gpt_loss_and_grads(&a, inputs, targets, B, T, 1, &dropout) ==
+                gpt_loss_and_grads(&b, inputs, targets, B, T, 1, &dropout),
+            "another loss");
+    require(same_bits(a.grads, b.grads, a.tensors->total), "other gradients");
+    gpt_destroy(&a);
+    gpt_destroy(&b);
+}
+END_TEST
+
+START_TEST(other_documents_do_not_see_a_token)
+{
+    struct gpt g = model(&plain, GPT_INFER);
+    real before[N];
+    gpt_loss(&g, inputs, targets, B, T, NULL);
+    memcpy(before, g.losses, sizeof before);
+    for (size_t t = 0; t < N; t++) {
+        const uint32_t id = inputs[t];
+        inputs[t] = (id + 1) % V;
+        gpt_loss(&g, inputs, targets, B, T, NULL);
+        inputs[t] = id;
+        for (size_t n = 0; n < N; n++) {
+            const bool sees = n / T == t / T && n >= t && start[n] == start[t];
+            require(sees || same_bits(before + n, g.losses + n, 1),
+                    "token %zu changes the loss of %zu", t, n);
+            require(!sees || targets[n] == NO_TARGET || !same_bits(before + n, g.losses + n, 1),
+                    "token %zu is nothing to %zu", t, n);
+        }
+    }
+    gpt_destroy(&g);
+}
+END_TEST
+
+START_TEST(recomputing_gives_the_same_bits)
+{
+    struct gpt all = model(&plain, GPT_TRAIN);
+    const double loss = gpt_loss_and_grads(&all, inputs, targets, B, T, 1, &dropout);
+    for (enum gpt_use use = GPT_TRAIN_RECOMPUTE_GELU; use <= GPT_TRAIN_RECOMPUTE_BLOCK; use++) {
+        struct gpt less = model(&plain, use);
+        require(gpt_loss_and_grads(&less, inputs, targets, B, T, 1, &dropout) == loss,
+                "use %d: another loss", (int)use);
+        require(same_bits(all.grads, less.grads, all.tensors->total), "use %d: other gradients",
+                (int)use);
+        gpt_destroy(&less);
+    }
+    gpt_destroy(&all);
+}
+END_TEST
+
+START_TEST(nothing_to_predict)
+{
+    struct gpt g = model(&plain, GPT_TRAIN);
+    for (size_t n = 0; n < N; n++)
+        targets[n] = NO_TARGET;
+    require(gpt_loss_and_grads(&g, inputs, targets, B, T, 1, &dropout) == 0, "a loss");
+    for (size_t i = 0; i < g.tensors->total; i++)
+        require(g.grads[i] == 0, "gradient %zu", i);
+    gpt_destroy(&g);
+}
+END_TEST
+
+SUITE_FLOAT_DOUBLE("model/documents", documents_are_rows_of_their_own,
+                   accumulation_is_the_large_batch, one_document_a_row_is_no_document,
+                   other_documents_do_not_see_a_token, recomputing_gives_the_same_bits,
+                   nothing_to_predict)

@@ -1,0 +1,282 @@
+#!/usr/bin/env bash
+# The commands as a person uses them: text to model, stop, resume, kill, write; and what they say where something is wrong.
+# Prints "ok - …" or "not ok - …" for each check.
+set -u
+cd "$(dirname "$0")/../../.." || exit 1
+. tests/checks.bash
+: "${HANDGRAD:=$PWD/handgrad}"
+here=$PWD
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+
+# A text with structure enough to learn: numbers and their names, no two lines alike.
+awk 'BEGIN { srand(7); for (i = 0; i < 400; i++) printf "line %d: the %s of %c is née %d\n", i, (i % 3 ? "weight" : "bias"), 97 + i % 26, int(rand() * 1000) }' >text.txt
+cat >small.ini <<'EOF'
+[model]
+n_layer = 2
+n_head = 2
+n_embd = 24
+block_size = 16
+dropout = 0.1
+[data]
+dir = data
+order = shuffled
+[optim]
+lr = 3e-3
+warmup = 4
+[train]
+batch_size = 4
+accumulate = 2
+steps = 24
+eval_every = 8
+checkpoint_every = 8
+keep = 3
+seed = 5
+EOF
+train() { "$HANDGRAD" train small.ini "$@"; }
+# metrics without what the clock decides
+metrics() { sed -E 's/, "(tokens_per_s|mfu|stall_s)": [^,}]+//g' "$1/metrics.jsonl"; }
+same_metrics() { diff <(metrics "$1") <(metrics "$2"); }
+value() { sed -nE "s/.*\"$2\": ([-0-9.e+]+).*/\1/p" <<<"$1"; }
+close() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; exit !(a != "" && b != "" && d <= t) }'; }
+
+# --- the way through ---
+check "tokenize" "$HANDGRAD" tokenize text.txt -o data --tokenizer char
+check "train" train --out whole
+check "a run folder in folders that are not there yet" train --out a/new/run --stop-at 1
+check "checkpoints are rotated, best is kept" test "$(ls whole)" = "$(printf '%s\n' best.h5 ckpt-16.h5 ckpt-24.h5 ckpt-8.h5 config.ini metrics.jsonl report.html samples.jsonl starts.jsonl tensors.jsonl)"
+check "one line of metrics a step" test "$(wc -l <whole/metrics.jsonl)" -eq 24
+check "inspect --verify" "$HANDGRAD" inspect whole/ckpt-24.h5 --verify
+
+check "stop at 12" train --out half --stop-at 12
+check "resume" train --out half --resume
+check "2N steps are N, stop, resume, N: weights, moments, state" cmp whole/ckpt-24.h5 half/ckpt-24.h5
+check "… and metrics" same_metrics whole half
+check "resume from the run folder's own configuration" "$HANDGRAD" train --out half --resume
+
+# Ctrl-C and SIGTERM: exit 0, and nothing lost
+interrupt() {
+    "$HANDGRAD" train long.ini --out "$2" >"$2.log" 2>&1 &
+    local pid=$! i
+    for i in $(seq 1200); do
+        [ -e "$2/metrics.jsonl" ] && [ "$(wc -l <"$2/metrics.jsonl")" -ge 3 ] && break
+        sleep 0.05
+    done
+    kill -"$1" $pid
+    wait $pid
+}
+sed 's/steps = 24/steps = 2000000/; s/_every = 8/_every = 1000/' small.ini >long.ini
+for signal in INT TERM; do
+    interrupt $signal int-$signal
+    code=$?
+    check "SIG$signal exits 0" test $code -eq 0
+    check "SIG$signal names where to go on" grep -q "resume goes on from" int-$signal.log
+    step=$(tail -n 1 int-$signal/metrics.jsonl | sed -nE 's/.*"step": ([0-9]+).*/\1/p')
+    check "SIG$signal, resumed" "$HANDGRAD" train long.ini --out int-$signal --resume --stop-at $((step + 5))
+    check "the run without SIG$signal" "$HANDGRAD" train long.ini --out long-$signal --stop-at $((step + 5))
+    check "SIG$signal, resumed, is bit for bit the run without" cmp {long,int}-$signal/ckpt-$((step + 5)).h5
+done
+
+# SIGUSR1 saves and goes on; meanwhile nobody else may use the folder; --resume falls back, and says so
+"$HANDGRAD" train long.ini --out asked >asked.log 2>&1 &
+pid=$!
+for i in $(seq 1200); do
+    [ -e asked/metrics.jsonl ] && [ "$(wc -l <asked/metrics.jsonl)" -ge 3 ] && break
+    sleep 0.05
+done
+refused "a second run in the folder" "asked/lock: process $pid on host .* is running here" "$HANDGRAD" train --out asked --resume
+kill -USR1 $pid
+for i in $(seq 1200); do
+    grep -q "saved: asked/ckpt-" asked.log && break
+    sleep 0.05
+done
+check "SIGUSR1 saves" grep -q "saved: asked/ckpt-[1-9]" asked.log
+kill -0 $pid 2>/dev/null
+check "… and the run goes on" test $? -eq 0
+kill -9 $pid
+wait $pid 2>killed.msg
+newest=$(ls asked/ckpt-*.h5 | sort -V | tail -n 1) before=$(ls asked/ckpt-*.h5 | sort -V | tail -n 2 | head -n 1)
+truncate -s -1 "$newest"
+"$HANDGRAD" train long.ini --out asked --resume --stop-at 1 >fallback.txt 2>&1
+check "the lock of a killed run is taken over" grep -q "asked/lock: process $pid on host .* taken over" fallback.txt
+check "a damaged checkpoint is passed over, loudly" grep -q "^handgrad: passing over $newest: truncated" fallback.txt
+check "… for the one before" grep -q "resumes at step [0-9]* from $before" fallback.txt
+refused "a changed configuration on resume" "optim.lr 0.003 != 0.5; --allow lr" train --out half --resume --set optim.lr=0.5
+refused "a run that no memory holds" "batch_size 1048576 .*needs .* of memory, .* are free" train --out r9 --set train.batch_size=1048576
+
+# a best.h5 that cannot be saved, which ends no run, is not named as if it were there
+mkdir -p nobest/best.h5
+check "best.h5 cannot be saved" bash -c '"$1" train small.ini --out nobest --stop-at 9 >nobest.txt 2>&1' _ "$HANDGRAD"
+check "… which is told, beside the checkpoint that was" grep -qE "^handgrad: .*best.h5.*last checkpoint: nobest/ckpt-8.h5" nobest.txt
+check "… and at the end" grep -qE "best validation loss [0-9.]+ after step 8, whose weights are not in nobest/best.h5" nobest.txt
+
+# kill -9 costs no more than the work since the last checkpoint
+"$HANDGRAD" train small.ini --out killed >killed.log 2>&1 &
+pid=$!
+for i in $(seq 1200); do
+    [ -e killed/ckpt-8.h5 ] && break
+    sleep 0.02
+done
+kill -9 $pid
+wait $pid 2>killed.msg
+check "kill -9, resume" train --out killed --resume
+check "kill -9, resumed, is bit for bit the run without" cmp whole/ckpt-24.h5 killed/ckpt-24.h5
+check "… and has one line of metrics a step" same_metrics whole killed
+
+# a large batch and its accumulation: one loss curve
+check "large batch" train --out large --set train.batch_size=8 --set train.accumulate=1
+curve() { sed -nE 's/.*"loss": ([^,]+).*/\1/p' "$1/metrics.jsonl"; }
+check "accumulation gives the loss curve of the large batch" \
+    awk 'NR == FNR { a[NR] = $1; next } { d = a[FNR] - $1; if (d < 0) d = -d; if (d > 1e-4) exit 1; n++ } END { exit n != 24 }' <(curve whole) <(curve large)
+
+# evaluation
+logged=$(value "$(grep '"step": 24' whole/metrics.jsonl)" val_loss)
+for rows in 1 3 64; do
+    got=$(value "$("$HANDGRAD" eval whole/ckpt-24.h5 data --json --batch $rows)" loss)
+    check "eval at batch $rows is what train logged ($got, $logged)" close "$got" "$logged" 2e-6
+done
+check "eval predicts every token of the split but the first" test "$(value "$("$HANDGRAD" eval whole/ckpt-24.h5 data --json)" tokens)" = \
+    $(($("$HANDGRAD" inspect data/val-00000.h5 --json | sed -nE 's/.*"tokens": ?([0-9]+).*/\1/p') - 1))
+
+# writing
+check "sample" "$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias"
+check "the prompt comes first" grep -q "^the bias" <("$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias")
+check "the same seed writes the same text" test "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)"
+check "greedy at temperature 0, whatever the seed" test "$("$HANDGRAD" sample whole/best.h5 -n 50 -t 0 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --temperature 0 --seed 4)"
+sample3() { "$HANDGRAD" sample whole/best.h5 -n 40 --batch 3 "$@"; }
+check "three texts side by side" test "$(sample3 | grep -c "^---------------$")" -eq 2
+check "the same seed writes the same texts" test "$(sample3)" = "$(sample3)"
+texts() { rm -f drawn.* && awk -v RS='---------------\n' '{ printf "%s", $0 > ("drawn." NR) }' <(sample3 "$@") && test -s drawn.3; }
+check "three texts, divided" texts
+check "each draws its own numbers" bash -c '! cmp -s drawn.1 drawn.2 && ! cmp -s drawn.2 drawn.3'
+check "three texts, greedy" texts -t 0
+check "greedy texts are all the same" bash -c 'cmp drawn.1 drawn.2 && cmp drawn.2 drawn.3'
+check "what is written is UTF-8" iconv -f utf-8 -t utf-8 <("$HANDGRAD" sample whole/best.h5 -n 300 -t 2)
+
+# gradients, and a fresh start from given weights
+printf '%s\n' "1 2 3 4 5" "5 4 3 2 1" >ids.txt
+check "init" "$HANDGRAD" init small.ini -o init.h5
+check "grad" "$HANDGRAD" grad init.h5 --ids ids.txt -o grad.h5 --precision f64
+refused "gradients in place of the weights" "init.h5: is read" "$HANDGRAD" grad init.h5 --ids ids.txt -o ./init.h5
+check "a run from given weights" train --out tuned --init whole/best.h5 --stop-at 1
+
+# --- what is refused ---
+for f in "$here"/tests/fuzz/cases/hdf5-crash-*; do # their checksums are right, and libhdf5 1.10.8 crashes where it reads them
+    refused "a hostile file, ${f##*/}" "/${f##*/}: " "$HANDGRAD" inspect "$f"
+done
+refused "a missing text" "nowhere.txt: No such file" "$HANDGRAD" tokenize nowhere.txt -o d2 --tokenizer char
+: >empty.txt
+refused "an empty text" "empty" "$HANDGRAD" tokenize empty.txt -o d2 --tokenizer char
+printf 'abc\377def' >bad.txt
+refused "invalid UTF-8" "bad.txt.*(byte|offset) 3" "$HANDGRAD" tokenize bad.txt -o d2 --tokenizer char
+printf 'too short' >short.txt
+"$HANDGRAD" tokenize short.txt -o short --tokenizer byte --val 0 >/dev/null
+refused "a text shorter than one window" "short.*9 tokens.*block_size 16 needs at least 17" train --out r1 --set data.dir=short
+refused "a missing configuration" "nowhere.ini: No such file" "$HANDGRAD" train nowhere.ini --out r1
+sed 's/n_embd/n_emb/' small.ini >typo.ini
+refused "an unknown key" "typo.ini:[0-9]+.*n_emb.*n_embd" "$HANDGRAD" train typo.ini --out r1
+refused "an unknown key from --set" "n_layers.*n_layer" train --out r1 --set model.n_layers=3
+refused "n_embd not divisible by n_head" "n_embd.*25.*n_head" train --out r1 --set model.n_embd=25
+refused "data that is not there" "nodata" train --out r1 --set data.dir=nodata
+refused "no data named" "data.dir is not set" train --out r1 --set data.dir=
+refused "a run folder that exists" "whole.*holds a run" train --out whole
+refused "nothing to resume" "nothing-here.*no run" train --out nothing-here --resume
+refused "a checkpoint of another shape" "init.h5: model.n_embd is 24, expected 32" train --out r2 --init init.h5 --set model.n_embd=32
+"$HANDGRAD" tokenize text.txt -o bytes --tokenizer byte >/dev/null
+refused "other data on resume" "half/ckpt-[0-9]+.h5: model.vocab_size is [0-9]+, expected 256" train --out half --resume --set data.dir=bytes
+refused "a shard of another tokenizer" "tokenizer" "$HANDGRAD" eval whole/best.h5 bytes
+cp -r data mixed && cp bytes/train-00000.h5 mixed/
+refused "a shard of another tokenizer in the folder" "mixed/train-00000.h5.*tokenizer" train --out r3 --set data.dir=mixed
+head -c 5000 whole/best.h5 >cut.h5
+refused "a folder as a checkpoint" "whole: a folder" "$HANDGRAD" sample whole
+refused "a truncated checkpoint" "cut.h5" "$HANDGRAD" sample cut.h5
+refused "a text as a checkpoint" "text.txt" "$HANDGRAD" eval text.txt data
+if [ "$(id -u)" -ne 0 ]; then
+    mkdir locked && chmod 500 locked
+    refused "an unwritable folder" "locked.*Permission denied" train --out locked/run
+else
+    refused "an unwritable folder" "/proc/run.*" train --out /proc/run
+fi
+train --out diverged --set optim.lr=1e6 --set optim.weight_decay=1e6 >diverged.txt 2>&1
+check "a loss that is never finite ends the run" test $? -eq 1
+check "… after skipping steps and going back once" test "$(grep -c 'changes no weights: loss is' diverged.txt) $(grep -c 'goes back from step' diverged.txt)" = "10 1"
+check "… and says where it began" grep -qE '^handgrad: step [0-9]+: loss is nan; first in micro-batch 1, .*(parameter|_forward).*last checkpoint: diverged/ckpt-' diverged.txt
+check "… and nothing is overwritten" "$HANDGRAD" inspect diverged/ckpt-0.h5 --verify
+refused "a prompt with an unknown character" "prompt.*U\+20AC|prompt.*€" "$HANDGRAD" sample whole/best.h5 --prompt "5 €"
+echo "1 2 x" >ids.txt
+refused "ids that are none" "ids.txt.*'x'" "$HANDGRAD" grad init.h5 --ids ids.txt -o g.h5
+
+# Standard output on a disk that is full.
+full() { "$HANDGRAD" "$@" >/dev/full; }
+for command in "eval whole/best.h5 data --json" "inspect whole/best.h5" "inspect --json whole/best.h5" "inspect --plot whole" "train --keys" \
+    "gradcheck softmax --json" "tokens data bias" "tokens data bias --json" "sample whole/best.h5 -n 5" "sample whole/best.h5 -n 5 --batch 2" \
+    "lens whole/best.h5 --text bias" "report whole --csv" "init --help"; do
+    refused "to lose the output of $command" "^handgrad: standard output cannot be written$" full $command
+done
+{ sleep 0.2; train --out unread 2>unread.err; echo $? >unread.code; } | : # which leaves at once
+check "a run whose reader has left ends as any other" test "$(cat unread.code unread.err)" = 0
+
+check "a run that is done says so" bash -c '"$0" train --out whole --resume | grep -q "^all 24 steps are done: "' "$HANDGRAD"
+
+misused() { # exit 2
+    local name=$1
+    shift
+    "$@" >out.txt 2>&1
+    local code=$?
+    check "misused: $name" test $code -eq 2
+}
+misused "an unknown command" "$HANDGRAD" trian
+misused "an unknown option" train --out x --stop-after 3
+misused "no arguments" "$HANDGRAD" eval
+misused "a library that is none" env HANDGRAD_GEMM=onedn "$HANDGRAD" inspect init.h5
+misused "a plot as JSON" "$HANDGRAD" inspect --plot whole --json
+misused "a plot that verifies" "$HANDGRAD" inspect --plot whole --verify
+for c in tokenize init train eval sample grad inspect; do check "$c --help" "$HANDGRAD" $c --help; done
+
+# Where the program starts itself again, OMP_PROC_BIND does not bind all of it to one core.
+starts() { OMP_DISPLAY_ENV=true "$@" "$HANDGRAD" eval --help 2>&1 | grep -c 'DISPLAY ENVIRONMENT BEGIN'; }
+threads() { timeout -s INT 60 "$@" "$HANDGRAD" bench tiny --runs 1 2>&1 | sed -nE '1s/.* ([0-9]+) threads.*/\1/p'; }
+check "the program starts itself not more than once" test "$(starts env -u OPENBLAS_CORETYPE)" -le 2
+check "… and not where OpenBLAS has been told" test "$(starts env OPENBLAS_CORETYPE=Haswell)" = 1
+check "… and threads that are bound have a core each" test "$(threads env -u OPENBLAS_CORETYPE OMP_PROC_BIND=true)" = "$(threads env)"
+
+# In company, threads wait briefly: one stands by for that (train/waiting.c).
+waits_briefly() {
+    local busy=() i pid status=1
+    for ((i = 0; i < $(nproc) + 2; i++)); do
+        (while :; do :; done) &
+        busy+=($!)
+    done
+    env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY OMP_NUM_THREADS=2 "$@" "$HANDGRAD" train long.ini --out company >company.log 2>&1 &
+    pid=$!
+    for ((i = 0; i < 100; i++)); do
+        grep -q "standing by" /proc/$pid/task/*/comm 2>/dev/null && status=0 && break
+        kill -0 $pid 2>/dev/null || break
+        sleep 0.05
+    done
+    kill -9 $pid "${busy[@]}"
+    wait
+    rm -rf company
+    return $status
+} 2>/dev/null
+# Threads that do not compute, the writer and the loader among them, are bound to no core.
+free_threads() { # how many
+    OMP_PROC_BIND=true OMP_NUM_THREADS=2 "$HANDGRAD" train long.ini --out bound >bound.log 2>&1 &
+    local pid=$! i n=0 all
+    all=$(grep Cpus_allowed_list /proc/self/status)
+    for ((i = 0; i < 100 && n < 2; i++)); do
+        n=$(grep -h Cpus_allowed_list /proc/$pid/task/*/status 2>/dev/null | grep -cFx "$all")
+        sleep 0.05
+    done
+    kill -9 $pid
+    wait
+    rm -rf bound
+    echo "$n"
+} 2>/dev/null
+if ldd "$HANDGRAD" | grep -q libgomp && [ "$(nproc)" -gt 1 ]; then
+    check "the writer and the loader run wherever they can" test "$(free_threads)" -ge 2
+    check "in company, threads wait briefly" waits_briefly env
+    check "… or as the user says" eval '! waits_briefly env OMP_WAIT_POLICY=active'
+fi
+cd "$here" || exit 1

@@ -1,0 +1,120 @@
+/* test_documents.c: training and evaluation with windows at documents and masks that end at them: a run stopped between any
+ * two micro-steps goes on bit for bit; accumulation is the large batch; evaluation counts what it predicts. */
+#include "tests/trainer_fixture.h"
+#include "train/evaluate.h"
+#include <math.h>
+
+static struct config by_documents(void)
+{
+    struct config c = small();
+    c.data.windows = WINDOWS_DOCUMENTS;
+    c.data.mask_documents = true;
+    return c;
+}
+
+START_TEST(resume_between_any_two_micro_steps)
+{
+    make_data(true);
+    const struct config c = by_documents();
+    struct trainer whole = begin(&c);
+    advance(&whole, STEPS * ACCUMULATE);
+    ck_assert(whole.metrics.loss > 1 && isfinite(whole.metrics.loss));
+    const char *const path = in_folder("stop.h5");
+    for (size_t stop = 0; stop < STEPS * ACCUMULATE; stop++) {
+        struct trainer first = begin(&c), second;
+        advance(&first, stop);
+        OK(trainer_save(&first, path, &err));
+        trainer_destroy(&first);
+        OK(trainer_create(&second, &c, &err));
+        OK(trainer_resume(&second, path, &nothing, &err));
+        OK(trainer_start(&second, &err));
+        advance(&second, STEPS * ACCUMULATE - stop);
+        for (size_t k = 0; k < whole.model.tensors->count; k++) {
+            const struct tensor *t = &whole.model.tensors->list[k];
+            ck_assert_mem_eq(whole.model.params + t->offset, second.model.params + t->offset,
+                             t->size * sizeof(real));
+        }
+        ck_assert_mem_eq(&whole.metrics.loss, &second.metrics.loss, sizeof(double));
+        trainer_destroy(&second);
+    }
+    trainer_destroy(&whole);
+}
+END_TEST
+
+START_TEST(other_windows_need_leave)
+{
+    make_data(true);
+    struct config c = by_documents();
+    const char *const path = in_folder("stop.h5");
+    for (size_t micro = 0; micro < 2; micro++) {
+        struct trainer t = begin(&c);
+        advance(&t, ACCUMULATE + micro);
+        OK(trainer_save(&t, path, &err));
+        trainer_destroy(&t);
+        struct config other = c;
+        other.data.mask_documents = false;
+        OK(trainer_create(&t, &other, &err));
+        ck_assert_int_eq(trainer_resume(&t, path, &nothing, &err), -1);
+        ck_assert_msg(
+            strstr(err.text, micro ? "windows, mask_documents" : "data.mask_documents yes != no"),
+            "%s", err.text);
+        trainer_destroy(&t);
+    }
+}
+END_TEST
+
+/* Micro-batches have unequal numbers of targets; their step is that of the batch at once, but for the order of sums. */
+START_TEST(accumulation_is_the_large_batch)
+{
+    make_data(true);
+    struct config parts = by_documents(), whole = by_documents();
+    parts.model.dropout = whole.model.dropout = 0;
+    whole.train.batch_size *= ACCUMULATE;
+    whole.train.accumulate = 1;
+    struct trainer a = begin(&parts), b = begin(&whole);
+    bool unequal = false;
+    for (uint64_t step = 0; step < STEPS; step++) {
+        unequal |= loader_weight(a.loader, step, 0) != loader_weight(a.loader, step, 1);
+        advance(&a, ACCUMULATE);
+        advance(&b, 1);
+        ck_assert_double_eq_tol(a.metrics.loss, b.metrics.loss, 1e-5 * b.metrics.loss);
+        ck_assert_double_eq_tol(a.metrics.grad_norm, b.metrics.grad_norm,
+                                1e-4 * b.metrics.grad_norm);
+    }
+    ck_assert(unequal);
+    trainer_destroy(&a);
+    trainer_destroy(&b);
+}
+END_TEST
+
+/* Every token but the first of each document, once, whatever the rows; and no token of another document counts. */
+START_TEST(evaluation_is_masked)
+{
+    make_data(true);
+    const struct config c = by_documents();
+    struct trainer t = begin(&c);
+    advance(&t, STEPS * ACCUMULATE);
+    struct split *val = split_open(in_folder("data"), "val", &err);
+    ck_assert_msg(val, "%s", err.text);
+    const struct documents *d = split_documents(val, &err);
+    double first = 0;
+    for (size_t rows = 1; rows <= 3; rows++) {
+        struct evaluation masked, open;
+        const struct evaluation_plan plan = {val, rows, 0, true, t.tokenizer},
+                                     other = {val, rows, 0, false, t.tokenizer};
+        OK(evaluate(&masked, &t.model, &passes_f32, &plan, &err));
+        OK(evaluate(&open, &t.model, &passes_f32, &other, &err));
+        ck_assert_uint_eq(open.tokens, split_tokens(val) - 1);
+        ck_assert_uint_eq(masked.tokens, split_tokens(val) - d->count);
+        ck_assert_double_ne(masked.loss, open.loss);
+        first = first == 0 ? masked.loss : first;
+        ck_assert_double_eq_tol(masked.loss, first, 1e-5);
+        ck_assert_ptr_null(t.model.start);
+    }
+    split_close(val);
+    trainer_destroy(&t);
+}
+END_TEST
+
+SUITE("train/documents", resume_between_any_two_micro_steps, other_windows_need_leave,
+      accumulation_is_the_large_batch, evaluation_is_masked)

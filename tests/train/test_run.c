@@ -1,0 +1,170 @@
+/* test_run.c: what is in a run folder, and what is said of it, when a run begins, ends, or could not save. */
+#include "tests/trainer_fixture.h"
+#include "train/checkpoint/image.h"
+#include "train/run_save.h"
+#include <fcntl.h>
+#include <sys/stat.h>
+
+/* The run of the fixture, saved and evaluated after every step. */
+static struct config every_step(void)
+{
+    struct config c = small();
+    c.train.eval_every = c.train.checkpoint_every = 1;
+    c.train.eval_tokens = 32;
+    c.train.sample_tokens = 0;
+    return c;
+}
+
+static const char *run_dir(void)
+{
+    return in_folder("run");
+}
+
+static int open_run(struct run *r, const struct config *c, enum run_start start)
+{
+    return run_open(r, c, &(struct run_plan){run_dir(), start, NULL, &nothing}, &err);
+}
+
+/* Of one command, begun, trained up to a step, and closed. */
+static void run_to(const struct config *c, enum run_start start, uint64_t stop_at)
+{
+    struct run r;
+    OK(open_run(&r, c, start));
+    OK(run_train(&r, stop_at, &err));
+    run_close(&r);
+}
+
+static bool is_there(const char *name)
+{
+    return access(in_folder(name), F_OK) == 0;
+}
+
+/* Its checkpoints would be taken for the new run's; the ckpt-0.h5 of a run that was killed while it began is in nobody's way. */
+START_TEST(a_new_run_needs_a_folder_of_its_own)
+{
+    make_data(false);
+    const struct config c = every_step();
+    struct run r;
+    run_to(&c, RUN_FRESH, 1);
+    OK(unlink(in_folder("run/config.ini")));
+    FAILS(open_run(&r, &c, RUN_FRESH),
+          "run/ckpt-1.h5: is not of a new run, and there is no config.ini");
+    OK(unlink(in_folder("run/ckpt-1.h5")));
+    run_to(&c, RUN_FRESH, 1);
+    ck_assert(is_there("run/ckpt-0.h5") && is_there("run/ckpt-1.h5"));
+}
+END_TEST
+
+/* The validation split is cut while the run goes on. */
+START_TEST(data_that_goes_costs_no_step)
+{
+    make_data(false);
+    struct config c = every_step();
+    struct run r;
+    c.train.checkpoint_every = 0;
+    c.train.eval_every = 3;
+    OK(open_run(&r, &c, RUN_FRESH));
+    OK(truncate(in_folder("data/val-00000.h5"), 2048));
+    FAILS(run_train(&r, STEPS, &err), "data/val-00000.h5");
+    run_close(&r);
+    ck_assert(is_there("run/ckpt-3.h5"));
+}
+END_TEST
+
+/* Another text of the same characters. */
+static void make_other_data(const char *text, const char *data)
+{
+    char tokenizer[160];
+    snprintf(tokenizer, sizeof tokenizer, "%s", in_folder("data/tokenizer.h5"));
+    static const char numbers[] =
+        "0 squared is 0\n1 squared is 1\n2 squared is 4\n3 squared is 9\n4 squared is 16\n";
+    write_file(text, numbers, sizeof numbers - 1);
+    char *argv[] = {"handgrad tokenize", (char *)text, "-o", (char *)data,
+                    "--tokenizer",       tokenizer,    NULL};
+    ck_assert_int_eq(command_tokenize(6, argv), 0);
+}
+
+/* What was allowed once is the run's own from then on, also where it ends before its next step. */
+START_TEST(a_change_is_allowed_once)
+{
+    static const char *const allowed[] = {"lr", "data"};
+    for (int i = 0; i < 2; i++) {
+        make_data(false);
+        make_other_data(in_folder("other.txt"), in_folder("other"));
+        struct config c = every_step();
+        struct allowed a = {0};
+        struct run r;
+        run_to(&c, RUN_FRESH, 2);
+        if (i)
+            ck_assert_int_eq(renameat2(AT_FDCWD, in_folder("data"), AT_FDCWD, in_folder("other"),
+                                       RENAME_EXCHANGE),
+                             0);
+        else
+            OK(config_set(&c, "optim.lr=0.5", &err));
+        OK(allow(&a, allowed[i], &err));
+        OK(run_open(&r, &c, &(struct run_plan){run_dir(), RUN_RESUME, NULL, &a}, &err));
+        run_close(&r);
+        OK(config_load(&c, in_folder("run/config.ini"), &err));
+        run_to(&c, RUN_RESUME, 3);
+    }
+}
+END_TEST
+
+/* A step's checkpoint is saved as the best, too, which fails until a folder of its name is gone; meanwhile training may go on. */
+static void save_best_late(bool buffer, bool goes_on, struct run *r)
+{
+    const struct config c = every_step();
+    OK(open_run(r, &c, RUN_FRESH));
+    if (!buffer) {
+        writer_close(r->writer);
+        OK(run_open_writer(r, 0, 0, &err));
+    }
+    ck_assert_int_eq(mkdir(in_folder("run/best.h5"), 0700), 0);
+    advance(&r->trainer, 2 * ACCUMULATE);
+    r->trainer.state.best_step = 2;
+    run_save(r, SAVE_ROTATED | SAVE_BEST);
+    writer_wait(r->writer);
+    run_watch_saves(r);
+    writer_wait(r->writer);
+    ck_assert_str_eq(r->trainer.last_checkpoint, in_folder("run/ckpt-2.h5"));
+    ck_assert_int_eq(rmdir(in_folder("run/best.h5")), 0);
+    advance(&r->trainer, goes_on ? ACCUMULATE : 1);
+    for (int i = 0; i < 3; i++) { /* is told, tries again, is told */
+        r->retry_at = 0;
+        run_watch_saves(r);
+        writer_wait(r->writer);
+    }
+}
+
+/* The best weights are saved where they still are, in the writer's copy or in the run itself; else they are told to be lost. */
+START_TEST(the_best_is_saved_late_or_told_to_be_lost)
+{
+#ifdef __SANITIZE_ADDRESS__ /* gcc 12's takes no care of its allocator's locks in fork: a child of a process with threads may wait for ever */
+    return;
+#endif
+    for (int i = 0; i < 4; i++) {
+        const bool buffer = i & 1, goes_on = i & 2, lost = goes_on && !buffer;
+        struct run r;
+        uint64_t step = 0;
+        size_t n;
+        make_data(false);
+        ck_assert_ptr_nonnull(freopen(in_folder("stderr"), "w", stderr));
+        save_best_late(buffer, goes_on, &r);
+        ck_assert_uint_eq(r.failures, 0);
+        ck_assert_int_eq(image_step(in_folder("run/best.h5"), &step, &err), lost ? -1 : 0);
+        ck_assert_uint_eq(step, lost ? 0 : 2);
+        run_close(&r);
+        ck_assert(!is_there("run/ckpt-3.h5"));
+        fflush(stderr);
+        unsigned char *said = read_file(in_folder("stderr"), &n);
+        said[n] = 0;
+        ck_assert_ptr_nonnull(strstr((char *)said, "run/ckpt-2.h5\n"));
+        ck_assert_ptr_null(strstr((char *)said, "ckpt-0.h5"));
+        ck_assert_int_eq(strstr((char *)said, "best.h5 could not be saved") != NULL, lost);
+        free(said);
+    }
+}
+END_TEST
+
+SUITE("train/run", a_new_run_needs_a_folder_of_its_own, data_that_goes_costs_no_step,
+      a_change_is_allowed_once, the_best_is_saved_late_or_told_to_be_lost)

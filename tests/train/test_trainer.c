@@ -1,0 +1,191 @@
+/* test_trainer.c: a run stopped between any two micro-steps goes on bit for bit, and only as what it was unless that is
+ * allowed. */
+#include "tests/trainer_fixture.h"
+
+START_TEST(resume_between_any_two_micro_steps)
+{
+    make_data(false);
+    const struct config c = small();
+    struct trainer whole = begin(&c);
+    advance(&whole, STEPS * ACCUMULATE);
+    const char *const path = in_folder("stop.h5");
+    for (size_t stop = 0; stop < STEPS * ACCUMULATE; stop++) {
+        struct trainer first, second;
+        first = begin(&c);
+        advance(&first, stop);
+        OK(trainer_save(&first, path, &err));
+        trainer_destroy(&first);
+        OK(trainer_create(&second, &c, &err));
+        memset(second.model.params, 0xff,
+               second.model.tensors->total * sizeof(real)); /* NaN: all has to come from the file */
+        OK(trainer_resume(&second, path, &nothing, &err));
+        OK(trainer_start(&second, &err));
+        ck_assert_uint_eq(second.state.step * ACCUMULATE + second.state.micro, stop);
+        advance(&second, STEPS * ACCUMULATE - stop);
+        assert_same(&whole, &second);
+        trainer_destroy(&second);
+    }
+    trainer_destroy(&whole);
+}
+END_TEST
+
+START_TEST(another_batch_cannot_complete_a_step)
+{
+    make_data(false);
+    struct config c = small();
+    struct trainer t = begin(&c);
+    advance(&t, 1);
+    const char *const path = in_folder("stop.h5");
+    OK(trainer_save(&t, path, &err));
+    trainer_destroy(&t);
+    c.train.accumulate = ACCUMULATE + 1;
+    OK(trainer_create(&t, &c, &err));
+    ck_assert_int_eq(trainer_resume(&t, path, &nothing, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "1 of 3 micro-batches"));
+    trainer_destroy(&t);
+}
+END_TEST
+
+START_TEST(what_has_changed_must_be_allowed)
+{
+    static const struct {
+        const char *set, *allow, *refused; /* NULL: goes on */
+    } cases[] = {
+        {"train.log_every=3", NULL, NULL},
+        {"train.keep=7", NULL, NULL},
+        {"train.log_tensors=1", NULL, NULL},
+        {"train.sample_tokens=0", NULL, NULL},
+        {"train.tensorboard=yes", NULL, NULL},
+        {"train.recompute=block", NULL, NULL},
+        {"optim.lr=0.5", NULL,
+         "changed since: optim.lr 0.01 != 0.5; --allow lr goes on with the new values"},
+        {"optim.lr=0.5", "clip", "changed since: optim.lr"},
+        {"optim.lr=0.5", "clip,lr", NULL},
+        {"optim.lr=0.5", "optim.lr", NULL},
+        {"optim.lr=0.5", "optim", NULL},
+        {"train.steps=99", "data", "changed since: train.steps 4 != 99; --allow steps"},
+        {"train.steps=99", "steps", NULL},
+        {"model.dropout=0", NULL, "changed since: model.dropout 0.2 != 0; --allow dropout"},
+        {"model.n_head=4", "n_head", "n_head"},
+        {"model.n_embd=32", "model", "model.n_embd is 24, expected 32"},
+    };
+    make_data(false);
+    struct trainer t;
+    struct config c = small();
+    const char *const path = in_folder("stop.h5");
+    OK(trainer_create(&t, &c, &err));
+    OK(trainer_save(&t, path, &err));
+    strcpy(t.data_fingerprint, "another");
+    const char *const other = in_folder("other.h5");
+    OK(trainer_save(&t, other, &err));
+    trainer_destroy(&t);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct allowed a = {0};
+        c = small();
+        OK(config_set(&c, cases[i].set, &err));
+        if (cases[i].allow)
+            OK(allow(&a, cases[i].allow, &err));
+        OK(trainer_create(&t, &c, &err));
+        const int status = trainer_resume(&t, path, &a, &err);
+        ck_assert_msg(status == (cases[i].refused ? -1 : 0), "%s", cases[i].set);
+        if (cases[i].refused)
+            ck_assert_msg(strstr(err.text, cases[i].refused), "%s", err.text);
+        trainer_destroy(&t);
+    }
+    c = small();
+    struct allowed data = {0};
+    OK(trainer_create(&t, &c, &err));
+    ck_assert_int_eq(trainer_resume(&t, other, &nothing, &err), -1);
+    ck_assert_msg(strstr(err.text, "was trained on other data") && strstr(err.text, "--allow data"),
+                  "%s", err.text);
+    OK(allow(&data, "data", &err));
+    OK(trainer_resume(&t, other, &data, &err));
+    trainer_destroy(&t);
+    ck_assert_int_eq(allow(&data, "learning_rate", &err), -1);
+    ck_assert_msg(strstr(err.text, "did you mean lr?"), "%s", err.text);
+}
+END_TEST
+
+/* However the names are spread over lists, whose separators take room, too. */
+START_TEST(lists_of_allowed_names_add_up)
+{
+    static const char *const lists[][2] = {
+        {"beta1", "eps"}, {",beta1", "eps"}, {"beta1,,,", "eps"}, {",,", "beta1,eps"}};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        struct allowed a = {0};
+        OK(allow(&a, lists[i][0], &err));
+        OK(allow(&a, lists[i][1], &err));
+        ck_assert_uint_eq(a.n, 2);
+        ck_assert_str_eq(a.names[0], "beta1");
+        ck_assert_str_eq(a.names[1], "eps");
+    }
+}
+END_TEST
+
+/* Saves after so many micro-steps, and goes on as another configuration. */
+static struct trainer go_on(const struct config *before, size_t micro_steps,
+                            const struct config *after, const char *allowed)
+{
+    const char *const path = in_folder("stop.h5");
+    struct allowed a = {0};
+    struct trainer t = begin(before);
+    advance(&t, micro_steps);
+    OK(trainer_save(&t, path, &err));
+    trainer_destroy(&t);
+    OK(allow(&a, allowed, &err));
+    OK(trainer_create(&t, after, &err));
+    OK(trainer_resume(&t, path, &a, &err));
+    OK(trainer_start(&t, &err));
+    return t;
+}
+
+START_TEST(tokens_of_larger_batches_are_not_those_of_steps_before)
+{
+    make_data(false);
+    const struct config c = small();
+    struct config larger = c;
+    larger.train.batch_size = 5;
+    struct trainer t = go_on(&c, 2 * ACCUMULATE, &larger, "batch_size");
+    advance(&t, ACCUMULATE);
+    ck_assert_uint_eq(t.metrics.tokens, ACCUMULATE * 16 * (2 * 3 + 5));
+    trainer_destroy(&t);
+}
+END_TEST
+
+/* As if what is left of the step had taken a thousand seconds. */
+START_TEST(speed_is_of_what_this_process_did)
+{
+    make_data(false);
+    const struct config c = small();
+    struct trainer t = go_on(&c, 2, &c, "");
+    t.started -= 1000;
+    advance(&t, ACCUMULATE - 2);
+    ck_assert_uint_eq(t.state.step, 1);
+    ck_assert_double_eq_tol(t.metrics.tokens_per_s, 3 * 16 / 1000., 0.01);
+    ck_assert_uint_eq(t.metrics.tokens, ACCUMULATE * 3 * 16);
+    advance(&t, 1);
+    t.started -= 1000;
+    advance(&t, ACCUMULATE - 1);
+    ck_assert_double_eq_tol(t.metrics.tokens_per_s, ACCUMULATE * 3 * 16 / 1000., 0.01);
+    trainer_destroy(&t);
+}
+END_TEST
+
+START_TEST(too_little_memory_is_told_before)
+{
+    make_data(false);
+    struct config c = small();
+    struct trainer t;
+    c.train.batch_size = 1 << 20;
+    c.model.block_size = 1000; /* the text has 5439 */
+    ck_assert_int_eq(trainer_create(&t, &c, &err), -1);
+    ck_assert_msg(strstr(err.text, "batch_size 1048576 of 1000 tokens: needs ") &&
+                      strstr(err.text, " of memory, "),
+                  "%s", err.text);
+}
+END_TEST
+
+SUITE("trainer", resume_between_any_two_micro_steps, another_batch_cannot_complete_a_step,
+      what_has_changed_must_be_allowed, lists_of_allowed_names_add_up,
+      tokens_of_larger_batches_are_not_those_of_steps_before, speed_is_of_what_this_process_did,
+      too_little_memory_is_told_before)

@@ -1,0 +1,286 @@
+/* config.c: a run's configuration, from an INI file and back. The keys and their values are config_keys.c's; here is what
+ * concerns a whole file: lines, sections, duplicates, and what two keys must agree on. inih parses the lines. */
+#include "train/config/config.h"
+#include "base/input_file.h"
+#include "train/config/config_keys.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Debian's inih has its limits as variables, others have them compiled in and lack the names: weak, so that both link. */
+extern bool ini_use_stack __attribute__((weak));
+extern int ini_max_line __attribute__((weak)), ini_initial_alloc __attribute__((weak));
+
+enum {
+    FILE_MAX = 1 << 20, /* bytes: a configuration has a thousand */
+    LINE_LIMIT = CONFIG_PATH_MAX + 512
+};
+
+/* What the reader and the handler, that inih calls line by line, share. */
+struct parse {
+    struct config *config;
+    const char *rest, *name; /* of the text; of the file */
+    unsigned line;           /* the one being read, from 1 */
+    unsigned seen[KEYS_MAX]; /* the line that set a key, or 0 */
+    bool failed;
+    struct error *err;
+};
+
+void config_defaults(struct config *c)
+{
+    struct error err;
+    memset(c, 0, sizeof *c);
+    for (size_t i = 0; i < config_key_count; i++)
+        if (config_key_set(&config_keys[i], c, config_keys[i].initial, "defaults", &err))
+            abort(); /* the table contradicts itself; a test looks at every default */
+}
+
+static int unknown_key(const char *where, const char *section, const char *name, struct error *err)
+{
+    const struct config_key *nearest = config_key_nearest(section, name);
+    if (nearest)
+        return fail(err, "%s: unknown key %.60s.%.60s; did you mean %s.%s?", where, section, name,
+                    nearest->section, nearest->name);
+    return fail(err, "%s: unknown key %.60s.%.60s; train --keys lists them", where, section, name);
+}
+
+/* A line that begins with '[': inih would ignore what follows the bracket, and hears of a section only with its first key. */
+static int check_section(const char *where, const char *line, size_t n, struct error *err)
+{
+    const char *close = memchr(line, ']', n);
+    if (!close)
+        return fail(err, "%s: expected \"]\" after the section's name", where);
+    const char *tail = close + 1, *end = line + n;
+    while (tail < end && isspace((unsigned char)*tail))
+        tail++;
+    if (tail < end && *tail != ';')
+        return fail(err, "%s: expected the end of the line after \"]\"", where);
+    char section[64];
+    snprintf(section, sizeof section, "%.*s", (int)(close - line - 1), line + 1);
+    const char *nearest = config_section_nearest(section);
+    if (!nearest)
+        return fail(err, "%s: unknown section [%s]; there are [model], [data], [optim] and [train]",
+                    where, section);
+    if (strcmp(nearest, section))
+        return fail(err, "%s: unknown section [%s]; did you mean [%s]?", where, section, nearest);
+    return 0;
+}
+
+static char *where_of(const struct parse *p, char where[256])
+{
+    snprintf(where, 256, "%.200s:%u", p->name, p->line);
+    return where;
+}
+
+/* inih's fgets. Leading blanks go, since inih takes an indented line for more of the value before; a line that its buffer
+ * cannot hold is an error, since it would be cut. */
+static char *read_line(char *buffer, int size, void *user)
+{
+    struct parse *p = user;
+    char where[256];
+    if (p->failed || !*p->rest)
+        return NULL;
+    p->line++;
+    const char *line = p->rest;
+    size_t n = strcspn(line, "\n");
+    p->rest += n + (line[n] == '\n');
+    while (n && (*line == ' ' || *line == '\t')) {
+        line++;
+        n--;
+    }
+    for (size_t i = 0; i < n && !p->failed; i++)
+        if (iscntrl((unsigned char)line[i]) && line[i] != '\t' && !(line[i] == '\r' && i + 1 == n))
+            p->failed = fail(p->err, "%s: not a text file (a byte 0x%02x)", where_of(p, where),
+                             (unsigned char)line[i]);
+    if (!p->failed && n + 2 > (size_t)size)
+        p->failed = fail(p->err, "%s: expected a line of at most %d bytes, got %zu",
+                         where_of(p, where), size - 2, n);
+    if (!p->failed && *line == '[')
+        p->failed = check_section(where_of(p, where), line, n, p->err);
+    if (p->failed)
+        return NULL;
+    memcpy(buffer, line, n);
+    memcpy(buffer + n, "\n", 2);
+    return buffer;
+}
+
+/* inih's handler: one key. Returns 0 where it is wrong. */
+static int take_key(void *user, const char *section, const char *name, const char *value)
+{
+    struct parse *p = user;
+    char where[256];
+    if (p->failed)
+        return 0;
+    where_of(p, where);
+    const struct config_key *key = config_key_find(section, name);
+    if (!*section)
+        p->failed = fail(p->err, "%s: %.60s stands before any [section]", where, name);
+    else if (!key)
+        p->failed = unknown_key(where, section, name, p->err);
+    else if (p->seen[key - config_keys])
+        p->failed = fail(p->err, "%s: %s.%s is already set in line %u", where, section, name,
+                         p->seen[key - config_keys]);
+    else {
+        p->seen[key - config_keys] = p->line;
+        p->failed = config_key_set(key, p->config, value, where, p->err);
+    }
+    return !p->failed;
+}
+
+int config_parse(struct config *c, const char *text, const char *name, struct error *err)
+{
+    struct parse p = {.config = c, .rest = text, .name = name, .err = err};
+    if (&ini_use_stack && &ini_max_line && &ini_initial_alloc) {
+        ini_use_stack = false;
+        ini_max_line = ini_initial_alloc = LINE_LIMIT;
+    }
+    config_defaults(c);
+    const int status = ini_parse_stream(read_line, &p, take_key, &p);
+    if (p.failed)
+        return -1;
+    if (status > 0)
+        return fail(err, "%s:%d: expected \"key = value\" or \"[section]\"", name, status);
+    if (status)
+        return fail(err, "%s: out of memory", name);
+    return 0;
+}
+
+int config_load(struct config *c, const char *path, struct error *err)
+{
+    char *text = regular_text(path, FILE_MAX, err);
+    if (!text)
+        return -1;
+    const int status = config_parse(c, text, path, err);
+    free(text);
+    return status;
+}
+
+int config_set(struct config *c, const char *assignment, struct error *err)
+{
+    char section[64], name[64];
+    int end = 0;
+    sscanf(assignment, "%63[^.= \t].%63[^= \t]%n", section, name, &end);
+    const char *value = assignment + end + strspn(assignment + end, " \t");
+    if (!end || *value != '=')
+        return fail(err, "--set %.200s: expected section.key=value", assignment);
+    value += 1 + strspn(value + 1, " \t");
+    const struct config_key *key = config_key_find(section, name);
+    return key ? config_key_set(key, c, value, "--set", err)
+               : unknown_key("--set", section, name, err);
+}
+
+/* What the schedule's keys must agree on. */
+/* Any configuration may be cut short by train.steps, in its warm-up or in its decay. */
+static int check_schedule(const struct config *c, const char *name, struct error *err)
+{
+    if (c->optim.schedule != SCHEDULE_CONSTANT && c->optim.min_lr > c->optim.lr)
+        return fail(err, "%s: optim.min_lr: expected at most optim.lr %g, got %g", name,
+                    c->optim.lr, c->optim.min_lr);
+    if ((c->optim.schedule == SCHEDULE_LINEAR || c->optim.schedule == SCHEDULE_COSINE) &&
+        c->optim.decay_steps && c->optim.decay_steps < c->optim.warmup)
+        return fail(
+            err, "%s: optim.decay_steps: expected at least optim.warmup %" PRIu64 ", got %" PRIu64,
+            name, c->optim.warmup, c->optim.decay_steps);
+    return 0;
+}
+
+int config_check(const struct config *c, const char *name, struct error *err)
+{
+    if (c->model.n_embd % c->model.n_head)
+        return fail(err, "%s: model.n_embd: %" PRIu64 " is not divisible by model.n_head %" PRIu64,
+                    name, c->model.n_embd, c->model.n_head);
+    /* The position of a step's tokens in the text, counted from the start, is a 64-bit number. */
+    uint64_t tokens = c->model.block_size;
+    if (__builtin_mul_overflow(tokens, c->train.batch_size, &tokens) ||
+        __builtin_mul_overflow(tokens, c->train.accumulate, &tokens) ||
+        __builtin_mul_overflow(tokens, c->train.steps + 1, &tokens) || tokens > INT64_MAX)
+        return fail(err, "%s: train.steps: %" PRIu64 " steps read more than 2^63 tokens", name,
+                    c->train.steps);
+    return check_schedule(c, name, err);
+}
+
+char *config_text(const struct config *c)
+{
+    char *text = NULL, value[KEY_TEXT_MAX];
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    if (!f)
+        return NULL;
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *key = &config_keys[i];
+        if (!i || strcmp(key->section, config_keys[i - 1].section))
+            fprintf(f, "%s[%s]\n", i ? "\n" : "", key->section);
+        fprintf(f, "%s = %s\n", key->name, config_key_get(key, c, value));
+    }
+    const bool failed = ferror(f);
+    if (fclose(f) || failed) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+size_t config_diff(const struct config *a, const struct config *b, char *text, size_t size)
+{
+    char x[KEY_TEXT_MAX], y[KEY_TEXT_MAX];
+    size_t n = 0, count = 0;
+    if (size)
+        text[0] = 0;
+    for (size_t i = 0; i < config_key_count; i++) {
+        const struct config_key *key = &config_keys[i];
+        config_key_get(key, a, x);
+        config_key_get(key, b, y);
+        if (!strcmp(x, y))
+            continue;
+        if (n < size)
+            n += (size_t)snprintf(text + n, size - n, "%s%s.%s %s != %s", count ? ", " : "",
+                                  key->section, key->name, x, y);
+        count++;
+    }
+    return count;
+}
+
+int config_model(const struct config *c, size_t tokenizer_symbols, struct model_config *model,
+                 const char *name, struct error *err)
+{
+    const size_t vocab_size = tokenizer_symbols ? tokenizer_symbols : c->model.vocab_size;
+    if (!vocab_size)
+        return fail(
+            err, "%s: model.vocab_size: expected a number of symbols, since there is no tokenizer",
+            name);
+    if (c->model.vocab_size && c->model.vocab_size < vocab_size)
+        return fail(
+            err, "%s: model.vocab_size: expected 0 or at least the tokenizer's %zu, got %" PRIu64,
+            name, vocab_size, c->model.vocab_size);
+    *model = (struct model_config){.n_layer = c->model.n_layer,
+                                   .n_head = c->model.n_head,
+                                   .n_embd = c->model.n_embd,
+                                   .block_size = c->model.block_size,
+                                   .vocab_size = vocab_size,
+                                   .padded_vocab_size =
+                                       c->model.vocab_size ? c->model.vocab_size : vocab_size,
+                                   .bias = c->model.bias,
+                                   .gelu = (enum gelu_kind)c->model.gelu,
+                                   .dropout = c->model.dropout};
+    return 0;
+}
+
+struct schedule config_schedule(const struct config *c)
+{
+    return (struct schedule){.kind = (enum schedule_kind)c->optim.schedule,
+                             .lr = c->optim.lr,
+                             .min_lr = c->optim.min_lr,
+                             .warmup = c->optim.warmup,
+                             .decay_steps = c->optim.decay_steps,
+                             .steps = c->train.steps};
+}
+
+uint64_t config_step_tokens(const struct config *c)
+{
+    return c->train.batch_size * c->train.accumulate * c->model.block_size;
+}

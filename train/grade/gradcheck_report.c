@@ -1,0 +1,156 @@
+/* gradcheck_report.c: the table of `handgrad gradcheck`, and its JSON. */
+#include "train/grade/gradcheck_report.h"
+#include "model/check/harness.h"
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <string.h>
+
+static void print_json(const struct gradcheck_line *l)
+{
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddStringToObject(o, "op", l->subject);
+    cJSON_AddStringToObject(o, "tensor", l->tensor);
+    cJSON_AddStringToObject(o, "method", l->method);
+    cJSON_AddStringToObject(o, "case", l->sizes);
+    cJSON_AddNumberToObject(o, "size", (double)l->size);
+    cJSON_AddNumberToObject(o, "checked", (double)l->checked);
+    cJSON_AddNumberToObject(o, "error", l->error); /* null where it is not finite */
+    cJSON_AddNumberToObject(o, "worst", l->worst);
+    cJSON_AddNumberToObject(o, "tolerance", l->tolerance);
+    cJSON_AddBoolToObject(o, "ok", l->ok);
+    if (!l->ok && l->where[0]) {
+        cJSON_AddStringToObject(o, "at", l->where);
+        cJSON_AddNumberToObject(o, "expected", l->expected);
+        cJSON_AddNumberToObject(o, "got", l->got);
+    }
+    char *text = cJSON_PrintUnformatted(o);
+    puts(text ? text : "{\"error\": \"out of memory\"}");
+    cJSON_free(text);
+    cJSON_Delete(o);
+}
+
+/* "h.3.ln_1.weight" as "h.*.ln_1.weight": the layers of a model share a row. */
+static void row_name(char *name, size_t size, const char *tensor)
+{
+    const char *rest = tensor;
+    if (!strncmp(tensor, "h.", 2)) {
+        rest = tensor + 2;
+        while (*rest >= '0' && *rest <= '9')
+            rest++;
+    }
+    snprintf(name, size, "%s%.48s", rest == tensor ? "" : "h.*", rest);
+}
+
+static struct gradcheck_row *find_row(struct gradcheck_report *r, const char *tensor)
+{
+    char name[sizeof r->row->tensor];
+    row_name(name, sizeof name, tensor);
+    for (size_t i = 0; i < r->rows; i++)
+        if (!strcmp(r->row[i].tensor, name))
+            return &r->row[i];
+    struct gradcheck_row *row = &r->row[r->rows < GRADCHECK_ROWS ? r->rows++ : GRADCHECK_ROWS - 1];
+    *row = (struct gradcheck_row){.complex = -1, .definition = -1, .central = -1, .ok = true};
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+        row->low[p] = -1;
+    memcpy(row->tensor, name, sizeof name);
+    return row;
+}
+
+/* The error nearest to its bar, with the bar. */
+static void keep_nearest(double *worst, double *allowed, const struct gradcheck_line *l)
+{
+    if (!isnan(*worst) &&
+        (*worst < 0 || *allowed == 0 || !(l->error * *allowed <= *worst * l->tolerance))) {
+        *worst = l->error;
+        *allowed = l->tolerance;
+    }
+}
+
+/* The column of a method that compares with double, or their number. */
+static size_t precision_of(const char *method)
+{
+    size_t p = 0;
+    while (p < GRADCHECK_PRECISIONS && strcmp(method, gradcheck_precisions[p].name))
+        p++;
+    return p;
+}
+
+void gradcheck_collect(void *report, const struct gradcheck_line *l)
+{
+    struct gradcheck_report *r = report;
+    r->comparisons++;
+    r->failed += !l->ok;
+    if (!l->ok && r->failures < GRADCHECK_FAILURES)
+        r->failure[r->failures++] = *l;
+    if (r->json) {
+        print_json(l);
+        return;
+    }
+    struct gradcheck_row *row = find_row(r, l->tensor);
+    row->ok &= l->ok;
+    if (!strcmp(l->method, "complex"))
+        row->complex = worse(row->complex, l->error);
+    else if (!strcmp(l->method, "central"))
+        keep_nearest(&row->central, &row->central_allowed, l);
+    else if (precision_of(l->method) < GRADCHECK_PRECISIONS)
+        keep_nearest(&row->low[precision_of(l->method)], &row->low_allowed[precision_of(l->method)],
+                     l);
+    else
+        row->definition = worse(row->definition, l->error);
+}
+
+void gradcheck_print_heading(void)
+{
+    printf("%-10s %-23s %8s   %-19s %9s", "", "", "complex", "central differences", "forward");
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+        printf("   %s for double%*s", gradcheck_precisions[p].name,
+               8 - (int)strlen(gradcheck_precisions[p].name), "");
+    printf("\n%-10s %-23s %8s   %8s   %8s %9s", "operation", "tensor", "step", "error", "bar",
+           "contract");
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+        printf("   %8s   %8s", "error", "bar");
+    putchar('\n');
+}
+
+static void print_number(double x, int width)
+{
+    if (x < 0)
+        printf(" %*s", width, "");
+    else
+        printf(" %*.1e", width, x);
+}
+
+static void print_pair(double error, double allowed)
+{
+    if (error < 0)
+        printf(" %*s", 21, "");
+    else
+        printf("  %8.1e < %8.1e", error, allowed);
+}
+
+static void print_failure(const struct gradcheck_line *l)
+{
+    printf("    %s [%s] %s: error %.3g, bar %.3g", l->tensor, l->sizes, l->method, l->error,
+           l->tolerance);
+    if (l->where[0])
+        printf("; at %s expected %.17g, got %.17g", l->where, l->expected, l->got);
+    putchar('\n');
+}
+
+void gradcheck_print_rows(struct gradcheck_report *r, const char *subject)
+{
+    for (size_t i = 0; i < r->rows && !r->json; i++) {
+        const struct gradcheck_row *row = &r->row[i];
+        printf("%-10s %-23s", i ? "" : subject, row->tensor);
+        print_number(row->complex, 8);
+        print_pair(row->central, row->central_allowed);
+        print_number(row->definition, 9);
+        for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+            print_pair(row->low[p], row->low_allowed[p]);
+        printf("  %s\n", row->ok ? "ok" : "WRONG");
+    }
+    for (size_t i = 0; i < r->failures && !r->json; i++)
+        print_failure(&r->failure[i]);
+    r->rows = r->failures = 0;
+    fflush(stdout);
+}

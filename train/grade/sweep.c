@@ -1,0 +1,98 @@
+/* sweep.c: what makes a checker good or bad is its step.
+ *
+ * A central difference errs by h^2 f'''/6 where h is large and by u |f| / h where it is small, u being half a unit in the last place:
+ * a V whose bottom lies at h ~ u^(1/3) with an error of u^(2/3), 1e-5 in float and 1e-10 in double. The complex step has the first
+ * arm alone: nothing is subtracted, so smaller is better down to the rounding of f itself.
+ */
+#include "train/grade/sweep.h"
+#include "model/check/harness.h"
+#include <math.h>
+#include <stdlib.h>
+
+const char *const sweep_names[SWEEP_METHODS] = {
+    "central differences in float", "central differences in double", "complex step in double"};
+
+/* The sum over all outputs of dy y, or of its imaginary part. */
+static double output_sum(struct bench *b, enum number n, size_t t, size_t i, double re, double im)
+{
+    number_put(n, b->x[n][t], i, b->value[t][i] + re, im);
+    bench_forward(b, n);
+    number_put(n, b->x[n][t], i, b->value[t][i], 0);
+    double sum = 0;
+    float sum_f32 = 0;
+    for (size_t o = 0; o < b->info->count; o++)
+        for (size_t k = 0; b->upstream[0][o] && k < b->size[o]; k++) {
+            const double dy = b->upstream[0][o][k];
+            if (n == NUMBER_F32)
+                sum_f32 += (float)dy * ((const float *)b->x[n][o])[k];
+            else
+                sum += dy * ((const double *)b->x[n][o])[n == NUMBER_C128 ? 2 * k + 1 : k];
+        }
+    return n == NUMBER_F32 ? (double)sum_f32 : sum;
+}
+
+static double derivative(struct bench *b, enum sweep_method method, size_t t, size_t i, double h)
+{
+    if (method == SWEEP_COMPLEX)
+        return output_sum(b, NUMBER_C128, t, i, 0, h) / h;
+    const enum number n = method == SWEEP_CENTRAL_F32 ? NUMBER_F32 : NUMBER_F64;
+    return (output_sum(b, n, t, i, h, 0) - output_sum(b, n, t, i, -h, 0)) / (2 * h);
+}
+
+static void measure(struct sweep *s, struct bench *b, double *const gradient[OP_TENSORS_MAX])
+{
+    for (int step = 0; step < SWEEP_STEPS; step++) {
+        s->step[step] = pow(10, -1 - step / 4.0);
+        for (enum sweep_method m = 0; m < SWEEP_METHODS; m++) {
+            double difference = 0, size = 0;
+            s->coordinates = 0;
+            for (size_t t = 0; t < b->info->count; t++)
+                for (size_t i = 0; gradient[t] && i < b->size[t]; i++, s->coordinates++) {
+                    const double d = derivative(b, m, t, i, s->step[step]) - gradient[t][i];
+                    difference += d * d;
+                    size += gradient[t][i] * gradient[t][i];
+                }
+            s->error[m][step] = sqrt(difference / size);
+        }
+    }
+}
+
+/* The first case that is not of single elements. */
+static const struct op_case *choose_case(enum op op)
+{
+    size_t count;
+    const struct op_case *cases = op_cases(op, &count);
+    for (size_t i = 0; i < count; i++)
+        if (cases[i].C > 2 && cases[i].B * cases[i].T > 2)
+            return &cases[i];
+    return cases;
+}
+
+int sweep_run(struct sweep *s, enum op op, uint64_t seed)
+{
+    struct bench b;
+    const struct gradcheck_subject subject = gradcheck_subject(op);
+    double *gradient[OP_TENSORS_MAX] = {0};
+    void *dx[OP_TENSORS_MAX] = {0};
+    s->op = op_info[op].name;
+    int failed = bench_create(&b, &subject, choose_case(op), seed);
+    for (size_t t = 0; t < b.info->count && !failed; t++) {
+        if (b.info->tensors[t].role == ROLE_OUTPUT)
+            dx[t] = b.upstream[0][t];
+        if (op_differentiable(&b.info->tensors[t]) && b.size[t])
+            failed |= !(dx[t] = gradient[t] = calloc(b.size[t], sizeof(double)));
+    }
+    if (!failed) {
+        op_describe(s->sizes, sizeof s->sizes, b.info, &b.c);
+        for (enum number n = 0; n < NUMBERS; n++)
+            bench_reset(&b, n);
+        bench_forward(&b, NUMBER_F64);
+        subject.code[NUMBER_F64].call_backward(subject.code[NUMBER_F64].backward, dx,
+                                               b.x[NUMBER_F64], &b.c);
+        measure(s, &b, gradient);
+    }
+    for (size_t t = 0; t < OP_TENSORS_MAX; t++)
+        free(gradient[t]);
+    bench_destroy(&b);
+    return failed ? -1 : 0;
+}
