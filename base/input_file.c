@@ -28,18 +28,18 @@ static int open_regular(const char *path, int flags, uint64_t *size, struct erro
     return fd;
 }
 
-int regular_open(const char *path, uint64_t *size, struct error *err)
+int input_file_open(const char *path, uint64_t *size, struct error *err)
 {
     return open_regular(path, O_NOFOLLOW, size, err);
 }
 
-int regular_open_linked(const char *path, uint64_t *size, struct error *err)
+int input_file_open_linked(const char *path, uint64_t *size, struct error *err)
 {
     return open_regular(path, 0, size, err);
 }
 
-int regular_read(int fd, uint64_t offset, void *bytes, size_t size, const char *path,
-                 struct error *err)
+int input_file_read(int fd, uint64_t offset, void *bytes, size_t size, const char *path,
+                    struct error *err)
 {
     static const size_t PIECE = 1 << 30; /* Linux reads less than 2^31 at once */
     for (char *p = bytes; size;) {
@@ -53,10 +53,10 @@ int regular_read(int fd, uint64_t offset, void *bytes, size_t size, const char *
     return 0;
 }
 
-char *regular_text(const char *path, size_t max, struct error *err)
+char *input_file_text(const char *path, size_t max, struct error *err)
 {
     uint64_t size = 0;
-    const int fd = regular_open(path, &size, err);
+    const int fd = input_file_open(path, &size, err);
     if (fd < 0)
         return NULL;
     char *text = size <= max ? malloc(size + 1) : NULL;
@@ -66,7 +66,7 @@ char *regular_text(const char *path, size_t max, struct error *err)
              (unsigned long long)size);
     else if (!text)
         fail(err, "%s: out of memory for %llu bytes", path, (unsigned long long)size);
-    else if (regular_read(fd, 0, text, size, path, err) == 0)
+    else if (input_file_read(fd, 0, text, size, path, err) == 0)
         status = memchr(text, 0, size) ? fail(err, "%s: not a text file (a byte 0x00)", path) : 0;
     close(fd);
     if (status != 0) {

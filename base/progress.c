@@ -1,6 +1,6 @@
 /* progress.c: see progress.h. */
 #include "base/progress.h"
-#include "train/log.h"
+#include "base/clock.h"
 #include <stdio.h>
 #include <unistd.h>
 

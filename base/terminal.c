@@ -29,7 +29,7 @@ static size_t width(int fd)
     return (size_t)(n < NARROWEST ? NARROWEST : n > WIDEST ? WIDEST : n);
 }
 
-struct terminal terminal_of(int fd)
+struct terminal terminal_detect(int fd)
 {
     return (struct terminal){colours(fd), width(fd)};
 }

@@ -13,6 +13,6 @@ struct terminal {
 
 /* Colours where fd is a terminal that says it has them (COLORTERM, TERM), unless NO_COLOR is set. The width is the terminal's,
  * or COLUMNS, or 80. */
-struct terminal terminal_of(int fd);
+struct terminal terminal_detect(int fd);
 
 #endif

@@ -2,7 +2,7 @@
 #include "data/corpus.h"
 #include "base/atomic.h"
 #include "base/digest.h"
-#include "base/folders.h"
+#include "base/directories.h"
 #include "data/encoder.h"
 #include "data/shard.h"
 #include <dirent.h>
@@ -48,7 +48,7 @@ bool corpus_owns(const char *name)
 int corpus_folder_open(struct corpus_folder *f, const char *path, struct error *err)
 {
     *f = (struct corpus_folder){.fd = -1};
-    if (folders_make(path, &f->created, err) != 0)
+    if (make_directories(path, &f->created, err) != 0)
         return -1;
     f->path = strdup(path);
     f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

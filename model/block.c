@@ -60,9 +60,9 @@ void block_forward(struct block_activations *a, const struct block_scratch *s, c
     block_after_attention(a, s, x, w, B * T, T, config, d, layer);
 }
 
-void block_again(struct block_activations *a, const struct block_scratch *s, const real *x,
-                 const uint32_t *start, real *const *w, size_t B, size_t T,
-                 const struct model_config *config, const struct dropout *d, uint32_t layer)
+void block_recompute(struct block_activations *a, const struct block_scratch *s, const real *x,
+                     const uint32_t *start, real *const *w, size_t B, size_t T,
+                     const struct model_config *config, const struct dropout *d, uint32_t layer)
 {
     const size_t C = config->n_embd, N = B * T, rows = block_mlp_rows(N);
     ASSERT(!a->act);
@@ -93,8 +93,8 @@ static void mlp_branch_backward(real *dx, real *const *dw, const struct block_sc
 {
     const size_t C = config->n_embd, rows = block_mlp_rows(N);
     const real *dbranch = branch_gradient(s->branch, dx, N, T, C, d, 4 * layer + DROP_MLP_OUTPUT);
-    layernorm_again(a->ln_2, a->ln_2_mean, a->ln_2_rstd, a->mid, w[LN_2_WEIGHT], w[LN_2_BIAS], N,
-                    C);
+    layernorm_recompute(a->ln_2, a->ln_2_mean, a->ln_2_rstd, a->mid, w[LN_2_WEIGHT], w[LN_2_BIAS],
+                        N, C);
     zero(s->narrow, N * C);
     for (size_t n = 0; n < N; n += rows) {
         const size_t now = N - n < rows ? N - n : rows;
@@ -123,7 +123,7 @@ static void attention_branch_backward(real *dx, real *const *dw, const struct bl
                         w[ATTN_C_PROJ_WEIGHT], N, C, C);
     attention_backward_set(dqkv, datt, a->qkv, a->att, a->lse, start, B, T, C, config->n_head, d,
                            4 * layer + DROP_ATTENTION);
-    layernorm_again(a->ln_1, a->ln_1_mean, a->ln_1_rstd, x, w[LN_1_WEIGHT], w[LN_1_BIAS], N, C);
+    layernorm_recompute(a->ln_1, a->ln_1_mean, a->ln_1_rstd, x, w[LN_1_WEIGHT], w[LN_1_BIAS], N, C);
     linear_backward_set(dln, dw[C_ATTN_WEIGHT], dw[C_ATTN_BIAS], dqkv, a->ln_1, w[C_ATTN_WEIGHT], N,
                         C, 3 * C);
     layernorm_backward(dx, dw[LN_1_WEIGHT], dw[LN_1_BIAS], dln, x, a->ln_1_mean, a->ln_1_rstd,

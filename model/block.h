@@ -9,7 +9,7 @@
 #define block_before_attention NAME(block_before_attention)
 #define block_after_attention  NAME(block_after_attention)
 #define block_forward          NAME(block_forward)
-#define block_again            NAME(block_again)
+#define block_recompute        NAME(block_recompute)
 #define block_backward         NAME(block_backward)
 #define block_activations      TYPE(block_activations)
 #define block_scratch          TYPE(block_scratch)
@@ -57,9 +57,9 @@ void block_forward(struct block_activations *a, const struct block_scratch *s, c
                    const struct model_config *config, const struct dropout *d, uint32_t layer);
 
 /* Fills a once more, to the same bits, but for out: what a block's backward needs where only its input was kept. */
-void block_again(struct block_activations *a, const struct block_scratch *s, const real *x,
-                 const uint32_t *start, real *const *w, size_t B, size_t T,
-                 const struct model_config *config, const struct dropout *d, uint32_t layer);
+void block_recompute(struct block_activations *a, const struct block_scratch *s, const real *x,
+                     const uint32_t *start, real *const *w, size_t B, size_t T,
+                     const struct model_config *config, const struct dropout *d, uint32_t layer);
 
 /* dx holds the gradient of the block's output on entry and that of its input on return: the residual stream's gradient is one
  * array that every branch adds into. Adds into dw the parameters' gradients. */

@@ -174,8 +174,8 @@ void gpt_init(struct gpt *g, uint64_t seed)
 
 static void seen(struct gpt *g, enum gpt_part part, size_t layer)
 {
-    if (g->watch)
-        g->watch->visit(g->watch, g, part, layer);
+    if (g->hook)
+        g->hook->visit(g->hook, g, part, layer);
 }
 
 /* The input of block l: the embedding, or the block before. */
@@ -218,8 +218,8 @@ static void stream_backward(struct gpt *g, const uint32_t *inputs, size_t B, siz
     for (size_t l = L; l-- > 0;) {
         if (g->use == GPT_TRAIN_RECOMPUTE_BLOCK &&
             l + 1 < L) /* the last block's activations are still there */
-            block_again(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T, c,
-                        d, (uint32_t)l);
+            block_recompute(&g->blocks[l], &g->scratch, block_input(g, l), g->start, g->w[l], B, T,
+                            c, d, (uint32_t)l);
         block_backward(g->dstream, g->dw[l], &g->scratch, &g->blocks[l], block_input(g, l),
                        g->start, g->w[l], B, T, c, d, (uint32_t)l);
         seen(g, PART_BLOCK_BACKWARD, l);

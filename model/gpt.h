@@ -42,7 +42,7 @@ struct gpt {
         *dln_f; /* (N), (N,C), (N,C), the latter scratch.narrow: not for GPT_INFER */
     const uint32_t
         *start; /* (B,T), the caller's: of the next batches, as attention.h has it; or NULL */
-    struct gpt_watch *watch; /* NULL: nobody looks */
+    struct gpt_hook *hook; /* NULL: nobody looks */
 };
 
 /* Allocates a model for batches of at most max_rows tokens in all, parameters zero. Takes over the table. 0, or -1 where memory

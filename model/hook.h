@@ -5,8 +5,8 @@
 #include "model/real.h"
 #include <stddef.h>
 
-#define gpt_watch TYPE(gpt_watch)
-#define gpt       TYPE(gpt)
+#define gpt_hook TYPE(gpt_hook)
+#define gpt      TYPE(gpt)
 
 /* The parts of a forward and of a backward, in the order in which they end. */
 enum gpt_part {
@@ -20,9 +20,9 @@ enum gpt_part {
 };
 
 struct gpt;
-struct gpt_watch {
+struct gpt_hook {
     /* Right after a part, while all that it wrote is in place. layer is 0 outside the blocks. */
-    void (*visit)(struct gpt_watch *watch, struct gpt *g, enum gpt_part part, size_t layer);
+    void (*visit)(struct gpt_hook *hook, struct gpt *g, enum gpt_part part, size_t layer);
 };
 
 #endif

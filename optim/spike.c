@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t held(const struct recent *r)
+static size_t held(const struct loss_window *r)
 {
-    return r->count < RECENT_MAX ? (size_t)r->count : RECENT_MAX;
+    return r->count < LOSS_WINDOW_MAX ? (size_t)r->count : LOSS_WINDOW_MAX;
 }
 
-void recent_add(struct recent *r, double loss)
+void loss_window_add(struct loss_window *r, double loss)
 {
-    r->losses[r->count++ % RECENT_MAX] = loss;
+    r->losses[r->count++ % LOSS_WINDOW_MAX] = loss;
 }
 
 static int ascending(const void *a, const void *b)
@@ -30,11 +30,11 @@ static double median(double *x, size_t n)
     return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
 
-double recent_limit(const struct recent *r, double factor)
+double loss_window_limit(const struct loss_window *r, double factor)
 {
-    double x[RECENT_MAX];
+    double x[LOSS_WINDOW_MAX];
     const size_t n = held(r);
-    if (n < RECENT_MIN)
+    if (n < LOSS_WINDOW_MIN)
         return INFINITY;
     memcpy(x, r->losses, n * sizeof *x);
     const double middle = median(x, n);
@@ -43,11 +43,11 @@ double recent_limit(const struct recent *r, double factor)
     return middle + factor * fmax(1.4826 * median(x, n), 0.01 * fabs(middle));
 }
 
-char *recent_text(const struct recent *r, char *text)
+char *loss_window_text(const struct loss_window *r, char *text)
 {
     char *at = text + sprintf(text, "%" PRIu64, r->count);
     for (size_t i = 0; i < held(r); i++)
-        at += sprintf(at, " %a", r->losses[(r->count - held(r) + i) % RECENT_MAX]);
+        at += sprintf(at, " %a", r->losses[(r->count - held(r) + i) % LOSS_WINDOW_MAX]);
     return text;
 }
 
@@ -62,15 +62,15 @@ static bool parse_finite(const char **text, double *value)
     return good;
 }
 
-int recent_parse(struct recent *r, const char *text)
+int loss_window_parse(struct loss_window *r, const char *text)
 {
     int digits = 0;
-    *r = (struct recent){0};
+    *r = (struct loss_window){0};
     if (strspn(text, "0123456789") > 19 || sscanf(text, "%" SCNu64 "%n", &r->count, &digits) != 1)
         return -1;
     const char *at = text + digits;
     for (size_t i = 0; i < held(r); i++)
-        if (!parse_finite(&at, &r->losses[(r->count - held(r) + i) % RECENT_MAX]))
+        if (!parse_finite(&at, &r->losses[(r->count - held(r) + i) % LOSS_WINDOW_MAX]))
             return -1;
     return *at ? -1 : 0;
 }

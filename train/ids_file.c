@@ -63,7 +63,7 @@ static int read_line(struct rows *r, const char *line, const char *path, size_t 
 int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows,
                   size_t *columns, struct error *err)
 {
-    char *text = regular_text(path, FILE_MAX, err);
+    char *text = input_file_text(path, FILE_MAX, err);
     if (!text)
         return -1;
     struct rows r = {0};

@@ -1,5 +1,6 @@
 /* log.c: see log.h. metrics.jsonl is written a whole line at a time, so that a reader hardly ever sees half an object. */
 #include "train/log.h"
+#include "base/clock.h"
 #include "base/input_file.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -10,17 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { LINE_LIMIT = 4096 }; /* bytes of a line of metrics; ours have 300 */
-
-double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Remembers a line, which log_validation may add to; forgets the one before. */
 static void remember(struct log *l, const char *line, size_t size)
@@ -70,7 +63,7 @@ static void cut_pending(struct log *l, uint64_t step)
 int log_cut_after(struct log *l, uint64_t step, struct error *err)
 {
     uint64_t size;
-    const int fd = regular_open(l->metrics_path, &size, err);
+    const int fd = input_file_open(l->metrics_path, &size, err);
     if (fd < 0)
         return -1;
     FILE *metrics = fdopen(fd, "r");

@@ -54,6 +54,4 @@ void log_warn(struct log *l, const char *format, ...) __attribute__((format(prin
 void log_end_line(struct log *l);
 void log_close(struct log *l);
 
-double seconds(void); /* a monotonic clock */
-
 #endif

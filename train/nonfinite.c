@@ -8,8 +8,8 @@
 #include <stdio.h>
 
 struct search {
-    struct gpt_watch watch;
-    struct gpt_watch *before; /* who watched before: a test that makes it go wrong */
+    struct gpt_hook hook;
+    struct gpt_hook *before; /* who watched before: a test that makes it go wrong */
     size_t rows;
     char *text;
     size_t size;
@@ -95,9 +95,9 @@ static void look_at_block_gradients(struct search *s, const struct gpt *g, size_
          "layernorm_backward");
 }
 
-static void visit(struct gpt_watch *watch, struct gpt *g, enum gpt_part part, size_t layer)
+static void visit(struct gpt_hook *hook, struct gpt *g, enum gpt_part part, size_t layer)
 {
-    struct search *s = (struct search *)watch; /* its first member */
+    struct search *s = (struct search *)hook; /* its first member */
     const size_t C = g->tensors->config.n_embd;
     static const char *const of = "backward, gradient of ";
     if (s->before)
@@ -135,15 +135,15 @@ bool nonfinite_find(struct gpt *g, const struct passes *passes, const uint32_t *
                     const uint32_t *targets, size_t B, size_t T, double scale,
                     const struct dropout *d, char *text, size_t size)
 {
-    struct search s = {{visit}, g->watch, B * T, text, size, false};
+    struct search s = {{visit}, g->hook, B * T, text, size, false};
     for (size_t i = 0; i < g->tensors->count; i++) {
         const struct tensor *t = &g->tensors->list[i];
         look(&s, g->params + t->offset, t->shape[0], t->shape[1], "before the pass, ", t->name,
              "parameter");
     }
     zero(g->grads, g->tensors->total);
-    g->watch = &s.watch;
+    g->hook = &s.hook;
     passes->loss_and_grads(g, inputs, targets, B, T, scale, d);
-    g->watch = s.before;
+    g->hook = s.before;
     return s.found;
 }

@@ -2,7 +2,8 @@
  * loss of its own step, and a run that is stopped at any point of that order does what is left when it goes on. */
 #include "train/run.h"
 #include "base/atomic.h"
-#include "base/folders.h"
+#include "base/clock.h"
+#include "base/directories.h"
 #include "base/stop.h"
 #include "train/checkpoint/run_folder.h"
 #include "train/evaluate.h"
@@ -43,7 +44,7 @@ static int check_folder(const struct run_plan *plan, struct error *err)
 
 static int take_folder(struct run *r, const struct run_plan *plan, struct error *err)
 {
-    if (plan->start == RUN_FRESH && folders_make(r->dir, NULL, err))
+    if (plan->start == RUN_FRESH && make_directories(r->dir, NULL, err))
         return -1;
     return run_lock_take(&r->lock, r->dir, err) || check_folder(plan, err) ? -1 : 0;
 }
@@ -132,8 +133,10 @@ static void plan_copy(struct run *r)
 int run_open(struct run *r, const struct config *config, const struct run_plan *plan,
              struct error *err)
 {
-    *r = (struct run){
-        .saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1, .diary = DIARY_CLOSED};
+    *r = (struct run){.saved_step = UINT64_MAX,
+                      .saved_micro = UINT64_MAX,
+                      .lock.fd = -1,
+                      .run_log = RUN_LOG_CLOSED};
     if (snprintf(r->dir, sizeof r->dir, "%s", plan->dir) >= (int)sizeof r->dir)
         return fail(err, "%s: the path is too long", plan->dir);
     if (check_folder(plan, err) || (plan->start == RUN_RESUME && take_folder(r, plan, err)) ||
@@ -147,7 +150,7 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
         (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps,
                  config->train.log_every, err) ||
-        diary_open(&r->diary, r->dir, &r->trainer, err) || save_changes(r, err)) {
+        run_log_open(&r->run_log, r->dir, &r->trainer, err) || save_changes(r, err)) {
         run_close(r);
         return -1;
     }
@@ -158,7 +161,7 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
 void run_close(struct run *r)
 {
     writer_close(r->writer);
-    diary_close(&r->diary);
+    run_log_close(&r->run_log);
     log_close(&r->log);
     split_close(r->val);
     trainer_destroy(&r->trainer);
@@ -259,7 +262,7 @@ static int finish_step(struct run *r, struct error *err)
             r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err))
         return -1;
     const double saved = seconds();
-    diary_step(&r->diary, t);
+    run_log_step(&r->run_log, t);
     r->total_log_s += seconds() - saved;
     return 0;
 }

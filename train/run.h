@@ -15,7 +15,7 @@ struct run {
     char dir[CONFIG_PATH_MAX];
     struct split *val; /* NULL where the data has none, or nothing in it to predict */
     struct log log;
-    struct diary diary;
+    struct run_log run_log;
     struct run_lock lock;
     struct writer *writer;
     uint64_t saved_step, saved_micro; /* of the newest snapshot; UINT64_MAX before the first */

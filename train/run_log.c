@@ -23,7 +23,7 @@ static void append(struct jsonl *j, uint64_t step, cJSON *object)
     cJSON_Delete(object);
 }
 
-static void note_start(struct diary *d, const struct trainer *t)
+static void note_start(struct run_log *d, const struct trainer *t)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "step", (double)t->state.step);
@@ -42,7 +42,7 @@ static void put(FILE *f, const char *name, double x)
 }
 
 /* Grows a line by hand: cJSON would allocate four times for each tensor. */
-static void note_tensors(struct diary *d, const struct trainer *t)
+static void note_tensors(struct run_log *d, const struct trainer *t)
 {
     const struct tensors *tensors = t->model.tensors;
     const struct adamw o = {t->config.optim.beta1, t->config.optim.beta2, t->config.optim.eps,
@@ -93,7 +93,7 @@ static char *text_of(const struct generator *g, const struct tokenizer *t)
     return text;
 }
 
-static void note_sample(struct diary *d, const struct trainer *t)
+static void note_sample(struct run_log *d, const struct trainer *t)
 {
     struct generator g;
     struct error why;
@@ -122,7 +122,7 @@ static bool is_due(uint64_t step, uint64_t every, uint64_t steps)
 }
 
 /* A sample that is due and not there. Not while the run is asked to stop: it is written when the run goes on. */
-static void catch_up(struct diary *d, const struct trainer *t)
+static void catch_up(struct run_log *d, const struct trainer *t)
 {
     const struct config *c = &t->config;
     if (c->train.sample_tokens && is_due(t->state.step, c->train.eval_every, c->train.steps) &&
@@ -130,16 +130,16 @@ static void catch_up(struct diary *d, const struct trainer *t)
         note_sample(d, t);
 }
 
-int diary_open(struct diary *d, const char *run_dir, const struct trainer *t, struct error *err)
+int run_log_open(struct run_log *d, const char *run_dir, const struct trainer *t, struct error *err)
 {
     const uint64_t step = t->state.step;
-    *d = (struct diary)DIARY_CLOSED;
+    *d = (struct run_log)RUN_LOG_CLOSED;
     d->last = step;
     if (jsonl_open(&d->starts, run_dir, "starts.jsonl", step, err) ||
         jsonl_open(&d->tensors, run_dir, "tensors.jsonl", step, err) ||
         jsonl_open(&d->samples, run_dir, "samples.jsonl", step, err) ||
         (t->config.train.tensorboard && events_open(&d->events, run_dir, step, err))) {
-        diary_close(d);
+        run_log_close(d);
         return -1;
     }
     note_start(d, t);
@@ -147,7 +147,7 @@ int diary_open(struct diary *d, const char *run_dir, const struct trainer *t, st
     return 0;
 }
 
-void diary_close(struct diary *d)
+void run_log_close(struct run_log *d)
 {
     jsonl_close(&d->starts);
     jsonl_close(&d->tensors);
@@ -155,7 +155,7 @@ void diary_close(struct diary *d)
     events_close(&d->events);
 }
 
-static void go_back(struct diary *d, uint64_t step)
+static void go_back(struct run_log *d, uint64_t step)
 {
     struct error ignored;
     jsonl_cut_after(&d->tensors, step, &ignored);
@@ -163,7 +163,7 @@ static void go_back(struct diary *d, uint64_t step)
     events_restart(&d->events, step);
 }
 
-void diary_step(struct diary *d, const struct trainer *t)
+void run_log_step(struct run_log *d, const struct trainer *t)
 {
     const struct config *c = &t->config;
     const uint64_t step = t->state.step;

@@ -14,23 +14,24 @@
 #include "train/events.h"
 #include "train/trainer.h"
 
-struct diary {
+struct run_log {
     struct jsonl starts, tensors, samples;
     struct events events;
     uint64_t last; /* the step that was noted last */
 };
 
-#define DIARY_CLOSED                                                                               \
+#define RUN_LOG_CLOSED                                                                             \
     {                                                                                              \
         .starts.fd = -1, .tensors.fd = -1, .samples.fd = -1, .events.fd = -1                       \
     }
 
 /* Goes on after the trainer's step; 0: begins. The trainer has started. */
-int diary_open(struct diary *d, const char *run_dir, const struct trainer *t, struct error *err);
-void diary_close(struct diary *d);
+int run_log_open(struct run_log *d, const char *run_dir, const struct trainer *t,
+                 struct error *err);
+void run_log_close(struct run_log *d);
 
 /* Notes a finished step, while its gradients are still there. A step at or before the last one noted: the run has gone back, and
  * what was noted since is cut off. */
-void diary_step(struct diary *d, const struct trainer *t);
+void run_log_step(struct run_log *d, const struct trainer *t);
 
 #endif

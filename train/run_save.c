@@ -1,5 +1,6 @@
 /* run_save.c: see run_save.h. */
 #include "train/run_save.h"
+#include "base/clock.h"
 #include "train/checkpoint/run_folder.h"
 
 #include <math.h>

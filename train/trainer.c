@@ -1,5 +1,6 @@
 /* trainer.c: what a run is made of, and one step of it. The loop around the steps is in run.c. */
 #include "train/trainer.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "model/zero.h"
 #include "optim/clip.h"
@@ -330,15 +331,15 @@ static void skip_step(struct trainer *t, double loss, double lr, double norm, co
 static bool is_spike(const struct trainer *t, double loss)
 {
     return t->config.train.on_spike != ON_SPIKE_NONE &&
-           !(loss <= recent_limit(&t->state.recent, t->config.train.spike_threshold));
+           !(loss <= loss_window_limit(&t->state.recent, t->config.train.spike_threshold));
 }
 
 static void skip_spike(struct trainer *t, double loss, double lr, double norm)
 {
-    snprintf(t->fault, sizeof t->fault,
-             "loss %.4f is a spike: above %.4f, from the %d losses before", loss,
-             recent_limit(&t->state.recent, t->config.train.spike_threshold),
-             (int)(t->state.recent.count < RECENT_MAX ? t->state.recent.count : RECENT_MAX));
+    snprintf(
+        t->fault, sizeof t->fault, "loss %.4f is a spike: above %.4f, from the %d losses before",
+        loss, loss_window_limit(&t->state.recent, t->config.train.spike_threshold),
+        (int)(t->state.recent.count < LOSS_WINDOW_MAX ? t->state.recent.count : LOSS_WINDOW_MAX));
     t->state.spikes++;
     skip_step(t, loss, lr, norm, "spike");
 }
@@ -373,7 +374,7 @@ static void update(struct trainer *t)
     adamw_update(t->model.params, t->m, t->v, t->model.grads, clip, tensors, &adamw, lr,
                  ++t->state.updates);
     t->state.skipped_in_row = 0;
-    recent_add(&t->state.recent, loss);
+    loss_window_add(&t->state.recent, loss);
     t->state.smoothed_loss =
         isnan(t->state.smoothed_loss) ? loss : kept * t->state.smoothed_loss + (1 - kept) * loss;
     close_step(t, loss, lr, norm, NULL);

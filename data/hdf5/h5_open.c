@@ -166,7 +166,7 @@ static int scan_file(struct h5_reader *r, const char *path, struct error *err)
 struct h5_reader *h5_open(const char *path, struct error *err)
 {
     uint64_t size;
-    const int fd = regular_open(path, &size, err);
+    const int fd = input_file_open(path, &size, err);
     if (fd < 0)
         return NULL;
     struct h5_reader *r = new_reader(NULL, size, fd, path, err);
@@ -185,11 +185,11 @@ bool h5_is(const char *path)
     char bytes[520] = "";
     uint64_t size;
     struct error ignored;
-    const int fd = regular_open_linked(path, &size, &ignored);
+    const int fd = input_file_open_linked(path, &size, &ignored);
     if (fd < 0)
         return false;
-    const bool is = regular_read(fd, 0, bytes, size < sizeof bytes ? size : sizeof bytes, path,
-                                 &ignored) == 0 &&
+    const bool is = input_file_read(fd, 0, bytes, size < sizeof bytes ? size : sizeof bytes, path,
+                                    &ignored) == 0 &&
                     (memcmp(bytes, SIGNATURE, 8) == 0 || memcmp(bytes + 512, SIGNATURE, 8) == 0);
     close(fd);
     return is;

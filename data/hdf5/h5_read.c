@@ -179,7 +179,7 @@ static int read_bytes(const struct h5_reader *r, uint64_t offset, void *bytes, s
     if (!h5_is_range(offset, size, r->size))
         return fail(err, "%s: truncated", file);
     if (r->fd >= 0)
-        return regular_read(r->fd, offset, bytes, size, file, err);
+        return input_file_read(r->fd, offset, bytes, size, file, err);
     memcpy(bytes, r->bytes + offset, size);
     return 0;
 }

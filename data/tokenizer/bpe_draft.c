@@ -10,7 +10,7 @@
 char *bpe_read_file(const char *path, size_t *size, struct error *err)
 {
     uint64_t length;
-    const int fd = regular_open_linked(path, &length, err);
+    const int fd = input_file_open_linked(path, &length, err);
     if (fd < 0)
         return NULL;
     char *text = length <= BPE_FILE_MAX ? malloc(length + 1) : NULL;
@@ -19,7 +19,7 @@ char *bpe_read_file(const char *path, size_t *size, struct error *err)
              (unsigned long long)length, BPE_FILE_MAX);
     else if (!text)
         fail(err, "%s: out of memory", path);
-    else if (regular_read(fd, 0, text, length, path, err) == 0) {
+    else if (input_file_read(fd, 0, text, length, path, err) == 0) {
         text[length] = '\0';
         *size = length;
         close(fd);

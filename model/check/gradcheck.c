@@ -45,7 +45,7 @@ struct gradcheck_subject gradcheck_subject(enum op op)
 /* One backward over gradients that hold `before`; leaves there what it added. */
 static int run_backward(struct check *k, size_t s, uint64_t *random)
 {
-    struct bench *b = &k->b;
+    struct harness *b = &k->b;
     void *dx[OP_TENSORS_MAX] = {0};
     for (size_t t = 0; t < b->info->count; t++) {
         if (b->size[t] == 0)
@@ -61,7 +61,7 @@ static int run_backward(struct check *k, size_t s, uint64_t *random)
                 before[i] = after[i] = random_normal(random);
         }
     }
-    bench_poison(b, NUMBER_F64, ROLE_SCRATCH);
+    harness_poison(b, NUMBER_F64, ROLE_SCRATCH);
     const struct op_code *code = &b->subject->code[NUMBER_F64];
     code->call_backward(code->backward, dx, b->x[NUMBER_F64], &b->c);
     for (size_t t = 0; t < b->info->count; t++) {
@@ -100,9 +100,9 @@ struct sums {
 
 static void compare(struct check *k, struct sums *sums, size_t t, size_t at, unsigned method)
 {
-    struct bench *b = &k->b;
-    const struct derivative d = method == GRADCHECK_COMPLEX ? bench_complex_step(b, t, at)
-                                                            : bench_central_difference(b, t, at);
+    struct harness *b = &k->b;
+    const struct derivative d = method == GRADCHECK_COMPLEX ? harness_complex_step(b, t, at)
+                                                            : harness_central_difference(b, t, at);
     for (size_t s = 0; s < UPSTREAMS; s++) {
         double got = 0;
         if (at != SIZE_MAX)
@@ -183,12 +183,12 @@ static int run(struct check *k)
 {
     struct copy inputs = {0};
     const bool contract = k->g->methods & GRADCHECK_CONTRACT;
-    bench_reset(&k->b, NUMBER_F64);
-    bench_reset(&k->b, NUMBER_C128);
+    harness_reset(&k->b, NUMBER_F64);
+    harness_reset(&k->b, NUMBER_C128);
     int failed = copy_tensors(&inputs, &k->b, true);
     if (!failed) {
-        bench_forward(&k->b, NUMBER_F64);
-        bench_forward(&k->b, NUMBER_C128);
+        harness_forward(&k->b, NUMBER_F64);
+        harness_forward(&k->b, NUMBER_C128);
         if (contract)
             check_unchanged(k, &inputs, "unchanged by forward");
         failed = (contract && check_forward(k)) || run_backwards(k);
@@ -207,13 +207,13 @@ int gradcheck_case(const struct gradcheck *g, const struct gradcheck_subject *s,
                    const struct op_case *c)
 {
     struct check k = {.g = g};
-    int failed = bench_create(&k.b, s, c, g->seed);
+    int failed = harness_create(&k.b, s, c, g->seed);
     if (!failed)
         failed = run(&k);
     for (size_t u = 0; u < UPSTREAMS; u++)
         for (size_t t = 0; t < OP_TENSORS_MAX; t++)
             free(k.dx[u][t]);
-    bench_destroy(&k.b);
+    harness_destroy(&k.b);
     return failed ? -1 : k.failed;
 }
 

@@ -56,7 +56,7 @@ void check_report(struct check *k, size_t tensor, struct gradcheck_line *line)
         k->g->report(k->g->to, line);
 }
 
-int copy_tensors(struct copy *copy, const struct bench *b, bool differentiable_only)
+int copy_tensors(struct copy *copy, const struct harness *b, bool differentiable_only)
 {
     for (size_t t = 0; t < b->info->count; t++) {
         const struct op_tensor *tensor = &b->info->tensors[t];
@@ -122,7 +122,7 @@ static bool written(const struct op_tensor *t)
  * must be the definition, since forward and backward of a wrong function may agree. */
 int check_forward(struct check *k)
 {
-    struct bench *b = &k->b;
+    struct harness *b = &k->b;
     void *x[OP_TENSORS_MAX];
     int failed = 0;
     for (size_t t = 0; t < b->info->count; t++) {

@@ -13,17 +13,17 @@ static bool close_enough(double got, double expected)
     return fabs(got - expected) <= ABSOLUTE + RELATIVE * fabs(expected);
 }
 
-static float sum_of_outputs(struct bench *b)
+static float sum_of_outputs(struct harness *b)
 {
     float sum = 0;
-    bench_forward(b, NUMBER_F32);
+    harness_forward(b, NUMBER_F32);
     for (size_t t = 0; t < b->info->count; t++)
         for (size_t i = 0; b->info->tensors[t].role == ROLE_OUTPUT && i < b->size[t]; i++)
             sum += ((const float *)b->x[NUMBER_F32][t])[i];
     return sum;
 }
 
-static float difference(struct bench *b, size_t t, size_t i)
+static float difference(struct harness *b, size_t t, size_t i)
 {
     float *x = b->x[NUMBER_F32][t];
     const float value = x[i];
@@ -35,7 +35,7 @@ static float difference(struct bench *b, size_t t, size_t i)
     return (up - down) / (2 * STEP);
 }
 
-static int run_backward(struct bench *b, void *dx[OP_TENSORS_MAX])
+static int run_backward(struct harness *b, void *dx[OP_TENSORS_MAX])
 {
     for (size_t t = 0; t < b->info->count; t++) {
         const enum role role = b->info->tensors[t].role;
@@ -55,15 +55,15 @@ static int run_backward(struct bench *b, void *dx[OP_TENSORS_MAX])
 
 static int naive_case(const struct gradcheck_subject *s, const struct op_case *c, uint64_t seed)
 {
-    struct bench b;
+    struct harness b;
     void *dx[OP_TENSORS_MAX] = {0};
-    int failed = bench_create(&b, s, c, seed), seen = 0;
+    int failed = harness_create(&b, s, c, seed), seen = 0;
     if (!failed) {
-        bench_reset(&b, NUMBER_F32);
+        harness_reset(&b, NUMBER_F32);
         for (size_t t = 0; t < b.info->count; t++) /* it does not poison scratch either */
             for (size_t i = 0; b.info->tensors[t].role == ROLE_SCRATCH && i < b.size[t]; i++)
                 number_put(NUMBER_F32, b.x[NUMBER_F32][t], i, 0, 0);
-        bench_forward(&b, NUMBER_F32);
+        harness_forward(&b, NUMBER_F32);
         failed = run_backward(&b, dx);
     }
     for (size_t t = 0; !failed && t < b.info->count; t++)
@@ -71,7 +71,7 @@ static int naive_case(const struct gradcheck_subject *s, const struct op_case *c
             seen = !close_enough((double)((float *)dx[t])[i], (double)difference(&b, t, i));
     for (size_t t = 0; t < OP_TENSORS_MAX; t++)
         free(dx[t]);
-    bench_destroy(&b);
+    harness_destroy(&b);
     return failed ? -1 : seen;
 }
 

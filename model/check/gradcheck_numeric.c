@@ -52,7 +52,7 @@ bool tableau_done(const struct tableau *t)
 }
 
 /* Tensor k as drawn, plus (re + i im) times the direction. */
-static void shift(struct bench *b, enum number n, size_t k, size_t at, double re, double im)
+static void shift(struct harness *b, enum number n, size_t k, size_t at, double re, double im)
 {
     void *x = b->x[n][k];
     const double *value = b->value[k];
@@ -64,11 +64,11 @@ static void shift(struct bench *b, enum number n, size_t k, size_t at, double re
         number_put(n, x, i, value[i] + re * b->direction[i], im * b->direction[i]);
 }
 
-struct derivative bench_complex_step(struct bench *b, size_t k, size_t at)
+struct derivative harness_complex_step(struct harness *b, size_t k, size_t at)
 {
     struct derivative d = {0};
     shift(b, NUMBER_C128, k, at, 0, COMPLEX_STEP);
-    bench_forward(b, NUMBER_C128);
+    harness_forward(b, NUMBER_C128);
     shift(b, NUMBER_C128, k, at, 0, 0);
     for (size_t o = 0; o < b->info->count; o++) {
         const double complex *y = b->x[NUMBER_C128][o];
@@ -82,7 +82,7 @@ struct derivative bench_complex_step(struct bench *b, size_t k, size_t at)
 }
 
 /* Adds sign times dy . f to sum, and |dy| . |f| to magnitude. */
-static void add_outputs(struct bench *b, double sign, double sum[UPSTREAMS],
+static void add_outputs(struct harness *b, double sign, double sum[UPSTREAMS],
                         double magnitude[UPSTREAMS])
 {
     for (size_t o = 0; o < b->info->count; o++) {
@@ -99,7 +99,7 @@ static void add_outputs(struct bench *b, double sign, double sum[UPSTREAMS],
     }
 }
 
-struct derivative bench_central_difference(struct bench *b, size_t k, size_t at)
+struct derivative harness_central_difference(struct harness *b, size_t k, size_t at)
 {
     struct tableau tableau[UPSTREAMS] = {0};
     struct derivative d = {0};
@@ -107,10 +107,10 @@ struct derivative bench_central_difference(struct bench *b, size_t k, size_t at)
     for (double h = CENTRAL_STEP; !done; h /= 2) {
         double sum[UPSTREAMS] = {0}, magnitude[UPSTREAMS] = {0}; /* of both sides */
         shift(b, NUMBER_F64, k, at, h, 0);
-        bench_forward(b, NUMBER_F64);
+        harness_forward(b, NUMBER_F64);
         add_outputs(b, 1, sum, magnitude);
         shift(b, NUMBER_F64, k, at, -h, 0);
-        bench_forward(b, NUMBER_F64);
+        harness_forward(b, NUMBER_F64);
         add_outputs(b, -1, sum, magnitude);
         done = true;
         for (size_t s = 0; s < UPSTREAMS; s++) {

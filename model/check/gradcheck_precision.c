@@ -102,7 +102,7 @@ static void free_results(struct results *r)
 }
 
 /* Forward and backward in one number type, from what stands in b->x; upstream gradients moved by unit. */
-static int pass(struct results *r, struct bench *b, enum number n, double unit, uint64_t *random)
+static int pass(struct results *r, struct harness *b, enum number n, double unit, uint64_t *random)
 {
     void *dx[OP_TENSORS_MAX] = {0};
     int failed = 0;
@@ -118,8 +118,8 @@ static int pass(struct results *r, struct bench *b, enum number n, double unit, 
     }
     if (!failed) {
         const struct op_code *code = &b->subject->code[n];
-        bench_forward(b, n);
-        bench_poison(b, n, ROLE_SCRATCH);
+        harness_forward(b, n);
+        harness_poison(b, n, ROLE_SCRATCH);
         code->call_backward(code->backward, dx, b->x[n], &b->c);
     }
     for (size_t t = 0; t < b->info->count; t++) {
@@ -131,10 +131,10 @@ static int pass(struct results *r, struct bench *b, enum number n, double unit, 
     return failed ? -1 : 0;
 }
 
-static int pass_from(struct results *r, struct bench *b, enum number n, double unit,
+static int pass_from(struct results *r, struct harness *b, enum number n, double unit,
                      uint64_t *random)
 {
-    bench_reset(b, n);
+    harness_reset(b, n);
     for (size_t t = 0; t < b->info->count; t++)
         for (size_t i = 0; unit > 0 && b->value[t] && i < b->size[t]; i++)
             number_put(n, b->x[n][t], i, precision_move(b->value[t][i], unit, random), 0);
@@ -176,7 +176,7 @@ static int check_one(struct check *k, const struct gradcheck_precision *p)
 int check_precision(struct check *k)
 {
     int failed = 0;
-    for (size_t p = 0; p < GRADCHECK_PRECISIONS && !failed && !bench_degenerate(&k->b); p++)
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS && !failed && !harness_degenerate(&k->b); p++)
         if (k->b.subject->code[gradcheck_precisions[p].number]
                 .forward) /* planted mistakes have no bf16 build */
             failed = check_one(k, &gradcheck_precisions[p]);

@@ -84,7 +84,7 @@ static double *allocate_drawn(const struct op_tensor *t, size_t n, uint64_t *sta
     return v;
 }
 
-static int create_tensor(struct bench *b, size_t k, uint64_t *state)
+static int create_tensor(struct harness *b, size_t k, uint64_t *state)
 {
     static const struct op_tensor upstream = {"dy", ROLE_INPUT, "", false};
     const struct op_tensor *t = &b->info->tensors[k];
@@ -131,10 +131,10 @@ uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets,
     return start;
 }
 
-int bench_create(struct bench *b, const struct gradcheck_subject *s, const struct op_case *c,
-                 uint64_t seed)
+int harness_create(struct harness *b, const struct gradcheck_subject *s, const struct op_case *c,
+                   uint64_t seed)
 {
-    *b = (struct bench){.subject = s, .info = &op_info[s->op], .c = *c};
+    *b = (struct harness){.subject = s, .info = &op_info[s->op], .c = *c};
     b->c.faults = s->faults;
     const size_t N = c->B * c->T;
     b->c.ids = b->ids = draw_symbols(N, c->V, &seed);
@@ -154,7 +154,7 @@ int bench_create(struct bench *b, const struct gradcheck_subject *s, const struc
     return b->direction ? 0 : -1;
 }
 
-void bench_destroy(struct bench *b)
+void harness_destroy(struct harness *b)
 {
     free(b->ids);
     free(b->targets);
@@ -169,12 +169,12 @@ void bench_destroy(struct bench *b)
     }
 }
 
-bool bench_degenerate(const struct bench *b)
+bool harness_degenerate(const struct harness *b)
 {
     return b->c.C == 1 && b->subject->op == OP_LAYERNORM;
 }
 
-void bench_poison(struct bench *b, enum number n, enum role role)
+void harness_poison(struct harness *b, enum number n, enum role role)
 {
     for (size_t k = 0; k < b->info->count; k++)
         if (b->info->tensors[k].role == role)
@@ -182,17 +182,17 @@ void bench_poison(struct bench *b, enum number n, enum role role)
                 number_put(n, b->x[n][k], i, NAN, NAN);
 }
 
-void bench_reset(struct bench *b, enum number n)
+void harness_reset(struct harness *b, enum number n)
 {
     for (size_t k = 0; k < b->info->count; k++)
         for (size_t i = 0; b->value[k] && i < b->size[k]; i++)
             number_put(n, b->x[n][k], i, b->value[k][i], 0);
-    bench_poison(b, n, ROLE_OUTPUT);
-    bench_poison(b, n, ROLE_SAVED);
-    bench_poison(b, n, ROLE_SCRATCH);
+    harness_poison(b, n, ROLE_OUTPUT);
+    harness_poison(b, n, ROLE_SAVED);
+    harness_poison(b, n, ROLE_SCRATCH);
 }
 
-void bench_forward(struct bench *b, enum number n)
+void harness_forward(struct harness *b, enum number n)
 {
     const struct op_code *code = &b->subject->code[n];
     code->call_forward(code->forward, b->x[n], &b->c);

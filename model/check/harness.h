@@ -8,7 +8,7 @@
 
 enum { UPSTREAMS = 3 };
 
-struct bench {
+struct harness {
     const struct gradcheck_subject *subject;
     const struct op_info *info;
     struct op_case c;
@@ -27,22 +27,22 @@ struct derivative {
     double magnitude[UPSTREAMS]; /* |dy| . |f|, about what a derivative could be */
 };
 
-/* -1 where memory is short; bench_destroy in either case. */
-int bench_create(struct bench *b, const struct gradcheck_subject *s, const struct op_case *c,
-                 uint64_t seed);
-void bench_destroy(struct bench *b);
+/* -1 where memory is short; harness_destroy in either case. */
+int harness_create(struct harness *b, const struct gradcheck_subject *s, const struct op_case *c,
+                   uint64_t seed);
+void harness_destroy(struct harness *b);
 
 /* A LayerNorm of one element has no deviation: its dx is zero by cancellation, which no condition number knows of. */
-bool bench_degenerate(const struct bench *b);
+bool harness_degenerate(const struct harness *b);
 
 /* Inputs and parameters as drawn, everything else not a number; and a forward from there. */
-void bench_reset(struct bench *b, enum number n);
-void bench_forward(struct bench *b, enum number n);
-void bench_poison(struct bench *b, enum number n, enum role role);
+void harness_reset(struct harness *b, enum number n);
+void harness_forward(struct harness *b, enum number n);
+void harness_poison(struct harness *b, enum number n, enum role role);
 
 /* The derivative along tensor k's coordinate `at`, or along b->direction where at is SIZE_MAX. */
-struct derivative bench_complex_step(struct bench *b, size_t k, size_t at);
-struct derivative bench_central_difference(struct bench *b, size_t k, size_t at);
+struct derivative harness_complex_step(struct harness *b, size_t k, size_t at);
+struct derivative harness_central_difference(struct harness *b, size_t k, size_t at);
 
 /* The steps of both methods. */
 #define COMPLEX_STEP 1e-20
@@ -64,7 +64,7 @@ bool tableau_done(const struct tableau *t);
 /* One run of the checker over one case. */
 struct check {
     const struct gradcheck *g;
-    struct bench b;
+    struct harness b;
     double *dx[UPSTREAMS][OP_TENSORS_MAX]; /* what the backward added, for each upstream gradient */
     int failed;
 };
@@ -89,7 +89,7 @@ int gradcheck_cases(const struct gradcheck *g, size_t count,
 struct copy {
     void *x[OP_TENSORS_MAX];
 };
-int copy_tensors(struct copy *copy, const struct bench *b, bool differentiable_only);
+int copy_tensors(struct copy *copy, const struct harness *b, bool differentiable_only);
 void copy_free(struct copy *copy);
 void check_unchanged(struct check *k, const struct copy *copy, const char *method);
 

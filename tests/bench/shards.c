@@ -21,7 +21,7 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int complain(const struct error *err)
+static int print_error(const struct error *err)
 {
     fprintf(stderr, "shards: %s\n", err->text);
     return 1;
@@ -40,7 +40,7 @@ static int write(const char *dir, uint64_t tokens)
     const struct corpus_plan plan = {dir, t, tokens, 0, SHARD_MAX_TOKENS, false, "[]"};
     struct corpus_folder folder;
     if (!t || corpus_folder_open(&folder, dir, &err))
-        return complain(&err);
+        return print_error(&err);
     struct corpus_writer *w = corpus_writer_create(&plan, &err);
     static uint32_t ids[PIECE];
     uint64_t state = 1;
@@ -56,7 +56,7 @@ static int write(const char *dir, uint64_t tokens)
         status = corpus_writer_finish(w, &err);
     corpus_folder_close(&folder, false);
     tokenizer_destroy(t);
-    return status ? complain(&err) : 0;
+    return status ? print_error(&err) : 0;
 }
 
 /* Batches until so many seconds are over; the tokens of one second. */
@@ -88,11 +88,11 @@ static int measure(const char *dir, enum order order, size_t rows, size_t T)
     const double opened = seconds() - begin;
     uint64_t step = 0;
     if (!l || run(l, &step, rows * T, WARM, &err) < 0)
-        return complain(&err);
+        return print_error(&err);
     const double speed = run(l, &step, rows * T, SECONDS, &err);
     loader_close(l);
     if (speed < 0)
-        return complain(&err);
+        return print_error(&err);
     printf("%s %zu %zu %.0f %.3f\n", order == ORDER_SEQUENTIAL ? "sequential" : "shuffled", rows, T,
            speed, opened);
     return 0;

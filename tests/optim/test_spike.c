@@ -6,28 +6,28 @@
 
 START_TEST(limit_of_recent_losses)
 {
-    struct recent r = {0}, s;
-    char text[RECENT_TEXT];
-    for (int i = 0; i < RECENT_MIN; i++) {
-        ck_assert(recent_limit(&r, 10) == INFINITY);
-        recent_add(
+    struct loss_window r = {0}, s;
+    char text[LOSS_WINDOW_TEXT];
+    for (int i = 0; i < LOSS_WINDOW_MIN; i++) {
+        ck_assert(loss_window_limit(&r, 10) == INFINITY);
+        loss_window_add(
             &r, 2 + 0.1 * (i % 3)); /* median 2.1, deviations 0.1 and 0: the median of them 0.1 */
     }
-    ck_assert_double_eq_tol(recent_limit(&r, 10), 2.1 + 10 * 1.4826 * 0.1, 1e-12);
-    recent_add(&r, 1e30); /* an outlier moves it by little */
-    ck_assert_double_eq_tol(recent_limit(&r, 10), 2.1 + 10 * 1.4826 * 0.1, 1e-12);
-    for (int i = 0; i < 3 * RECENT_MAX + 7; i++) {
-        ck_assert_int_eq(recent_parse(&s, recent_text(&r, text)), 0);
-        ck_assert(strlen(text) < RECENT_TEXT);
+    ck_assert_double_eq_tol(loss_window_limit(&r, 10), 2.1 + 10 * 1.4826 * 0.1, 1e-12);
+    loss_window_add(&r, 1e30); /* an outlier moves it by little */
+    ck_assert_double_eq_tol(loss_window_limit(&r, 10), 2.1 + 10 * 1.4826 * 0.1, 1e-12);
+    for (int i = 0; i < 3 * LOSS_WINDOW_MAX + 7; i++) {
+        ck_assert_int_eq(loss_window_parse(&s, loss_window_text(&r, text)), 0);
+        ck_assert(strlen(text) < LOSS_WINDOW_TEXT);
         for (size_t k = 0; k < 5; k++)
-            recent_add(&s, 1 / (double)(k + 1));
-        recent_add(&r, 4 + 1e-3 * i);
-        ck_assert_int_eq(recent_parse(&s, recent_text(&r, text)), 0);
+            loss_window_add(&s, 1 / (double)(k + 1));
+        loss_window_add(&r, 4 + 1e-3 * i);
+        ck_assert_int_eq(loss_window_parse(&s, loss_window_text(&r, text)), 0);
         ck_assert_mem_eq(&r, &s, sizeof r);
     }
-    for (int i = 0; i < RECENT_MAX; i++)
-        recent_add(&r, 3);
-    ck_assert_double_eq_tol(recent_limit(&r, 10), 3 + 10 * 0.03,
+    for (int i = 0; i < LOSS_WINDOW_MAX; i++)
+        loss_window_add(&r, 3);
+    ck_assert_double_eq_tol(loss_window_limit(&r, 10), 3 + 10 * 0.03,
                             1e-12); /* losses that do not differ */
     static const char *const wrong[] = {"",
                                         "x",
@@ -39,7 +39,7 @@ START_TEST(limit_of_recent_losses)
                                         "-1",
                                         "99999999999999999999 0x1p1"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        ck_assert_msg(recent_parse(&s, wrong[i]) == -1, "\"%s\"", wrong[i]);
+        ck_assert_msg(loss_window_parse(&s, wrong[i]) == -1, "\"%s\"", wrong[i]);
 }
 END_TEST
 

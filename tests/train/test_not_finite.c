@@ -5,7 +5,7 @@
 
 /* Writes a number into an array of the pass, in one micro-batch of each step from `first` to `last`. */
 struct plant {
-    struct gpt_watch watch;
+    struct gpt_hook hook;
     const struct trainer *trainer;
     uint64_t first, last,
         micro; /* steps as trainer->state.step counts them, before they are done; the micro-batch */
@@ -16,9 +16,9 @@ struct plant {
     real value;
 };
 
-static void plant(struct gpt_watch *watch, struct gpt *g, enum gpt_part part, size_t layer)
+static void plant(struct gpt_hook *hook, struct gpt *g, enum gpt_part part, size_t layer)
 {
-    const struct plant *p = (const struct plant *)watch;
+    const struct plant *p = (const struct plant *)hook;
     const struct train_state *s = &p->trainer->state;
     const uint64_t batch = s->step + s->batch_shift;
     if (part == p->part && layer == p->layer && s->step >= p->first && s->step <= p->last &&
@@ -109,7 +109,7 @@ START_TEST(not_finite_changes_nothing)
         struct plant p = {
             {plant},       &t, step, step, micro, 0, cases[i].part, cases[i].layer, cases[i].array,
             cases[i].value};
-        t.model.watch = &p.watch;
+        t.model.hook = &p.hook;
         struct arrays before = copy_arrays(&t);
         while (t.state.step == step)
             OK(trainer_micro_step(&t, &err));
@@ -144,7 +144,7 @@ START_TEST(a_square_that_overflows)
         t = begin(&c);
         advance(&t, ACCUMULATE);
         struct plant p = {{plant}, &t, 1, 1, 0, 0, PART_BLOCK_BACKWARD, 0, gelu_gradient, 1e25f};
-        t.model.watch = &p.watch;
+        t.model.hook = &p.hook;
         struct arrays before = copy_arrays(&t);
         advance(&t, ACCUMULATE);
         ck_assert_uint_eq(t.state.step, 2);
@@ -186,7 +186,7 @@ static void run_with(struct trainer *t, const struct config *c, struct plant p, 
     OK(trainer_create(t, c, &err));
     OK(trainer_start(t, &err));
     p.trainer = t;
-    t->model.watch = &p.watch;
+    t->model.hook = &p.hook;
     for (*micro_steps = 0; t->state.step < steps; ++*micro_steps) {
         if (*micro_steps == stop) {
             OK(trainer_save(t, path, &err));
@@ -194,11 +194,11 @@ static void run_with(struct trainer *t, const struct config *c, struct plant p, 
             OK(trainer_create(t, c, &err));
             OK(trainer_resume(t, path, &nothing, &err));
             OK(trainer_start(t, &err));
-            t->model.watch = &p.watch;
+            t->model.hook = &p.hook;
         }
         OK(trainer_micro_step(t, &err));
     }
-    t->model.watch = NULL;
+    t->model.hook = NULL;
 }
 
 static void assert_same_state(const struct trainer *a, const struct trainer *b)
@@ -243,12 +243,12 @@ START_TEST(rollback_jumps_over_batches)
     struct arrays saved = copy_arrays(&t);
     advance(&t, ACCUMULATE);
     struct plant p = {{plant}, &t, 2, 3, 0, 0, PART_BLOCK, 1, block_output, NAN};
-    t.model.watch = &p.watch;
+    t.model.hook = &p.hook;
     OK(trainer_micro_step(&t, &err));
     ck_assert(!trainer_must_roll_back(&t));
     OK(trainer_micro_step(&t, &err));
     ck_assert(trainer_must_roll_back(&t));
-    t.model.watch = NULL;
+    t.model.hook = NULL;
     OK(trainer_roll_back(&t, path, &err));
     ck_unchanged(&t, &saved);
     free_arrays(&saved);
@@ -300,11 +300,11 @@ START_TEST(spikes)
         struct trainer t;
         c.train.on_spike = on_spike;
         t = begin(&c);
-        advance(&t, RECENT_MIN + 4);
+        advance(&t, LOSS_WINDOW_MIN + 4);
         ck_assert_uint_eq(t.state.spikes, 0);
         struct plant p = {{plant},   &t, t.state.step, t.state.step, 0, 0,
                           PART_LOSS, 0,  losses_of,    1e4};
-        t.model.watch = &p.watch;
+        t.model.hook = &p.hook;
         struct arrays before = copy_arrays(&t);
         OK(trainer_micro_step(&t, &err));
         ck_assert_int_eq(trainer_must_roll_back(&t), on_spike == ON_SPIKE_ROLLBACK);

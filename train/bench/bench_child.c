@@ -1,8 +1,8 @@
 /* bench_child.c: measuring in a child process, and how long something takes there. */
+#include "base/clock.h"
 #include "base/memory.h"
-#include "base/waiting.h"
+#include "base/omp_wait.h"
 #include "train/bench/bench.h"
-#include "train/log.h"
 #include <errno.h>
 #include <omp.h>
 #include <signal.h>
@@ -67,7 +67,7 @@ static _Noreturn void child(bench_work *work, const struct bench_job *job, void 
     struct error err = {""};
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* where nobody waits for it, it ends */
     limit_memory();
-    wait_by_company();
+    omp_wait_adapt();
     const int status = work(job, result, &err);
     write_all(fd, &status, sizeof status);
     write_all(fd, status ? (void *)&err : result, status ? sizeof err : size);
@@ -121,7 +121,7 @@ struct timing time_runs(void (*f)(void *), void *context, size_t runs, double bu
     double t[RUNS_MAX];
     size_t n = 0;
     f(context);
-    const double start = seconds(), waited = seconds_waited();
+    const double start = seconds(), waited = seconds_in_run_queue();
     double now = start;
     while (runs ? n < runs
                 : n < RUNS_MAX &&
@@ -131,7 +131,8 @@ struct timing time_runs(void (*f)(void *), void *context, size_t runs, double bu
         now = seconds();
         t[n++] = now - before;
     }
-    const double waiting = (seconds_waited() - waited) / (omp_get_max_threads() * (now - start));
+    const double waiting =
+        (seconds_in_run_queue() - waited) / (omp_get_max_threads() * (now - start));
     qsort(t, n, sizeof *t, by_size);
     return (struct timing){.runs = n,
                            .median = n % 2 ? t[n / 2] : (t[n / 2 - 1] + t[n / 2]) / 2,

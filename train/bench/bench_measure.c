@@ -1,8 +1,8 @@
 /* bench_measure.c: what `handgrad bench` finds out about the machine, whole steps, decoding and memory. Everything here
  * but the outermost functions runs in a child process. */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "train/bench/bench.h"
-#include "train/log.h"
 #include "train/machine.h"
 #include "train/peak.h"
 #include <math.h>

@@ -42,7 +42,7 @@ struct train_state {
         rolled_back_to; /* how many, and the steps of the last one */
     uint64_t
         batch_shift; /* step s reads the batches that step s + batch_shift would read: a rollback jumps over some */
-    struct recent recent; /* losses of the last updates */
+    struct loss_window recent; /* losses of the last updates */
 };
 
 struct checkpoint {

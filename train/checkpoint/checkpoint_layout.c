@@ -116,13 +116,13 @@ static int write_tokenizer(hid_t file, const struct tokenizer *t, const char *pa
 static int write_attributes(hid_t file, const struct checkpoint *c, const char *path,
                             struct error *err)
 {
-    char *config = config_text(&c->config), recent[RECENT_TEXT];
+    char *config = config_text(&c->config), recent[LOSS_WINDOW_TEXT];
     int status = config ? 0 : fail(err, "%s: out of memory", path);
-    status =
-        status || h5_write_string(file, "format", CHECKPOINT_FORMAT, path, err) ||
-        h5_write_string(file, "config", config, path, err) ||
-        h5_write_string(file, "data_fingerprint", c->data_fingerprint, path, err) ||
-        h5_write_string(file, "recent_losses", recent_text(&c->state.recent, recent), path, err);
+    status = status || h5_write_string(file, "format", CHECKPOINT_FORMAT, path, err) ||
+             h5_write_string(file, "config", config, path, err) ||
+             h5_write_string(file, "data_fingerprint", c->data_fingerprint, path, err) ||
+             h5_write_string(file, "recent_losses", loss_window_text(&c->state.recent, recent),
+                             path, err);
     for (size_t i = 0; i < state_field_count && !status; i++) {
         const struct state_field *f = &state_fields[i];
         const void *at = (const char *)&c->state + f->offset;

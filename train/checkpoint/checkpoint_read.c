@@ -115,7 +115,7 @@ static int read_recent(struct checkpoint_file *f, struct error *err)
     char *text;
     if (h5_read_string(h5_root(f->reader), "recent_losses", &text, f->path, err))
         return -1;
-    const int status = recent_parse(&f->checkpoint->state.recent, text);
+    const int status = loss_window_parse(&f->checkpoint->state.recent, text);
     free(text);
     return status ? fail(err, "%s: recent_losses: expected a count and as many losses", f->path)
                   : 0;

@@ -77,10 +77,10 @@ bool image_is(const char *path)
     unsigned char magic[sizeof MAGIC];
     struct error ignored;
     uint64_t size;
-    const int fd = regular_open(path, &size, &ignored);
+    const int fd = input_file_open(path, &size, &ignored);
     if (fd < 0)
         return false;
-    const bool is = regular_read(fd, 0, magic, sizeof magic, path, &ignored) == 0 &&
+    const bool is = input_file_read(fd, 0, magic, sizeof magic, path, &ignored) == 0 &&
                     !memcmp(magic, MAGIC, sizeof magic);
     close(fd);
     return is;
@@ -111,7 +111,8 @@ static int read_block(unsigned char *block, int fd, uint64_t size, const char *p
     if (size < USER_BLOCK)
         return fail(err, "%s: not a handgrad checkpoint, or truncated: %" PRIu64 " bytes", path,
                     size);
-    return regular_read(fd, 0, block, USER_BLOCK, path, err) || check_block(block, size, path, err)
+    return input_file_read(fd, 0, block, USER_BLOCK, path, err) ||
+                   check_block(block, size, path, err)
                ? -1
                : 0;
 }
@@ -120,7 +121,7 @@ int image_step(const char *path, uint64_t *step, struct error *err)
 {
     unsigned char block[USER_BLOCK];
     uint64_t size;
-    const int fd = regular_open(path, &size, err);
+    const int fd = input_file_open(path, &size, err);
     if (fd < 0)
         return -1;
     const int status = read_block(block, fd, size, path, err);
@@ -144,7 +145,7 @@ static int read_checked(struct h5_image *image, uint64_t *step, int fd, uint64_t
     image->size = image->capacity = size;
     *step = get(block + AT_STEP, 8);
     memcpy(image->bytes, block, USER_BLOCK);
-    if (regular_read(fd, USER_BLOCK, image->bytes + USER_BLOCK, size - USER_BLOCK, path, err))
+    if (input_file_read(fd, USER_BLOCK, image->bytes + USER_BLOCK, size - USER_BLOCK, path, err))
         return -1;
     if (checksum(image->bytes + USER_BLOCK, size - USER_BLOCK) != get(block + AT_PAYLOAD_CRC, 4))
         return fail(err, "%s: damaged: the checksum of its contents is wrong", path);
@@ -155,7 +156,7 @@ int image_read(struct h5_image *image, uint64_t *step, const char *path, struct 
 {
     *image = (struct h5_image){.file = -1, .user_block = USER_BLOCK};
     uint64_t size;
-    const int fd = regular_open(path, &size, err);
+    const int fd = input_file_open(path, &size, err);
     if (fd < 0)
         return -1;
     const int status = read_checked(image, step, fd, size, path, err);
@@ -176,7 +177,7 @@ static int verify(int fd, uint64_t size, const char *path, struct error *err)
     int status = 0;
     for (uint64_t at = USER_BLOCK, n; at < size && !status; at += n) {
         n = size - at < CHUNK ? size - at : CHUNK;
-        status = regular_read(fd, at, chunk, (size_t)n, path, err);
+        status = input_file_read(fd, at, chunk, (size_t)n, path, err);
         if (!status)
             crc = image_checksum(crc, chunk, (size_t)n);
     }
@@ -189,7 +190,7 @@ static int verify(int fd, uint64_t size, const char *path, struct error *err)
 int image_verify(const char *path, struct error *err)
 {
     uint64_t size;
-    const int fd = regular_open(path, &size, err);
+    const int fd = input_file_open(path, &size, err);
     if (fd < 0)
         return -1;
     const int status = verify(fd, size, path, err);

@@ -1,9 +1,9 @@
 /* writer.c: see writer.h. One buffer, so one save at a time: who comes while it is being written waits. */
 #include "train/checkpoint/writer.h"
+#include "base/clock.h"
 #include "base/thread.h"
 #include "train/checkpoint/run_folder.h"
 #include "train/checkpoint/snapshot.h"
-#include "train/log.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -127,7 +127,7 @@ static int run_bench(struct parsed *p)
     struct error err;
     struct bench *b = &p->bench;
     if (measure_machine(b, &err))
-        return complain(&err);
+        return print_error(&err);
     report_machine(b);
     for (size_t i = 0; i < p->workloads.count; i++) {
         const struct workload *w = &p->workloads.list[i];
@@ -135,7 +135,7 @@ static int run_bench(struct parsed *p)
                            : w->kind == WORKLOAD_DECODE ? decode_workload(b, w, &err)
                                                         : memory_workload(b, &err);
         if (status)
-            code = complain(&err);
+            code = print_error(&err);
     }
     return code;
 }

@@ -126,5 +126,5 @@ int command_eval(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     stop_on_signals(false);
     struct error err;
-    return run_eval(&a, &err) ? complain(&err) : 0;
+    return run_eval(&a, &err) ? print_error(&err) : 0;
 }

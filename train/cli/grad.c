@@ -142,5 +142,5 @@ int command_grad(int argc, char **argv)
     struct arguments a = {.write = gradient_file_write_f32};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct error err;
-    return run_grad(&a, &err) ? complain(&err) : 0;
+    return run_grad(&a, &err) ? print_error(&err) : 0;
 }

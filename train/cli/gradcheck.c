@@ -1,9 +1,9 @@
 /* gradcheck.c: handgrad gradcheck. */
+#include "base/clock.h"
 #include "optim/adamw_check.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 #include "train/grade/gradcheck_report.h"
-#include "train/log.h"
 #include <math.h>
 #include <string.h>
 
@@ -206,5 +206,5 @@ int command_gradcheck(int argc, char **argv)
         code = gradcheck_print_mistakes(&p.o, &err);
     else
         code = check_all(&p.o, &err);
-    return err.text[0] ? complain(&err) : code;
+    return err.text[0] ? print_error(&err) : code;
 }

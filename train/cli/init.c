@@ -104,5 +104,5 @@ int command_init(int argc, char **argv)
     if (status == 0)
         status = write_initial(&a, &config, tokenizer, &err);
     tokenizer_destroy(tokenizer);
-    return status ? complain(&err) : 0;
+    return status ? print_error(&err) : 0;
 }

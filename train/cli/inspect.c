@@ -256,7 +256,7 @@ static int inspect_other(struct inspect *in, struct error *err)
 static int inspect_plot(const struct inspect *in, struct error *err)
 {
     struct history h;
-    const struct terminal t = terminal_of(STDOUT_FILENO);
+    const struct terminal t = terminal_detect(STDOUT_FILENO);
     const int status = history_read(&h, in->path, err);
     if (!status)
         plot_losses(stdout, &h, &t);

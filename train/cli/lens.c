@@ -92,7 +92,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int check(const struct arguments *a, const struct reading *r, struct error *err)
+static int check(const struct arguments *a, const struct inspection *r, struct error *err)
 {
     const struct model_config *c = &r->file.model.tensors->config;
     if (a->layer >= (long)c->n_layer)
@@ -109,10 +109,10 @@ static int check(const struct arguments *a, const struct reading *r, struct erro
     return 0;
 }
 
-static int print_json(const struct arguments *a, struct reading *r, struct error *err)
+static int print_json(const struct arguments *a, struct inspection *r, struct error *err)
 {
     const struct model_config *c = &r->file.model.tensors->config;
-    if (reading_json_begin(stdout, r, a->top, err))
+    if (inspection_json_begin(stdout, r, a->top, err))
         return -1;
     if (a->layer >= 0 || a->head >= 0) {
         const char *before = ", \"attention\": [";
@@ -121,22 +121,22 @@ static int print_json(const struct arguments *a, struct reading *r, struct error
                 if ((a->layer >= 0 && l != (size_t)a->layer) ||
                     (a->head >= 0 && h != (size_t)a->head))
                     continue;
-                reading_attention(r, l);
+                inspection_attention(r, l);
                 fputs(before, stdout);
-                reading_json_attention(stdout, r, l, h);
+                inspection_json_attention(stdout, r, l, h);
                 before = ", ";
             }
         fputs("]", stdout);
     }
     if (a->gradient >= 0) {
         fputs(", \"gradient\": ", stdout);
-        reading_json_gradient(stdout, r, (size_t)a->gradient, true);
+        inspection_json_gradient(stdout, r, (size_t)a->gradient, true);
     }
     puts("}");
     return 0;
 }
 
-static int print_maps(const struct arguments *a, struct reading *r, const struct terminal *t,
+static int print_maps(const struct arguments *a, struct inspection *r, const struct terminal *t,
                       struct error *err)
 {
     struct heatmaps maps;
@@ -147,18 +147,19 @@ static int print_maps(const struct arguments *a, struct reading *r, const struct
     return 0;
 }
 
-static void print_gradient(const struct arguments *a, struct reading *r, const struct terminal *t)
+static void print_gradient(const struct arguments *a, struct inspection *r,
+                           const struct terminal *t)
 {
-    reading_gradient(r, (size_t)a->gradient);
+    inspection_gradient(r, (size_t)a->gradient);
     printf("gradient of the loss at position %ld, %.3f nats: its norm at each input embedding\n\n",
            a->gradient, r->losses[a->gradient]);
     lens_print_gradient(stdout, t, r, (size_t)a->gradient);
 }
 
 /* What is asked for; predictions, depths and all maps where nothing is. */
-static int print_text(const struct arguments *a, struct reading *r, struct error *err)
+static int print_text(const struct arguments *a, struct inspection *r, struct error *err)
 {
-    const struct terminal t = terminal_of(STDOUT_FILENO);
+    const struct terminal t = terminal_detect(STDOUT_FILENO);
     const bool maps = a->layer >= 0 || a->head >= 0,
                all = !maps && a->gradient < 0 && !a->top_given;
     if ((all || a->top_given) && lens_print_predictions(stdout, &t, r, a->top, err))
@@ -192,11 +193,11 @@ static int save(struct canvas *c, const char *path, struct error *err)
     return status;
 }
 
-static int draw(const struct arguments *a, struct reading *r, struct error *err)
+static int draw(const struct arguments *a, struct inspection *r, struct error *err)
 {
     struct canvas *c;
     if (a->gradient >= 0) {
-        reading_gradient(r, (size_t)a->gradient);
+        inspection_gradient(r, (size_t)a->gradient);
         c = lens_draw_gradient(r, (size_t)a->gradient, a->create);
     } else {
         struct heatmaps maps;
@@ -212,18 +213,18 @@ static int draw(const struct arguments *a, struct reading *r, struct error *err)
 
 static int run_lens(struct arguments *a, struct error *err)
 {
-    struct reading r;
+    struct inspection r;
     struct error why;
-    if (reading_open(&r, a->checkpoint, err))
+    if (inspection_open(&r, a->checkpoint, err))
         return -1;
     int status = 0;
     const size_t V = r.file.model.tensors->config.vocab_size;
     a->top = a->top < V ? a->top : V;
-    if (reading_take(&r, a->text, strlen(a->text), &why))
+    if (inspection_take(&r, a->text, strlen(a->text), &why))
         status = fail(err, "--text: %s", why.text);
     else if (!(status = check(a, &r, err)))
         status = (a->out ? draw : a->json ? print_json : print_text)(a, &r, err);
-    reading_close(&r);
+    inspection_close(&r);
     return status;
 }
 
@@ -242,5 +243,5 @@ int command_lens(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     setlocale(LC_CTYPE, "C.UTF-8"); /* widths of characters: see visible.h */
     struct error err;
-    return run_lens(&a, &err) ? complain(&err) : 0;
+    return run_lens(&a, &err) ? print_error(&err) : 0;
 }

@@ -1,6 +1,6 @@
 /* main.c: handgrad, the command. */
+#include "base/omp_wait.h"
 #include "base/thread.h"
-#include "base/waiting.h"
 #include "model/gemm/gemm_backend.h"
 #include "train/cli/command.h"
 #include <argp.h>
@@ -103,7 +103,7 @@ int main(int argc, char **argv)
             char name[64];
             start_again_settled(argv);
             if (commands[i].run != command_bench) /* whose processes do so themselves */
-                wait_by_company();
+                omp_wait_adapt();
             snprintf(name, sizeof name, "handgrad %s", commands[i].name);
             argv[1] = name;
             return commands[i].run(argc - 1, argv + 1);

@@ -51,7 +51,7 @@ int settings_load(const struct settings *s, struct config *config, const char *p
     return config_check(config, path, err);
 }
 
-int complain(const struct error *err)
+int print_error(const struct error *err)
 {
     fprintf(stderr, "handgrad: %s\n", err->text);
     return 1;

@@ -24,6 +24,6 @@ int settings_load(const struct settings *s, struct config *config, const char *p
                   struct error *err);
 
 /* Prints "handgrad: <line>" and returns 1, the exit code. */
-int complain(const struct error *err);
+int print_error(const struct error *err);
 
 #endif

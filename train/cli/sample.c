@@ -178,8 +178,8 @@ int command_sample(int argc, char **argv)
     struct error err;
     struct model_file m;
     if (model_file_open(&m, a.checkpoint, 1, GPT_INFER, &err))
-        return complain(&err);
+        return print_error(&err);
     const int status = sample(&m, &a, &err);
     model_file_close(&m);
-    return status ? complain(&err) : 0;
+    return status ? print_error(&err) : 0;
 }

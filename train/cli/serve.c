@@ -93,5 +93,5 @@ int command_serve(int argc, char **argv)
     for (size_t i = 0; i < s.n; i++)
         history_close(&s.runs[i]);
     free(s.runs);
-    return status ? complain(&err) : 0;
+    return status ? print_error(&err) : 0;
 }

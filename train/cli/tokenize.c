@@ -217,5 +217,5 @@ int command_tokenize(int argc, char **argv)
         return 2;
     }
     stop_on_signals(false);
-    return tokenize(&a.options, &err) == 0 ? 0 : complain(&err);
+    return tokenize(&a.options, &err) == 0 ? 0 : print_error(&err);
 }

@@ -1,5 +1,5 @@
 /* tokens.c: handgrad tokens: what a tokenizer makes of a text, ids to text, and a tokenizer to the files of others. */
-#include "base/folders.h"
+#include "base/directories.h"
 #include "base/utf8.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/tokenizer.h"
@@ -321,7 +321,7 @@ static int export(const struct arguments *a, const struct tokenizer *t, struct e
     if (!b)
         return fail(err, "%s: a %s tokenizer; only byte-pair encodings can be exported",
                     a->tokenizer, tokenizer_kind(t));
-    if (folders_make(a->export, NULL, err))
+    if (make_directories(a->export, NULL, err))
         return -1;
     return bpe_save_json(b, a->export, err) != 0 || bpe_save_merges(b, a->export, err) != 0 ? -1
                                                                                             : 0;
@@ -346,10 +346,10 @@ int command_tokens(int argc, char **argv)
     a.hints.specials = a.specials;
     struct tokenizer *t = tokenizer_load_any(a.tokenizer, &a.hints, &err);
     if (!t)
-        return complain(&err);
+        return print_error(&err);
     const int status = a.export  ? export(&a, t, &err)
                        : a.lines ? run_lines(&a, t, &err)
                                  : run_text(&a, t, &err);
     tokenizer_destroy(t);
-    return status ? complain(&err) : 0;
+    return status ? print_error(&err) : 0;
 }

@@ -1,4 +1,5 @@
 /* train.c: handgrad train. */
+#include "base/clock.h"
 #include "base/memory.h"
 #include "base/stop.h"
 #include "model/gemm/gemm_backend.h"
@@ -171,23 +172,23 @@ int command_train(int argc, char **argv)
     struct error err;
     struct config config;
     if (load_config(&a, &config, &err))
-        return complain(&err);
+        return print_error(&err);
     stop_on_signals(true);
     struct run run;
     const struct run_plan plan = {a.out, a.resume ? RUN_RESUME : RUN_FRESH, a.init, &a.allowed};
     if (run_open(&run, &config, &plan, &err))
-        return complain(&err);
+        return print_error(&err);
     announce(&run);
     const int status =
         run_train(&run, a.stop_at < config.train.steps ? a.stop_at : config.train.steps, &err);
     log_end_line(&run.log);
     if (status)
-        complain(&err);
+        print_error(&err);
     else
         conclude(&run);
     run_close(&run);
     if (report_write_run(a.out, &err))
-        complain(&err);
+        print_error(&err);
     else
         printf("report: %s/report.html\n", a.out);
     return status ? 1 : 0;

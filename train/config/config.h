@@ -45,7 +45,7 @@ struct config {
         uint64_t checkpoint_every, keep;  /* 0: at the end only; rotated checkpoints that stay */
         uint64_t log_every;               /* plain lines on a pipe: one every so many steps */
         int on_spike;                     /* enum on_spike */
-        double spike_threshold;           /* of recent_limit */
+        double spike_threshold;           /* of loss_window_limit */
         uint64_t max_skipped;             /* steps in a row, before a rollback */
         uint64_t log_tensors;             /* steps between norms of every tensor; 0: never */
         uint64_t sample_tokens;           /* of the text written at each evaluation; 0: none */

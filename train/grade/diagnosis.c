@@ -36,7 +36,7 @@ static bool compared(const struct op_tensor *t, bool backward)
     return backward ? op_differentiable(t) : t->role == ROLE_OUTPUT || t->role == ROLE_SAVED;
 }
 
-static double error_of(const struct set *a, const struct set *right, const struct bench *b,
+static double error_of(const struct set *a, const struct set *right, const struct harness *b,
                        size_t t)
 {
     double difference = 0, size = 0;
@@ -49,7 +49,7 @@ static double error_of(const struct set *a, const struct set *right, const struc
 }
 
 /* The largest error over all that is compared. */
-static double worst_error(const struct set *a, const struct set *right, const struct bench *b,
+static double worst_error(const struct set *a, const struct set *right, const struct harness *b,
                           bool backward)
 {
     double worst = 0;
@@ -87,7 +87,7 @@ static double distance(const struct investigation *v, const struct candidate *on
         else
             trial_forward(&t->other, &t->b, plain, &c);
         const double e = worst_error(theirs(v, t), &t->other, &t->b, v->backward);
-        if (!(bench_degenerate(&t->b) && e <= LOOSE))
+        if (!(harness_degenerate(&t->b) && e <= LOOSE))
             worst = worse(worst, e);
     }
     return worst;

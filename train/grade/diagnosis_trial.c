@@ -8,12 +8,12 @@
  * written does. */
 static const uint64_t CANARY = 0x7FF8BADBADBADBAD;
 
-static size_t guard(const struct bench *b, size_t t)
+static size_t guard(const struct harness *b, size_t t)
 {
     return b->size[t] + 64;
 }
 
-static int create_set(struct set *s, const struct bench *b)
+static int create_set(struct set *s, const struct harness *b)
 {
     for (size_t t = 0; t < b->info->count; t++) {
         if (b->size[t] == 0)
@@ -39,7 +39,7 @@ static bool is_canary(const double *x)
     return !memcmp(x, &CANARY, sizeof CANARY);
 }
 
-size_t trial_overrun(const struct set *s, const struct bench *b)
+size_t trial_overrun(const struct set *s, const struct harness *b)
 {
     for (size_t t = 0; t < b->info->count; t++)
         for (size_t i = 0; b->size[t] && i < guard(b, t); i++)
@@ -66,7 +66,7 @@ bool trial_symbols_kept(const struct trial *t)
 }
 
 /* Scratch holds the same odd numbers in every run: a function that forgets to clear it is still a function. */
-static void fill_scratch(struct set *s, const struct bench *b)
+static void fill_scratch(struct set *s, const struct harness *b)
 {
     uint64_t random = 3;
     for (size_t t = 0; t < b->info->count; t++)
@@ -74,7 +74,7 @@ static void fill_scratch(struct set *s, const struct bench *b)
             ((double *)s->x[t])[i] = random_normal(&random);
 }
 
-void trial_forward(struct set *s, const struct bench *b, const struct op_code *code,
+void trial_forward(struct set *s, const struct harness *b, const struct op_code *code,
                    const struct op_case *c)
 {
     for (size_t t = 0; t < b->info->count; t++)
@@ -89,7 +89,7 @@ static double before(uint64_t *random)
     return random_normal(random);
 }
 
-void trial_backward(struct set *dx, struct set *x, const struct bench *b,
+void trial_backward(struct set *dx, struct set *x, const struct harness *b,
                     const struct op_code *code, const struct op_case *c)
 {
     void *pointers[OP_TENSORS_MAX] = {0};
@@ -107,7 +107,7 @@ void trial_backward(struct set *dx, struct set *x, const struct bench *b,
 }
 
 /* What stood in the gradient of tensor k before a backward. */
-void trial_start(double *start, const struct bench *b, size_t k)
+void trial_start(double *start, const struct harness *b, size_t k)
 {
     uint64_t random = 5;
     for (size_t s = 0; s <= k; s++)
@@ -118,7 +118,7 @@ void trial_start(double *start, const struct bench *b, size_t k)
         }
 }
 
-bool trial_touched(const struct set *dx, const struct bench *b)
+bool trial_touched(const struct set *dx, const struct harness *b)
 {
     uint64_t random = 5;
     bool touched = false;
@@ -133,7 +133,7 @@ int trial_create(struct trial *t, const struct gradcheck_subject *s, const struc
 {
     struct set *const sets[] = {&t->forward, &t->saved, &t->given_forward,
                                 &t->right,   &t->given, &t->other};
-    if (bench_create(&t->b, s, c, seed) || copy_symbols(t))
+    if (harness_create(&t->b, s, c, seed) || copy_symbols(t))
         return -1;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if (create_set(sets[i], &t->b))
@@ -152,5 +152,5 @@ void trial_destroy(struct trial *t)
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         free_set(sets[i]);
     free(t->symbols);
-    bench_destroy(&t->b);
+    harness_destroy(&t->b);
 }

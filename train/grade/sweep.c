@@ -13,10 +13,10 @@ const char *const sweep_names[SWEEP_METHODS] = {
     "central differences in float", "central differences in double", "complex step in double"};
 
 /* The sum over all outputs of dy y, or of its imaginary part. */
-static double output_sum(struct bench *b, enum number n, size_t t, size_t i, double re, double im)
+static double output_sum(struct harness *b, enum number n, size_t t, size_t i, double re, double im)
 {
     number_put(n, b->x[n][t], i, b->value[t][i] + re, im);
-    bench_forward(b, n);
+    harness_forward(b, n);
     number_put(n, b->x[n][t], i, b->value[t][i], 0);
     double sum = 0;
     float sum_f32 = 0;
@@ -31,7 +31,7 @@ static double output_sum(struct bench *b, enum number n, size_t t, size_t i, dou
     return n == NUMBER_F32 ? (double)sum_f32 : sum;
 }
 
-static double derivative(struct bench *b, enum sweep_method method, size_t t, size_t i, double h)
+static double derivative(struct harness *b, enum sweep_method method, size_t t, size_t i, double h)
 {
     if (method == SWEEP_COMPLEX)
         return output_sum(b, NUMBER_C128, t, i, 0, h) / h;
@@ -39,7 +39,7 @@ static double derivative(struct bench *b, enum sweep_method method, size_t t, si
     return (output_sum(b, n, t, i, h, 0) - output_sum(b, n, t, i, -h, 0)) / (2 * h);
 }
 
-static void measure(struct sweep *s, struct bench *b, double *const gradient[OP_TENSORS_MAX])
+static void measure(struct sweep *s, struct harness *b, double *const gradient[OP_TENSORS_MAX])
 {
     for (int step = 0; step < SWEEP_STEPS; step++) {
         s->step[step] = pow(10, -1 - step / 4.0);
@@ -70,12 +70,12 @@ static const struct op_case *choose_case(enum op op)
 
 int sweep_run(struct sweep *s, enum op op, uint64_t seed)
 {
-    struct bench b;
+    struct harness b;
     const struct gradcheck_subject subject = gradcheck_subject(op);
     double *gradient[OP_TENSORS_MAX] = {0};
     void *dx[OP_TENSORS_MAX] = {0};
     s->op = op_info[op].name;
-    int failed = bench_create(&b, &subject, choose_case(op), seed);
+    int failed = harness_create(&b, &subject, choose_case(op), seed);
     for (size_t t = 0; t < b.info->count && !failed; t++) {
         if (b.info->tensors[t].role == ROLE_OUTPUT)
             dx[t] = b.upstream[0][t];
@@ -85,14 +85,14 @@ int sweep_run(struct sweep *s, enum op op, uint64_t seed)
     if (!failed) {
         op_describe(s->sizes, sizeof s->sizes, b.info, &b.c);
         for (enum number n = 0; n < NUMBERS; n++)
-            bench_reset(&b, n);
-        bench_forward(&b, NUMBER_F64);
+            harness_reset(&b, n);
+        harness_forward(&b, NUMBER_F64);
         subject.code[NUMBER_F64].call_backward(subject.code[NUMBER_F64].backward, dx,
                                                b.x[NUMBER_F64], &b.c);
         measure(s, &b, gradient);
     }
     for (size_t t = 0; t < OP_TENSORS_MAX; t++)
         free(gradient[t]);
-    bench_destroy(&b);
+    harness_destroy(&b);
     return failed ? -1 : 0;
 }

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-int reading_open(struct reading *r, const char *path, struct error *err)
+int inspection_open(struct inspection *r, const char *path, struct error *err)
 {
-    *r = (struct reading){0};
+    *r = (struct inspection){0};
     if (model_file_open(&r->file, path, 1, GPT_TRAIN, err))
         return -1;
     const struct model_config *c = &r->file.model.tensors->config;
@@ -23,11 +23,11 @@ int reading_open(struct reading *r, const char *path, struct error *err)
     else if (!r->file.tokenizer)
         status = fail(err, "%s: has no tokenizer, so it cannot read text", path);
     if (status)
-        reading_close(r);
+        inspection_close(r);
     return status;
 }
 
-void reading_close(struct reading *r)
+void inspection_close(struct inspection *r)
 {
     model_file_close(&r->file);
     free(r->ids);
@@ -36,11 +36,11 @@ void reading_close(struct reading *r)
     free(r->weights);
     free(r->gradient);
     free(r->guesses);
-    *r = (struct reading){0};
+    *r = (struct inspection){0};
 }
 
 /* A forward that keeps its activations. The last target is no target: its loss is not shown. */
-static int forward(struct reading *r, size_t n, struct error *err)
+static int forward(struct inspection *r, size_t n, struct error *err)
 {
     const struct model_config *c = &r->file.model.tensors->config;
     gpt_loss(&r->file.model, r->ids, r->ids + 1, 1, n, NULL);
@@ -61,7 +61,7 @@ static int forward(struct reading *r, size_t n, struct error *err)
     return 0;
 }
 
-int reading_take(struct reading *r, const char *text, size_t length, struct error *err)
+int inspection_take(struct inspection *r, const char *text, size_t length, struct error *err)
 {
     const size_t block_size = r->file.model.tensors->config.block_size,
                  vocab_size = r->file.model.tensors->config.vocab_size;
@@ -97,7 +97,8 @@ static int likelier(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-void reading_guesses(struct guess *top, float *losses, struct reading *r, size_t depth, size_t k)
+void inspection_guesses(struct guess *top, float *losses, struct inspection *r, size_t depth,
+                        size_t k)
 {
     struct gpt *g = &r->file.model;
     const size_t V = g->tensors->config.vocab_size;
@@ -120,17 +121,17 @@ void reading_guesses(struct guess *top, float *losses, struct reading *r, size_t
         memcpy(losses, r->losses, r->T * sizeof *losses);
 }
 
-void reading_attention(struct reading *r, size_t layer)
+void inspection_attention(struct inspection *r, size_t layer)
 {
     lens_attention(r->weights, &r->file.model, r->T, layer);
 }
 
-void reading_gradient(struct reading *r, size_t t)
+void inspection_gradient(struct inspection *r, size_t t)
 {
     lens_gradient(r->gradient, &r->file.model, r->ids, r->ids + 1, r->T, t);
 }
 
-double reading_gradient_norm(const struct reading *r, size_t position)
+double inspection_gradient_norm(const struct inspection *r, size_t position)
 {
     const size_t C = r->file.model.tensors->config.n_embd;
     double sum = 0;
@@ -139,7 +140,7 @@ double reading_gradient_norm(const struct reading *r, size_t position)
     return sqrt(sum);
 }
 
-double reading_gradient_bar(double norm, double largest)
+double inspection_gradient_bar(double norm, double largest)
 {
     return norm > 0 ? fmin(norm / largest, 1) : 0; /* of infinity by infinity, fmin takes the 1 */
 }

@@ -4,7 +4,7 @@
 
 #include "train/model_file.h"
 
-struct reading {
+struct inspection {
     struct model_file file;
     size_t T;        /* tokens of the text in hand; 0 before the first */
     uint32_t *ids;   /* (block_size + 1): the text's, then a zero */
@@ -23,25 +23,26 @@ struct guess {
 };
 
 /* Reads a checkpoint's model into memory. It must have a tokenizer. On failure nothing is left open. */
-int reading_open(struct reading *r, const char *path, struct error *err);
-void reading_close(struct reading *r);
+int inspection_open(struct inspection *r, const char *path, struct error *err);
+void inspection_close(struct inspection *r);
 
 /* Runs the model over a text of 1 to block_size tokens. After an error the reading has no text. */
-int reading_take(struct reading *r, const char *text, size_t length, struct error *err);
+int inspection_take(struct inspection *r, const char *text, size_t length, struct error *err);
 
 /* What the model, ended after `depth` blocks, would have come next: for each position the k likeliest tokens (T,k), the likeliest
  * first, equals by id, and the loss in nats of the token that did come (T), NAN at the last position. k is at most the
  * vocabulary. At depth n_layer these are the losses of the model's own forward. */
-void reading_guesses(struct guess *top, float *losses, struct reading *r, size_t depth, size_t k);
+void inspection_guesses(struct guess *top, float *losses, struct inspection *r, size_t depth,
+                        size_t k);
 
 /* r->weights (H,T,T) for one layer; see lens_attention. */
-void reading_attention(struct reading *r, size_t layer);
+void inspection_attention(struct inspection *r, size_t layer);
 
 /* r->gradient (T,C): of the loss at position t < T - 1 with respect to the embedded tokens; see lens_gradient. */
-void reading_gradient(struct reading *r, size_t t);
+void inspection_gradient(struct inspection *r, size_t t);
 /* Its norm at one position. */
-double reading_gradient_norm(const struct reading *r, size_t position);
+double inspection_gradient_norm(const struct inspection *r, size_t position);
 /* The length of a bar for it where the largest norm's is 1: from 0 to 1 also where all are zero, or some not finite. */
-double reading_gradient_bar(double norm, double largest);
+double inspection_gradient_bar(double norm, double largest);
 
 #endif

@@ -1,7 +1,7 @@
 /* inspection_json.c: see reading_json.h. */
 #include "train/lens/inspection_json.h"
+#include "base/printable.h"
 #include "base/utf8.h"
-#include "base/visible.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -33,27 +33,27 @@ static void string(FILE *f, const char *bytes, size_t n)
     fputc('"', f);
 }
 
-static void token(FILE *f, const struct reading *r, uint32_t id)
+static void token(FILE *f, const struct inspection *r, uint32_t id)
 {
     size_t n;
-    char shown[VISIBLE];
+    char shown[PRINTABLE_MAX];
     const char *bytes = tokenizer_bytes(r->file.tokenizer, id, &n);
     fprintf(f, "\"id\": %u, \"text\": ", id);
     string(f, bytes, n);
     fputs(", \"shown\": \"", f);
-    visible(shown, bytes, n, VISIBLE);
+    printable(shown, bytes, n, PRINTABLE_MAX);
     for (const char *p = shown; *p; p++)
         fprintf(f, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
     fputc('"', f);
 }
 
-const char *reading_depth_name(char name[32], size_t depth)
+const char *inspection_depth_name(char name[32], size_t depth)
 {
     snprintf(name, 32, depth ? "h.%zu" : "embedding", depth - 1);
     return name;
 }
 
-double reading_mean_loss(const float *losses, size_t T)
+double inspection_mean_loss(const float *losses, size_t T)
 {
     double sum = 0;
     size_t n = 0;
@@ -65,14 +65,14 @@ double reading_mean_loss(const float *losses, size_t T)
     return n ? sum / (double)n : NAN;
 }
 
-static void depth_json(FILE *f, struct reading *r, struct guess *top, float *losses, size_t depth,
-                       size_t k)
+static void depth_json(FILE *f, struct inspection *r, struct guess *top, float *losses,
+                       size_t depth, size_t k)
 {
     char name[32];
-    reading_guesses(top, losses, r, depth, k);
+    inspection_guesses(top, losses, r, depth, k);
     fprintf(f, "%s{\"after\": \"%s\", \"loss\": ", depth ? ", " : "",
-            reading_depth_name(name, depth));
-    number(f, reading_mean_loss(losses, r->T));
+            inspection_depth_name(name, depth));
+    number(f, inspection_mean_loss(losses, r->T));
     fputs(", \"positions\": [", f);
     for (size_t t = 0; t < r->T; t++) {
         fputs(t ? ", {\"loss\": " : "{\"loss\": ", f);
@@ -90,7 +90,7 @@ static void depth_json(FILE *f, struct reading *r, struct guess *top, float *los
     fputs("]}", f);
 }
 
-int reading_json_begin(FILE *f, struct reading *r, size_t k, struct error *err)
+int inspection_json_begin(FILE *f, struct inspection *r, size_t k, struct error *err)
 {
     const struct model_config *c = &r->file.model.tensors->config;
     struct guess *top = malloc(r->T * k * sizeof *top);
@@ -132,23 +132,23 @@ static void rows(FILE *f, const float *x, size_t n, size_t m)
     fputc(']', f);
 }
 
-void reading_json_attention(FILE *f, const struct reading *r, size_t layer, size_t head)
+void inspection_json_attention(FILE *f, const struct inspection *r, size_t layer, size_t head)
 {
     fprintf(f, "{\"layer\": %zu, \"head\": %zu, \"weights\": ", layer, head);
     rows(f, r->weights + head * r->T * r->T, r->T, r->T);
     fputc('}', f);
 }
 
-void reading_json_gradient(FILE *f, struct reading *r, size_t position, bool vectors)
+void inspection_json_gradient(FILE *f, struct inspection *r, size_t position, bool vectors)
 {
-    reading_gradient(r, position);
+    inspection_gradient(r, position);
     fprintf(f, "{\"position\": %zu, \"loss\": ", position);
     number(f, r->losses[position]);
     fputs(", \"norms\": [", f);
     for (size_t t = 0; t < r->T; t++) {
         if (t)
             fputs(", ", f);
-        number(f, reading_gradient_norm(r, t));
+        number(f, inspection_gradient_norm(r, t));
     }
     fputc(']', f);
     if (vectors) {

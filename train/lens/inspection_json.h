@@ -9,17 +9,17 @@
 /* {"step", "n_layer", "n_head", "n_embd", "block_size", "tokens": [{"id", "text", "shown"}, …],
  *  "depths": [{"after": "embedding" or "h.0" …, "loss", "positions": [{"loss", "top": [{"id", "text", "shown", "p"}, … k]}, …]}, …]}
  * without its last brace, so that members can follow. Losses are null at the last position. -1 where memory is short. */
-int reading_json_begin(FILE *f, struct reading *r, size_t k, struct error *err);
+int inspection_json_begin(FILE *f, struct inspection *r, size_t k, struct error *err);
 
-/* {"layer", "head", "weights": [[…], …]}: rows are queries. reading_attention(r, layer) comes before. */
-void reading_json_attention(FILE *f, const struct reading *r, size_t layer, size_t head);
+/* {"layer", "head", "weights": [[…], …]}: rows are queries. inspection_attention(r, layer) comes before. */
+void inspection_json_attention(FILE *f, const struct inspection *r, size_t layer, size_t head);
 
 /* {"position", "loss", "norms": […]} and, where wanted, "vectors": [[…], …]: the gradient of one loss. */
-void reading_json_gradient(FILE *f, struct reading *r, size_t position, bool vectors);
+void inspection_json_gradient(FILE *f, struct inspection *r, size_t position, bool vectors);
 
 /* The name of a depth: what the model's first `depth` parts end with. */
-const char *reading_depth_name(char name[32], size_t depth);
+const char *inspection_depth_name(char name[32], size_t depth);
 /* The mean loss over the positions that have one; NAN where none has. */
-double reading_mean_loss(const float *losses, size_t T);
+double inspection_mean_loss(const float *losses, size_t T);
 
 #endif

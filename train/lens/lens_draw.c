@@ -1,6 +1,6 @@
 /* lens_draw.c: see lens_draw.h. */
 #include "train/lens/lens_draw.h"
-#include "base/visible.h"
+#include "base/printable.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ enum { LABEL_COLUMNS = 12 };
 struct maps_memory {
     struct heatmap *maps;
     float *values; /* (n, T, T) */
-    char (*labels)[VISIBLE];
+    char (*labels)[PRINTABLE_MAX];
     const char **label;
 };
 
@@ -33,7 +33,7 @@ static int allocate(struct maps_memory *m, size_t n, size_t T)
     return -1;
 }
 
-int lens_maps(struct heatmaps *h, struct reading *r, long layer, long head, struct error *err)
+int lens_maps(struct heatmaps *h, struct inspection *r, long layer, long head, struct error *err)
 {
     const size_t L = r->file.model.tensors->config.n_layer,
                  H = r->file.model.tensors->config.n_head, T = r->T, size = T * T;
@@ -45,13 +45,13 @@ int lens_maps(struct heatmaps *h, struct reading *r, long layer, long head, stru
     for (size_t t = 0; t < T; t++) {
         size_t n;
         const char *bytes = tokenizer_bytes(r->file.tokenizer, r->ids[t], &n);
-        visible(m.labels[t], bytes, n, LABEL_COLUMNS);
+        printable(m.labels[t], bytes, n, LABEL_COLUMNS);
         m.label[t] = m.labels[t];
     }
     for (size_t i = 0; i < layers * heads; i++) {
         const size_t l = layer_0 + i / heads, k = head_0 + i % heads;
         if (i % heads == 0)
-            reading_attention(r, l);
+            inspection_attention(r, l);
         memcpy(m.values + i * size, r->weights + k * size, size * sizeof *m.values);
         m.maps[i] = (struct heatmap){.side = T, .values = m.values + i * size, .labels = m.label};
         snprintf(m.maps[i].title, sizeof m.maps[i].title, "h.%zu head %zu", l, k);
@@ -70,13 +70,13 @@ void lens_maps_free(struct heatmaps *h)
     if (!h->n)
         return;
     struct maps_memory m = {(struct heatmap *)h->maps, (float *)h->maps[0].values,
-                            (char(*)[VISIBLE])h->maps[0].labels[0],
+                            (char(*)[PRINTABLE_MAX])h->maps[0].labels[0],
                             (const char **)h->maps[0].labels};
     free_memory(&m);
     *h = (struct heatmaps){0};
 }
 
-struct canvas *lens_draw_gradient(const struct reading *r, size_t position,
+struct canvas *lens_draw_gradient(const struct inspection *r, size_t position,
                                   struct canvas *(*create)(double, double))
 {
     enum { PAD = 16, LINE = 16, TITLE = 16, TEXT = 12, LEFT = 150, BAR = 420, RIGHT = 110 };
@@ -92,14 +92,14 @@ struct canvas *lens_draw_gradient(const struct reading *r, size_t position,
     canvas_text(c, PAD, PAD + TITLE - 2, TITLE, TEXT_LEFT, 0, ink, title);
     double most = 0;
     for (size_t t = 0; t < r->T; t++)
-        most = fmax(most, reading_gradient_norm(r, t));
+        most = fmax(most, inspection_gradient_norm(r, t));
     for (size_t t = 0; t < r->T; t++) {
-        const double y = top + LINE * (double)t, norm = reading_gradient_norm(r, t),
-                     length = BAR * reading_gradient_bar(norm, most);
-        char shown[VISIBLE], text[96];
+        const double y = top + LINE * (double)t, norm = inspection_gradient_norm(r, t),
+                     length = BAR * inspection_gradient_bar(norm, most);
+        char shown[PRINTABLE_MAX], text[96];
         size_t n;
         const char *bytes = tokenizer_bytes(r->file.tokenizer, r->ids[t], &n);
-        visible(shown, bytes, n, LABEL_COLUMNS);
+        printable(shown, bytes, n, LABEL_COLUMNS);
         snprintf(text, sizeof text, "%s %4zu", shown, t);
         canvas_text(c, LEFT - 8, y + 12, TEXT, TEXT_RIGHT, 0, t > position ? faint : ink, text);
         canvas_rectangle(c, LEFT, y + 2, length, LINE - 4, bar);

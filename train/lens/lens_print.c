@@ -1,6 +1,6 @@
 /* lens_print.c: see lens_print.h. */
 #include "train/lens/lens_print.h"
-#include "base/visible.h"
+#include "base/printable.h"
 #include "train/lens/inspection_json.h"
 #include <math.h>
 #include <stdlib.h>
@@ -8,24 +8,24 @@
 enum { LONGEST = 16 /* columns of a token */, GUESSED = 8 /* of one among others */ };
 
 /* A token in `columns` columns, and a blank. */
-static void put_token(FILE *f, const struct reading *r, uint32_t id, size_t columns)
+static void put_token(FILE *f, const struct inspection *r, uint32_t id, size_t columns)
 {
-    char shown[VISIBLE];
+    char shown[PRINTABLE_MAX];
     size_t n;
     const char *bytes = tokenizer_bytes(r->file.tokenizer, id, &n);
-    const size_t used = visible(shown, bytes, n, columns);
+    const size_t used = printable(shown, bytes, n, columns);
     fprintf(f, "%s%*s", shown, (int)(columns - used + 1), "");
 }
 
 /* "token* 12%" in `columns`, marked where it is the one that came. */
-static void put_guess(FILE *f, const struct terminal *t, const struct reading *r, struct guess g,
+static void put_guess(FILE *f, const struct terminal *t, const struct inspection *r, struct guess g,
                       bool came, size_t columns)
 {
     const bool colours = t->colours != TERMINAL_PLAIN;
-    char shown[VISIBLE], percent[8];
+    char shown[PRINTABLE_MAX], percent[8];
     size_t n;
     const char *bytes = tokenizer_bytes(r->file.tokenizer, g.id, &n);
-    const size_t used = visible(shown, bytes, n, GUESSED);
+    const size_t used = printable(shown, bytes, n, GUESSED);
     const size_t digits = (size_t)snprintf(percent, sizeof percent, "%.0f%%", 100 * g.p),
                  star = came && !colours;
     fprintf(f, "%s%s%s%s %s%*s", came && colours ? "\033[1;4m" : "", shown,
@@ -33,14 +33,14 @@ static void put_guess(FILE *f, const struct terminal *t, const struct reading *r
             (int)(columns - used - star - digits - 1), "");
 }
 
-static size_t longest_token(const struct reading *r)
+static size_t longest_token(const struct inspection *r)
 {
     size_t most = 4;
     for (size_t t = 0; t < r->T; t++) {
-        char shown[VISIBLE];
+        char shown[PRINTABLE_MAX];
         size_t n;
         const char *bytes = tokenizer_bytes(r->file.tokenizer, r->ids[t], &n);
-        const size_t used = visible(shown, bytes, n, LONGEST);
+        const size_t used = printable(shown, bytes, n, LONGEST);
         most = used > most ? used : most;
     }
     return most;
@@ -52,7 +52,7 @@ static size_t guess_columns(size_t token)
     return (token < GUESSED ? token : GUESSED) + sizeof "* 100%  " - 1;
 }
 
-static int memory(struct guess **top, float **losses, const struct reading *r, size_t k,
+static int memory(struct guess **top, float **losses, const struct inspection *r, size_t k,
                   struct error *err)
 {
     *top = malloc(r->T * k * sizeof **top);
@@ -64,14 +64,14 @@ static int memory(struct guess **top, float **losses, const struct reading *r, s
     return fail(err, "no memory for %zu x %zu tokens", r->T, k);
 }
 
-int lens_print_predictions(FILE *f, const struct terminal *t, struct reading *r, size_t k,
+int lens_print_predictions(FILE *f, const struct terminal *t, struct inspection *r, size_t k,
                            struct error *err)
 {
     struct guess *top;
     float *losses;
     if (memory(&top, &losses, r, k, err))
         return -1;
-    reading_guesses(top, losses, r, r->file.model.tensors->config.n_layer, k);
+    inspection_guesses(top, losses, r, r->file.model.tensors->config.n_layer, k);
     const size_t token = longest_token(r), guess = guess_columns(token),
                  begin = 6 + 2 * (token + 1) + 16;
     const size_t fit = t->width > begin ? (t->width - begin) / guess : 0, shown = fit < 1   ? 1
@@ -95,7 +95,7 @@ int lens_print_predictions(FILE *f, const struct terminal *t, struct reading *r,
     }
     if (r->T > 1)
         fprintf(f, "%4s  %-*s %-*s %7.3f %5.1f%%\n", "", (int)token, "mean", (int)token, "",
-                reading_mean_loss(losses, r->T), 100 * exp(-reading_mean_loss(losses, r->T)));
+                inspection_mean_loss(losses, r->T), 100 * exp(-inspection_mean_loss(losses, r->T)));
     free(top);
     free(losses);
     return 0;
@@ -107,7 +107,7 @@ static size_t depth_of(size_t column, size_t columns, size_t L)
     return columns > 1 ? column * L / (columns - 1) : L;
 }
 
-int lens_print_depths(FILE *f, const struct terminal *t, struct reading *r, struct error *err)
+int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *r, struct error *err)
 {
     const size_t L = r->file.model.tensors->config.n_layer, token = longest_token(r),
                  guess = guess_columns(token), begin = 6 + token + 1;
@@ -123,9 +123,9 @@ int lens_print_depths(FILE *f, const struct terminal *t, struct reading *r, stru
     char name[32];
     fprintf(f, "%4s  %-*s ", "", (int)token, "token");
     for (size_t c = 0; c < columns; c++) {
-        reading_guesses(top + c * r->T, losses, r, depth_of(c, columns, L), 1);
-        mean[c] = reading_mean_loss(losses, r->T);
-        fprintf(f, "%-*s", (int)guess, reading_depth_name(name, depth_of(c, columns, L)));
+        inspection_guesses(top + c * r->T, losses, r, depth_of(c, columns, L), 1);
+        mean[c] = inspection_mean_loss(losses, r->T);
+        fprintf(f, "%-*s", (int)guess, inspection_depth_name(name, depth_of(c, columns, L)));
     }
     fputc('\n', f);
     for (size_t i = 0; i < r->T; i++) {
@@ -146,7 +146,7 @@ int lens_print_depths(FILE *f, const struct terminal *t, struct reading *r, stru
     return 0;
 }
 
-void lens_print_gradient(FILE *f, const struct terminal *t, struct reading *r, size_t position)
+void lens_print_gradient(FILE *f, const struct terminal *t, struct inspection *r, size_t position)
 {
     const size_t C = r->file.model.tensors->config.n_embd, token = longest_token(r),
                  begin = 6 + token + 1 + 11;
@@ -154,13 +154,14 @@ void lens_print_gradient(FILE *f, const struct terminal *t, struct reading *r, s
     double most = 0;
     size_t zeros = 0;
     for (size_t i = 0; i < r->T; i++)
-        most = fmax(most, reading_gradient_norm(r, i));
+        most = fmax(most, inspection_gradient_norm(r, i));
     for (size_t i = 0; i <= position; i++) {
-        const double norm = reading_gradient_norm(r, i);
+        const double norm = inspection_gradient_norm(r, i);
         fprintf(f, "%4zu  ", i);
         put_token(f, r, r->ids[i], token);
         fprintf(f, "%10.3e ", norm);
-        for (size_t c = 0; c < (size_t)lrint(reading_gradient_bar(norm, most) * (double)room); c++)
+        for (size_t c = 0; c < (size_t)lrint(inspection_gradient_bar(norm, most) * (double)room);
+             c++)
             fputc('#', f);
         fputc('\n', f);
     }

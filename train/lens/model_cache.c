@@ -93,7 +93,7 @@ void lens_model_drop(struct lens_model *m)
 {
     if (--m->users)
         return;
-    reading_close(&m->reading);
+    inspection_close(&m->reading);
     free(m->path);
     free(m->text);
     free(m);
@@ -117,7 +117,7 @@ static int load(struct lens_room *room, const char *path, const struct stat *fil
         free(m);
         return fail(err, "no memory to look into %s", path);
     }
-    if (reading_open(&m->reading, path, err)) {
+    if (inspection_open(&m->reading, path, err)) {
         free(m->path);
         free(m);
         return -1;
@@ -146,7 +146,7 @@ struct lens_model *lens_room_model(struct lens_room *room, const char *path, con
         return m;
     free(m->text);
     m->text = NULL;
-    if (reading_take(&m->reading, text, strlen(text), err))
+    if (inspection_take(&m->reading, text, strlen(text), err))
         return NULL;
     m->text = strdup(text);
     return m;

@@ -9,7 +9,7 @@
 
 /* A model in memory, for as long as somebody uses it. */
 struct lens_model {
-    struct reading reading;
+    struct inspection reading;
     char *path;
     struct stat file;
     char *text; /* that the reading has in hand; NULL for none */

@@ -1,6 +1,6 @@
 /* heatmap_terminal.c: heat maps in characters: coloured spaces, half blocks where several maps stand beside each other, and a ramp
  * of ever darker characters where there is no colour. */
-#include "base/visible.h"
+#include "base/printable.h"
 #include "train/report/heatmap.h"
 #include <math.h>
 #include <stdint.h>
@@ -83,8 +83,8 @@ static void put_letter(FILE *f, const char *label, size_t line, size_t wide)
     size_t n = label[at] != 0;
     while (((unsigned char)label[at + n] & 0xC0) == 0x80 && n)
         n++;
-    char shown[VISIBLE];
-    size_t columns = n ? visible(shown, label + at, n, wide) : 0;
+    char shown[PRINTABLE_MAX];
+    size_t columns = n ? printable(shown, label + at, n, wide) : 0;
     if (columns)
         fputs(shown, f);
     for (; columns < wide; columns++)
@@ -119,8 +119,8 @@ static size_t one_map(FILE *f, const struct terminal *t, const struct heatmap *m
 {
     size_t margin = 1, step, cells;
     for (size_t i = 0; i < m->side; i++) {
-        char label[VISIBLE];
-        const size_t n = visible(label, m->labels[i], strlen(m->labels[i]), ROW_LABEL);
+        char label[PRINTABLE_MAX];
+        const size_t n = printable(label, m->labels[i], strlen(m->labels[i]), ROW_LABEL);
         margin = n > margin ? n : margin;
     }
     margin++;
@@ -128,9 +128,9 @@ static size_t one_map(FILE *f, const struct terminal *t, const struct heatmap *m
     cells = heatmap_cells(&step, m->side, room / wide);
     column_labels(f, m, margin, cells, step, wide);
     for (size_t r = 0; r < cells; r++) {
-        char label[VISIBLE];
+        char label[PRINTABLE_MAX];
         const size_t n =
-            visible(label, m->labels[r * step], strlen(m->labels[r * step]), ROW_LABEL);
+            printable(label, m->labels[r * step], strlen(m->labels[r * step]), ROW_LABEL);
         fprintf(f, "%*s%s ", (int)(margin - 1 - n), "", label);
         for (size_t c = 0; c < cells; c++)
             cell(f, t, heatmap_cell(m, r * step, step, c * step, step), wide);

@@ -270,7 +270,7 @@ static void read_config(struct history *h)
     struct error ignored;
     char *text = asprintf(&path, "%s/config.ini", h->dir) < 0
                      ? (path = NULL)
-                     : regular_text(path, CONFIG_MAX, &ignored);
+                     : input_file_text(path, CONFIG_MAX, &ignored);
     if (text && config && ini_parse_string(text, add_key, config) >= 0) {
         cJSON_Delete(h->config);
         h->config = config;

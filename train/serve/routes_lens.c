@@ -110,7 +110,7 @@ int answer_lens(const struct request *q, struct reply *r)
         return 0;
     const size_t V = m->reading.file.model.tensors->config.vocab_size;
     FILE *out = open_memstream(&r->text, &r->size);
-    const int status = out ? reading_json_begin(out, &m->reading, TOP < V ? TOP : V, &err) : -1;
+    const int status = out ? inspection_json_begin(out, &m->reading, TOP < V ? TOP : V, &err) : -1;
     lens_room_leave(&q->server->lens);
     if (!out)
         return -1;
@@ -128,7 +128,7 @@ int answer_attention(const struct request *q, struct reply *r)
     const struct model_config *c = &m->reading.file.model.tensors->config;
     int status = 0;
     if (request_number(q, "layer", c->n_layer - 1, 0, &layer, r) == 0) {
-        reading_attention(&m->reading, layer);
+        inspection_attention(&m->reading, layer);
         r->size = c->n_head * m->reading.T * m->reading.T * sizeof(float);
         r->type = "application/octet-stream";
         r->text = malloc(r->size);
@@ -155,7 +155,7 @@ int answer_gradient(const struct request *q, struct reply *r)
              request_number(q, "vectors", 1, 0, &vectors, r) == 0) {
         FILE *out = open_memstream(&r->text, &r->size);
         if (out)
-            reading_json_gradient(out, &m->reading, position, vectors);
+            inspection_json_gradient(out, &m->reading, position, vectors);
         r->type = "application/json";
         status = !out || fclose(out) ? -1 : 0;
     }

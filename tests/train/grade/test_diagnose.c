@@ -28,10 +28,10 @@ static void setup(void)
     strcpy(folder, "/tmp/handgrad-diagnose-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(folder));
     snprintf(library, sizeof library, "%s/planted.so", folder);
-    run("${CC:-cc} -O1 -std=gnu11 -D_GNU_SOURCE -DREAL_F64 -Iinclude -shared -fPIC "
-        "tests/diagnose/planted.c model/mistakes.c "
-        "model/mistakes_attention.c model/mistakes_compose.c model/mistakes_block.c "
-        "model/opparts.c model/dropout.c -o %s -lm",
+    run("${CC:-cc} -O1 -std=gnu11 -D_GNU_SOURCE -DREAL_F64 -I. -Iinclude -shared "
+        "-fPIC tests/diagnose/planted.c model/check/mistakes.c model/check/mistakes_attention.c "
+        "model/check/mistakes_compose.c model/check/mistakes_block.c model/check/op_parts.c "
+        "model/dropout.c -o %s -lm",
         library);
     snprintf(adversary, sizeof adversary, "%s/adversary.so", folder);
     run("${CC:-cc} -O1 -std=gnu11 -D_GNU_SOURCE -Iinclude -shared -fPIC tests/diagnose/adversary.c "

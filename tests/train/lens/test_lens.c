@@ -1,6 +1,6 @@
 /* test_lens.c: what `handgrad lens` shows is what the model computes: its numbers are those of `handgrad grad`, and its
  * pictures show its numbers. */
-#include "base/visible.h"
+#include "base/printable.h"
 #include "model/lens.h"
 #include "tests/data_fixture.h"
 #include "train/cli/command.h"
@@ -78,9 +78,9 @@ static void read_array(const char *name, double *x)
 START_TEST(numbers_are_those_of_grad)
 {
     enter();
-    struct reading r;
-    OK(reading_open(&r, model_path, &err));
-    OK(reading_take(&r, text, strlen(text), &err));
+    struct inspection r;
+    OK(inspection_open(&r, model_path, &err));
+    OK(inspection_take(&r, text, strlen(text), &err));
     ck_assert_uint_eq(r.T, TOKENS);
     enum { T = TOKENS - 1 }; /* grad's batch needs a target for each */
     double loss, logits[T * SYMBOLS], dwpe[BLOCK * WIDTH], sum[T * WIDTH] = {0}, mean = 0;
@@ -89,7 +89,7 @@ START_TEST(numbers_are_those_of_grad)
     read_array("grads/wpe.weight", dwpe);
     struct guess top[TOKENS * SYMBOLS];
     float losses[TOKENS];
-    reading_guesses(top, losses, &r, 2, SYMBOLS);
+    inspection_guesses(top, losses, &r, 2, SYMBOLS);
     for (size_t t = 0; t < T; t++) {
         double total = 0, all = 0;
         for (size_t v = 0; v < SYMBOLS; v++)
@@ -104,7 +104,7 @@ START_TEST(numbers_are_those_of_grad)
         }
         EXPECT(fabs(all - 1) < 1e-5);
         mean += losses[t] / T;
-        reading_gradient(&r, t);
+        inspection_gradient(&r, t);
         for (size_t i = 0; i < T * WIDTH; i++)
             sum[i] += r.gradient[i] / T;
     }
@@ -117,7 +117,7 @@ START_TEST(numbers_are_those_of_grad)
     }
     EXPECT_MSG(difference <= 1e-8 * size, "gradients differ by %g of %g", sqrt(difference),
                sqrt(size));
-    reading_close(&r);
+    inspection_close(&r);
     leave();
 }
 END_TEST
@@ -125,18 +125,18 @@ END_TEST
 START_TEST(texts_that_it_cannot_read)
 {
     enter();
-    struct reading r;
-    OK(reading_open(&r, model_path, &err));
-    FAILS(reading_take(&r, "", 0, &err), "empty");
-    FAILS(reading_take(&r, "abx", 3, &err), "U+0078");
-    FAILS(reading_take(&r, "ab\xC3", 3, &err), "byte 2");
-    FAILS(reading_take(&r, "aaaaaaaaaaaaaaaaaaaaaaaaa", 25, &err),
+    struct inspection r;
+    OK(inspection_open(&r, model_path, &err));
+    FAILS(inspection_take(&r, "", 0, &err), "empty");
+    FAILS(inspection_take(&r, "abx", 3, &err), "U+0078");
+    FAILS(inspection_take(&r, "ab\xC3", 3, &err), "byte 2");
+    FAILS(inspection_take(&r, "aaaaaaaaaaaaaaaaaaaaaaaaa", 25, &err),
           "25 tokens, but the model's block_size is 24");
     ck_assert_uint_eq(r.T, 0);
-    OK(reading_take(&r, "aaaaaaaaaaaaaaaaaaaaaaaa", 24, &err));
-    OK(reading_take(&r, "a", 1, &err));
-    reading_close(&r);
-    FAILS(reading_open(&r, "/nonexistent.h5", &err), "/nonexistent.h5");
+    OK(inspection_take(&r, "aaaaaaaaaaaaaaaaaaaaaaaa", 24, &err));
+    OK(inspection_take(&r, "a", 1, &err));
+    inspection_close(&r);
+    FAILS(inspection_open(&r, "/nonexistent.h5", &err), "/nonexistent.h5");
     leave();
 }
 END_TEST
@@ -194,9 +194,9 @@ START_TEST(json_holds_it_all)
     ck_assert_int_eq(lens("--layer", "1", "--gradient", "6", "--json", NULL), 0);
     cJSON *json = cJSON_Parse(slurp(out_path));
     ck_assert_ptr_nonnull(json);
-    struct reading r;
-    OK(reading_open(&r, model_path, &err));
-    OK(reading_take(&r, text, strlen(text), &err));
+    struct inspection r;
+    OK(inspection_open(&r, model_path, &err));
+    OK(inspection_take(&r, text, strlen(text), &err));
     const cJSON *tokens = cJSON_GetObjectItem(json, "tokens");
     ck_assert_int_eq(cJSON_GetArraySize(tokens), TOKENS);
     ck_assert_str_eq(cJSON_GetObjectItem(cJSON_GetArrayItem(tokens, 5), "text")->valuestring, "\n");
@@ -212,7 +212,7 @@ START_TEST(json_holds_it_all)
     EXPECT(cJSON_IsNull(cJSON_GetObjectItem(cJSON_GetArrayItem(positions, TOKENS - 1), "loss")));
     const cJSON *attention = cJSON_GetObjectItem(json, "attention");
     ck_assert_int_eq(cJSON_GetArraySize(attention), 3);
-    reading_attention(&r, 1);
+    inspection_attention(&r, 1);
     for (int h = 0; h < 3; h++)
         for (int q = 0; q < TOKENS; q++)
             for (int k = 0; k < TOKENS; k++) {
@@ -221,7 +221,7 @@ START_TEST(json_holds_it_all)
                 EXPECT((float)number(cJSON_GetArrayItem(weights, q), k) ==
                        r.weights[(h * TOKENS + q) * TOKENS + k]);
             }
-    reading_gradient(&r, 6);
+    inspection_gradient(&r, 6);
     const cJSON *gradient = cJSON_GetObjectItem(json, "gradient"),
                 *vectors = cJSON_GetObjectItem(gradient, "vectors");
     for (int t = 0; t < TOKENS; t++) {
@@ -230,7 +230,7 @@ START_TEST(json_holds_it_all)
         for (int i = 0; i < WIDTH; i++)
             EXPECT((float)number(cJSON_GetArrayItem(vectors, t), i) == r.gradient[t * WIDTH + i]);
     }
-    reading_close(&r);
+    inspection_close(&r);
     cJSON_Delete(json);
     leave();
 }
@@ -245,9 +245,9 @@ START_TEST(bars_of_zero_and_infinity)
     } cases[] = {{0, 0}, {1, 1}, {INFINITY, 1}, {(float)NAN, 0}};
     const struct terminal plain = {TERMINAL_PLAIN, 80};
     enter();
-    struct reading r;
-    OK(reading_open(&r, model_path, &err));
-    OK(reading_take(&r, text, strlen(text), &err));
+    struct inspection r;
+    OK(inspection_open(&r, model_path, &err));
+    OK(inspection_take(&r, text, strlen(text), &err));
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         static char printed
             [1 << 16]; /* a bar without end does not fit, and then the test's time runs out */
@@ -265,7 +265,7 @@ START_TEST(bars_of_zero_and_infinity)
         ck_assert_uint_eq(occurrences(svg, "nan"), isnan(cases[i].element)); /* the norm itself */
         free(svg);
     }
-    reading_close(&r);
+    inspection_close(&r);
     leave();
 }
 END_TEST
@@ -389,16 +389,17 @@ START_TEST(every_token_is_visible)
     };
     setlocale(LC_CTYPE, "C.UTF-8");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char out[VISIBLE];
-        const size_t wide = visible(out, cases[i].bytes, strlen(cases[i].bytes), cases[i].columns);
+        char out[PRINTABLE_MAX];
+        const size_t wide =
+            printable(out, cases[i].bytes, strlen(cases[i].bytes), cases[i].columns);
         ck_assert_str_eq(out, cases[i].shown);
         ck_assert_uint_eq(wide, cases[i].wide);
     }
-    char out[VISIBLE], bytes[300];
+    char out[PRINTABLE_MAX], bytes[300];
     memset(bytes, 0xFF, sizeof bytes);
     for (size_t columns = 1; columns < 100; columns++) {
-        ck_assert_uint_le(visible(out, bytes, sizeof bytes, columns), columns);
-        ck_assert_uint_lt(strlen(out), VISIBLE);
+        ck_assert_uint_le(printable(out, bytes, sizeof bytes, columns), columns);
+        ck_assert_uint_lt(strlen(out), PRINTABLE_MAX);
     }
 }
 END_TEST

@@ -1,5 +1,5 @@
-/* visible.c: see visible.h. */
-#include "base/visible.h"
+/* printable.c: see visible.h. */
+#include "base/printable.h"
 #include "base/utf8.h"
 #include <stdbool.h>
 #include <stdio.h>
@@ -50,7 +50,7 @@ static size_t show(struct shown *s, const char *bytes, size_t n, bool first)
     return (size_t)length;
 }
 
-size_t visible(char out[VISIBLE], const char *bytes, size_t n, size_t columns)
+size_t printable(char out[PRINTABLE_MAX], const char *bytes, size_t n, size_t columns)
 {
     size_t used = 0, wide = 0, cut = 0,
            cut_columns = 0; /* cut: where the text ends that leaves room for … */
@@ -58,7 +58,7 @@ size_t visible(char out[VISIBLE], const char *bytes, size_t n, size_t columns)
         struct shown s;
         at += show(&s, bytes + at, n - at, at == 0);
         const size_t length = strlen(s.text);
-        if (wide + s.columns > columns || used + length + 4 > VISIBLE) {
+        if (wide + s.columns > columns || used + length + 4 > PRINTABLE_MAX) {
             strcpy(out + cut, "…");
             return cut_columns + 1;
         }

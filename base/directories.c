@@ -1,5 +1,5 @@
-/* folders.c: see folders.h. */
-#include "base/folders.h"
+/* directories.c: see folders.h. */
+#include "base/directories.h"
 #include "base/atomic.h"
 #include <errno.h>
 #include <limits.h>
@@ -25,7 +25,7 @@ static int make_one(const char *path, struct error *err)
                : fail(err, "%s: syncing the folder that it lies in: %s", path, strerror(errno));
 }
 
-int folders_make(const char *path, bool *created, struct error *err)
+int make_directories(const char *path, bool *created, struct error *err)
 {
     char part[PATH_MAX];
     const size_t n = strlen(path);

@@ -1,7 +1,7 @@
-/* waiting.c: see waiting.h. */
-#include "base/waiting.h"
+/* omp_wait.c: see waiting.h. */
+#include "base/omp_wait.h"
+#include "base/clock.h"
 #include "base/thread.h"
-#include "train/log.h"
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-double seconds_waited(void)
+double seconds_in_run_queue(void)
 {
     double sum = 0;
     bool known = false;
@@ -35,23 +35,23 @@ double seconds_waited(void)
 
 /* On two cores it is 0.01 to 0.07 where nothing else runs or what runs has a niceness of 19, and 0.6 to 1.6 beside one program that
  * computes, whether threads spin or sleep: measured with the smallest model, whose threads wait most often. */
-bool waits_briefly(bool brief, double share)
+bool omp_should_sleep(bool brief, double share)
 {
     return brief ? !(share < 0.1) : share > 0.3;
 }
 
 #ifdef __clang__ /* its runtime can be told, but only by the thread that computes */
 
-bool set_waits_briefly(bool brief)
+bool omp_set_sleep(bool brief)
 {
     kmp_set_blocktime(brief ? 0 : 200); /* ms */
     return brief;
 }
 
-void wait_by_company(void)
+void omp_wait_adapt(void)
 {
     if (!getenv("KMP_BLOCKTIME") && !getenv("OMP_WAIT_POLICY"))
-        set_waits_briefly(true);
+        omp_set_sleep(true);
 }
 
 #else
@@ -86,7 +86,7 @@ static void *stand_by(void *argument)
     return argument;
 }
 
-bool set_waits_briefly(bool brief)
+bool omp_set_sleep(bool brief)
 {
     if (brief && !crowd.there) {
         sem_init(&crowd.leave, 0, 0);
@@ -103,17 +103,17 @@ bool set_waits_briefly(bool brief)
 static void *watch(void *argument)
 {
     bool brief = false;
-    for (double waited = seconds_waited(), then = seconds(); !isnan(waited);) {
+    for (double waited = seconds_in_run_queue(), then = seconds(); !isnan(waited);) {
         usleep(100000);
-        const double waited_now = seconds_waited(), now = seconds();
-        brief = set_waits_briefly(waits_briefly(brief, (waited_now - waited) / (now - then)));
+        const double waited_now = seconds_in_run_queue(), now = seconds();
+        brief = omp_set_sleep(omp_should_sleep(brief, (waited_now - waited) / (now - then)));
         waited = waited_now;
         then = now;
     }
     return argument;
 }
 
-void wait_by_company(void)
+void omp_wait_adapt(void)
 {
     pthread_t thread;
     if (!getenv("GOMP_SPINCOUNT") && !getenv("OMP_WAIT_POLICY") && omp_get_max_threads() > 1 &&

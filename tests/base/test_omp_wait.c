@@ -1,5 +1,5 @@
-/* test_waiting.c: threads that wait, and for how long. */
-#include "base/waiting.h"
+/* test_omp_wait.c: threads that wait, and for how long. */
+#include "base/omp_wait.h"
 #include "tests/test.h"
 #include <math.h>
 #include <omp.h>
@@ -8,10 +8,12 @@
 
 START_TEST(company_is_what_stands_in_line)
 {
-    ck_assert(!waits_briefly(false, 0.01) && waits_briefly(false, 0.5) &&
-              waits_briefly(true, 0.2) && !waits_briefly(false, 0.2) && !waits_briefly(true, 0.01));
-    ck_assert(!waits_briefly(false, NAN) && waits_briefly(true, NAN)); /* not known: as before */
-    const double before = seconds_waited();
+    ck_assert(!omp_should_sleep(false, 0.01) && omp_should_sleep(false, 0.5) &&
+              omp_should_sleep(true, 0.2) && !omp_should_sleep(false, 0.2) &&
+              !omp_should_sleep(true, 0.01));
+    ck_assert(!omp_should_sleep(false, NAN) &&
+              omp_should_sleep(true, NAN)); /* not known: as before */
+    const double before = seconds_in_run_queue();
     ck_assert(isnan(before) || before >= 0);
 }
 END_TEST
@@ -47,9 +49,9 @@ START_TEST(waiting_threads_sleep_in_company_and_spin_alone)
 {
     omp_set_num_threads(2);
     const double alone = spent_waiting();
-    ck_assert(set_waits_briefly(true));
+    ck_assert(omp_set_sleep(true));
     const double company = spent_waiting();
-    ck_assert(!set_waits_briefly(false));
+    ck_assert(!omp_set_sleep(false));
     const double again = spent_waiting();
     ck_assert_double_lt(company, 0.5 * alone);
     ck_assert_double_lt(company, 0.5 * again);
