@@ -97,7 +97,7 @@ LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
 # Sources are what the directories hold. One that includes model/real.h is compiled once for each number type that its directory
 # needs, all others once.
-SOURCES := $(filter-out train/cli/main.c,$(wildcard base/*.c model/*.c model/*/*.c optim/*.c data/*.c data/*/*.c train/*.c train/*/*.c))
+SOURCES := $(filter-out train/cli/main.c model/plain/%,$(wildcard base/*.c model/*.c model/*/*.c optim/*.c data/*.c data/*/*.c train/*.c train/*/*.c))
 TYPED   := $(shell grep -l '"model/real.h"' $(SOURCES))
 TYPES   := f32 bf16 f64 c128
 # bf16 differs in the products alone, so it has no planted mistakes of its own
@@ -106,6 +106,11 @@ OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TYPED),$(SOURCES))) \
            $(foreach t,$(TYPES),$(call objects_of,$t,$(if $(filter bf16,$t),$(filter-out model/check/mistakes%,$(filter model/%,$(TYPED))),model/%))) \
            $(foreach t,f32 f64,$(call objects_of,$t,optim/%)) $(foreach t,f32 bf16 f64,$(call objects_of,$t,train/%))
 OBJECTS += $(BUILD)/web/files.o
+# The textbook versions in double, the same with planted mistakes in three types, and the tables that go with them.
+GENERATE := model/check/generate.awk
+PLAIN    := $(patsubst model/plain/%.c,%,$(wildcard model/plain/*.c))
+OBJECTS  += $(PLAIN:%=$(BUILD)/f64/generated/plain_%.o) $(foreach t,f32 f64 c128,$(PLAIN:%=$(BUILD)/$t/generated/mistaken_%.o)) \
+            $(BUILD)/generated/mistakes.o $(BUILD)/generated/templates.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
@@ -124,7 +129,13 @@ $(BUILD)/$1/%.o: %.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo '  CC [$1] $$<'
 	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
+$(BUILD)/$1/generated/%.o: $(BUILD)/generated/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	@echo '  CC [$1] $$<'
+	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) $(TEXTBOOK) -DREAL_$2 -c -o $$@ $$<
 endef
+# Vector constants that gcc keeps in registers across calls of libm cost Intel's processors a hundred times the call.
+TEXTBOOK := -fno-tree-vectorize
 $(eval $(call typed,f32,F32))
 $(eval $(call typed,bf16,BF16))
 $(eval $(call typed,f64,F64))
@@ -134,6 +145,25 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  CC $<'
 	@$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
+
+generated = @mkdir -p $(@D) && LC_ALL=C awk -v mode=$1 -f $(GENERATE) $2 > $@.new && mv $@.new $@
+$(BUILD)/generated/plain_%.c: model/plain/%.c $(GENERATE)
+	$(call generated,plain,$<)
+$(BUILD)/generated/mistaken_%.c: model/check/mistakes/%.txt model/plain/%.c $(GENERATE)
+	$(call generated,mistaken,$(filter-out $(GENERATE),$^))
+# in the order of ops.def
+OPERATIONS := $(shell sed -n 's/^OP.[A-Z_]*, [a-z_]*, \([a-z]*\),$$/\1/p' model/check/ops.def | uniq) block
+$(BUILD)/generated/mistakes.c: $(OPERATIONS:%=model/check/mistakes/%.txt) model/check/ops.def $(GENERATE)
+	$(call generated,list,$(OPERATIONS:%=model/check/mistakes/%.txt))
+$(BUILD)/generated/templates.c: model/block_parts.def $(PLAIN:%=model/plain/%.c) $(GENERATE)
+	$(call generated,template,$(filter-out $(GENERATE),$^))
+.SECONDARY: $(PLAIN:%=$(BUILD)/generated/plain_%.c) $(PLAIN:%=$(BUILD)/generated/mistaken_%.c)
+$(BUILD)/%.o: $(BUILD)/%.c $(BUILD)/flags
+	@echo '  CC $<'
+	@$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
+# The header for operations of one's own; committed, since it is also used without a build.
+include/handgrad_op.h: include/handgrad_op.h.in model/block_parts.def $(PLAIN:%=model/%.h) $(GENERATE)
+	@LC_ALL=C awk -v mode=header -f $(GENERATE) $(filter-out $(GENERATE),$^) > $@.new && mv $@.new $@
 
 # The files of the page, and the chart library that it uses, go into the binary as strings.
 DYGRAPHS ?= /usr/share/javascript/dygraphs

@@ -6,7 +6,6 @@
 #include "model/zero.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
-#include "train/passes.h"
 #include <stdlib.h>
 
 static void product(enum gemm_backend library, const struct bench_shape *s, const void *A,
@@ -61,7 +60,8 @@ static int allocate(struct trainee *t, const struct model_config *config, enum r
         tensors_destroy(tensors);
         return -1;
     }
-    if (gpt_create(&t->model, tensors, N, gpt_use_of(recompute)))
+    if (gpt_create(&t->model, tensors, N,
+                   config_gpt_use(&(struct config){.train.recompute = recompute})))
         return -1;
     for (int pass = 0; pass < 2; pass++) {
         if (pass && arena_allocate(&t->moments))
@@ -118,7 +118,9 @@ static void update(void *trainee)
 static void step_on(struct trainee *t, size_t B, size_t T)
 {
     zero_grads(t);
-    gpt_loss_and_grads(&t->model, t->inputs, t->targets, B, T, 1, NULL);
+    const struct batch batch = {
+        .inputs = t->inputs, .targets = t->targets, .weight = 1, .rows = B, .block_size = T};
+    gpt_loss_and_grads(&t->model, &batch, NULL);
     grad_norm(t);
     update(t);
 }
@@ -194,7 +196,7 @@ static void writer_forward(void *writer, size_t n)
 
 const struct bench_code NAME(bench_code) = {.precision = PRECISION,
                                             .element = sizeof(real),
-                                            .ops = NAME(optable),
+                                            .ops = NAME(op_code),
                                             .product = product,
                                             .fill = fill,
                                             .create = create,

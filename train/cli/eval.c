@@ -97,7 +97,7 @@ static int run_eval(const struct arguments *a, struct error *err)
         status = check_tokenizer(&m, s, a->checkpoint, err);
         if (status == 0)
             status =
-                evaluate(&e, &m.model, passes_of(&m.config),
+                evaluate(&e, &m.model, config_model_code(&m.config),
                          &(struct evaluation_plan){s, a->rows ? a->rows : m.config.train.batch_size,
                                                    0, m.config.data.mask_documents, m.tokenizer},
                          err);

@@ -2,7 +2,7 @@
 #include "train/checkpoint/checkpoint.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
-#include "train/gradient_types.h"
+#include "train/gradient_file.h"
 #include "train/ids_file.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 struct arguments {
     const char *checkpoint, *ids, *out;
-    gradient_file_writer *write;
+    enum gradient_precision precision;
 };
 
 enum { IDS = 1000 };
@@ -26,12 +26,7 @@ static const struct argp_option options[] = {
      "f32, bf16 (products of rounded operands) or f64; f32 unless told", 0},
     {0}};
 
-static const struct {
-    const char *precision;
-    gradient_file_writer *write;
-} writers[] = {{"f32", gradient_file_write_f32},
-               {"bf16", gradient_file_write_bf16},
-               {"f64", gradient_file_write_f64}};
+static const char *const precisions[] = {"f32", "bf16", "f64"};
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -44,9 +39,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->out = arg;
         return 0;
     case 'p':
-        for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
-            if (!strcmp(arg, writers[i].precision)) {
-                a->write = writers[i].write;
+        for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
+            if (!strcmp(arg, precisions[i])) {
+                a->precision = (enum gradient_precision)i;
                 return 0;
             }
         argp_error(state, "--precision: '%s' is none of f32, bf16, f64", arg);
@@ -119,7 +114,11 @@ static int run_grad(const struct arguments *a, struct error *err)
     } else {
         double loss;
         split_rows(ids, batch, batch + B * T, B, T);
-        status = a->write(a->out, a->checkpoint, batch, batch + B * T, B, T, &loss, err);
+        status = gradient_file_write(
+            a->out, a->checkpoint, a->precision,
+            &(struct batch){
+                .inputs = batch, .targets = batch + B * T, .weight = 1, .rows = B, .block_size = T},
+            &loss, err);
         if (status == 0)
             printf("loss %.9g on %zu x %zu tokens; gradients in %s\n", loss, B, T, a->out);
     }
@@ -139,7 +138,7 @@ int command_grad(int argc, char **argv)
         NULL,
         NULL,
         NULL};
-    struct arguments a = {.write = gradient_file_write_f32};
+    struct arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct error err;
     return run_grad(&a, &err) ? print_error(&err) : 0;

@@ -2,9 +2,10 @@
  * pictures show its numbers. */
 #include "base/printable.h"
 #include "model/lens.h"
+#include "tests/batch.h"
 #include "tests/data_fixture.h"
 #include "train/cli/command.h"
-#include "train/gradient_types.h"
+#include "train/gradient_file.h"
 #include "train/lens/inspection.h"
 #include "train/lens/lens_draw.h"
 #include "train/lens/lens_print.h"
@@ -84,7 +85,8 @@ START_TEST(numbers_are_those_of_grad)
     ck_assert_uint_eq(r.T, TOKENS);
     enum { T = TOKENS - 1 }; /* grad's batch needs a target for each */
     double loss, logits[T * SYMBOLS], dwpe[BLOCK * WIDTH], sum[T * WIDTH] = {0}, mean = 0;
-    OK(gradient_file_write_f64(out_path, model_path, r.ids, r.ids + 1, 1, T, &loss, &err));
+    OK(gradient_file_write(out_path, model_path, GRADIENT_F64, BATCH(r.ids, r.ids + 1, 1, T, 1),
+                           &loss, &err));
     read_array("logits", logits);
     read_array("grads/wpe.weight", dwpe);
     struct guess top[TOKENS * SYMBOLS];

@@ -1,6 +1,6 @@
-/* gradcheck_model.h: what the parts of the model's check share (gradcheck_model.c, gradcheck_model_precision.c). */
-#ifndef GRADCHECK_MODEL_H
-#define GRADCHECK_MODEL_H
+/* model_check.h: what the parts of the model's check share (model_check.c, model_precision.c). */
+#ifndef MODEL_CHECK_H
+#define MODEL_CHECK_H
 
 #include "model/check/harness.h"
 
@@ -17,19 +17,21 @@ struct model_check {
     void *model[NUMBERS];
     const struct tensors *tensors;
     uint32_t *ids, *targets, *start;
-    double *value, *before, *gradient,
-        *direction; /* parameters; grads before; what was added; a direction */
+    struct batch batch;        /* all rows */
+    double *value;             /* parameters */
+    double *before, *gradient; /* what the gradients held before, and what was added */
+    double *direction;
     int failed;
 };
 
-/* Of the sequences from first_row on. */
+/* The dropout of the sequences from first_row on. */
 struct dropout model_dropout(const struct model_check *k, size_t first_row);
 
-/* Fills in what all lines of a case share and the verdict, counts, and hands the line on. */
+/* Completes a line with what all lines of a case share, counts failures, and reports the line. */
 void model_report(struct model_check *k, const char *tensor, struct gradcheck_line *line);
 
-/* Loss, logits and every gradient of the builds of few digits against the double one's; the parameters hold k->value. -1 where
- * memory is short. */
+/* Checks loss, logits and every gradient of the builds of low precision against the double build. The
+ * parameters must hold k->value. Returns -1 if memory is short. */
 int check_model_precision(struct model_check *k);
 
 #endif

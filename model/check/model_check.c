@@ -1,18 +1,17 @@
-/* gradcheck_model.c: the whole model: the loss of a batch against every parameter tensor.
+/* model_check.c: the whole model: the loss of a batch against every parameter tensor.
  *
- * One complex forward along a direction v of a tensor gives the derivative of the loss along v, which the tensor's gradient must
- * match; small models are checked in every coordinate besides. The gradient is accumulated over micro-batches, into an array that
- * already holds random numbers; the loss that it is compared with is that of the whole batch at once. Padding of the vocabulary
- * and the gaps between tensors must stay as they were, to the bit.
+ * One complex forward along a direction v of a tensor gives the derivative of the loss along v, which
+ * the tensor's gradient must match. Small tensors are also checked in every coordinate. The gradient is
+ * accumulated over micro-batches, into an array that already holds random numbers, and compared with
+ * the loss of the whole batch. Padding of the vocabulary and the gaps between tensors must not change.
  */
-#include "model/check/gradcheck_model.h"
-#include "model/loss.h"
+#include "model/check/model_check.h"
 #include <float.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* All sizes different; T below, at and above attention's triangles of 16; one head, several, as many as C; every option. */
+/* All sizes differ; T lies below, at and above attention's triangles of 16; one head, several heads, as
+ * many as C; every option. */
 static const struct model_case cases[] = {
     {{3, 2, 4, 5, 13, 16, true, GELU_TANH, 0.2}, 4, 3, 2, 0},
     {{2, 3, 6, 7, 11, 13, true, GELU_TANH, 0}, 2, 5, 1, 0},
@@ -25,16 +24,14 @@ static const struct model_case cases[] = {
 
 enum { DIRECTIONS = 4, ALL_COORDINATES = 600, ALL_CENTRAL = 60, SOME_COORDINATES = 16 };
 
-/* As for an operation; a model's sums are longer, so its rounding is allowed more. */
-static const double CENTRAL_SAFETY = 4, CENTRAL_ROUNDING = 256 * DBL_EPSILON,
-                    LOSS_ROUNDING = 8 * DBL_EPSILON, LOOSEST = 1e-6;
+/* The standard deviation of what the gradients hold before: gradients of a mean are small. */
+static const double BEFORE = 1.0 / 64;
 
-/* What is in the gradients already: numbers of this deviation, since gradients of a mean are small. The rounding of a sum with them
- * is as for an operation, and each micro-batch adds once. */
-static const double BEFORE = 1.0 / 64, SUM_ROUNDING = 2 * DBL_EPSILON * BEFORE;
-
-/* Smaller than an operation's: a step beyond the embeddings' own size leaves the series' radius of convergence at a LayerNorm. */
+/* Smaller than for an operation: a step larger than the embeddings themselves would leave the radius of
+ * convergence at a LayerNorm. */
 static const double FIRST_STEP = 1.0 / 32;
+
+static const double LOSS_ROUNDING = 8 * DBL_EPSILON;
 
 struct dropout model_dropout(const struct model_check *k, size_t first_row)
 {
@@ -43,29 +40,28 @@ struct dropout model_dropout(const struct model_check *k, size_t first_row)
 
 void model_report(struct model_check *k, const char *tensor, struct gradcheck_line *line)
 {
-    snprintf(line->tensor, sizeof line->tensor, "%s", tensor);
     const struct model_case *c = k->c;
+    const size_t size = sizeof line->sizes;
+    snprintf(line->tensor, sizeof line->tensor, "%s", tensor);
     line->subject = k->subject->name;
-    int n = snprintf(line->sizes, sizeof line->sizes,
-                     "L=%zu H=%zu C=%zu B=%zu T=%zu V=%zu P=%zu %s", c->config.n_layer,
-                     c->config.n_head, c->config.n_embd, c->B, c->T, c->config.vocab_size,
-                     c->config.padded_vocab_size, c->config.gelu == GELU_ERF ? "erf" : "tanh");
-    if (!c->config.bias)
-        n += snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " no bias");
+    int n = snprintf(line->sizes, size, "L=%zu H=%zu C=%zu B=%zu T=%zu V=%zu P=%zu %s%s",
+                     c->config.n_layer, c->config.n_head, c->config.n_embd, c->B, c->T,
+                     c->config.vocab_size, c->config.padded_vocab_size,
+                     c->config.gelu == GELU_ERF ? "erf" : "tanh", c->config.bias ? "" : " no bias");
     if (c->config.dropout > 0)
-        n += snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " p=%g", c->config.dropout);
+        n += snprintf(line->sizes + n, size - (size_t)n, " p=%g", c->config.dropout);
     if (c->accumulate > 1)
-        n += snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " accumulate=%zu",
-                      c->accumulate);
+        n += snprintf(line->sizes + n, size - (size_t)n, " accumulate=%zu", c->accumulate);
     if (c->document)
-        snprintf(line->sizes + n, sizeof line->sizes - (size_t)n, " document=%zu", c->document);
+        snprintf(line->sizes + n, size - (size_t)n, " document=%zu", c->document);
     line->ok = line->error <= line->tolerance;
     k->failed += !line->ok;
     if (k->g->report)
         k->g->report(k->g->to, line);
 }
 
-/* The whole batch's loss, with tensor t moved by (re + i im) along coordinate `at` or the direction. */
+/* The loss of the whole batch, with tensor t moved by (re + i im) along coordinate `at`, or along the
+ * direction if at is SIZE_MAX. */
 static void loss_at(double out[2], struct model_check *k, enum number n, const struct tensor *t,
                     size_t at, double re, double im)
 {
@@ -78,7 +74,7 @@ static void loss_at(double out[2], struct model_check *k, enum number n, const s
         const double v = at == SIZE_MAX ? k->direction[i] : 1;
         number_put(n, params, t->offset + i, value[i] + re * v, im * v);
     }
-    k->subject->code[n].loss(out, k->model[n], k->ids, k->targets, k->c->B, k->c->T, &d);
+    k->subject->code[n].loss(out, k->model[n], &k->batch, &d);
     for (size_t i = first; i < end; i++)
         number_put(n, params, t->offset + i, value[i], 0);
 }
@@ -94,87 +90,57 @@ static double central_difference(double *error, struct model_check *k, const str
                                  size_t at)
 {
     struct tableau tableau = {0};
-    for (double h = FIRST_STEP; !tableau_done(&tableau); h /= 2) {
+    for (double step = FIRST_STEP; !tableau_done(&tableau); step /= 2) {
         double up[2], down[2];
-        loss_at(up, k, NUMBER_F64, t, at, h, 0);
-        loss_at(down, k, NUMBER_F64, t, at, -h, 0);
-        tableau_add(&tableau, (up[0] - down[0]) / (2 * h), LOSS_ROUNDING * fabs(up[0]) / (2 * h));
+        loss_at(up, k, NUMBER_F64, t, at, step, 0);
+        loss_at(down, k, NUMBER_F64, t, at, -step, 0);
+        tableau_add(&tableau, (up[0] - down[0]) / (2 * step),
+                    LOSS_ROUNDING * fabs(up[0]) / (2 * step));
     }
     *error = tableau.error;
     return tableau.value;
 }
 
-struct sums {
-    double difference, reference, estimate, worst, expected, got;
-    size_t at, checked;
-};
-
-static void compare(struct model_check *k, struct sums *s, const struct tensor *t, size_t at,
-                    unsigned method)
+static void compare(struct model_check *k, struct comparison *sums, const struct tensor *t,
+                    size_t at)
 {
     const double *gradient = k->gradient + t->offset;
     double error = 0, got = at == SIZE_MAX ? 0 : gradient[at];
-    const double expected =
-        method == GRADCHECK_COMPLEX ? complex_step(k, t, at) : central_difference(&error, k, t, at);
+    const double expected = sums->method == GRADCHECK_COMPLEX
+                                ? complex_step(k, t, at)
+                                : central_difference(&error, k, t, at);
     for (size_t i = 0; at == SIZE_MAX && i < tensor_file_size(t); i++)
         got += gradient[i] * k->direction[i];
-    const double difference = got - expected;
-    s->difference += difference * difference;
-    s->reference += expected * expected;
-    s->estimate += error * error;
-    s->checked++;
-    if (worse(s->worst, fabs(difference)) != s->worst) {
-        s->worst = fabs(difference);
-        s->at = at;
-        s->expected = expected;
-        s->got = got;
-    }
-}
-
-static void report_sums(struct model_check *k, const struct sums *s, const struct tensor *t,
-                        unsigned method)
-{
-    const double n = (double)tensor_file_size(t), looked_at = (double)s->checked;
-    double whole = 0;
-    for (size_t i = 0; i < tensor_file_size(t); i++)
-        whole += k->gradient[t->offset + i] * k->gradient[t->offset + i];
-    /* The norm of the part looked at; coordinates at random may all have a gradient of zero. */
-    const double scale = sqrt(fmax(s->reference, looked_at < n ? whole * looked_at / n : 0));
-    const double rms = scale / sqrt(looked_at);
-    struct gradcheck_line line = {.method = method == GRADCHECK_COMPLEX ? "complex" : "central",
-                                  .size = tensor_file_size(t),
-                                  .checked = s->checked,
-                                  .error = s->difference == 0 ? 0 : sqrt(s->difference) / scale,
-                                  .worst = s->worst == 0 ? 0 : s->worst / rms,
-                                  .at = s->at,
-                                  .expected = s->expected,
-                                  .got = s->got,
-                                  .tolerance = GRADCHECK_MODEL_TOLERANCE};
-    if (method == GRADCHECK_CENTRAL)
-        line.tolerance = CENTRAL_SAFETY * sqrt(s->estimate) / scale + CENTRAL_ROUNDING;
-    line.tolerance = fmin(line.tolerance + (double)k->c->accumulate * SUM_ROUNDING / rms, LOOSEST);
-    gradcheck_where(line.where, sizeof line.where, line.at, t->shape, t->ndim);
-    model_report(k, t->name, &line);
+    comparison_add(sums, at, got, expected, error, 0);
 }
 
 static void check_tensor(struct model_check *k, const struct tensor *t, unsigned method)
 {
+    const struct comparison_bounds bounds = {
+        .tolerance = GRADCHECK_MODEL_TOLERANCE,
+        .central_rounding = 256 * DBL_EPSILON, /* sums are longer than in an operation */
+        .sum_rounding = (double)k->c->accumulate * 2 * DBL_EPSILON * BEFORE};
     const size_t n = tensor_file_size(t);
+    const bool all = n <= (method == GRADCHECK_COMPLEX ? ALL_COORDINATES : ALL_CENTRAL);
     uint64_t random = k->g->seed ^ t->offset;
-    struct sums s = {.at = SIZE_MAX};
+    double whole = 0;
+    struct comparison sums = {.method = method, .at = SIZE_MAX};
     for (size_t i = 0; i < DIRECTIONS; i++) {
         random_direction(k->direction, n, &random);
-        compare(k, &s, t, SIZE_MAX, method);
+        compare(k, &sums, t, SIZE_MAX);
     }
-    const bool all = n <= (method == GRADCHECK_COMPLEX ? ALL_COORDINATES : ALL_CENTRAL);
     for (size_t i = 0; i < (all ? n : SOME_COORDINATES); i++)
-        compare(k, &s, t, all ? i : random_bits(&random) % n, method);
-    report_sums(k, &s, t, method);
+        compare(k, &sums, t, all ? i : random_bits(&random) % n);
+    for (size_t i = 0; i < n; i++)
+        whole += k->gradient[t->offset + i] * k->gradient[t->offset + i];
+    struct gradcheck_line line = comparison_line(&sums, n, sums.compared, whole, &bounds);
+    gradcheck_where(line.where, sizeof line.where, line.at, t->shape, t->ndim);
+    model_report(k, t->name, &line);
 }
 
 /* --- the gradient --- */
 
-static size_t counted(const struct model_check *k, size_t first, size_t rows)
+static size_t count_targets(const struct model_check *k, size_t first, size_t rows)
 {
     size_t n = 0;
     for (size_t i = first * k->c->T; i < (first + rows) * k->c->T; i++)
@@ -182,12 +148,12 @@ static size_t counted(const struct model_check *k, size_t first, size_t rows)
     return n;
 }
 
-/* Each micro-batch weighs what it has of the targets. */
+/* Accumulates the gradient over micro-batches, each weighted by its share of the targets. */
 static void accumulate(struct model_check *k)
 {
     const struct model_code *code = &k->subject->code[NUMBER_F64];
     void *model = k->model[NUMBER_F64], *grads = code->grads(model);
-    const size_t rows = k->c->B / k->c->accumulate;
+    const size_t rows = k->c->B / k->c->accumulate, T = k->c->T;
     uint64_t random = k->g->seed ^ 0x6261636B;
     for (size_t i = 0; i < k->tensors->total; i++) {
         k->before[i] = random_normal(&random) * BEFORE;
@@ -195,18 +161,21 @@ static void accumulate(struct model_check *k)
     }
     for (size_t b = 0; b < k->c->B; b += rows) {
         const struct dropout d = model_dropout(k, b);
-        const double share = (double)counted(k, b, rows) / (double)counted(k, 0, k->c->B);
+        const struct batch batch = {.inputs = k->ids + b * T,
+                                    .targets = k->targets + b * T,
+                                    .start = k->start ? k->start + b * T : NULL,
+                                    .weight = (double)count_targets(k, b, rows) /
+                                              (double)count_targets(k, 0, k->c->B),
+                                    .rows = rows,
+                                    .block_size = T};
         double loss[2];
-        code->documents(model, k->start ? k->start + b * k->c->T : NULL);
-        code->call_loss_and_grads(code->loss_and_grads, loss, model, k->ids + b * k->c->T,
-                                  k->targets + b * k->c->T, rows, k->c->T, share, &d);
+        code->loss_and_grads(loss, model, &batch, &d);
     }
-    code->documents(model, k->start);
     for (size_t i = 0; i < k->tensors->total; i++)
         k->gradient[i] = number_get(NUMBER_F64, grads, i) - k->before[i];
 }
 
-/* What lies between the tensors' elements must not have moved. */
+/* Checks that nothing was added between the elements of tensors. */
 static void check_padding(struct model_check *k)
 {
     size_t next = 0, touched = 0, checked = 0;
@@ -254,26 +223,31 @@ static void destroy(struct model_check *k)
     free(k->direction);
 }
 
-/* Weights of a trained model's size, not those of a start, where much of the network is nearly linear. */
+/* Draws a batch, and weights as large as those of a trained model: with initial weights much of the
+ * network is nearly linear. */
 static int draw(struct model_check *k)
 {
+    const struct model_case *c = k->c;
     uint64_t random = k->g->seed;
-    for (size_t i = 0; i < k->c->B * k->c->T; i++) {
-        k->ids[i] = (uint32_t)(random_bits(&random) % k->c->config.vocab_size);
-        k->targets[i] = (uint32_t)(random_bits(&random) % k->c->config.vocab_size);
+    for (size_t i = 0; i < c->B * c->T; i++) {
+        k->ids[i] = (uint32_t)(random_bits(&random) % c->config.vocab_size);
+        k->targets[i] = (uint32_t)(random_bits(&random) % c->config.vocab_size);
     }
-    if (k->c->document &&
-        !(k->start = draw_documents(k->c->B, k->c->T, k->c->document, k->targets, &random)))
+    if (c->document && !(k->start = draw_documents(c->B, c->T, c->document, k->targets, &random)))
         return -1;
+    k->batch = (struct batch){.inputs = k->ids,
+                              .targets = k->targets,
+                              .start = k->start,
+                              .weight = 1,
+                              .rows = c->B,
+                              .block_size = c->T};
     for (size_t t = 0; t < k->tensors->count; t++)
         for (size_t i = 0; i < tensor_file_size(&k->tensors->list[t]); i++)
             k->value[k->tensors->list[t].offset + i] =
                 (float)(k->tensors->list[t].init_mean + 0.4 * random_normal(&random));
-    for (enum number n = 0; n < NUMBERS; n++) {
-        k->subject->code[n].documents(k->model[n], k->start);
+    for (enum number n = 0; n < NUMBERS; n++)
         for (size_t i = 0; i < k->tensors->total; i++)
             number_put(n, k->subject->code[n].params(k->model[n]), i, k->value[i], 0);
-    }
     return 0;
 }
 
