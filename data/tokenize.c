@@ -138,7 +138,8 @@ static void show_merges(void *progress, size_t merges, size_t of)
 static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct error *err)
 {
     const struct tokenize_plan *p = j->plan;
-    const char *specials[TOKENIZE_SPECIALS + 1] = {"<|endoftext|>"};
+    const char *specials[p->n_specials + 1];
+    specials[0] = "<|endoftext|>";
     memcpy(specials + 1, p->specials, p->n_specials * sizeof *specials);
     const struct bpe_plan plan = {
         size,        specials,    p->n_specials + 1, p->pattern ? p->pattern : "gpt2",
@@ -244,7 +245,8 @@ static int encode(struct tokenize_job *j, struct error *err)
 
 enum { CHUNK = 1 << 16 }; /* tokens */
 
-/* Whether a split may begin with this token: with a document if the text has documents, otherwise with a character. */
+/* Whether a split may begin with this token: with a document if the text has documents, otherwise
+ * with a character. */
 static bool may_begin(const struct tokenize_job *j, uint32_t id)
 {
     if (j->result->documents)
@@ -271,8 +273,8 @@ static int find_cut(struct tokenize_job *j, uint64_t at, uint64_t *cut, struct e
     return status;
 }
 
-/* Decides where the training split ends: at floor(n (1 - val)), as nanoGPT's int(n * 0.9), or before. The factor keeps rounding
- * errors of the product from moving the cut. */
+/* Decides where the training split ends: at floor(n (1 - val)), as nanoGPT's int(n * 0.9), or
+ * before. The factor keeps rounding errors of the product from moving the cut. */
 static int divide(struct tokenize_job *j, struct error *err)
 {
     const double val = j->plan->val;

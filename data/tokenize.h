@@ -1,9 +1,10 @@
 /* tokenize.h: converts text files to a folder of shards with their tokenizer.
  *
- * The text is read as a stream: once to build the tokenizer if it depends on the text (char, bpe:SIZE), and once to encode it.
- * The tokens are spooled to disk until their number is known, and then written as shards. Memory therefore holds pieces of text, one
- * shard and, for bpe:SIZE, the distinct words, for a text of any length. All errors in the text are found before the
- * folder changes.
+ * The text is read as a stream: once to build the tokenizer if it depends on the text (char,
+ * bpe:SIZE), and once to encode it. The tokens are spooled to disk until their number is known, and
+ * then written as shards. Memory therefore holds pieces of text, one shard and, for bpe:SIZE, the
+ * distinct words, for a text of any length. All errors in the text are found before the folder
+ * changes.
  */
 #ifndef TOKENIZE_H
 #define TOKENIZE_H
@@ -13,15 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { TOKENIZE_SPECIALS = 64 };
-
 struct tokenize_plan {
     const char *const *texts; /* files and folders, in order */
     size_t n_texts;
     const char *dir;             /* the folder to write */
     const char *tokenizer;       /* "byte", "char", "bpe:SIZE" or a file */
     const char *pattern;         /* NULL: GPT-2's, or the one in the tokenizer's file */
-    const char *const *specials; /* at most TOKENIZE_SPECIALS */
+    const char *const *specials; /* special tokens besides <|endoftext|> */
     size_t n_specials;
     const char *separator; /* between documents, or NULL */
     bool document_files;   /* each file is a document */
@@ -36,7 +35,8 @@ struct tokenize_result {
     uint64_t bytes, tokens, documents, train_tokens;
 };
 
-/* Stops with an error if a signal asks for it (base/stop.h). Error messages name the options of handgrad tokenize. */
+/* Stops with an error if a signal asks for it (base/stop.h). Error messages name the options of
+ * handgrad tokenize. */
 int tokenize(const struct tokenize_plan *plan, struct tokenize_result *result, struct error *err);
 
 #endif

@@ -1,5 +1,6 @@
-/* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command prints errors to stderr as "handgrad: …"
- * and returns the exit status: 0, 1 (failure), or 2 (wrong usage). main checks that standard output was written. */
+/* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command prints errors to
+ * stderr as "handgrad: …" and returns the exit status: 0, 1 (failure), or 2 (wrong usage). main
+ * checks that standard output was written. */
 #ifndef COMMAND_H
 #define COMMAND_H
 

@@ -60,7 +60,7 @@ static int check(struct arguments *a, struct error *err)
     if (!a->diagnosed)
         return select_operations(a, err);
     if (a->operands.n != 1)
-        return fail(err, "--diagnose: %zu operands, expected one, FILE.so", a->operands.n);
+        return fail(err, "--diagnose: expected one FILE.so, got %zu", a->operands.n);
     a->o.library = a->operands.items[0];
     return find_operation(a->diagnosed, &a->o.diagnosed, err);
 }

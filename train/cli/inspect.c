@@ -1,4 +1,5 @@
-/* inspect.c: handgrad inspect: shards, tokenizers, and the plot of a run. Checkpoints are in inspect_checkpoint.c. */
+/* inspect.c: handgrad inspect: shards, tokenizers, and the plot of a run. Checkpoints are in
+ * inspect_checkpoint.c. */
 #include "train/cli/inspect.h"
 #include "data/hdf5/h5_read.h"
 #include "data/shard.h"
@@ -23,10 +24,8 @@ static cJSON *shard_json(const struct inspect *in, const struct shard_info *info
     cJSON_AddNumberToObject(object, "bytes", (double)info->bytes);
     if (info->has_documents)
         cJSON_AddNumberToObject(object, "documents", (double)info->documents);
-    cJSON *tokenizer = cJSON_AddObjectToObject(object, "tokenizer");
-    cJSON_AddStringToObject(tokenizer, "kind", info->tokenizer_kind);
-    cJSON_AddNumberToObject(tokenizer, "vocab_size", (double)info->vocab_size);
-    cJSON_AddStringToObject(tokenizer, "fingerprint", info->tokenizer_fingerprint);
+    inspect_add_tokenizer(object, info->tokenizer_kind, info->vocab_size,
+                          info->tokenizer_fingerprint);
     cJSON_AddStringToObject(object, "corpus", info->corpus);
     cJSON_AddStringToObject(object, "sha256", info->sha256);
     cJSON_AddItemToObject(object, "sources", cJSON_Parse(info->sources));

@@ -1,11 +1,12 @@
-/* inspect.h: shared by the parts of handgrad inspect. Each kind of file is described by one JSON object, which is printed as it is or
- * as text. */
+/* inspect.h: shared by the parts of handgrad inspect. Each kind of file is described by one JSON
+ * object, which is printed as it is or as text. */
 #ifndef INSPECT_H
 #define INSPECT_H
 
 #include "base/error.h"
 #include <cjson/cJSON.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum { INSPECT_INDENT = 20 }; /* column of the values */
 
@@ -17,6 +18,9 @@ struct inspect {
 
 /* {"kind", "file"}: the members that all descriptions begin with. */
 cJSON *inspect_begin(const struct inspect *in, const char *kind);
+/* Adds "tokenizer": {"kind", "vocab_size", "fingerprint"}. */
+void inspect_add_tokenizer(cJSON *object, const char *kind, uint64_t vocab_size,
+                           const char *fingerprint);
 /* Adds "verified" if the user asked for it, prints the description and frees it. */
 int inspect_print(const struct inspect *in, cJSON *object, struct error *err);
 /* Prints an error message to stderr and counts it. The message names the file. */

@@ -1,5 +1,5 @@
-/* inspect_checkpoint.c: describes a checkpoint: training state, configuration, and for every tensor statistics that reveal a dead,
- * exploded or untrained layer. */
+/* inspect_checkpoint.c: describes a checkpoint: training state, configuration, and for every tensor
+ * statistics that reveal a dead, exploded or untrained layer. */
 #include "train/checkpoint/checkpoint_parts.h"
 #include "train/cli/inspect.h"
 #include "train/config/config_keys.h"
@@ -58,27 +58,28 @@ static cJSON *config_json(const struct config *c)
     return object;
 }
 
-static cJSON *tensors_json(const struct tensors *t, const struct stats *stats)
+static cJSON *tensors_json(const struct tensors *t, const float *params)
 {
     cJSON *list = cJSON_CreateArray();
-    for (size_t i = 0; i < t->count; i++) {
-        cJSON *object = cJSON_CreateObject(), *shape = cJSON_CreateArray();
-        cJSON_AddStringToObject(object, "name", t->list[i].name);
-        for (int k = 0; k < t->list[i].ndim; k++)
-            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)t->list[i].shape[k]));
-        cJSON_AddItemToObject(object, "shape", shape);
-        cJSON_AddNumberToObject(object, "mean", stats[i].mean);
-        cJSON_AddNumberToObject(object, "std", stats[i].std);
-        cJSON_AddNumberToObject(object, "min", stats[i].min);
-        cJSON_AddNumberToObject(object, "max", stats[i].max);
-        cJSON_AddNumberToObject(object, "non_finite", (double)stats[i].non_finite);
+    for (const struct tensor *tensor = t->list; tensor < t->list + t->count; tensor++) {
+        const struct stats s = measure(params + tensor->offset, tensor_file_size(tensor));
+        cJSON *object = cJSON_CreateObject();
+        cJSON_AddStringToObject(object, "name", tensor->name);
+        cJSON *shape = cJSON_AddArrayToObject(object, "shape");
+        for (int k = 0; k < tensor->ndim; k++)
+            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)tensor->shape[k]));
+        cJSON_AddNumberToObject(object, "mean", s.mean);
+        cJSON_AddNumberToObject(object, "std", s.std);
+        cJSON_AddNumberToObject(object, "min", s.min);
+        cJSON_AddNumberToObject(object, "max", s.max);
+        cJSON_AddNumberToObject(object, "non_finite", (double)s.non_finite);
         cJSON_AddItemToArray(list, object);
     }
     return list;
 }
 
 static cJSON *checkpoint_json(const struct inspect *in, struct checkpoint_file *f,
-                              const struct checkpoint *c, const struct stats *stats)
+                              const struct checkpoint *c, const float *params)
 {
     cJSON *object = inspect_begin(in, "checkpoint");
     for (size_t i = 0; i < state_field_count; i++) {
@@ -90,17 +91,14 @@ static cJSON *checkpoint_json(const struct inspect *in, struct checkpoint_file *
     cJSON_AddNumberToObject(object, "parameters", (double)c->tensors->n_parameters);
     cJSON_AddNumberToObject(object, "vocab_size", (double)c->tensors->config.vocab_size);
     cJSON_AddStringToObject(object, "data_fingerprint", c->data_fingerprint);
-    if (c->tokenizer) {
-        cJSON *tokenizer = cJSON_AddObjectToObject(object, "tokenizer");
-        cJSON_AddStringToObject(tokenizer, "kind", tokenizer_kind(c->tokenizer));
-        cJSON_AddNumberToObject(tokenizer, "vocab_size",
-                                (double)tokenizer_vocab_size(c->tokenizer));
-        cJSON_AddStringToObject(tokenizer, "fingerprint", tokenizer_fingerprint(c->tokenizer));
-    }
+    if (c->tokenizer)
+        inspect_add_tokenizer(object, tokenizer_kind(c->tokenizer),
+                              tokenizer_vocab_size(c->tokenizer),
+                              tokenizer_fingerprint(c->tokenizer));
     cJSON_AddBoolToObject(object, "optimiser", checkpoint_has(f, "adamw"));
     cJSON_AddBoolToObject(object, "grads", checkpoint_has(f, "grads"));
     cJSON_AddItemToObject(object, "config", config_json(&c->config));
-    cJSON_AddItemToObject(object, "tensors", tensors_json(c->tensors, stats));
+    cJSON_AddItemToObject(object, "tensors", tensors_json(c->tensors, params));
     return object;
 }
 
@@ -114,17 +112,17 @@ static void check_group(struct inspect *in, struct checkpoint_file *f, const str
         inspect_problem(in, &problem);
         return;
     }
-    for (size_t i = 0; i < t->count; i++) {
-        const size_t n = tensor_file_size(&t->list[i]);
-        const struct stats s = measure(array + t->list[i].offset, n);
+    for (const struct tensor *tensor = t->list; tensor < t->list + t->count; tensor++) {
+        const size_t n = tensor_file_size(tensor);
+        const struct stats s = measure(array + tensor->offset, n);
         if (s.non_finite) {
             fail(&problem, "%s: %s/%s: %zu of %zu numbers are not finite, the first at index %zu",
-                 in->path, group, t->list[i].name, s.non_finite, n, s.first);
+                 in->path, group, tensor->name, s.non_finite, n, s.first);
             inspect_problem(in, &problem);
         }
         if (s.negative && !strcmp(group, "adamw/v")) {
             fail(&problem, "%s: %s/%s: %zu of %zu second moments are negative", in->path, group,
-                 t->list[i].name, s.negative, n);
+                 tensor->name, s.negative, n);
             inspect_problem(in, &problem);
         }
     }
@@ -150,19 +148,15 @@ int inspect_checkpoint(struct inspect *in, struct error *err)
         return -1;
     int status = -1;
     float *array = calloc(c.tensors->total, sizeof *array);
-    struct stats *stats = calloc(c.tensors->count, sizeof *stats);
-    if (!array || !stats) {
+    if (!array) {
         fail(err, "%s: out of memory for %zu parameters", in->path, c.tensors->total);
     } else if (!checkpoint_read(f, "params", array, err)) {
-        for (size_t i = 0; i < c.tensors->count; i++)
-            stats[i] =
-                measure(array + c.tensors->list[i].offset, tensor_file_size(&c.tensors->list[i]));
+        cJSON *object = checkpoint_json(in, f, &c, array);
         if (in->verify)
             verify(in, f, c.tensors, array);
-        status = inspect_print(in, checkpoint_json(in, f, &c, stats), err);
+        status = inspect_print(in, object, err);
     }
     free(array);
-    free(stats);
     checkpoint_close(f);
     return status;
 }

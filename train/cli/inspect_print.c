@@ -1,4 +1,5 @@
-/* inspect_print.c: the description of a file as JSON or as text. Strings come from the file, so they are printed escaped. */
+/* inspect_print.c: the description of a file as JSON or as text. Strings come from the file, so
+ * they are printed escaped. */
 #include "train/cli/inspect.h"
 #include "train/cli/options.h"
 #include "train/cli/output.h"
@@ -75,7 +76,8 @@ static void print_members(const cJSON *object)
     putchar('\n');
 }
 
-/* Prints a member of the description: a scalar, an object, an object of objects or an array of objects. */
+/* Prints a member of the description: a scalar, an object, an object of objects or an array of
+ * objects. */
 static void print_item(const cJSON *item, const char *label)
 {
     char buffer[32];
@@ -147,6 +149,15 @@ cJSON *inspect_begin(const struct inspect *in, const char *kind)
     cJSON_AddStringToObject(object, "kind", kind);
     cJSON_AddStringToObject(object, "file", in->path);
     return object;
+}
+
+void inspect_add_tokenizer(cJSON *object, const char *kind, uint64_t vocab_size,
+                           const char *fingerprint)
+{
+    cJSON *tokenizer = cJSON_AddObjectToObject(object, "tokenizer");
+    cJSON_AddStringToObject(tokenizer, "kind", kind);
+    cJSON_AddNumberToObject(tokenizer, "vocab_size", (double)vocab_size);
+    cJSON_AddStringToObject(tokenizer, "fingerprint", fingerprint);
 }
 
 int inspect_print(const struct inspect *in, cJSON *object, struct error *err)

@@ -83,17 +83,6 @@ static int print_json(const struct arguments *a, struct inspection *r, struct er
     return 0;
 }
 
-static int print_maps(const struct arguments *a, struct inspection *r, const struct terminal *t,
-                      struct error *err)
-{
-    struct heatmaps maps;
-    if (lens_maps(&maps, r, (long)a->layer, (long)a->head, err))
-        return -1;
-    heatmap_terminal(&maps, t, stdout);
-    lens_maps_free(&maps);
-    return 0;
-}
-
 static void print_gradient(const struct arguments *a, struct inspection *r,
                            const struct terminal *t)
 {
@@ -118,8 +107,13 @@ static int print_text(const struct arguments *a, struct inspection *r, struct er
             return -1;
         putchar('\n');
     }
-    if ((all || maps) && print_maps(a, r, &t, err))
-        return -1;
+    struct heatmaps h;
+    if (all || maps) {
+        if (lens_maps(&h, r, (long)a->layer, (long)a->head, err))
+            return -1;
+        heatmap_terminal(&h, &t, stdout);
+        lens_maps_free(&h);
+    }
     if (a->gradient != NONE)
         print_gradient(a, r, &t);
     return 0;

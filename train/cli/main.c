@@ -43,9 +43,9 @@ static void print_usage(FILE *out)
     fprintf(out, "\nhandgrad COMMAND --help describes a command.\n");
 }
 
-/* OpenBLAS selects its kernels before main. If it does not recognise the processor and falls back to its oldest kernels (an
- * eighth of the speed: docs/performance.md), this sets OPENBLAS_CORETYPE and executes the program again. On failure, the
- * program continues as it is. */
+/* OpenBLAS selects its kernels before main. If it does not recognise the processor and falls back
+ * to its oldest kernels (an eighth of the speed: docs/performance.md), this sets OPENBLAS_CORETYPE
+ * and executes the program again. On failure, the program continues as it is. */
 static void restart_with_openblas_kernels(char **argv)
 {
     const char *const core = gemm_openblas_core();
@@ -68,8 +68,8 @@ static bool reader_has_left(int fd)
     return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
 }
 
-/* At exit: status 0 promises that standard output was written. If the reader of a pipe has left, SIGPIPE normally ends the
- * command earlier; training ignores it. */
+/* At exit: status 0 promises that standard output was written. If the reader of a pipe has left,
+ * SIGPIPE normally ends the command earlier; training ignores it. */
 static void check_output(int status, void *unused)
 {
     (void)unused;

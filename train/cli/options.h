@@ -1,5 +1,6 @@
-/* options.h: command lines described by tables. A command lists its options and operands together with the variables that
- * take their values. parse_command_line, built on argp, fills them in and prints --help. */
+/* options.h: command lines described by tables. A command lists its options and operands together
+ * with the variables that take their values. parse_command_line, built on argp, fills them in and
+ * prints --help. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
@@ -28,8 +29,8 @@ struct option_spec {
     char key;             /* the short name, or 0 */
     const char *argument; /* the value as --help shows it; NULL for a flag */
     const char *help;
-    bool required; /* of a string option; operands are required unless they are optional */
-    bool optional;
+    bool required; /* for string options, which are optional by default */
+    bool optional; /* for operands, which are required by default */
     /* Where the value goes. Exactly one of these pointers is set; it determines the type. */
     const char **operand;
     struct operand_list *operands; /* one or more, after all others */
@@ -42,15 +43,16 @@ struct option_spec {
     const char *const *choices; /* ends with NULL */
 };
 
-/* Sets the variables of a table, which ends with {0}. `usage` is what follows the options in the first line of --help, the description
- * what --help prints above the options, then \v and what it prints below. On wrong usage, prints a message and exits with
- * status 2. */
+/* Sets the variables of a table, which ends with {0}. `usage` is what follows the options in the
+ * first line of --help, the description what --help prints above the options, then \v and what it
+ * prints below. On wrong usage, prints a message and exits with status 2. */
 void parse_command_line(int argc, char **argv, const struct option_spec *options, const char *usage,
                         const char *description);
 /* For checks that a table cannot express: prints the message and returns 2, the exit status. */
 int wrong_usage(const char *command, const struct error *err);
 
-/* The value of a numeric option. The whole text must be a number within the range; otherwise argp_error. */
+/* The value of a numeric option. The whole text must be a number within the range; otherwise
+ * argp_error. */
 uint64_t option_u64(struct argp_state *state, const char *name, const char *text, uint64_t min,
                     uint64_t max);
 

@@ -49,11 +49,10 @@ static int check(struct arguments *a, struct error *err)
     if (p->val == 1)
         return fail(err, "--val: '1': expected a number below 1");
     if (a->separator && !unescape(a->separator, a->unescaped, sizeof a->unescaped))
-        return fail(
-            err,
-            "--document-separator: '%s': expected 1 to 255 bytes, with \\ only in \\n, \\t, "
-            "\\r and \\\\",
-            a->separator);
+        return fail(err,
+                    "--document-separator: '%s': expected 1 to 255 bytes, with \\ only in "
+                    "\\n, \\t, \\r and \\\\",
+                    a->separator);
     p->separator = a->separator ? a->unescaped : NULL;
     return 0;
 }
@@ -89,8 +88,8 @@ int command_tokenize(int argc, char **argv)
          "For bpe: a special token in addition to <|endoftext|>; may be repeated",
          .list = &a.specials},
         {"document-separator", 0, "TEXT",
-         "Separator between documents, which is not part of the text; \\n is a line feed, \\t a "
-         "tab",
+         "Separator between documents, which is not part of the text; "
+         "\\n is a line feed, \\t a tab",
          .string = &a.separator},
         {"document-files", 0, NULL, "Treat each file as a document", .flag = &p->document_files},
         {"shard-tokens", 0, "N", "Maximum number of tokens per shard (100000000)",

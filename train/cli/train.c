@@ -27,7 +27,7 @@ static int check(struct arguments *a, struct error *err)
     if (a->keys)
         return 0;
     if (!a->out)
-        return fail(err, "-o RUN is missing");
+        return fail(err, "--out RUN is missing");
     if (!a->config && !a->resume)
         return fail(err, "CONFIG is missing");
     if (a->resume && a->init)

@@ -4,7 +4,8 @@
 
 #define HANDGRAD_VERSION "1.0.0"
 
-/* Prints version, commit, compiler, instruction sets, processor, threads and libraries, one per line. */
+/* Prints version, commit, compiler, instruction sets, processor, threads and libraries, one per
+ * line. */
 void print_version(void);
 
 #endif

@@ -77,7 +77,8 @@ static void ck_contains(const char *text, const char *part)
         ck_abort_msg("expected \"%s\" in\n%s", part, text);
 }
 
-/* Writes a small checkpoint in which one parameter (also of m) and one element of v have the given values. */
+/* Writes a small checkpoint in which one parameter (also of m) and one element of v have the given
+ * values. */
 static void write_checkpoint(const char *path, float param, float v_element)
 {
     struct checkpoint c = {.state = {.step = 12,
