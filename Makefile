@@ -97,7 +97,7 @@ LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
 # Sources are what the directories hold. One that includes model/real.h is compiled once for each number type that its directory
 # needs, all others once.
-SOURCES := $(filter-out train/cli/main.c model/plain/%,$(wildcard base/*.c model/*.c model/*/*.c optim/*.c data/*.c data/*/*.c train/*.c train/*/*.c))
+SOURCES := $(filter-out train/cli/main.c train/cli/version.c model/plain/%,$(wildcard base/*.c model/*.c model/*/*.c optim/*.c data/*.c data/*/*.c train/*.c train/*/*.c))
 TYPED   := $(shell grep -l '"model/real.h"' $(SOURCES))
 TYPES   := f32 bf16 f64 c128
 # bf16 differs in the products alone, so it has no planted mistakes of its own
@@ -117,7 +117,7 @@ BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 .PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
 all: $(BINARY)
 
-$(BINARY): $(BUILD)/train/cli/main.o $(LIBRARY)
+$(BINARY): $(BUILD)/train/cli/main.o $(BUILD)/train/cli/version.o $(LIBRARY)
 	@echo '  LD $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LIBRARY): $(OBJECTS)
@@ -179,7 +179,15 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
 FORCE:
 
--include $(OBJECTS:.o=.d) $(BUILD)/train/cli/main.d $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d $(BUILD)/tests/*/*/*/*.d)
+# The commit that `handgrad --version` prints. version.o is recompiled only when it changes.
+COMMIT := $(if $(wildcard .git),$(shell git describe --tags --always --dirty 2>/dev/null))
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+$(BUILD)/train/cli/version.o: $(BUILD)/commit
+$(BUILD)/train/cli/version.o: private CFLAGS += -DCOMMIT='"$(COMMIT)"' -DINIH_VERSION='"$(shell pkg-config --modversion inih)"'
+
+-include $(OBJECTS:.o=.d) $(BUILD)/train/cli/main.d $(BUILD)/train/cli/version.d $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d $(BUILD)/tests/*/*/*/*.d)
 
 # --- tests: every tests/test_*.c is a program of its own, with Check; tests/test_*.sh a script that drives ./handgrad.
 # How a program ends says what it is built for (tests/test.h): SUITE_FLOAT_DOUBLE, SUITE_ALL_TYPES, or SUITE. One that is not found

@@ -17,7 +17,6 @@
 #include <omp.h>
 #include <png.h>
 #include <sys/wait.h>
-#include <sysexits.h> /* argp's own code of misuse, which main turns into 2 */
 
 enum { BLOCK = 24, WIDTH = 12, SYMBOLS = 8 };
 static const uint32_t alphabet[SYMBOLS] = {'\n', ' ', 'a', 'b', 'c', 'd', 0xE9, 0x4E16};
@@ -279,10 +278,10 @@ START_TEST(misuse_and_errors)
     ck_assert_int_eq(lens("--head", "3", NULL, NULL, NULL, NULL), 1);
     ck_assert_int_eq(lens("--gradient", "15", NULL, NULL, NULL, NULL), 1);
     ck_assert_int_eq(lens("--gradient", "14", NULL, NULL, NULL, NULL), 0);
-    ck_assert_int_eq(lens("--gradient", "-1", NULL, NULL, NULL, NULL), EX_USAGE);
-    ck_assert_int_eq(lens("-o", "map.gif", NULL, NULL, NULL, NULL), EX_USAGE);
+    ck_assert_int_eq(lens("--gradient", "-1", NULL, NULL, NULL, NULL), 2);
+    ck_assert_int_eq(lens("-o", "map.gif", NULL, NULL, NULL, NULL), 2);
     ck_assert_int_eq(lens("-o", "/nonexistent/map.svg", NULL, NULL, NULL, NULL), 1);
-    ck_assert_int_eq(lens("--top", "0", NULL, NULL, NULL, NULL), EX_USAGE);
+    ck_assert_int_eq(lens("--top", "0", NULL, NULL, NULL, NULL), 2);
     ck_assert_int_eq(lens("--top", "1000", NULL, NULL, NULL, NULL), 0);
     leave();
 }
