@@ -114,8 +114,8 @@ OBJECTS  += $(PLAIN:%=$(BUILD)/f64/generated/plain_%.o) $(foreach t,f32 f64 c128
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
-all: $(BINARY)
+.PHONY: all print-op-header deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
+all: $(BINARY) include/handgrad_op.h
 
 $(BINARY): $(BUILD)/train/cli/main.o $(BUILD)/train/cli/version.o $(LIBRARY)
 	@echo '  LD $@'
@@ -161,9 +161,12 @@ $(BUILD)/generated/templates.c: model/block_parts.def $(PLAIN:%=model/plain/%.c)
 $(BUILD)/%.o: $(BUILD)/%.c $(BUILD)/flags
 	@echo '  CC $<'
 	@$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
-# The header for operations of one's own; committed, since it is also used without a build.
-include/handgrad_op.h: include/handgrad_op.h.in model/block_parts.def $(PLAIN:%=model/%.h) $(GENERATE)
-	@LC_ALL=C awk -v mode=header -f $(GENERATE) $(filter-out $(GENERATE),$^) > $@.new && mv $@.new $@
+# The header for operations of your own. It is committed, so that it can be used without a build.
+OP_HEADER := include/handgrad_op.h.in model/block_parts.def $(PLAIN:%=model/%.h)
+include/handgrad_op.h: $(OP_HEADER) $(GENERATE)
+	@$(MAKE) -s --no-print-directory print-op-header > $@.new && mv $@.new $@
+print-op-header:
+	@LC_ALL=C awk -v mode=header -f $(GENERATE) $(OP_HEADER)
 
 # The files of the page, and the chart library that it uses, go into the binary as strings.
 DYGRAPHS ?= /usr/share/javascript/dygraphs

@@ -1,4 +1,5 @@
 /* contract.c: what an operation promises besides a correct derivative: see gradcheck.h. */
+#include "model/check/gradcheck.h"
 #include "model/check/harness.h"
 #include <math.h>
 #include <stdio.h>
@@ -24,20 +25,6 @@ void op_describe(char *text, size_t size, const struct op_info *info, const stru
         n += snprintf(text + n, size - (size_t)n, " document=%zu", c->document);
     if (c->p > 0)
         snprintf(text + n, size - (size_t)n, " p=%g", c->p);
-}
-
-void gradcheck_where(char *text, size_t size, size_t at, const size_t *shape, int ndim)
-{
-    text[0] = '\0';
-    size_t below = 1;
-    for (int i = 1; i < ndim; i++)
-        below *= shape[i];
-    int n = 0;
-    for (int i = 0; i < ndim && at != SIZE_MAX; i++) {
-        n += snprintf(text + n, size - (size_t)n, "[%zu]", at / below);
-        at %= below;
-        below /= i + 1 < ndim ? shape[i + 1] : 1;
-    }
 }
 
 void check_report(struct check *k, size_t tensor, struct gradcheck_line *line)

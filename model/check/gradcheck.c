@@ -26,14 +26,6 @@ static const struct comparison_bounds bounds = {.tolerance = GRADCHECK_OP_TOLERA
                                                 .central_rounding = 64 * DBL_EPSILON,
                                                 .sum_rounding = 2 * DBL_EPSILON};
 
-struct gradcheck_subject gradcheck_subject(enum op op)
-{
-    return (struct gradcheck_subject){
-        .name = op_info[op].name,
-        .op = op,
-        .code = {op_code_f32[op], op_code_f64[op], op_code_c128[op], op_code_bf16[op]}};
-}
-
 /* --- the analytic gradient --- */
 
 /* Runs a backward on gradients that hold random numbers and leaves in k->dx what it added. */

@@ -3,7 +3,7 @@
 #ifndef HARNESS_H
 #define HARNESS_H
 
-#include "model/check/gradcheck.h"
+#include "model/check/subject.h"
 #include <math.h>
 
 enum { UPSTREAMS = 3 };

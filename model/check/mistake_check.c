@@ -2,15 +2,6 @@
  * method runs as it does on the real one. */
 #include "model/check/gradcheck.h"
 
-struct gradcheck_subject gradcheck_mistaken(const struct mistake *m)
-{
-    return (struct gradcheck_subject){
-        .name = m->name,
-        .op = m->op,
-        .code = {mistaken_code_f32[m->op], mistaken_code_f64[m->op], mistaken_code_c128[m->op]},
-        .planted = {m, 0}};
-}
-
 static int run_op(const struct gradcheck *g, const void *subject)
 {
     return gradcheck_op(g, subject);

@@ -2,6 +2,7 @@
 #ifndef MODEL_CHECK_H
 #define MODEL_CHECK_H
 
+#include "model/check/gradcheck.h"
 #include "model/check/harness.h"
 
 struct model_case {

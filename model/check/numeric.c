@@ -14,6 +14,7 @@
  * rounding error that its smallest step amplifies. The entry with the smallest estimate is used, and the
  * steps stop once a good estimate grows again (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
  */
+#include "model/check/gradcheck.h"
 #include "model/check/harness.h"
 #include <complex.h>
 #include <float.h>

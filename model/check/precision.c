@@ -31,6 +31,7 @@
  *
  * Another precision is another row of the table below and another build in enum number.
  */
+#include "model/check/gradcheck.h"
 #include "model/check/harness.h"
 #include <float.h>
 #include <stdlib.h>
