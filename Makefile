@@ -114,7 +114,7 @@ OBJECTS  += $(PLAIN:%=$(BUILD)/f64/generated/plain_%.o) $(foreach t,f32 f64 c128
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all print-op-header deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
+.PHONY: all print-op-header check-oracle coverage deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
 all: $(BINARY) include/handgrad_op.h
 
 $(BINARY): $(BUILD)/train/cli/main.o $(BUILD)/train/cli/version.o $(LIBRARY)
@@ -284,6 +284,21 @@ check-peers: $(BINARY)
 	@./$(BINARY) tokenize README.md docs/*.md configs -o $(BUILD)/peers/own --tokenizer bpe:1024 --force
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/peers.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/files $(CURDIR)/$(BUILD)/peers/own
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/events.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/events
+# PyTorch's results for a tiny GPT-2, computed again and compared with the committed file. PyTorch is large, so make deps leaves it out.
+check-oracle:
+	@mkdir -p $(BUILD)
+	@command -v h5diff >/dev/null && /usr/bin/python3 -c 'import torch, h5py' 2>/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends python3-torch python3-h5py hdf5-tools; }
+	/usr/bin/python3 tests/oracle/gpt2_tiny.py $(BUILD)/gpt2-tiny.h5
+	h5diff --relative=1e-9 $(BUILD)/gpt2-tiny.h5 tests/oracle/gpt2-tiny.h5
+# Line and branch coverage of the tests, by directory (gcovr, which it installs). A source that is compiled for several number types
+# counts once.
+coverage:
+	@command -v gcovr >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends gcovr; }
+	@$(MAKE) --no-print-directory check-run BUILD=build-coverage OPT='$(LIGHTLY)' EXTRA_CFLAGS=--coverage EXTRA_LDFLAGS=--coverage || true
+	@gcovr --root . --object-directory build-coverage --csv --gcov-ignore-parse-errors base model optim data train 2>/dev/null | awk -F, ' \
+	    NR > 1 && sub(/\/[^\/]*$$/, "", $$1) { lines[$$1] += $$2; run[$$1] += $$3; branches[$$1] += $$5; taken[$$1] += $$6 } \
+	    END { for (d in lines) printf "%-18s lines %5.1f %%   branches %5.1f %%\n", d, 100 * run[d] / lines[d], branches[d] ? 100 * taken[d] / branches[d] : 100 }' | sort
 bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
 	cd $(BUILD)/peers && $(CURDIR)/tests/peers/bench.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/tokenizer) $(CURDIR)/$(BUILD)/peers/files
 bench-shards: $(BINARY) $(BUILD)/tests/bench/shards
