@@ -1,6 +1,4 @@
 /* gradcheck.c: handgrad gradcheck. */
-#include "base/clock.h"
-#include "optim/adamw_check.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 #include "train/grade/gradcheck_report.h"
@@ -65,64 +63,13 @@ static int check(struct arguments *a, struct error *err)
     return find_operation(a->diagnosed, &a->o.diagnosed, err);
 }
 
-/* The update has no backward. Its two builds are compared with the exact update. */
-static int check_optimiser(struct gradcheck_report *report)
+/* "embedding linear … block model adamw" */
+static void list_operations(char *text, size_t size)
 {
-    const struct {
-        const char *tensor, *method;
-        double error, tolerance;
-    } builds[] = {
-        {"update in double", "definition", optcheck_error_f64(OPTIM_RIGHT), OPTCHECK_TOLERANCE_F64},
-        {"update in float", "float", optcheck_error_f32(OPTIM_RIGHT), OPTCHECK_TOLERANCE_F32}};
-    for (size_t i = 0; i < 2; i++) {
-        struct gradcheck_line line = {.subject = "adamw",
-                                      .method = builds[i].method,
-                                      .error = builds[i].error,
-                                      .tolerance = builds[i].tolerance};
-        snprintf(line.tensor, sizeof line.tensor, "%s", builds[i].tensor);
-        line.ok = line.error <= line.tolerance && line.error != -1;
-        gradcheck_collect(report, &line);
-        if (line.error == -1)
-            return -1;
-    }
-    return 0;
-}
-
-static int check_all(const struct gradcheck_options *o, struct error *err)
-{
-    struct gradcheck_report report = {.json = o->json};
-    const struct gradcheck g = {
-        .methods = o->methods, .seed = o->seed, .report = gradcheck_collect, .to = &report};
-    const double start = seconds();
-    int status = 0;
-    if (!o->json)
-        gradcheck_print_heading();
-    for (int op = 0; op < OPS && status >= 0; op++) {
-        if (!o->op[op])
-            continue;
-        const struct gradcheck_subject s = gradcheck_subject((enum op)op);
-        status = gradcheck_op(&g, &s);
-        gradcheck_print_rows(&report, s.name);
-    }
-    if (o->model && status >= 0) {
-        const struct gradcheck_model m = gradcheck_model_subject();
-        status = gradcheck_model(&g, &m);
-        gradcheck_print_rows(&report, m.name);
-    }
-    if (o->optimiser && status >= 0) {
-        status = check_optimiser(&report);
-        gradcheck_print_rows(&report, "adamw");
-    }
-    if (status < 0)
-        return fail(err, "out of memory"), 1;
-    if (!o->json)
-        printf("\n%zu comparisons, %zu failed, in %.1f s. Errors are norm-wise relative. "
-               "Tolerances: complex step %.0e\n"
-               "(model: %.0e); central differences their own error estimate; float the rounding "
-               "error to be expected.\n",
-               report.comparisons, report.failed, seconds() - start, GRADCHECK_OP_TOLERANCE,
-               GRADCHECK_MODEL_TOLERANCE);
-    return report.failed ? 1 : 0;
+    size_t n = 0;
+    for (int op = 0; op < OPS; op++)
+        n += (size_t)snprintf(text + n, size - n, "%s ", op_info[op].name);
+    snprintf(text + n, size - n, "model adamw");
 }
 
 int command_gradcheck(int argc, char **argv)
@@ -148,14 +95,15 @@ int command_gradcheck(int argc, char **argv)
         {"seed", 0, "S", "Seed of the random numbers (1)", .count = &a.o.seed},
         {0}};
     struct error err = {0};
-    parse_command_line(
-        argc, argv, options, "[OP…]\n--diagnose OP FILE.so",
-        "Checks every hand-written backward pass, and that of the whole model, against "
-        "the complex step and central differences. Checks every forward pass against its "
-        "definition, and float against double. OP is one of\n\n"
-        "  embedding linear layernorm gelu_tanh gelu_erf softmax dropout residual attention "
-        "mlp loss block model adamw\v"
-        "The exit status is 1 if any check fails.");
+    char names[512], description[1024];
+    list_operations(names, sizeof names);
+    snprintf(description, sizeof description,
+             "Checks every hand-written backward pass, and that of the whole model, against the "
+             "complex step and central differences. Checks every forward pass against its "
+             "definition, and float against double. OP is one of\n\n  %s\v"
+             "The exit status is 1 if any check fails.",
+             names);
+    parse_command_line(argc, argv, options, "[OP…]\n--diagnose OP FILE.so", description);
     if (check(&a, &err))
         return wrong_usage(argv[0], &err);
     int status;
@@ -168,6 +116,6 @@ int command_gradcheck(int argc, char **argv)
     else if (a.o.mistakes)
         status = gradcheck_print_mistakes(&a.o, &err);
     else
-        status = check_all(&a.o, &err);
+        status = gradcheck_run(&a.o, &err);
     return err.text[0] ? print_error(&err) : status;
 }
