@@ -113,11 +113,11 @@ static void lay_out(struct sets *s, size_t set)
 static int allocate(struct sets *s, size_t layers)
 {
     lay_out(s, 0);
-    const size_t one = s->arena.used;
+    const size_t set_size = s->arena.used;
     s->count = 1;
-    while (s->count < layers && s->count < SETS_MAX && s->count * one <= UNCACHED)
+    while (s->count < layers && s->count < SETS_MAX && s->count * set_size <= UNCACHED)
         s->count++;
-    arena_take(&s->arena, s->count - 1, one);
+    arena_take(&s->arena, s->count - 1, set_size);
     if (arena_allocate(&s->arena))
         return -1;
     for (size_t k = 0; k < s->count; k++)
