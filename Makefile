@@ -104,7 +104,7 @@ TYPES   := f32 bf16 f64 c128
 objects_of = $(patsubst %.c,$(BUILD)/$1/%.o,$(filter $2,$(TYPED)))
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TYPED),$(SOURCES))) \
            $(foreach t,$(TYPES),$(call objects_of,$t,$(if $(filter bf16,$t),$(filter-out model/check/mistakes%,$(filter model/%,$(TYPED))),model/%))) \
-           $(foreach t,f32 f64,$(call objects_of,$t,optim/%)) $(foreach t,f32 bf16 f64,$(call objects_of,$t,train/%))
+           $(foreach t,f32 f64,$(call objects_of,$t,optim/%)) $(foreach t,f32 bf16,$(call objects_of,$t,train/%))
 OBJECTS += $(BUILD)/web/files.o
 # The textbook versions in double, the same with planted mistakes in three types, and the tables that go with them.
 GENERATE := model/check/generate.awk
