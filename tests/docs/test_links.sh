@@ -4,9 +4,7 @@
 # (model/NAME.c) are not checked.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-documents=(README.md CONTRIBUTING.md CHANGELOG.md docs/architecture.md docs/course.md
-    docs/derivations.md docs/file-formats.md docs/gradcheck.md docs/reliability.md
-    docs/tokenizers.md)
+documents=(*.md docs/*.md)
 
 # slugs FILE: the anchors of its headings, as GitHub makes them
 slugs() {
