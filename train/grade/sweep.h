@@ -12,7 +12,8 @@ struct sweep {
     const char *op;
     char sizes[96];
     size_t coordinates;
-    double step[SWEEP_STEPS], error[SWEEP_METHODS][SWEEP_STEPS]; /* relative, in the Euclidean norm */
+    double step[SWEEP_STEPS],
+        error[SWEEP_METHODS][SWEEP_STEPS]; /* relative, in the Euclidean norm */
 };
 
 extern const char *const sweep_names[SWEEP_METHODS];
