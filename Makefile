@@ -152,7 +152,7 @@ $(BUILD)/generated/plain_%.c: model/plain/%.c $(GENERATE)
 $(BUILD)/generated/mistaken_%.c: model/check/mistakes/%.txt model/plain/%.c $(GENERATE)
 	$(call generated,mistaken,$(filter-out $(GENERATE),$^))
 # in the order of ops.def
-OPERATIONS := $(shell sed -n 's/^OP.[A-Z_]*, [a-z_]*, \([a-z]*\),$$/\1/p' model/check/ops.def | uniq) block
+OPERATIONS := $(shell sed -n 's/^OP.[A-Z0-9_]*, [a-z0-9_]*, \([a-z0-9_]*\),$$/\1/p' model/check/ops.def | uniq) block
 $(BUILD)/generated/mistakes.c: $(OPERATIONS:%=model/check/mistakes/%.txt) model/check/ops.def $(GENERATE)
 	$(call generated,list,$(OPERATIONS:%=model/check/mistakes/%.txt))
 $(BUILD)/generated/templates.c: model/block_parts.def $(PLAIN:%=model/plain/%.c) $(GENERATE)
