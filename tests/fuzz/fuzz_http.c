@@ -35,7 +35,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     if (!getenv("FUZZ_RUN") || history_open(&run, getenv("FUZZ_RUN"), &err) ||
         !(server.policy = page_policy()))
         abort();
-    lens_room_open(&server.lens);
+    model_cache_create(&server.cache);
     return 0;
 }
 
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
          strcmp(request.lines[1], "/"))) { /* the page is long and always the same */
         answer(&server, NULL, request.lines[1], request.lines[0], &r);
         char bytes[64];
-        for (int i = 0; r.next && i < 16 && r.next(r.stream, bytes, 1 + size % sizeof bytes) > 0;
+        for (int i = 0; r.next && i < 16 && r.next(r.stream, 0, bytes, 1 + size % sizeof bytes) > 0;
              i++)
             ;
         if (r.next)

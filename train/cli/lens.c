@@ -1,5 +1,4 @@
 /* lens.c: handgrad lens. */
-#include "base/atomic.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 #include "train/lens/inspection.h"
@@ -14,7 +13,6 @@
 
 struct arguments {
     const char *checkpoint, *text, *out;
-    struct canvas *(*create)(double width, double height); /* of the format that `out` names */
     long layer, head, gradient; /* LENS_ALL, or none for the gradient, where not given */
     size_t top;
     bool json, top_given;
@@ -30,29 +28,17 @@ static const struct argp_option options[] = {
     {"gradient", GRADIENT, "T", 0,
      "The gradient of the loss at position T, from 0, with respect to every input embedding", 0},
     {"output", 'o', "FILE", 0,
-     "Attention, or with --gradient that, as a picture: FILE ends in .svg or .png", 0},
+     "Attention, or with --gradient the gradient, as a picture: FILE ends in .png, .svg or .pdf", 0},
     {"json", JSON, NULL, 0,
      "One object with all numbers; weights and gradients where --layer, --head, --gradient ask for "
      "them",
      0},
     {0}};
 
-static void set_output(struct arguments *a, char *arg, struct argp_state *state)
-{
-    const size_t n = strlen(arg);
-    const char *end = n > 4 ? arg + n - 4 : "";
-    a->out = arg;
-    if (!strcmp(end, ".svg"))
-        a->create = canvas_svg;
-    else if (!strcmp(end, ".png"))
-        a->create = canvas_png;
-    else
-        argp_error(state, "-o: '%s' ends neither in .svg nor in .png", arg);
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct arguments *a = state->input;
+    struct error err;
     switch (key) {
     case 't':
         a->text = arg;
@@ -71,7 +57,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         a->gradient = (long)option_u64(state, "--gradient", arg, 0, INT32_MAX);
         return 0;
     case 'o':
-        set_output(a, arg, state);
+        if (drawing_check_name(arg, &err))
+            argp_error(state, "-o: %s", err.text);
+        a->out = arg;
         return 0;
     case JSON:
         a->json = true;
@@ -92,139 +80,126 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static int check(const struct arguments *a, const struct inspection *r, struct error *err)
+static int check(const struct arguments *a, const struct inspection *in, struct error *err)
 {
-    const struct model_config *c = &r->file.model.tensors->config;
+    const struct model_config *c = in->config;
     if (a->layer >= (long)c->n_layer)
         return fail(err, "--layer %ld: the model has the layers 0 to %zu", a->layer,
                     c->n_layer - 1);
     if (a->head >= (long)c->n_head)
         return fail(err, "--head %ld: the model has the heads 0 to %zu", a->head, c->n_head - 1);
-    if (a->gradient >= 0 && r->T == 1)
+    if (a->gradient >= 0 && in->T == 1)
         return fail(err, "--gradient %ld: a text of one token has no next token, so no loss",
                     a->gradient);
-    if (a->gradient >= (long)r->T - 1)
+    if (a->gradient >= (long)in->T - 1)
         return fail(err, "--gradient %ld: the losses of %zu tokens are at positions 0 to %zu",
-                    a->gradient, r->T, r->T - 2);
+                    a->gradient, in->T, in->T - 2);
     return 0;
 }
 
-static int print_json(const struct arguments *a, struct inspection *r, struct error *err)
+static int print_json(const struct arguments *a, struct inspection *in, struct error *err)
 {
-    const struct model_config *c = &r->file.model.tensors->config;
-    if (inspection_json_begin(stdout, r, a->top, err))
+    const struct model_config *c = in->config;
+    cJSON *json = inspection_json(in, a->top, err);
+    if (!json)
         return -1;
     if (a->layer >= 0 || a->head >= 0) {
-        const char *before = ", \"attention\": [";
+        cJSON *maps = cJSON_AddArrayToObject(json, "attention");
         for (size_t l = 0; l < c->n_layer; l++)
             for (size_t h = 0; h < c->n_head; h++) {
                 if ((a->layer >= 0 && l != (size_t)a->layer) ||
                     (a->head >= 0 && h != (size_t)a->head))
                     continue;
-                inspection_attention(r, l);
-                fputs(before, stdout);
-                inspection_json_attention(stdout, r, l, h);
-                before = ", ";
+                inspection_attention(in, l);
+                cJSON_AddItemToArray(maps, inspection_json_attention(in, l, h));
             }
-        fputs("]", stdout);
     }
-    if (a->gradient >= 0) {
-        fputs(", \"gradient\": ", stdout);
-        inspection_json_gradient(stdout, r, (size_t)a->gradient, true);
-    }
-    puts("}");
+    if (a->gradient >= 0)
+        cJSON_AddItemToObject(json, "gradient",
+                              inspection_json_gradient(in, (size_t)a->gradient, true));
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    if (!text)
+        return fail(err, "no memory for the JSON of %zu tokens", in->T);
+    puts(text);
+    free(text);
     return 0;
 }
 
-static int print_maps(const struct arguments *a, struct inspection *r, const struct terminal *t,
+static int print_maps(const struct arguments *a, struct inspection *in, const struct terminal *t,
                       struct error *err)
 {
     struct heatmaps maps;
-    if (lens_maps(&maps, r, a->layer, a->head, err))
+    if (lens_maps(&maps, in, a->layer, a->head, err))
         return -1;
     heatmap_terminal(&maps, t, stdout);
-    lens_maps_free(&maps);
+    heatmaps_destroy(&maps);
     return 0;
 }
 
-static void print_gradient(const struct arguments *a, struct inspection *r,
+static void print_gradient(const struct arguments *a, struct inspection *in,
                            const struct terminal *t)
 {
-    inspection_gradient(r, (size_t)a->gradient);
+    inspection_gradient(in, (size_t)a->gradient);
     printf("gradient of the loss at position %ld, %.3f nats: its norm at each input embedding\n\n",
-           a->gradient, r->losses[a->gradient]);
-    lens_print_gradient(stdout, t, r, (size_t)a->gradient);
+           a->gradient, in->losses[a->gradient]);
+    lens_print_gradient(stdout, t, in, (size_t)a->gradient);
 }
 
-/* What is asked for; predictions, depths and all maps where nothing is. */
-static int print_text(const struct arguments *a, struct inspection *r, struct error *err)
+/* What the options request; by default predictions, depths and all maps. */
+static int print_text(const struct arguments *a, struct inspection *in, struct error *err)
 {
     const struct terminal t = terminal_detect(STDOUT_FILENO);
     const bool maps = a->layer >= 0 || a->head >= 0,
                all = !maps && a->gradient < 0 && !a->top_given;
-    if ((all || a->top_given) && lens_print_predictions(stdout, &t, r, a->top, err))
+    if ((all || a->top_given) && lens_print_predictions(stdout, &t, in, a->top, err))
         return -1;
     if (all) {
-        puts("\nif the model ended there: the likeliest next token after the embedding, and after "
-             "each block\n");
-        if (lens_print_depths(stdout, &t, r, err))
+        puts("\nif the model ended there: the most likely next token after the embedding, and "
+             "after each block\n");
+        if (lens_print_depths(stdout, &t, in, err))
             return -1;
         putchar('\n');
     }
-    if ((all || maps) && print_maps(a, r, &t, err))
+    if ((all || maps) && print_maps(a, in, &t, err))
         return -1;
     if (a->gradient >= 0)
-        print_gradient(a, r, &t);
+        print_gradient(a, in, &t);
     return 0;
 }
 
-/* The canvas into memory, and that into the file, whole or not at all. */
-static int save(struct canvas *c, const char *path, struct error *err)
+static int draw(const struct arguments *a, struct inspection *in, struct error *err)
 {
-    char *bytes = NULL;
-    size_t n = 0;
-    FILE *f = open_memstream(&bytes, &n);
-    int status = f ? canvas_write(c, f, err) : fail(err, "%s: no memory", path);
-    if (f && fclose(f) && status == 0)
-        status = fail(err, "%s: no memory", path);
-    if (status == 0)
-        status = atomic_write(path, NULL, 0, bytes, n, err);
-    free(bytes);
-    return status;
-}
-
-static int draw(const struct arguments *a, struct inspection *r, struct error *err)
-{
-    struct canvas *c;
+    struct heatmaps maps;
+    struct drawing *d = drawing_create(err);
+    if (!d)
+        return -1;
     if (a->gradient >= 0) {
-        inspection_gradient(r, (size_t)a->gradient);
-        c = lens_draw_gradient(r, (size_t)a->gradient, a->create);
+        inspection_gradient(in, (size_t)a->gradient);
+        lens_draw_gradient(d, in, (size_t)a->gradient);
+    } else if (lens_maps(&maps, in, a->layer, a->head, err)) {
+        drawing_destroy(d);
+        return -1;
     } else {
-        struct heatmaps maps;
-        if (lens_maps(&maps, r, a->layer, a->head, err))
-            return -1;
-        c = heatmap_draw(&maps, a->create);
-        lens_maps_free(&maps);
+        heatmap_draw(&maps, d);
+        heatmaps_destroy(&maps);
     }
-    if (!c)
-        return fail(err, "%s: no memory for the picture", a->out);
-    return save(c, a->out, err);
+    return drawing_save(d, a->out, err);
 }
 
 static int run_lens(struct arguments *a, struct error *err)
 {
-    struct inspection r;
+    struct inspection in;
     struct error why;
-    if (inspection_open(&r, a->checkpoint, err))
+    if (inspection_open(&in, a->checkpoint, err))
         return -1;
     int status = 0;
-    const size_t V = r.file.model.tensors->config.vocab_size;
-    a->top = a->top < V ? a->top : V;
-    if (inspection_take(&r, a->text, strlen(a->text), &why))
+    a->top = a->top < in.config->vocab_size ? a->top : in.config->vocab_size;
+    if (inspection_run(&in, a->text, strlen(a->text), &why))
         status = fail(err, "--text: %s", why.text);
-    else if (!(status = check(a, &r, err)))
-        status = (a->out ? draw : a->json ? print_json : print_text)(a, &r, err);
-    inspection_close(&r);
+    else if (!(status = check(a, &in, err)))
+        status = (a->out ? draw : a->json ? print_json : print_text)(a, &in, err);
+    inspection_close(&in);
     return status;
 }
 
@@ -241,7 +216,7 @@ int command_lens(int argc, char **argv)
         NULL};
     struct arguments a = {.layer = LENS_ALL, .head = LENS_ALL, .gradient = -1, .top = DEFAULT_TOP};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
-    setlocale(LC_CTYPE, "C.UTF-8"); /* widths of characters: see visible.h */
+    setlocale(LC_CTYPE, "C.UTF-8"); /* widths of characters: see printable.h */
     struct error err;
     return run_lens(&a, &err) ? print_error(&err) : 0;
 }

@@ -1,48 +1,65 @@
-/* inspection.h: a model reads one text, and is asked what it saw: what `handgrad lens` and the page show. */
+/* inspection.h: what a model computes while it reads one text, for `handgrad lens` and the live page: predictions after each
+ * block, attention weights, and gradients of single losses. */
 #ifndef INSPECTION_H
 #define INSPECTION_H
 
+#include "base/printable.h"
 #include "train/model_file.h"
 
-struct inspection {
-    struct model_file file;
-    size_t T;        /* tokens of the text in hand; 0 before the first */
-    uint32_t *ids;   /* (block_size + 1): the text's, then a zero */
-    float *losses;   /* (block_size): of the token that follows; NAN at the last, where none does */
-    float *logits;   /* (block_size, V): of one depth */
-    float *weights;  /* (H,T,T): of one layer */
-    float *gradient; /* (block_size, C) */
-    struct guess *guesses;  /* (V): scratch */
-    size_t weights_present; /* elements allocated */
-};
-
-/* A token that may come next. */
-struct guess {
+/* A token that may come next, and its probability. */
+struct prediction {
     uint32_t id;
     float p;
 };
 
-/* Reads a checkpoint's model into memory. It must have a tokenizer. On failure nothing is left open. */
-int inspection_open(struct inspection *r, const char *path, struct error *err);
-void inspection_close(struct inspection *r);
+struct inspection {
+    struct model_file file;
+    const struct model_config *config; /* the model's */
+    size_t T;                          /* tokens of the text; 0 if none has been read */
+    uint32_t *ids;                     /* (block_size + 1): the text's, then a zero */
+    float *losses; /* (block_size): of the next token; NAN at the last position */
 
-/* Runs the model over a text of 1 to block_size tokens. After an error the reading has no text. */
-int inspection_take(struct inspection *r, const char *text, size_t length, struct error *err);
+    /* of inspection_predict */
+    struct prediction *top; /* (T,k) */
+    float *top_losses;      /* (block_size) */
+    double mean_loss;       /* of top_losses; NAN for a single token */
 
-/* What the model, ended after `depth` blocks, would have come next: for each position the k likeliest tokens (T,k), the likeliest
- * first, equals by id, and the loss in nats of the token that did come (T), NAN at the last position. k is at most the
- * vocabulary. At depth n_layer these are the losses of the model's own forward. */
-void inspection_guesses(struct guess *top, float *losses, struct inspection *r, size_t depth,
-                        size_t k);
+    float *weights;  /* (H,T,T), of inspection_attention */
+    float *gradient; /* (block_size,C), of inspection_gradient, */
+    double *norms;   /* (block_size), its norm at each position, */
+    double *bars;    /* (block_size), and that divided by the largest: from 0 to 1 */
 
-/* r->weights (H,T,T) for one layer; see lens_attention. */
-void inspection_attention(struct inspection *r, size_t layer);
+    float *logits;             /* scratch: (block_size,V) */
+    struct prediction *sorted; /* scratch: (V) */
+};
 
-/* r->gradient (T,C): of the loss at position t < T - 1 with respect to the embedded tokens; see lens_gradient. */
-void inspection_gradient(struct inspection *r, size_t t);
-/* Its norm at one position. */
-double inspection_gradient_norm(const struct inspection *r, size_t position);
-/* The length of a bar for it where the largest norm's is 1: from 0 to 1 also where all are zero, or some not finite. */
-double inspection_gradient_bar(double norm, double largest);
+/* Reads a checkpoint's model into memory. The checkpoint must have a tokenizer. After an error nothing
+ * needs to be closed. */
+int inspection_open(struct inspection *in, const char *path, struct error *err);
+void inspection_close(struct inspection *in);
+
+/* Runs the model on a text of 1 to block_size tokens. After an error T is 0. */
+int inspection_run(struct inspection *in, const char *text, size_t length, struct error *err);
+
+/* Predicts the next token at each position as if the model ended after its first `depth` blocks (the logit lens). in->top (T,k)
+ * holds the k most likely tokens in descending order, equal ones by id; in->top_losses (T) the loss in nats of the token that
+ * follows, NAN at the last position. k is at most the vocabulary's size. At depth n_layer the losses are those of the model's
+ * own forward, to the bit. */
+int inspection_predict(struct inspection *in, size_t depth, size_t k, struct error *err);
+
+/* in->weights (H,T,T) of one layer; see lens_attention. */
+void inspection_attention(struct inspection *in, size_t layer);
+
+/* in->gradient (T,C): of the loss at position t < T - 1 with respect to the embedded tokens (see lens_gradient), with its norms
+ * and bars. */
+void inspection_gradient(struct inspection *in, size_t t);
+/* The norms and bars of in->gradient. A bar is 0 if its norm is zero or NAN. */
+void inspection_norms(struct inspection *in);
+
+/* A token as printable text; returns its width in terminal columns. */
+size_t inspection_token(char shown[PRINTABLE_MAX], const struct inspection *in, uint32_t id,
+                        size_t columns);
+/* The last part of a model that is cut off after `depth` blocks: "embedding", "h.0", … */
+const char *inspection_depth_name(char name[32], size_t depth);
 
 #endif

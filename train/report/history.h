@@ -1,6 +1,6 @@
-/* history.h: what a run folder tells of its run, read as it grows: config.ini, metrics.jsonl, tensors.jsonl, samples.jsonl and
- * starts.jsonl. For the report, the live page and the plot. The files may be damaged, half written or hostile: a line that is no
- * object of the expected form is counted and passed over. */
+/* history.h: the history of a run for the report, the live page and the plot. Reads config.ini, metrics.jsonl, tensors.jsonl,
+ * samples.jsonl and starts.jsonl of a run folder as they grow. The files are untrusted and may be incomplete: a line that is not
+ * an object of the expected form is skipped and counted. */
 #ifndef HISTORY_H
 #define HISTORY_H
 
@@ -8,9 +8,8 @@
 #include "base/tail.h"
 #include "train/report/curves.h"
 #include <cjson/cJSON.h>
-#include <stdio.h>
 
-/* The columns of steps, in the order of history_columns; those from CLIPPED on are derived. */
+/* The columns of steps; those from CLIPPED on are computed here. */
 enum history_column {
     LOSS,
     LR,
@@ -25,7 +24,13 @@ enum history_column {
 };
 extern const char *const history_columns[STEP_COLUMNS];
 
-/* Objects of which every stride-th is kept, and the newest. */
+enum history_file { METRICS_FILE, TENSORS_FILE, SAMPLES_FILE, STARTS_FILE, HISTORY_FILES };
+
+/* The tables that a reader receives piecemeal, and their names. */
+enum history_table { STEPS, EVALUATIONS, TENSORS, SAMPLES, HISTORY_TABLES };
+extern const char *const history_tables[HISTORY_TABLES];
+
+/* Every stride-th object, and the newest. */
 struct object_list {
     cJSON **list;
     size_t count, capacity;
@@ -34,45 +39,42 @@ struct object_list {
 
 struct history {
     char *dir;
-    cJSON *config;              /* {section: {key: value}} as strings, or NULL */
-    double steps_planned, clip; /* NAN where the configuration does not say */
-    struct tail metrics_file, tensors_file, samples_file, starts_file;
+    cJSON *config; /* {section: {key: value}} as strings, or NULL */
+    double clip;   /* optim.clip; NAN if unknown */
+    struct tail files[HISTORY_FILES];
     struct curves steps, evaluations; /* evaluations: one column, val_loss */
-    struct curves
-        tensors; /* three columns a tensor: norm of the weight, of its gradient, of its update */
+    struct curves tensors; /* (3 n_tensors): norms of each weight, its gradient and its update */
     char **tensor_names;
     size_t n_tensors;
     struct object_list samples, starts;
-    double last[STEP_COLUMNS], last_step; /* of the newest row */
+    double last[STEP_COLUMNS], last_step; /* the newest row */
     double best_val_loss, best_step;
-    uint64_t epochs
-        [3]; /* of steps and evaluations, tensors, samples: another one each time a file begins again */
-    uint64_t lines, bad_lines;
+    uint64_t epochs[HISTORY_TABLES]; /* a new one each time a table is read anew */
+    uint64_t bad_lines;
 };
 
-/* The run folder has to exist; what is in it may come later. */
+/* Opens a run folder. The folder must exist, its files may appear later. */
 int history_open(struct history *h, const char *dir, struct error *err);
 void history_close(struct history *h);
 /* Reads what is new. */
 int history_refresh(struct history *h, struct error *err);
-/* Both, for a folder that must hold a run by now. */
+/* Opens and reads a folder that must hold a run. */
 int history_read(struct history *h, const char *dir, struct error *err);
 
-/* What a reader has already, of each table: its epoch, and the number of rows. All zero: nothing. */
+/* What a reader has of a table; zero for nothing. */
 struct history_seen {
-    struct {
-        uint64_t epoch, count;
-    } steps, evaluations, tensors, samples;
+    uint64_t epoch, count;
 };
 
-/* The run as one JSON object, but for what was seen:
+/* The run as one JSON object, without the rows that were seen, for the caller to free; NULL if out of memory:
  *
  *   name, config, starts, last, best, bad_lines
- *   steps, evaluations   {epoch, from, width, x, columns: {NAME: {mean, low, high}}}     rows from `from` on; low and high
- *   tensors              the same; columns: {weight, grad, update}, each an object by tensor's name   where width > 1
+ *   steps, evaluations   {epoch, from, width, x, columns: {NAME: {mean, low, high}}}
+ *   tensors              the same with columns: {weight, grad, update}, each an object by tensor name
  *   samples              {epoch, from, list: [{step, text, …}]}
  *
- * A reader whose epoch differs drops what it has. */
-void history_json(const struct history *h, const struct history_seen *seen, FILE *out);
+ * `from` is the index of the first row sent; low and high are there if width > 1. If the epoch differs from the reader's, its
+ * rows are obsolete. */
+char *history_json(const struct history *h, const struct history_seen seen[HISTORY_TABLES]);
 
 #endif

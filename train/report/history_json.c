@@ -1,169 +1,115 @@
-/* history_json.c: a run's history as the page reads it; see history.h. */
+/* history_json.c: the history of a run as JSON; see history.h. */
 #include "train/report/history.h"
+#include "train/report/json_numbers.h"
 #include <math.h>
 #include <string.h>
 
-static void put_number(FILE *out, double x)
-{
-    if (isfinite(x))
-        fprintf(out, "%.7g", x);
-    else
-        fputs("null", out);
-}
+enum { DIGITS = 7, DIGITS_OF_X = 15 };
 
-static void put_item(FILE *out, const cJSON *item)
-{
-    char *text = item ? cJSON_PrintUnformatted(item) : NULL;
-    fputs(text ? text : "null", out);
-    cJSON_free(text);
-}
+enum statistic { MEAN, LOW, HIGH, FIRST };
+static const char *const statistics[] = {"mean", "low", "high"};
 
-static void put_string(FILE *out, const char *text)
+static cJSON *column(const struct curves *c, size_t k, size_t from, enum statistic s)
 {
-    cJSON *item = cJSON_CreateString(text);
-    put_item(out, item);
-    cJSON_Delete(item);
-}
-
-enum part { MEAN, LOW, HIGH, FIRST };
-
-static void put_column(FILE *out, const struct curves *c, size_t column, size_t from,
-                       enum part part)
-{
-    putc('[', out);
+    double x[c->count + 1]; /* at most 64 KB */
     for (size_t i = from; i < c->count; i++) {
-        const struct curve_cell *cell = &c->cells[i * c->columns + column];
-        if (i > from)
-            putc(',', out);
-        put_number(out, !cell->n       ? NAN
-                        : part == MEAN ? curve_mean(cell)
-                        : part == LOW  ? cell->low
-                        : part == HIGH ? cell->high
-                                       : cell->first);
+        const struct curve_cell *cell = &c->cells[i * c->columns + k];
+        x[i] = !cell->n    ? NAN
+               : s == MEAN ? curve_mean(cell)
+               : s == LOW  ? cell->low
+               : s == HIGH ? cell->high
+                           : cell->first;
     }
-    putc(']', out);
+    return json_numbers(x + from, c->count - from, DIGITS);
 }
 
-static void put_parts(FILE *out, const struct curves *c, size_t column, size_t from)
+static void add_statistics(cJSON *columns, const char *name, const struct curves *c, size_t k,
+                           size_t from)
 {
-    fputs("{\"mean\":", out);
-    put_column(out, c, column, from, MEAN);
-    if (c->width > 1) {
-        fputs(",\"low\":", out);
-        put_column(out, c, column, from, LOW);
-        fputs(",\"high\":", out);
-        put_column(out, c, column, from, HIGH);
-    }
-    putc('}', out);
+    cJSON *object = cJSON_AddObjectToObject(columns, name);
+    for (enum statistic s = MEAN; s <= (c->width > 1 ? HIGH : MEAN); s++)
+        cJSON_AddItemToObject(object, statistics[s], column(c, k, from, s));
 }
 
-/* The beginning of a table, up to its columns. The last bucket that was seen may have grown since. */
-static size_t put_head(FILE *out, const char *name, const struct curves *c, uint64_t epoch,
-                       uint64_t seen_epoch, uint64_t seen)
+/* Adds a table of `count` rows, each of `stride` rows of the file, and sets *from to the first row to send: the last one that was
+ * seen, since it may have changed. */
+static cJSON *add_table(cJSON *run, const struct history *h, const struct history_seen *seen,
+                        enum history_table table, uint64_t stride, size_t count, size_t *from)
 {
-    for (uint64_t width = c->width; width > 1; width /= 2)
+    cJSON *object = cJSON_AddObjectToObject(run, history_tables[table]);
+    uint64_t epoch = h->epochs[table];
+    for (; stride > 1; stride /= 2)
         epoch++;
-    const size_t from = seen_epoch == epoch && seen && seen <= c->count ? (size_t)seen - 1 : 0;
-    fprintf(out, ",\n\"%s\":{\"epoch\":%llu,\"from\":%zu,\"width\":%llu,\"x\":[", name,
-            (unsigned long long)epoch, from, (unsigned long long)c->width);
-    for (size_t i = from; i < c->count; i++) {
-        if (i > from)
-            putc(',', out);
-        fprintf(out, "%.15g", c->x[i]);
-    }
-    fputs("],\"columns\":{", out);
-    return from;
+    seen += table;
+    *from = seen->epoch == epoch && seen->count && seen->count <= count ? seen->count - 1 : 0;
+    cJSON_AddNumberToObject(object, "epoch", (double)epoch);
+    cJSON_AddNumberToObject(object, "from", (double)*from);
+    return object;
 }
 
-static void put_steps(const struct history *h, const struct history_seen *seen, FILE *out)
+/* The same for curves. Returns the object of their columns. */
+static cJSON *add_curves(cJSON *run, const struct history *h, const struct history_seen *seen,
+                         enum history_table table, const struct curves *c, size_t *from)
 {
-    size_t from =
-        put_head(out, "steps", &h->steps, h->epochs[0], seen->steps.epoch, seen->steps.count);
-    for (size_t k = 0; k < STEP_COLUMNS; k++) {
-        fprintf(out, "%s\"%s\":", k ? "," : "", history_columns[k]);
-        if (k == TOKENS || k == SECONDS) /* they only grow: the first belongs to the bucket's x */
-            put_column(out, &h->steps, k, from, FIRST);
-        else
-            put_parts(out, &h->steps, k, from);
-    }
-    fputs("}}", out);
-    from = put_head(out, "evaluations", &h->evaluations, h->epochs[0], seen->evaluations.epoch,
-                    seen->evaluations.count);
-    fputs("\"val_loss\":", out);
-    put_parts(out, &h->evaluations, 0, from);
-    fputs("}}", out);
+    cJSON *object = add_table(run, h, seen, table, c->width, c->count, from);
+    cJSON_AddNumberToObject(object, "width", (double)c->width);
+    cJSON_AddItemToObject(object, "x", json_numbers(c->x + *from, c->count - *from, DIGITS_OF_X));
+    return cJSON_AddObjectToObject(object, "columns");
 }
 
-static void put_tensors(const struct history *h, const struct history_seen *seen, FILE *out)
+static void add_steps(cJSON *run, const struct history *h, const struct history_seen *seen)
+{
+    size_t from;
+    cJSON *columns = add_curves(run, h, seen, STEPS, &h->steps, &from);
+    for (size_t k = 0; k < STEP_COLUMNS; k++)
+        if (k == TOKENS || k == SECONDS) /* they only grow: the first value belongs to x */
+            cJSON_AddItemToObject(columns, history_columns[k], column(&h->steps, k, from, FIRST));
+        else
+            add_statistics(columns, history_columns[k], &h->steps, k, from);
+}
+
+static void add_tensors(cJSON *run, const struct history *h, const struct history_seen *seen)
 {
     static const char *const kinds[3] = {"weight", "grad", "update"};
-    const size_t from = put_head(out, "tensors", &h->tensors, h->epochs[1], seen->tensors.epoch,
-                                 seen->tensors.count);
+    size_t from;
+    cJSON *columns = add_curves(run, h, seen, TENSORS, &h->tensors, &from);
     for (size_t kind = 0; kind < 3; kind++) {
-        fprintf(out, "%s\"%s\":{", kind ? "," : "", kinds[kind]);
-        for (size_t i = 0; i < h->n_tensors; i++) {
-            if (i)
-                putc(',', out);
-            put_string(out, h->tensor_names[i]);
-            putc(':', out);
-            put_parts(out, &h->tensors, 3 * i + kind, from);
-        }
-        putc('}', out);
+        cJSON *object = cJSON_AddObjectToObject(columns, kinds[kind]);
+        for (size_t i = 0; i < h->n_tensors; i++)
+            add_statistics(object, h->tensor_names[i], &h->tensors, 3 * i + kind, from);
     }
-    fputs("}}", out);
 }
 
-static void put_samples(const struct history *h, const struct history_seen *seen, FILE *out)
+static void add_objects(cJSON *parent, const char *name, const struct object_list *l, size_t from)
 {
-    const struct object_list *l = &h->samples;
-    uint64_t epoch = h->epochs[2];
-    for (uint64_t stride = l->stride; stride > 1; stride /= 2)
-        epoch++;
-    const size_t from =
-        seen->samples.epoch == epoch && seen->samples.count && seen->samples.count <= l->count
-            ? seen->samples.count - 1
-            : 0;
-    fprintf(out, ",\n\"samples\":{\"epoch\":%llu,\"from\":%zu,\"list\":[",
-            (unsigned long long)epoch, from);
-    for (size_t i = from; i < l->count; i++) {
-        if (i > from)
-            putc(',', out);
-        put_item(out, l->list[i]);
-    }
-    fputs("]}", out);
+    cJSON *array = cJSON_AddArrayToObject(parent, name);
+    for (size_t i = from; i < l->count; i++)
+        cJSON_AddItemReferenceToArray(array, l->list[i]);
 }
 
-void history_json(const struct history *h, const struct history_seen *seen, FILE *out)
+char *history_json(const struct history *h, const struct history_seen seen[HISTORY_TABLES])
 {
-    const size_t length = strlen(h->dir);
-    size_t end = length;
-    while (end > 1 && h->dir[end - 1] == '/')
-        end--;
-    char name[256];
-    snprintf(name, sizeof name, "%.*s", (int)(end < sizeof name ? end : sizeof name - 1), h->dir);
-    fputs("{\"name\":", out);
-    put_string(out, name);
-    fputs(",\n\"config\":", out);
-    put_item(out, h->config);
-    fputs(",\n\"starts\":[", out);
-    for (size_t i = 0; i < h->starts.count; i++) {
-        if (i)
-            putc(',', out);
-        put_item(out, h->starts.list[i]);
-    }
-    fprintf(out, "],\n\"bad_lines\":%llu,\"last\":{\"step\":", (unsigned long long)h->bad_lines);
-    put_number(out, h->last_step);
-    for (int k = 0; k < STEP_COLUMNS; k++) {
-        fprintf(out, ",\"%s\":", history_columns[k]);
-        put_number(out, h->last[k]);
-    }
-    fputs("},\"best\":{\"step\":", out);
-    put_number(out, h->best_step);
-    fputs(",\"val_loss\":", out);
-    put_number(out, h->best_val_loss);
-    putc('}', out);
-    put_steps(h, seen, out);
-    put_tensors(h, seen, out);
-    put_samples(h, seen, out);
-    fputs("}\n", out);
+    cJSON *run = cJSON_CreateObject(), *last, *best;
+    size_t from;
+    cJSON_AddStringToObject(run, "name", h->dir);
+    if (h->config)
+        cJSON_AddItemReferenceToObject(run, "config", h->config);
+    add_objects(run, "starts", &h->starts, 0);
+    cJSON_AddNumberToObject(run, "bad_lines", (double)h->bad_lines);
+    last = cJSON_AddObjectToObject(run, "last");
+    cJSON_AddNumberToObject(last, "step", h->last_step);
+    for (int k = 0; k < STEP_COLUMNS; k++)
+        cJSON_AddNumberToObject(last, history_columns[k], h->last[k]);
+    best = cJSON_AddObjectToObject(run, "best");
+    cJSON_AddNumberToObject(best, "step", h->best_step);
+    cJSON_AddNumberToObject(best, "val_loss", h->best_val_loss);
+    add_steps(run, h, seen);
+    cJSON *table = add_curves(run, h, seen, EVALUATIONS, &h->evaluations, &from);
+    add_statistics(table, "val_loss", &h->evaluations, 0, from);
+    add_tensors(run, h, seen);
+    table = add_table(run, h, seen, SAMPLES, h->samples.stride, h->samples.count, &from);
+    add_objects(table, "list", &h->samples, from);
+    char *text = cJSON_PrintUnformatted(run);
+    cJSON_Delete(run);
+    return text;
 }

@@ -3,29 +3,20 @@
 #include "base/atomic.h"
 #include "train/report/page.h"
 #include <stdlib.h>
-
-static int read_runs(struct history *runs, const char *const *dirs, size_t n, struct error *err)
-{
-    int status = 0;
-    for (size_t i = 0; i < n && !status; i++)
-        status = history_read(&runs[i], dirs[i], err);
-    return status;
-}
+#include <string.h>
 
 int report_write(const char *const *dirs, size_t n, const char *path, struct error *err)
 {
     struct history *runs = calloc(n, sizeof *runs);
-    char *page = NULL;
-    size_t size;
-    int status = runs ? read_runs(runs, dirs, n, err) : fail(err, "report: no memory");
-    if (status == 0) {
-        FILE *out = open_memstream(&page, &size);
-        if (!out || page_write(out, runs, n, false) | fclose(out))
-            status = fail(err, "%s: no memory for the page", path);
-    }
-    if (status == 0)
-        status = atomic_write(path, page, size, NULL, 0, err);
-    free(page);
+    int status = runs ? 0 : fail(err, "report: no memory");
+    for (size_t i = 0; i < n && !status; i++)
+        status = history_read(&runs[i], dirs[i], err);
+    char *html = status ? NULL : page_html(runs, n, false);
+    if (html)
+        status = atomic_write(path, html, strlen(html), NULL, 0, err);
+    else if (!status)
+        status = fail(err, "%s: no memory for the page", path);
+    free(html);
     for (size_t i = 0; runs && i < n; i++)
         history_close(&runs[i]);
     free(runs);

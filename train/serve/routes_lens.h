@@ -1,4 +1,4 @@
-/* routes_lens.h: the server's answers about what a model sees; the table in routes.c says what each is asked with. */
+/* routes_lens.h: the answers about a model; the table in routes.c lists their parameters. */
 #ifndef ROUTES_LENS_H
 #define ROUTES_LENS_H
 
