@@ -21,7 +21,8 @@ static const struct argp_option options[] = {
      0},
     {"template", TEMPLATE, "OP", 0,
      "Write a C file to begin your own OP with (to -o, or standard output)", 0},
-    {"output", 'o', "FILE", 0, "Where --template writes C and --sweep its picture (.png, .svg or .pdf)", 0},
+    {"output", 'o', "FILE", 0,
+     "Where --template writes C and --sweep its picture (.png, .svg or .pdf)", 0},
     {"json", 'j', NULL, 0, "One JSON object a line", 0},
     {"seed", SEED, "S", 0, "Of the random numbers (1)", 0},
     {0}};

@@ -28,7 +28,8 @@ static const struct argp_option options[] = {
     {"gradient", GRADIENT, "T", 0,
      "The gradient of the loss at position T, from 0, with respect to every input embedding", 0},
     {"output", 'o', "FILE", 0,
-     "Attention, or with --gradient the gradient, as a picture: FILE ends in .png, .svg or .pdf", 0},
+     "Attention, or with --gradient the gradient, as a picture: FILE ends in .png, .svg or .pdf",
+     0},
     {"json", JSON, NULL, 0,
      "One object with all numbers; weights and gradients where --layer, --head, --gradient ask for "
      "them",

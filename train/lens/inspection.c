@@ -5,45 +5,44 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* See arena.h. */
+static void layout(struct inspection *in)
+{
+    const size_t T = in->config->block_size, C = in->config->n_embd, V = in->config->vocab_size;
+    in->ids = arena_take(&in->arena, T + 1, sizeof *in->ids);
+    in->losses = arena_take(&in->arena, T, sizeof *in->losses);
+    in->top_losses = arena_take(&in->arena, T, sizeof *in->top_losses);
+    in->gradient = arena_take(&in->arena, T * C, sizeof *in->gradient);
+    in->norms = arena_take(&in->arena, T, sizeof *in->norms);
+    in->logits = arena_take(&in->arena, T * V, sizeof *in->logits);
+    in->sorted = arena_take(&in->arena, V, sizeof *in->sorted);
+}
+
 int inspection_open(struct inspection *in, const char *path, struct error *err)
 {
     *in = (struct inspection){0};
     if (model_file_open(&in->file, path, 1, GPT_TRAIN, err))
         return -1;
     in->config = &in->file.model.tensors->config;
-    const size_t T = in->config->block_size, C = in->config->n_embd, V = in->config->vocab_size;
-    in->ids = calloc(T + 1, sizeof *in->ids);
-    in->losses = malloc(T * sizeof *in->losses);
-    in->top_losses = malloc(T * sizeof *in->top_losses);
-    in->gradient = malloc(T * C * sizeof *in->gradient);
-    in->norms = malloc(T * sizeof *in->norms);
-    in->bars = malloc(T * sizeof *in->bars);
-    in->logits = malloc(T * V * sizeof *in->logits);
-    in->sorted = malloc(V * sizeof *in->sorted);
+    layout(in);
     int status = 0;
-    if (!in->ids || !in->losses || !in->top_losses || !in->gradient || !in->norms || !in->bars ||
-        !in->logits || !in->sorted)
+    if (arena_allocate(&in->arena))
         status = fail(err, "%s: no memory to inspect its model", path);
     else if (!in->file.tokenizer)
         status = fail(err, "%s: has no tokenizer, so it cannot read text", path);
     if (status)
         inspection_close(in);
+    else
+        layout(in);
     return status;
 }
 
 void inspection_close(struct inspection *in)
 {
     model_file_close(&in->file);
-    free(in->ids);
-    free(in->losses);
+    arena_free(&in->arena);
     free(in->top);
-    free(in->top_losses);
     free(in->weights);
-    free(in->gradient);
-    free(in->norms);
-    free(in->bars);
-    free(in->logits);
-    free(in->sorted);
     *in = (struct inspection){0};
 }
 
@@ -144,25 +143,24 @@ void inspection_attention(struct inspection *in, size_t layer)
     lens_attention(in->weights, &in->file.model, in->T, layer);
 }
 
-void inspection_gradient(struct inspection *in, size_t t)
-{
-    lens_gradient(in->gradient, &in->file.model, in->ids, in->ids + 1, in->T, t);
-    inspection_norms(in);
-}
-
-void inspection_norms(struct inspection *in)
+void inspection_gradient(struct inspection *in, size_t position)
 {
     const size_t C = in->config->n_embd;
-    double largest = 0;
+    lens_gradient(in->gradient, &in->file.model, in->ids, in->ids + 1, in->T, position);
     for (size_t t = 0; t < in->T; t++) {
         double sum = 0;
         for (size_t c = 0; c < C; c++)
             sum += (double)in->gradient[t * C + c] * in->gradient[t * C + c];
         in->norms[t] = sqrt(sum);
-        largest = fmax(largest, in->norms[t]);
     }
-    for (size_t t = 0; t < in->T; t++) /* if both are infinite, fmin returns 1 */
-        in->bars[t] = in->norms[t] > 0 ? fmin(in->norms[t] / largest, 1) : 0;
+}
+
+double inspection_bar(const struct inspection *in, size_t t)
+{
+    double largest = 0;
+    for (size_t i = 0; i < in->T; i++)
+        largest = fmax(largest, in->norms[i]);
+    return in->norms[t] > 0 ? fmin(in->norms[t] / largest, 1) : 0; /* 1 if both are infinite */
 }
 
 size_t inspection_token(char shown[PRINTABLE_MAX], const struct inspection *in, uint32_t id,

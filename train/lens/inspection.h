@@ -3,6 +3,7 @@
 #ifndef INSPECTION_H
 #define INSPECTION_H
 
+#include "base/arena.h"
 #include "base/printable.h"
 #include "train/model_file.h"
 
@@ -15,20 +16,16 @@ struct prediction {
 struct inspection {
     struct model_file file;
     const struct model_config *config; /* the model's */
-    size_t T;                          /* tokens of the text; 0 if none has been read */
-    uint32_t *ids;                     /* (block_size + 1): the text's, then a zero */
-    float *losses; /* (block_size): of the next token; NAN at the last position */
-
-    /* of inspection_predict */
-    struct prediction *top; /* (T,k) */
-    float *top_losses;      /* (block_size) */
-    double mean_loss;       /* of top_losses; NAN for a single token */
-
-    float *weights;  /* (H,T,T), of inspection_attention */
-    float *gradient; /* (block_size,C), of inspection_gradient, */
-    double *norms;   /* (block_size), its norm at each position, */
-    double *bars;    /* (block_size), and that divided by the largest: from 0 to 1 */
-
+    struct arena arena;
+    size_t T;                  /* tokens of the text; 0 if none has been read */
+    uint32_t *ids;             /* (block_size + 1): the text's, then a zero */
+    float *losses;             /* (block_size): of the next token; NAN at the last position */
+    struct prediction *top;    /* (T,k), of inspection_predict, */
+    float *top_losses;         /* (block_size), with their losses */
+    double mean_loss;          /* and the mean of these; NAN for a single token */
+    float *weights;            /* (H,T,T), of inspection_attention */
+    float *gradient;           /* (block_size,C), of inspection_gradient, */
+    double *norms;             /* (block_size), with its norm at each position */
     float *logits;             /* scratch: (block_size,V) */
     struct prediction *sorted; /* scratch: (V) */
 };
@@ -50,11 +47,11 @@ int inspection_predict(struct inspection *in, size_t depth, size_t k, struct err
 /* in->weights (H,T,T) of one layer; see lens_attention. */
 void inspection_attention(struct inspection *in, size_t layer);
 
-/* in->gradient (T,C): of the loss at position t < T - 1 with respect to the embedded tokens (see lens_gradient), with its norms
- * and bars. */
+/* in->gradient (T,C): of the loss at position t < T - 1 with respect to the embedded tokens (see
+ * lens_gradient), and in->norms (T). */
 void inspection_gradient(struct inspection *in, size_t t);
-/* The norms and bars of in->gradient. A bar is 0 if its norm is zero or NAN. */
-void inspection_norms(struct inspection *in);
+/* The norm at position t divided by the largest norm: from 0 to 1, and 0 if it is NAN. */
+double inspection_bar(const struct inspection *in, size_t t);
 
 /* A token as printable text; returns its width in terminal columns. */
 size_t inspection_token(char shown[PRINTABLE_MAX], const struct inspection *in, uint32_t id,

@@ -21,14 +21,9 @@ int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, 
         memcpy(h->values + i * T * T, in->weights + k * T * T, T * T * sizeof *h->values);
         snprintf(h->names[i], sizeof h->names[i], "h.%zu head %zu", l, k);
     }
-    h->columns = heads > 1 ? heads : 4;
-    if (h->n == 1)
-        snprintf(h->title, sizeof h->title,
-                 "attention of layer %zu, head %zu: rows are queries, columns are keys",
-                 first_layer, first_head);
-    else
-        snprintf(h->title, sizeof h->title,
-                 "attention over %zu tokens: rows are queries, columns are keys", T);
+    h->columns = heads > 1 ? heads : h->n < 4 ? h->n : 4;
+    snprintf(h->title, sizeof h->title, "attention%s%s: rows are queries, columns are keys",
+             h->n == 1 ? " of " : "", h->n == 1 ? h->names[0] : "");
     return 0;
 }
 
@@ -37,7 +32,7 @@ void lens_draw_gradient(struct drawing *d, const struct inspection *in, size_t p
     enum { LINE = 16, TEXT = 12, BAR = 420, INK = 0x222222, FAINT = 0x999999, COLOUR = 0x31688e };
     char title[160];
     for (size_t t = 0; t < in->T; t++) {
-        const double y = LINE * (double)t, length = BAR * in->bars[t];
+        const double y = LINE * (double)t, length = BAR * inspection_bar(in, t);
         const uint32_t colour = t > position ? FAINT : INK;
         char shown[PRINTABLE_MAX], text[96];
         inspection_token(shown, in, in->ids[t], LABEL_COLUMNS);

@@ -127,7 +127,7 @@ void lens_print_gradient(FILE *f, const struct terminal *t, const struct inspect
         fprintf(f, "%4zu  ", i);
         put_token(f, in, in->ids[i], token);
         fprintf(f, "%10.3e ", in->norms[i]);
-        for (long c = lrint(in->bars[i] * (double)longest); c > 0; c--)
+        for (long c = lrint(inspection_bar(in, i) * (double)longest); c > 0; c--)
             fputc('#', f);
         fputc('\n', f);
     }

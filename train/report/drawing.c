@@ -44,11 +44,10 @@ enum {
     F(surface_destroy)                                                                             \
     F(surface_finish)                                                                              \
     F(surface_mark_dirty)                                                                          \
-    F(surface_set_device_scale)                                                                    \
     F(surface_status)                                                                              \
+    F(surface_set_device_scale)                                                                    \
     F(surface_write_to_png_stream)                                                                 \
     F(svg_surface_create_for_stream)                                                               \
-    F(svg_surface_set_document_unit)                                                               \
     F(translate)
 #define PANGO_FUNCTIONS(F)                                                                         \
     F(cairo_create_layout)                                                                         \
@@ -222,22 +221,18 @@ static cairo_status_t append(void *file, const unsigned char *bytes, unsigned n)
 
 static cairo_status_t render(const struct drawing *d, enum format format, FILE *out)
 {
-    double x, y, width, height, scale = 1;
+    double x, y, width, height, scale = 0.75; /* points per pixel */
     cairo_surface_t *surface;
     cairo.recording_surface_ink_extents(d->recording, &x, &y, &width, &height);
     width += 2 * MARGIN;
     height += 2 * MARGIN;
     if (format == PNG) {
         scale = fmin(PNG_SCALE, PNG_SIDE_MAX / fmax(width, height));
-        surface = cairo.image_surface_create(CAIRO_FORMAT_RGB24, (int)(width * scale),
-                                             (int)(height * scale));
-    } else if (format == SVG) {
-        surface = cairo.svg_surface_create_for_stream(append, out, width, height);
-        cairo.svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
-    } else {
-        scale = 0.75; /* points per pixel */
-        surface = cairo.pdf_surface_create_for_stream(append, out, width * scale, height * scale);
-    }
+        surface = cairo.image_surface_create(CAIRO_FORMAT_RGB24, width * scale, height * scale);
+    } else
+        surface = (format == SVG ? cairo.svg_surface_create_for_stream
+                                 : cairo.pdf_surface_create_for_stream)(append, out, width * scale,
+                                                                        height * scale);
     cairo.surface_set_device_scale(surface, scale, scale);
     cairo_t *context = cairo.create(surface);
     cairo.set_source_rgb(context, 1, 1, 1);
@@ -245,12 +240,12 @@ static cairo_status_t render(const struct drawing *d, enum format format, FILE *
     cairo.set_source_surface(context, d->recording, MARGIN - floor(x), MARGIN - floor(y));
     cairo.paint(context);
     cairo_status_t status = cairo.status(context);
-    cairo.destroy(context);
-    if (format == PNG && !status)
+    if (!status && format == PNG)
         status = cairo.surface_write_to_png_stream(surface, append, out);
     cairo.surface_finish(surface);
     if (!status)
         status = cairo.surface_status(surface);
+    cairo.destroy(context);
     cairo.surface_destroy(surface);
     return status;
 }
@@ -260,9 +255,9 @@ int drawing_save(struct drawing *d, const char *path, struct error *err)
     char *bytes = NULL;
     size_t size;
     FILE *out = open_memstream(&bytes, &size);
-    cairo_status_t status = cairo.status(d->context);
+    cairo_status_t status = out ? cairo.status(d->context) : CAIRO_STATUS_NO_MEMORY;
     if (!status)
-        status = out ? render(d, format_of(path), out) : CAIRO_STATUS_NO_MEMORY;
+        status = render(d, format_of(path), out);
     if (out && fclose(out) && !status)
         status = CAIRO_STATUS_NO_MEMORY;
     drawing_destroy(d);

@@ -43,18 +43,18 @@ uint32_t heatmap_colour(double weight)
     return colour;
 }
 
-size_t heatmap_cells(size_t *step, size_t side, size_t limit)
+struct heatmap_grid heatmap_grid(size_t side, size_t limit)
 {
-    *step = (side + limit - 1) / limit;
-    return (side + *step - 1) / *step;
+    const size_t step = (side + limit - 1) / limit;
+    return (struct heatmap_grid){.cells = (side + step - 1) / step, .step = step};
 }
 
-double heatmap_cell(const struct heatmaps *h, size_t map, size_t row, size_t column, size_t step)
+double heatmap_cell(const struct heatmaps *h, struct heatmap_grid g, size_t map, size_t row,
+                    size_t column)
 {
-    const float *values = h->values + map * h->side * h->side;
     double largest = 0;
-    for (size_t r = row * step; r < (row + 1) * step && r < h->side; r++)
-        for (size_t c = column * step; c < (column + 1) * step && c < h->side; c++)
-            largest = fmax(largest, values[r * h->side + c]);
+    for (size_t r = row * g.step; r < (row + 1) * g.step && r < h->side; r++)
+        for (size_t c = column * g.step; c < (column + 1) * g.step && c < h->side; c++)
+            largest = fmax(largest, h->values[(map * h->side + r) * h->side + c]);
     return largest;
 }

@@ -25,10 +25,16 @@ void heatmaps_destroy(struct heatmaps *h);
 /* The colour of a weight, 0xRRGGBB: viridis over its square root, because most weights are small. */
 uint32_t heatmap_colour(double weight);
 
-/* A map of at most `limit` cells a side: each cell shows the largest of step x step weights. Returns the cells a side. */
-size_t heatmap_cells(size_t *step, size_t side, size_t limit);
+/* The cells of a map: each shows the largest of step x step weights. */
+struct heatmap_grid {
+    size_t cells, step; /* cells a side */
+    size_t size;        /* of a cell, in pixels or in columns of the terminal */
+};
+/* A grid of at most `limit` cells a side. */
+struct heatmap_grid heatmap_grid(size_t side, size_t limit);
 /* The weight that a cell shows. */
-double heatmap_cell(const struct heatmaps *h, size_t map, size_t row, size_t column, size_t step);
+double heatmap_cell(const struct heatmaps *h, struct heatmap_grid g, size_t map, size_t row,
+                    size_t column);
 
 void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *f);
 void heatmap_draw(const struct heatmaps *h, struct drawing *d);

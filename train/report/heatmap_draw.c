@@ -16,24 +16,20 @@ enum {
     FRAME = 0xcccccc
 };
 
-struct grid {
-    size_t cells, step, size; /* cells a side, weights per cell and axis, and side of a cell */
-};
-
 static void draw_map(struct drawing *d, const struct heatmaps *h, size_t map, double x, double y,
-                     struct grid g)
+                     struct heatmap_grid g)
 {
     const double side = (double)(g.size * g.cells);
     uint32_t colours[g.cells * g.cells]; /* at most 256 KB */
     for (size_t i = 0; i < g.cells * g.cells; i++) {
-        const double weight = heatmap_cell(h, map, i / g.cells, i % g.cells, g.step);
+        const double weight = heatmap_cell(h, g, map, i / g.cells, i % g.cells);
         colours[i] = weight > 0 ? heatmap_colour(weight) : WHITE;
     }
     drawing_rectangle(d, x - 1, y - 1, side + 2, side + 2, FRAME);
     drawing_cells(d, x, y, g.size, g.cells, colours);
 }
 
-static void draw_labels(struct drawing *d, const struct heatmaps *h, struct grid g)
+static void draw_labels(struct drawing *d, const struct heatmaps *h, struct heatmap_grid g)
 {
     const size_t every = (TEXT + g.size) / g.size; /* labels that do not overlap */
     for (size_t i = 0; i < g.cells; i += every) {
@@ -67,8 +63,7 @@ void heatmap_draw(const struct heatmaps *h, struct drawing *d)
     const bool single = h->n == 1;
     const double space =
         single ? LARGE : fmin(fmax((double)PAGE / h->columns - GAP, SMALL / 2), SMALL);
-    struct grid g;
-    g.cells = heatmap_cells(&g.step, h->side, single ? LARGE_CELLS : SMALL_CELLS);
+    struct heatmap_grid g = heatmap_grid(h->side, single ? LARGE_CELLS : SMALL_CELLS);
     g.size = (size_t)fmin(fmax(space / (double)g.cells, single ? 4 : 1), 20);
     const double side = (double)(g.size * g.cells), across = fmax(side, 64) + GAP,
                  down = side + TEXT + GAP + 4;

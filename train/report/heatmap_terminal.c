@@ -39,55 +39,49 @@ static void put_cell(FILE *f, const struct terminal *t, double weight, size_t wi
     fprintf(f, "%*s\033[0m", (int)width, "");
 }
 
-/* In columns of the terminal. */
-struct layout {
-    size_t margin;      /* for the labels of rows; 0 for none */
-    size_t cells, step; /* cells a side, weights per cell and axis */
-    size_t width;       /* of a cell */
-};
-
-/* The labels of the columns, written downwards. */
-static void put_column_labels(FILE *f, const struct heatmaps *h, struct layout l)
-{
-    size_t lines = 1;
-    for (size_t c = 0; c < l.cells; c++) {
-        const size_t n = mbstowcs(NULL, h->labels[c * l.step], 0);
-        lines = n > lines ? n : lines;
-    }
-    for (size_t line = 0; line < lines && line < COLUMN_LABEL; line++) {
-        fprintf(f, "%*s", (int)l.margin, "");
-        for (size_t c = 0; c < l.cells; c++) {
-            wchar_t letters[PRINTABLE_MAX] = L"";
-            mbstowcs(letters, h->labels[c * l.step], PRINTABLE_MAX);
-            wchar_t letter = line < wcslen(letters) ? letters[line] : L' ';
-            if (wcwidth(letter) > (int)l.width)
-                letter = L'…';
-            fprintf(f, "%lc%*s", (wint_t)letter, (int)l.width - wcwidth(letter), "");
-        }
-        fputc('\n', f);
-    }
-}
-
 static size_t row_label(char label[PRINTABLE_MAX], const struct heatmaps *h, size_t row)
 {
     return printable(label, h->labels[row], strlen(h->labels[row]), ROW_LABEL);
 }
 
-static void put_maps(FILE *f, const struct terminal *t, const struct heatmaps *h, size_t first,
-                     size_t end, struct layout l)
+/* The labels of the columns, written downwards, to the right of a margin. */
+static void put_column_labels(FILE *f, const struct heatmaps *h, struct heatmap_grid g,
+                              size_t margin)
 {
-    const size_t columns = l.cells * l.width, pitch = columns > NAME ? columns : NAME;
-    for (size_t i = first; i < end && h->n > 1; i++)
-        fprintf(f, "%-*s%s", (int)pitch, h->names[i], i + 1 < end ? "  " : "\n");
-    for (size_t row = 0; row < l.cells; row++) {
-        if (l.margin) {
-            char label[PRINTABLE_MAX];
-            const size_t used = row_label(label, h, row * l.step);
-            fprintf(f, "%*s%s ", (int)(l.margin - 1 - used), "", label);
+    size_t lines = 1;
+    for (size_t c = 0; c < g.cells; c++) {
+        const size_t n = mbstowcs(NULL, h->labels[c * g.step], 0);
+        lines = n > lines ? n : lines;
+    }
+    for (size_t line = 0; line < lines && line < COLUMN_LABEL; line++) {
+        fprintf(f, "%*s", (int)margin, "");
+        for (size_t c = 0; c < g.cells; c++) {
+            wchar_t letters[PRINTABLE_MAX] = L"";
+            mbstowcs(letters, h->labels[c * g.step], PRINTABLE_MAX);
+            wint_t letter = line < wcslen(letters) ? letters[line] : L' ';
+            if (wcwidth(letter) > (int)g.size)
+                letter = L'…';
+            fprintf(f, "%lc%*s", letter, (int)g.size - wcwidth(letter), "");
         }
+        fputc('\n', f);
+    }
+}
+
+/* Maps side by side, or a single one with labels in the margin. */
+static void put_maps(FILE *f, const struct terminal *t, const struct heatmaps *h, size_t first,
+                     size_t end, struct heatmap_grid g, size_t margin)
+{
+    const size_t columns = g.cells * g.size, pitch = columns > NAME ? columns : NAME;
+    for (size_t i = first; i < end && !margin; i++)
+        fprintf(f, "%-*s%s", (int)pitch, h->names[i], i + 1 < end ? "  " : "\n");
+    for (size_t row = 0; row < g.cells; row++) {
+        char label[PRINTABLE_MAX];
+        const size_t used = row_label(label, h, row * g.step);
+        if (margin)
+            fprintf(f, "%*s%s ", (int)(margin - 1 - used), "", label);
         for (size_t i = first; i < end; i++) {
-            for (size_t c = 0; c < l.cells; c++)
-                put_cell(f, t, heatmap_cell(h, i, row, c, l.step), l.width);
+            for (size_t c = 0; c < g.cells; c++)
+                put_cell(f, t, heatmap_cell(h, g, i, row, c), g.size);
             fprintf(f, "%*s", i + 1 < end ? (int)(pitch - columns) + GAP : 0, "");
         }
         fputc('\n', f);
@@ -99,7 +93,7 @@ static void put_legend(FILE *f, const struct terminal *t, size_t step)
 {
     fputs("0 ", f);
     for (int i = 0; i <= 20; i++)
-        put_cell(f, t, i == 0 ? 1e-4 : (i / 20.0) * (i / 20.0), 1);
+        put_cell(f, t, i == 0 ? 1e-4 : i * i / 400.0, 1);
     fputs(" 1, by the square root; blank: exactly zero\n", f);
     if (step > 1)
         fprintf(f, "each cell shows the largest of %zu x %zu weights\n", step, step);
@@ -107,31 +101,27 @@ static void put_legend(FILE *f, const struct terminal *t, size_t step)
 
 void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *f)
 {
-    struct layout l = {0};
-    size_t columns = 1, space; /* maps side by side, and columns for each */
+    size_t margin = 0, columns = (t->width + GAP) / (NAME + GAP); /* columns: maps side by side */
+    columns = h->columns < columns ? h->columns : columns;
+    for (size_t i = 0; i < h->side && h->n == 1; i++) {
+        char label[PRINTABLE_MAX];
+        const size_t used = row_label(label, h, i) + 1;
+        margin = used > margin ? used : margin;
+    }
+    size_t space = (t->width - margin + GAP) / columns - GAP; /* for a map */
+    if (h->n > 1 && space > SMALL)
+        space = SMALL;
+    const size_t size = 2 * h->side <= space ? 2 : 1;
+    struct heatmap_grid g = heatmap_grid(h->side, space / size);
+    g.size = size;
     fprintf(f, "%s\n\n", h->title);
-    if (h->n == 1) {
-        for (size_t i = 0; i < h->side; i++) {
-            char label[PRINTABLE_MAX];
-            const size_t used = row_label(label, h, i);
-            l.margin = used + 1 > l.margin ? used + 1 : l.margin;
-        }
-        space = t->width - l.margin;
-    } else {
-        columns = (t->width + GAP) / (NAME + GAP);
-        columns = h->columns < columns ? h->columns : columns;
-        space = (t->width + GAP) / columns - GAP;
-        space = space < SMALL ? space : SMALL;
-    }
-    l.width = 2 * h->side <= space ? 2 : 1;
-    l.cells = heatmap_cells(&l.step, h->side, space / l.width);
     if (h->n == 1)
-        put_column_labels(f, h, l);
+        put_column_labels(f, h, g, margin);
     for (size_t first = 0, end; first < h->n; first = end) {
-        end = (first / h->columns + 1) * h->columns; /* of the row of the figure */
+        const size_t row_end = (first / h->columns + 1) * h->columns; /* of the whole figure */
+        end = first + columns < row_end ? first + columns : row_end;
         end = end < h->n ? end : h->n;
-        end = first + columns < end ? first + columns : end;
-        put_maps(f, t, h, first, end, l);
+        put_maps(f, t, h, first, end, g, margin);
     }
-    put_legend(f, t, l.step);
+    put_legend(f, t, g.step);
 }

@@ -25,38 +25,24 @@ const char *const history_columns[STEP_COLUMNS] = {
     "loss", "lr", "grad_norm", "tokens_per_s", "mfu", "tokens", "clipped", "skipped", "seconds"};
 const char *const history_tables[HISTORY_TABLES] = {"steps", "evaluations", "tensors", "samples"};
 
-/* --- objects --- */
-
 static void list_clear(struct object_list *l)
 {
-    for (size_t i = 0; i < l->count; i++)
-        cJSON_Delete(l->list[i]);
-    l->count = l->seen = 0;
-    l->stride = 1;
-}
-
-static int list_create(struct object_list *l, size_t capacity)
-{
-    *l = (struct object_list){
-        .list = malloc(capacity * sizeof *l->list), .capacity = capacity, .stride = 1};
-    return l->list ? 0 : -1;
+    cJSON_Delete(l->array);
+    *l = (struct object_list){.array = cJSON_CreateArray(), .stride = 1};
 }
 
 /* Keeps the newest object in any case, and removes the previous one unless it is a stride-th. */
-static void list_add(struct object_list *l, cJSON *object)
+static void list_add(struct object_list *l, cJSON *object, int capacity)
 {
-    if (l->count && l->seen && (l->seen - 1) % l->stride)
-        cJSON_Delete(l->list[--l->count]);
-    if (l->count == l->capacity) {
-        for (size_t i = 0; i < l->count; i++)
-            if (i % 2)
-                cJSON_Delete(l->list[i]);
-            else
-                l->list[i / 2] = l->list[i];
-        l->count = (l->count + 1) / 2;
+    int n = cJSON_GetArraySize(l->array);
+    if (n && (l->seen - 1) % l->stride)
+        cJSON_DeleteItemFromArray(l->array, --n);
+    if (n == capacity) {
+        for (int i = (n - 1) | 1; i > 0; i -= 2)
+            cJSON_DeleteItemFromArray(l->array, i);
         l->stride *= 2;
     }
-    l->list[l->count++] = object;
+    cJSON_AddItemToArray(l->array, object);
     l->seen++;
 }
 
@@ -169,7 +155,7 @@ static bool add_tensors(struct history *h, cJSON **object, double step)
 static bool add_start(struct history *h, cJSON **object, double step)
 {
     (void)step;
-    list_add(&h->starts, *object);
+    list_add(&h->starts, *object, STARTS_KEPT);
     *object = NULL;
     return true;
 }
@@ -179,7 +165,7 @@ static bool add_sample(struct history *h, cJSON **object, double step)
     (void)step;
     if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(*object, "text")))
         return false;
-    list_add(&h->samples, *object);
+    list_add(&h->samples, *object, SAMPLES_KEPT);
     *object = NULL;
     return true;
 }
@@ -264,15 +250,6 @@ static int add_key(void *context, const char *section, const char *name, const c
     return 1;
 }
 
-static double config_clip(const cJSON *config)
-{
-    const cJSON *value =
-        cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(config, "optim"), "clip");
-    char *end;
-    const double x = cJSON_IsString(value) ? strtod(value->valuestring, &end) : NAN;
-    return cJSON_IsString(value) && end != value->valuestring && !*end ? x : NAN;
-}
-
 /* Reads config.ini, which is small and replaced when a run is resumed, as a whole each time. */
 static void read_config(struct history *h)
 {
@@ -283,12 +260,15 @@ static void read_config(struct history *h)
                      ? (path = NULL)
                      : input_file_text(path, CONFIG_MAX, &ignored);
     if (text && config && ini_parse_string(text, add_key, config) >= 0) {
+        const cJSON *clip = cJSON_GetObjectItemCaseSensitive(
+            cJSON_GetObjectItemCaseSensitive(config, "optim"), "clip");
+        char end;
+        if (!cJSON_IsString(clip) || sscanf(clip->valuestring, "%lf%c", &h->clip, &end) != 1)
+            h->clip = NAN;
         cJSON_Delete(h->config);
         h->config = config;
-        config = NULL;
-        h->clip = config_clip(h->config);
-    }
-    cJSON_Delete(config);
+    } else
+        cJSON_Delete(config);
     free(text);
     free(path);
 }
@@ -304,8 +284,7 @@ int history_open(struct history *h, const char *dir, struct error *err)
     if (!S_ISDIR(st.st_mode))
         return fail(err, "%s: expected a run folder", dir);
     int failed = !(h->dir = strdup(dir)) || curves_create(&h->steps, STEP_COLUMNS, STEP_BUCKETS) ||
-                 curves_create(&h->evaluations, 1, EVALUATION_BUCKETS) ||
-                 list_create(&h->samples, SAMPLES_KEPT) || list_create(&h->starts, STARTS_KEPT);
+                 curves_create(&h->evaluations, 1, EVALUATION_BUCKETS);
     for (int i = 0; i < HISTORY_FILES && !failed; i++)
         failed = tail_open(&h->files[i], dir, sources[i].name);
     if (failed) {
@@ -324,10 +303,8 @@ void history_close(struct history *h)
     drop_tensors(h);
     curves_destroy(&h->steps);
     curves_destroy(&h->evaluations);
-    list_clear(&h->samples);
-    list_clear(&h->starts);
-    free(h->samples.list);
-    free(h->starts.list);
+    cJSON_Delete(h->samples.array);
+    cJSON_Delete(h->starts.array);
     cJSON_Delete(h->config);
     free(h->dir);
     *h = (struct history){0};

@@ -32,8 +32,7 @@ extern const char *const history_tables[HISTORY_TABLES];
 
 /* Every stride-th object, and the newest. */
 struct object_list {
-    cJSON **list;
-    size_t count, capacity;
+    cJSON *array;
     uint64_t stride, seen;
 };
 

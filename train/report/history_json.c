@@ -80,13 +80,6 @@ static void add_tensors(cJSON *run, const struct history *h, const struct histor
     }
 }
 
-static void add_objects(cJSON *parent, const char *name, const struct object_list *l, size_t from)
-{
-    cJSON *array = cJSON_AddArrayToObject(parent, name);
-    for (size_t i = from; i < l->count; i++)
-        cJSON_AddItemReferenceToArray(array, l->list[i]);
-}
-
 char *history_json(const struct history *h, const struct history_seen seen[HISTORY_TABLES])
 {
     cJSON *run = cJSON_CreateObject(), *last, *best;
@@ -94,7 +87,7 @@ char *history_json(const struct history *h, const struct history_seen seen[HISTO
     cJSON_AddStringToObject(run, "name", h->dir);
     if (h->config)
         cJSON_AddItemReferenceToObject(run, "config", h->config);
-    add_objects(run, "starts", &h->starts, 0);
+    cJSON_AddItemReferenceToObject(run, "starts", h->starts.array);
     cJSON_AddNumberToObject(run, "bad_lines", (double)h->bad_lines);
     last = cJSON_AddObjectToObject(run, "last");
     cJSON_AddNumberToObject(last, "step", h->last_step);
@@ -107,8 +100,11 @@ char *history_json(const struct history *h, const struct history_seen seen[HISTO
     cJSON *table = add_curves(run, h, seen, EVALUATIONS, &h->evaluations, &from);
     add_statistics(table, "val_loss", &h->evaluations, 0, from);
     add_tensors(run, h, seen);
-    table = add_table(run, h, seen, SAMPLES, h->samples.stride, h->samples.count, &from);
-    add_objects(table, "list", &h->samples, from);
+    const size_t samples = (size_t)cJSON_GetArraySize(h->samples.array);
+    table = add_table(run, h, seen, SAMPLES, h->samples.stride, samples, &from);
+    cJSON *list = cJSON_AddArrayToObject(table, "list"), *sample;
+    cJSON_ArrayForEach(sample, h->samples.array) if (from == 0 || from-- == 0)
+        cJSON_AddItemReferenceToArray(list, sample);
     char *text = cJSON_PrintUnformatted(run);
     cJSON_Delete(run);
     return text;

@@ -1,4 +1,4 @@
-/* report_csv.c: metrics.jsonl as comma-separated values: all rows, none gathered. */
+/* report_csv.c: metrics.jsonl as comma-separated values: a row for each line. */
 #include "base/atomic.h"
 #include "base/tail.h"
 #include "train/report/report.h"
@@ -14,10 +14,10 @@ enum { COLUMNS = sizeof columns / sizeof *columns };
 
 struct writer {
     FILE *out;
-    const char *run; /* NULL where there is one only */
+    const char *run; /* first column; NULL for none */
 };
 
-/* As RFC 4180 quotes. A field that a spreadsheet would take for a formula cannot come from a number. */
+/* Quotes as in RFC 4180. */
 static void put_quoted(FILE *out, const char *text)
 {
     putc('"', out);
@@ -50,19 +50,14 @@ static void put_row(void *context, char *line, size_t n)
     cJSON_Delete(object);
 }
 
-static void never(void *context)
-{
-    (void)context; /* a file is read once */
-}
-
 static int put_run(struct writer *w, const char *dir, struct error *err)
 {
     struct tail file;
     if (tail_open(&file, dir, "metrics.jsonl"))
         return fail(err, "%s: no memory to read it", dir);
-    int status = tail_read(&file, put_row, never, w, err);
+    int status = tail_read(&file, put_row, NULL /* it is read once */, w, err);
     if (status == 0 && !file.read)
-        status = fail(err, "%s: expected the lines of a run, found none", file.path);
+        status = fail(err, "%s: expected the metrics of a run, found none", file.path);
     tail_close(&file);
     return status;
 }

@@ -8,17 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOP = 10, TOKENS_MAX = 10000, STEP_DIGITS = 20 };
+enum { TOP = 10, TOKENS_MAX = 10000 };
 
 /* --- checkpoints --- */
 
 /* best.h5 or ckpt-STEP.h5. */
 static bool is_checkpoint(const char *name)
 {
-    if (!strcmp(name, "best.h5"))
-        return true;
-    const size_t digits = strncmp(name, "ckpt-", 5) ? 0 : strspn(name + 5, "0123456789");
-    return digits > 0 && digits <= STEP_DIGITS && !strcmp(name + 5 + digits, ".h5");
+    int end = 0;
+    sscanf(name, "ckpt-%*20[0-9].h5%n", &end);
+    return (end && !name[end]) || !strcmp(name, "best.h5");
 }
 
 static int is_checkpoint_entry(const struct dirent *d)

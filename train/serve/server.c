@@ -92,29 +92,26 @@ static bool parse_address(const char *text, uint16_t port, struct sockaddr_stora
     return valid;
 }
 
-/* Copies a Host without its port and the brackets of IPv6. */
-static bool host_name(const char *host, char *name, size_t size)
-{
-    const char *begin = host + (*host == '['),
-               *end = *host == '[' ? strchr(host, ']') : host + strcspn(host, ":");
-    if (!end || (size_t)(end - begin) >= size)
-        return false;
-    memcpy(name, begin, (size_t)(end - begin));
-    name[end - begin] = 0;
-    end += *host == '[';
-    return !*end || (*end == ':' && end[1 + strspn(end + 1, "0123456789")] == 0);
-}
-
-/* A name may be made to resolve to this machine by another site, an address may not. */
+/* Only addresses and localhost are allowed: other sites may make a name resolve to this machine. */
 static bool host_allowed(const struct server *s, const char *host)
 {
-    char name[256];
     struct sockaddr_storage a;
     bool loopback;
-    if (!host || !host_name(host, name, sizeof name))
+    char *name = strdup(host ? host : ""), *begin = name, *end;
+    if (!name)
         return false;
-    return !strcasecmp(name, "localhost") ||
-           (parse_address(name, 0, &a, &loopback) && (loopback || !s->loopback));
+    if (*begin == '[' && (end = strchr(begin, ']'))) /* IPv6 */
+        begin++;
+    else
+        end = begin + strcspn(begin, ":");
+    const char *port = end + (*end == ']');
+    const bool valid = !*port || (*port == ':' && !port[1 + strspn(port + 1, "0123456789")]);
+    *end = 0;
+    const bool allowed =
+        valid && (!strcasecmp(begin, "localhost") ||
+                  (parse_address(begin, 0, &a, &loopback) && (loopback || !s->loopback)));
+    free(name);
+    return allowed;
 }
 
 /* --- answering --- */
@@ -193,14 +190,6 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     return send_reply(context, connection, &r);
 }
 
-/* Drops libmicrohttpd's messages about malformed requests. */
-static void drop_message(void *context, const char *format, va_list args)
-{
-    (void)context;
-    (void)format;
-    (void)args;
-}
-
 int server_start(struct server *s, const char *address, uint16_t port, struct error *err)
 {
     struct sockaddr_storage a;
@@ -213,13 +202,11 @@ int server_start(struct server *s, const char *address, uint16_t port, struct er
     model_cache_create(&s->cache);
     const bool is_v6 = a.ss_family == AF_INET6;
     errno = 0;
-    s->daemon =
-        MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ERROR_LOG |
-                             (is_v6 ? MHD_USE_IPv6 : 0),
-                         port, NULL, NULL, handle, s, MHD_OPTION_EXTERNAL_LOGGER, drop_message,
-                         NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&a,
-                         MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT,
-                         CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (is_v6 ? MHD_USE_IPv6 : 0), port, NULL,
+        NULL, handle, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&a, MHD_OPTION_THREAD_POOL_SIZE,
+        THREADS, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        IDLE_SECONDS, MHD_OPTION_END);
     if (!s->daemon)
         return fail(err, "%s port %u: %s", address, port,
                     errno ? strerror(errno) : "cannot listen there");

@@ -161,7 +161,7 @@ START_TEST(skips_invalid_lines)
     ck_assert_uint_eq(h.evaluations.rows, 1);
     ck_assert_uint_eq(h.n_tensors, 2);
     ck_assert_uint_eq(h.tensors.rows, 2);
-    ck_assert_uint_eq(h.samples.count, 1);
+    ck_assert_int_eq(cJSON_GetArraySize(h.samples.array), 1);
     ck_assert_uint_ge(h.bad_lines, 9);
     ck_assert_double_eq(h.last[CLIPPED], 1);
     ck_assert_double_eq(h.last[SKIPPED], 1);
@@ -205,7 +205,7 @@ START_TEST(reads_no_pipes_and_follows_no_links)
     struct error err;
     ck_assert_int_ne(history_refresh(&h, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.text, "samples.jsonl"));
-    ck_assert_uint_eq(h.samples.count, 0);
+    ck_assert_int_eq(cJSON_GetArraySize(h.samples.array), 0);
     ck_assert_ptr_null(h.config);
     history_close(&h);
     remove_folder();
@@ -266,6 +266,11 @@ START_TEST(sends_new_rows)
 }
 END_TEST
 
+static double sample_step(const struct history *h, int i)
+{
+    return cJSON_GetObjectItem(cJSON_GetArrayItem(h->samples.array, i), "step")->valuedouble;
+}
+
 /* Of many objects every 2^k-th is kept, and the newest. */
 START_TEST(thins_samples_and_keeps_the_newest)
 {
@@ -277,15 +282,13 @@ START_TEST(thins_samples_and_keeps_the_newest)
         put("samples.jsonl", "a", line);
     }
     refresh(&h);
-    ck_assert_uint_le(h.samples.count, 512);
-    ck_assert_uint_ge(h.samples.count, 256);
-    ck_assert_double_eq(cJSON_GetObjectItem(h.samples.list[0], "step")->valuedouble, 1);
-    ck_assert_double_eq(
-        cJSON_GetObjectItem(h.samples.list[h.samples.count - 1], "step")->valuedouble, 1500);
-    for (size_t i = 2; i + 1 < h.samples.count; i++)
-        ck_assert_double_eq(cJSON_GetObjectItem(h.samples.list[i], "step")->valuedouble -
-                                cJSON_GetObjectItem(h.samples.list[i - 1], "step")->valuedouble,
-                            (double)h.samples.stride);
+    const int n = cJSON_GetArraySize(h.samples.array);
+    ck_assert_int_le(n, 512);
+    ck_assert_int_ge(n, 256);
+    ck_assert_double_eq(sample_step(&h, 0), 1);
+    ck_assert_double_eq(sample_step(&h, n - 1), 1500);
+    for (int i = 2; i + 1 < n; i++)
+        ck_assert_double_eq(sample_step(&h, i) - sample_step(&h, i - 1), (double)h.samples.stride);
     history_close(&h);
     remove_folder();
 }
