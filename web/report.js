@@ -314,16 +314,15 @@ function spliceColumns(to, from, new_) {
 
 // Takes over what is new of a table; returns whether anything is.
 function update(table, new_) {
-  if (new_.epoch !== table.epoch || !new_.from) { Object.assign(table, new_); return true; }
-  if (new_.list) splice(table.list, new_.from, new_.list);
+  if (!new_.from) Object.assign(table, new_);
+  else if (new_.list) splice(table.list, new_.from, new_.list);
   else { splice(table.x, new_.from, new_.x); spliceColumns(table.columns, new_.from, new_.columns); }
-  return true;
 }
 
 const tables = ["steps", "evaluations", "tensors", "samples"];
 async function refresh(run) {
-  const query = tables.map(t => t + "=" + run.data[t].epoch + "." + (run.data[t].list || run.data[t].x).length).join("&");
-  const response = await fetch("data?run=" + run.index + "&" + query);
+  const seen = [run.data.epoch, ...tables.map(t => (run.data[t].list || run.data[t].x).length)].join(".");
+  const response = await fetch("data?run=" + run.index + "&seen=" + seen);
   if (!response.ok) throw new Error(await response.text());
   const new_ = await response.json(), before = run.data.last.step;
   for (const t of tables) update(run.data[t], new_[t]);

@@ -50,7 +50,7 @@ static void cut(uint64_t step)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct error err;
-    static const struct history_seen nothing[HISTORY_TABLES];
+    static const struct history_seen nothing;
     static const struct terminal terminal = {.width = 40};
     const size_t whole = size; /* says what is done, to be quicker than all of it */
     for (size_t i = 0; i < FILES; i++) {
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     forget();
     if (history_refresh(&history, &err) == 0 && whole % 4 != 1) {
         if (whole % 4)
-            free(history_json(&history, nothing));
+            free(history_json(&history, &nothing));
         else
             plot_losses(nowhere, &history, &terminal);
     }

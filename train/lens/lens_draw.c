@@ -2,7 +2,7 @@
 #include "train/lens/lens_draw.h"
 #include <string.h>
 
-enum { LABEL_COLUMNS = 12 };
+enum { LABEL_COLUMNS = 10 };
 
 int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, struct error *err)
 {
@@ -13,7 +13,7 @@ int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, 
     if (heatmaps_create(h, layers * heads, T))
         return fail(err, "no memory for %zu maps of %zu x %zu tokens", layers * heads, T, T);
     for (size_t t = 0; t < T; t++)
-        inspection_token(h->labels[t], in, in->ids[t], LABEL_COLUMNS);
+        h->labels[t].columns = inspection_token(h->labels[t].text, in, in->ids[t], LABEL_COLUMNS);
     for (size_t i = 0; i < h->n; i++) {
         const size_t l = first_layer + i / heads, k = first_head + i % heads;
         if (i % heads == 0)

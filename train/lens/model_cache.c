@@ -84,11 +84,10 @@ static int load(struct model_cache *cache, const char *path, const struct stat *
 }
 
 struct cached_model *model_cache_get(struct model_cache *cache, const char *path, const char *text,
-                                     bool *missing, struct error *err)
+                                     struct error *err)
 {
     struct stat file;
-    *missing = stat(path, &file) != 0;
-    if (*missing) {
+    if (stat(path, &file)) {
         fail(err, "%s: %s", path, strerror(errno));
         return NULL;
     }

@@ -30,10 +30,10 @@ void model_cache_unlock(struct model_cache *cache);
 
 /* The functions below need the lock. */
 
-/* The model of a checkpoint file, after it has read a text unless that is NULL. Returns NULL after an error; *missing: whether
- * the file does not exist. The model is valid until the lock is released, or longer after cached_model_retain. */
+/* The model of a checkpoint file, after it has read a text unless that is NULL. Returns NULL after an error.
+ * The model is valid until the lock is released, or longer after cached_model_retain. */
 struct cached_model *model_cache_get(struct model_cache *cache, const char *path, const char *text,
-                                     bool *missing, struct error *err);
+                                     struct error *err);
 void cached_model_retain(struct cached_model *m);
 void cached_model_release(struct cached_model *m);
 

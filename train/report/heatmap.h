@@ -11,11 +11,14 @@
 /* Maps of equal size. A single one is drawn large, with labels along both axes. */
 struct heatmaps {
     char title[256];
-    size_t n, columns;             /* maps, and how many to draw side by side */
-    size_t side;                   /* rows (queries, downwards) and columns (keys) of each map */
-    float *values;                 /* (n, side, side) */
-    char (*names)[64];             /* (n) */
-    char (*labels)[PRINTABLE_MAX]; /* (side): of rows and columns */
+    size_t n, columns; /* maps, and how many to draw side by side */
+    size_t side;       /* rows (queries, downwards) and columns (keys) of each map */
+    float *values;     /* (n, side, side) */
+    char (*names)[64]; /* (n) */
+    struct heatmap_label {
+        char text[PRINTABLE_MAX];
+        size_t columns; /* of a terminal */
+    } * labels;         /* (side): of rows and columns */
 };
 
 /* Allocates the arrays for n maps. Returns -1 if out of memory. */

@@ -33,7 +33,7 @@ static void draw_labels(struct drawing *d, const struct heatmaps *h, struct heat
 {
     const size_t every = (TEXT + g.size) / g.size; /* labels that do not overlap */
     for (size_t i = 0; i < g.cells; i += every) {
-        const char *label = h->labels[i * g.step];
+        const char *label = h->labels[i * g.step].text;
         const double middle = (double)g.size * ((double)i + 0.5);
         const bool rotate = mbstowcs(NULL, label, 0) != 1;
         drawing_text(d, -6, middle + 4, TEXT, TEXT_END, false, INK, label);

@@ -2,11 +2,9 @@
 #include "train/report/heatmap.h"
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 #include <wchar.h>
 
 enum {
-    ROW_LABEL = 10,   /* columns of a label beside a row */
     COLUMN_LABEL = 8, /* lines of a label above a column */
     GAP = 2,
     SMALL = 32, /* columns of one of several maps, at most */
@@ -39,25 +37,20 @@ static void put_cell(FILE *f, const struct terminal *t, double weight, size_t wi
     fprintf(f, "%*s\033[0m", (int)width, "");
 }
 
-static size_t row_label(char label[PRINTABLE_MAX], const struct heatmaps *h, size_t row)
-{
-    return printable(label, h->labels[row], strlen(h->labels[row]), ROW_LABEL);
-}
-
 /* The labels of the columns, written downwards, to the right of a margin. */
 static void put_column_labels(FILE *f, const struct heatmaps *h, struct heatmap_grid g,
                               size_t margin)
 {
     size_t lines = 1;
     for (size_t c = 0; c < g.cells; c++) {
-        const size_t n = mbstowcs(NULL, h->labels[c * g.step], 0);
+        const size_t n = mbstowcs(NULL, h->labels[c * g.step].text, 0);
         lines = n > lines ? n : lines;
     }
     for (size_t line = 0; line < lines && line < COLUMN_LABEL; line++) {
         fprintf(f, "%*s", (int)margin, "");
         for (size_t c = 0; c < g.cells; c++) {
             wchar_t letters[PRINTABLE_MAX] = L"";
-            mbstowcs(letters, h->labels[c * g.step], PRINTABLE_MAX);
+            mbstowcs(letters, h->labels[c * g.step].text, PRINTABLE_MAX);
             wint_t letter = line < wcslen(letters) ? letters[line] : L' ';
             if (wcwidth(letter) > (int)g.size)
                 letter = L'…';
@@ -75,10 +68,9 @@ static void put_maps(FILE *f, const struct terminal *t, const struct heatmaps *h
     for (size_t i = first; i < end && !margin; i++)
         fprintf(f, "%-*s%s", (int)pitch, h->names[i], i + 1 < end ? "  " : "\n");
     for (size_t row = 0; row < g.cells; row++) {
-        char label[PRINTABLE_MAX];
-        const size_t used = row_label(label, h, row * g.step);
+        const struct heatmap_label *label = &h->labels[row * g.step];
         if (margin)
-            fprintf(f, "%*s%s ", (int)(margin - 1 - used), "", label);
+            fprintf(f, "%*s%s ", (int)(margin - 1 - label->columns), "", label->text);
         for (size_t i = first; i < end; i++) {
             for (size_t c = 0; c < g.cells; c++)
                 put_cell(f, t, heatmap_cell(h, g, i, row, c), g.size);
@@ -103,11 +95,8 @@ void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *
 {
     size_t margin = 0, columns = (t->width + GAP) / (NAME + GAP); /* columns: maps side by side */
     columns = h->columns < columns ? h->columns : columns;
-    for (size_t i = 0; i < h->side && h->n == 1; i++) {
-        char label[PRINTABLE_MAX];
-        const size_t used = row_label(label, h, i) + 1;
-        margin = used > margin ? used : margin;
-    }
+    for (size_t i = 0; i < h->side && h->n == 1; i++)
+        margin = h->labels[i].columns >= margin ? h->labels[i].columns + 1 : margin;
     size_t space = (t->width - margin + GAP) / columns - GAP; /* for a map */
     if (h->n > 1 && space > SMALL)
         space = SMALL;

@@ -172,15 +172,6 @@ static bool add_sample(struct history *h, cJSON **object, double step)
 
 /* --- files that are read anew --- */
 
-/* The lowest bits of an epoch count how often the table was halved. The time makes the epochs of two servers of one run differ. */
-static void new_epoch(uint64_t *epoch)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    const uint64_t now = ((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000) << 6;
-    *epoch = now > *epoch ? now : *epoch + 64;
-}
-
 static void restart_metrics(struct history *h)
 {
     curves_clear(&h->steps);
@@ -188,20 +179,11 @@ static void restart_metrics(struct history *h)
     for (int k = 0; k < STEP_COLUMNS; k++)
         h->last[k] = NAN;
     h->last_step = h->best_val_loss = h->best_step = NAN;
-    new_epoch(&h->epochs[STEPS]);
-    new_epoch(&h->epochs[EVALUATIONS]);
-}
-
-static void restart_tensors(struct history *h)
-{
-    drop_tensors(h);
-    new_epoch(&h->epochs[TENSORS]);
 }
 
 static void restart_samples(struct history *h)
 {
     list_clear(&h->samples);
-    new_epoch(&h->epochs[SAMPLES]);
 }
 
 static void restart_starts(struct history *h)
@@ -214,7 +196,7 @@ static const struct source {
     bool (*add)(struct history *h, cJSON **object, double step); /* may take the object */
     void (*restart)(struct history *h);                          /* the file was replaced */
 } sources[HISTORY_FILES] = {{"metrics.jsonl", add_metrics, restart_metrics},
-                            {"tensors.jsonl", add_tensors, restart_tensors},
+                            {"tensors.jsonl", add_tensors, drop_tensors},
                             {"samples.jsonl", add_sample, restart_samples},
                             {"starts.jsonl", add_start, restart_starts}};
 
@@ -233,9 +215,15 @@ static void read_line(void *context, char *line, size_t n)
     cJSON_Delete(object);
 }
 
+/* The lowest bits of an epoch count how often tables were halved (history_json.c). The time makes the
+ * epochs of two servers of one run differ. */
 static void restart(void *context)
 {
     const struct reader *r = context;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    const uint64_t now = ((uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000) << 7;
+    r->h->epoch = now > r->h->epoch ? now : r->h->epoch + 128;
     r->source->restart(r->h);
 }
 
@@ -292,7 +280,7 @@ int history_open(struct history *h, const char *dir, struct error *err)
         return fail(err, "%s: no memory to read it", dir);
     }
     for (int i = 0; i < HISTORY_FILES; i++)
-        sources[i].restart(h);
+        restart(&(struct reader){h, &sources[i]});
     return 0;
 }
 

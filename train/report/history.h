@@ -26,7 +26,7 @@ extern const char *const history_columns[STEP_COLUMNS];
 
 enum history_file { METRICS_FILE, TENSORS_FILE, SAMPLES_FILE, STARTS_FILE, HISTORY_FILES };
 
-/* The tables that a reader receives piecemeal, and their names. */
+/* The tables of history_json. */
 enum history_table { STEPS, EVALUATIONS, TENSORS, SAMPLES, HISTORY_TABLES };
 extern const char *const history_tables[HISTORY_TABLES];
 
@@ -48,7 +48,7 @@ struct history {
     struct object_list samples, starts;
     double last[STEP_COLUMNS], last_step; /* the newest row */
     double best_val_loss, best_step;
-    uint64_t epochs[HISTORY_TABLES]; /* a new one each time a table is read anew */
+    uint64_t epoch; /* changes when a table is read anew */
     uint64_t bad_lines;
 };
 
@@ -60,20 +60,21 @@ int history_refresh(struct history *h, struct error *err);
 /* Opens and reads a folder that must hold a run. */
 int history_read(struct history *h, const char *dir, struct error *err);
 
-/* What a reader has of a table; zero for nothing. */
+/* What a reader of history_json has: its epoch and the number of rows of each table; zero for nothing. */
 struct history_seen {
-    uint64_t epoch, count;
+    uint64_t epoch, counts[HISTORY_TABLES];
 };
 
-/* The run as one JSON object, without the rows that were seen, for the caller to free; NULL if out of memory:
+/* The run as one JSON object, without the rows that were seen, for the caller to free; NULL if out of
+ * memory:
  *
- *   name, config, starts, last, best, bad_lines
- *   steps, evaluations   {epoch, from, width, x, columns: {NAME: {mean, low, high}}}
+ *   name, config, starts, last, best, bad_lines, epoch
+ *   steps, evaluations   {from, width, x, columns: {NAME: {mean, low, high}}}
  *   tensors              the same with columns: {weight, grad, update}, each an object by tensor name
- *   samples              {epoch, from, list: [{step, text, …}]}
+ *   samples              {from, list: [{step, text, …}]}
  *
- * `from` is the index of the first row sent; low and high are there if width > 1. If the epoch differs from the reader's, its
- * rows are obsolete. */
-char *history_json(const struct history *h, const struct history_seen seen[HISTORY_TABLES]);
+ * `from` is the index of the first row sent, 0 if the epoch differs from the reader's; low and high
+ * are there if width > 1. */
+char *history_json(const struct history *h, const struct history_seen *seen);
 
 #endif

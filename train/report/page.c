@@ -52,7 +52,7 @@ static int put_data(FILE *out, const struct history *runs, size_t n, bool live)
 {
     fprintf(out, "{\"live\":%s,\"runs\":[", live ? "true" : "false");
     for (size_t i = 0; i < n; i++) {
-        char *json = history_json(&runs[i], (struct history_seen[HISTORY_TABLES]){0});
+        char *json = history_json(&runs[i], &(struct history_seen){0});
         if (!json)
             return -1;
         fputs(i ? "," : "", out);

@@ -159,14 +159,10 @@ static void put_foot(FILE *out, const struct plot *p, const struct history *h)
         fputs("─", out);
     const int space = (int)p->columns - (int)strlen(first);
     fprintf(out, "\n%*s%s%*s\n", LABEL, "", first, space > n ? space : n + 1, last);
-    const bool wide = p->columns > 60;
-    fprintf(out, wide ? "        ⠒ training loss %.4f" : "⠒ training %.4f", h->last[LOSS]);
+    fprintf(out, "⠒ training loss %.4f\n", h->last[LOSS]);
     if (!isnan(h->best_val_loss))
-        fprintf(out,
-                wide ? "   ● validation loss, best %.4f after step %.15g"
-                     : "\n● best %.4f, step %.15g",
-                h->best_val_loss, h->best_step);
-    putc('\n', out);
+        fprintf(out, "● validation loss, best %.4f\n  after step %.15g\n", h->best_val_loss,
+                h->best_step);
 }
 
 void plot_losses(FILE *out, const struct history *h, const struct terminal *t)

@@ -20,38 +20,25 @@ static int answer_page(const struct request *q, struct reply *r)
     return reply_text(r, "text/html; charset=utf-8", html);
 }
 
-/* The rows of a table that the page has already, "EPOCH.COUNT"; zero if the query has no such parameter. */
-static int parse_seen(const struct request *q, const char *name, struct history_seen *seen,
-                      struct reply *r)
-{
-    const char *text = request_parameter(q, name);
-    char end;
-    unsigned long long epoch, count;
-    if (!text)
-        return 0;
-    if (strspn(text, "0123456789.") != strlen(text) || strlen(text) > 38 ||
-        sscanf(text, "%llu.%llu%c", &epoch, &count, &end) != 2) {
-        reply_error(r, MHD_HTTP_BAD_REQUEST, "%s: expected EPOCH.COUNT, got \"%.100s\"", name,
-                    text);
-        return -1;
-    }
-    *seen = (struct history_seen){epoch, count};
-    return 0;
-}
-
 static int answer_data(const struct request *q, struct reply *r)
 {
-    struct history_seen seen[HISTORY_TABLES] = {0};
+    const char *text = request_parameter(q, "seen");
+    struct history_seen seen = {0};
     struct history *run = request_run(q, r);
     struct error err;
+    char end;
     if (!run)
         return 0;
-    for (int i = 0; i < HISTORY_TABLES; i++)
-        if (parse_seen(q, history_tables[i], &seen[i], r))
-            return 0;
+    if (text && (strspn(text, "0123456789.") != strlen(text) ||
+                 sscanf(text, "%19lu.%9lu.%9lu.%9lu.%9lu%c", &seen.epoch, &seen.counts[0],
+                        &seen.counts[1], &seen.counts[2], &seen.counts[3], &end) != 5))
+        return reply_error(r, MHD_HTTP_BAD_REQUEST,
+                           "seen: expected an epoch and four counts such as 1.2.3.4.5, got "
+                           "\"%.100s\"",
+                           text);
     pthread_mutex_lock(&q->server->lock);
     const int status = history_refresh(run, &err);
-    char *json = status ? NULL : history_json(run, seen);
+    char *json = status ? NULL : history_json(run, &seen);
     pthread_mutex_unlock(&q->server->lock);
     if (status)
         return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", err.text);
@@ -61,7 +48,7 @@ static int answer_data(const struct request *q, struct reply *r)
 const struct route routes[] = {
     /* The page with all data. It comes first, since server.c lets other sites link to the first route. */
     {"/", answer_page},
-    /* run=N, steps, evaluations, tensors, samples=EPOCH.COUNT: what is new of a run (history_json) */
+    /* run=N, seen=EPOCH.STEPS.EVALUATIONS.TENSORS.SAMPLES: what is new of a run (history_json) */
     {"/data", answer_data},
 
     /* All of the following take run=N and, but for the first, checkpoint=best.h5 or ckpt-STEP.h5. */

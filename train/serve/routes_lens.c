@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TOP = 10, TOKENS_MAX = 10000 };
 
@@ -62,7 +63,6 @@ static struct cached_model *lock_model(const struct request *q, bool reads, stru
                *text = reads ? request_parameter(q, "text") : NULL;
     char path[4096];
     struct error err;
-    bool missing;
     if (!run)
         return NULL;
     if (!name || !is_checkpoint(name))
@@ -76,11 +76,12 @@ static struct cached_model *lock_model(const struct request *q, bool reads, stru
     else if (model_cache_lock(cache))
         reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy with another request");
     else {
-        struct cached_model *m = model_cache_get(cache, path, text, &missing, &err);
+        struct cached_model *m = model_cache_get(cache, path, text, &err);
         if (m)
             return m;
         model_cache_unlock(cache);
-        reply_error(r, missing ? MHD_HTTP_NOT_FOUND : MHD_HTTP_BAD_REQUEST, "%s", err.text);
+        reply_error(r, access(path, F_OK) ? MHD_HTTP_NOT_FOUND : MHD_HTTP_BAD_REQUEST, "%s",
+                    err.text);
     }
     return NULL;
 }

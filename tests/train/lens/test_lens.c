@@ -288,7 +288,8 @@ START_TEST(wrong_usage_and_errors)
 END_TEST
 
 static float weights[9] = {1, 0, 0, 0.25f, 0.75f, 0, 0.04f, 0.36f, 0.6f};
-static char names[1][64] = {"h.0 head 0"}, labels[3][PRINTABLE_MAX] = {"a", "b&", "世"};
+static char names[1][64] = {"h.0 head 0"};
+static struct heatmap_label labels[3] = {{"a", 1}, {"b&", 2}, {"世", 2}};
 static const struct heatmaps maps = {"a < b", 1, 1, 3, weights, names, labels};
 
 static cairo_status_t read_bytes(void *file, unsigned char *bytes, unsigned n)

@@ -122,13 +122,13 @@ START_TEST(follows_a_growing_file)
     refresh(&h);
     ck_assert_uint_eq(h.steps.rows, 2);
     ck_assert_double_eq(h.last[LOSS], 3);
-    const uint64_t epoch = h.epochs[STEPS];
+    const uint64_t epoch = h.epoch;
     put("metrics.jsonl", "w",
         "{\"step\": 1, \"loss\": 4}\n{\"step\": 2, \"loss\": 5}\n{\"step\": 3, \"loss\": 6}\n");
     refresh(&h);
     ck_assert_uint_eq(h.steps.rows, 3);
     ck_assert_double_eq(h.last[LOSS], 6);
-    ck_assert_uint_ne(h.epochs[STEPS], epoch);
+    ck_assert_uint_ne(h.epoch, epoch);
     put("metrics.jsonl", "w", "");
     refresh(&h);
     ck_assert_uint_eq(h.steps.rows, 0);
@@ -243,8 +243,8 @@ START_TEST(sends_new_rows)
     for (int i = 0; i < 40; i++) {
         put_steps(i * 300 + 1, (i + 1) * 300, 0);
         refresh(&h);
-        const struct history_seen seen[HISTORY_TABLES] = {[STEPS] = {epoch, count}};
-        char *text = history_json(&h, seen);
+        const struct history_seen seen = {epoch, {count}};
+        char *text = history_json(&h, &seen);
         cJSON *object = cJSON_Parse(text);
         ck_assert_ptr_nonnull(object);
         const cJSON *steps = cJSON_GetObjectItem(object, "steps"), *item;
@@ -253,7 +253,7 @@ START_TEST(sends_new_rows)
         ck_assert_uint_le(from, count);
         count = from;
         cJSON_ArrayForEach(item, cJSON_GetObjectItem(steps, "x")) x[count++] = item->valuedouble;
-        epoch = (uint64_t)cJSON_GetObjectItem(steps, "epoch")->valuedouble;
+        epoch = (uint64_t)cJSON_GetObjectItem(object, "epoch")->valuedouble;
         ck_assert_uint_eq(count, h.steps.count);
         for (size_t k = 0; k < count; k++)
             ck_assert_double_eq(x[k], h.steps.x[k]);

@@ -109,9 +109,10 @@ answers 404 "a path upwards" --path-as-is "${url}../../etc/passwd"
 answers 404 "… encoded" --path-as-is "${url}%2e%2e/%2e%2e/etc/passwd"
 answers 400 "a run that is not there" "${url}data?run=1"
 answers 400 "a run that is no number" "${url}data?run=-1"
-answers 400 "what was seen, malformed" "${url}data?steps=1"
-answers 400 "… too large" "${url}data?steps=99999999999999999999999999999999999999.1"
-answers 200 "… of another epoch" "${url}data?steps=1.1&tensors=7.99999"
+answers 400 "what was seen, malformed" "${url}data?seen=1.2.3.4"
+answers 400 "… too many numbers" "${url}data?seen=1.2.3.4.5.6"
+answers 400 "… too large" "${url}data?seen=99999999999999999999999999999999999999.1.1.1.1"
+answers 200 "… of another epoch" "${url}data?seen=1.1.1.99999.1"
 answers 405 "POST" -d x=1 "$url"
 answers 405 "DELETE" -X DELETE "${url}data"
 answers 403 "another Host (DNS rebinding)" -H "Host: evil.example" "$url"
@@ -159,8 +160,8 @@ printf '{"step": 25, "tokens": 1600, "loss": 1.25' >>run/metrics.jsonl
 check "half a line is not read" test "$(last)" = 24
 printf ', "lr": 0.1}\n' >>run/metrics.jsonl
 check "… until it is whole" test "$(last)" = 25
-epoch=$(data "" | grep -oE '"steps":\{"epoch":[0-9]+' | grep -oE '[0-9]+$')
-check "what is new comes alone" test "$(data "?steps=$epoch.25" | grep -oE '"steps":\{"epoch":[0-9]+,"from":[0-9]+,"width":1,"x":[^]]*' | sed 's/.*"from"/"from"/')" = '"from":24,"width":1,"x":[25'
+epoch=$(data "" | grep -oE '"epoch":[0-9]+' | grep -oE '[0-9]+$')
+check "what is new comes alone" test "$(data "?seen=$epoch.25.0.0.0" | grep -oE '"steps":\{"from":[0-9]+,"width":1,"x":[^]]*')" = '"steps":{"from":24,"width":1,"x":[25'
 head -n 10 run/metrics.jsonl >cut && cat cut >run/metrics.jsonl
 check "a run that was cut back is read anew" test "$(last)" = 10
 for i in $(seq 40); do curl -s -o /dev/null "$url" & done
