@@ -10,8 +10,6 @@ enum {
     STEP_DECADES = 15,
     LARGEST_ERROR = 2,
     ERROR_DECADES = 19,
-    TEXT = 13,
-    INK = 0x222222,
     GRID = 0xe4e4e4
 };
 
@@ -39,14 +37,14 @@ static void draw_axes(struct drawing *d)
         drawing_line(d, (double[][2]){{x, 0}, {x, HEIGHT}}, 2, 1, NULL, GRID);
         snprintf(label, sizeof label, "1e%d", e);
         if (e % 2)
-            drawing_text(d, x, HEIGHT + 20, TEXT, TEXT_MIDDLE, false, INK, label);
+            drawing_text(d, x, HEIGHT + 20, TEXT_MIDDLE, INK, label);
     }
     for (int e = LARGEST_ERROR; e >= LARGEST_ERROR - ERROR_DECADES; e--) {
         const double y = y_of(pow(10, e));
         drawing_line(d, (double[][2]){{0, y}, {WIDTH, y}}, 2, 1, NULL, GRID);
         snprintf(label, sizeof label, "1e%d", e);
         if (e % 2 == 0)
-            drawing_text(d, -10, y + 4, TEXT, TEXT_END, false, INK, label);
+            drawing_text(d, -10, y + 4, TEXT_END, INK, label);
     }
     drawing_line(d, (double[][2]){{0, 0}, {WIDTH, 0}, {WIDTH, HEIGHT}, {0, HEIGHT}, {0, 0}}, 5, 1,
                  NULL, 0x666666);
@@ -62,7 +60,7 @@ static void draw_curve(struct drawing *d, const struct sweep *s, enum sweep_meth
     }
     drawing_line(d, points, SWEEP_STEPS, 2.2, dash, colours[m]);
     drawing_line(d, (double[][2]){{x, y - 4}, {x + 30, y - 4}}, 2, 2.2, dash, colours[m]);
-    drawing_text(d, x + 36, y, TEXT, TEXT_START, false, INK, sweep_names[m]);
+    drawing_text(d, x + 36, y, TEXT_START, INK, sweep_names[m]);
 }
 
 void sweep_draw(const struct sweep *s, struct drawing *d)
@@ -72,8 +70,8 @@ void sweep_draw(const struct sweep *s, struct drawing *d)
     for (enum sweep_method m = 0; m < SWEEP_METHODS; m++)
         draw_curve(d, s, m);
     snprintf(text, sizeof text, "step h  (%s, %zu coordinates)", s->sizes, s->coordinates);
-    drawing_text(d, WIDTH / 2, HEIGHT + 46, TEXT, TEXT_MIDDLE, false, INK, text);
-    drawing_text(d, -62, HEIGHT / 2, TEXT, TEXT_MIDDLE, true, INK, "norm-wise relative error");
+    drawing_text(d, WIDTH / 2, HEIGHT + 46, TEXT_MIDDLE, INK, text);
+    drawing_text(d, -62, HEIGHT / 2, TEXT_MIDDLE | TEXT_UPWARDS, INK, "norm-wise relative error");
     snprintf(text, sizeof text, "%s: error of numerical derivatives over the step size", s->op);
     drawing_title(d, text);
 }

@@ -79,7 +79,7 @@ static void add_matrix(cJSON *object, const char *name, const float *x, size_t r
         double row[columns];
         for (size_t j = 0; j < columns; j++)
             row[j] = x[i * columns + j];
-        cJSON_AddItemToArray(array, json_numbers(row, columns, DIGITS));
+        cJSON_AddItemToArray(array, json_numbers(row, columns, 1, DIGITS));
     }
 }
 
@@ -98,7 +98,7 @@ cJSON *inspection_json_gradient(struct inspection *in, size_t position, bool vec
     inspection_gradient(in, position);
     cJSON_AddNumberToObject(object, "position", (double)position);
     cJSON_AddNumberToObject(object, "loss", in->losses[position]);
-    cJSON_AddItemToObject(object, "norms", json_numbers(in->norms, in->T, DIGITS));
+    cJSON_AddItemToObject(object, "norms", json_numbers(in->norms, in->T, 1, DIGITS));
     if (vectors)
         add_matrix(object, "vectors", in->gradient, in->T, in->config->n_embd);
     return object;

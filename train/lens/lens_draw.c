@@ -29,7 +29,7 @@ int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, 
 
 void lens_draw_gradient(struct drawing *d, const struct inspection *in, size_t position)
 {
-    enum { LINE = 16, TEXT = 12, BAR = 420, INK = 0x222222, FAINT = 0x999999, COLOUR = 0x31688e };
+    enum { LINE = 16, BAR = 420, FAINT = 0x999999, COLOUR = 0x31688e };
     char title[160];
     for (size_t t = 0; t < in->T; t++) {
         const double y = LINE * (double)t, length = BAR * inspection_bar(in, t);
@@ -37,11 +37,11 @@ void lens_draw_gradient(struct drawing *d, const struct inspection *in, size_t p
         char shown[PRINTABLE_MAX], text[96];
         inspection_token(shown, in, in->ids[t], LABEL_COLUMNS);
         snprintf(text, sizeof text, "%zu", t);
-        drawing_text(d, -8, y + 12, TEXT, TEXT_END, false, colour, text);
-        drawing_text(d, -44, y + 12, TEXT, TEXT_END, false, colour, shown);
+        drawing_text(d, -8, y + 12, TEXT_END, colour, text);
+        drawing_text(d, -44, y + 12, TEXT_END, colour, shown);
         drawing_rectangle(d, 0, y + 2, length, LINE - 4, COLOUR);
         snprintf(text, sizeof text, in->norms[t] == 0 ? "0" : "%.2e", in->norms[t]);
-        drawing_text(d, length + 6, y + 12, TEXT, TEXT_START, false, colour, text);
+        drawing_text(d, length + 6, y + 12, TEXT_START, colour, text);
     }
     snprintf(title, sizeof title,
              "gradient of the loss at position %zu with respect to each embedding", position);

@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 struct curve_cell {
-    double low, high, sum, first; /* of the finite numbers */
-    uint64_t n;                   /* how many there are */
+    double mean, low, high, first; /* of the finite numbers; NAN if there are none */
+    double n;                      /* how many there are */
 };
 
 struct curves {
@@ -31,8 +31,5 @@ void curves_clear(struct curves *c);
 
 /* values (columns); those that are not finite count as missing. */
 void curves_add(struct curves *c, double x, const double *values);
-
-/* NAN if the cell has no number. */
-double curve_mean(const struct curve_cell *cell);
 
 #endif

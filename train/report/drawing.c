@@ -12,10 +12,11 @@
 
 enum {
     MARGIN = 16,
-    TITLE_SIZE = 16,
     PNG_SCALE = 2,
     PNG_SIDE_MAX = 32767 /* pixels; Cairo's limit */
 };
+
+static const char TEXT[] = "Sans 12px", TITLE[] = "Sans 16px";
 
 /* The functions to look up, without their prefix. */
 #define CAIRO_FUNCTIONS(F)                                                                         \
@@ -116,13 +117,11 @@ void drawing_destroy(struct drawing *d)
     free(d);
 }
 
-static void set_text(struct drawing *d, double size, const char *text)
+static void set_text(struct drawing *d, const char *font, const char *text)
 {
-    char name[32];
-    snprintf(name, sizeof name, "Sans %gpx", size);
-    PangoFontDescription *font = pango.font_description_from_string(name);
-    pango.layout_set_font_description(d->layout, font);
-    pango.font_description_free(font);
+    PangoFontDescription *description = pango.font_description_from_string(font);
+    pango.layout_set_font_description(d->layout, description);
+    pango.font_description_free(description);
     pango.layout_set_text(d->layout, text, -1);
 }
 
@@ -138,7 +137,7 @@ struct drawing *drawing_create(struct error *err)
     d->recording = cairo.recording_surface_create(CAIRO_CONTENT_COLOR_ALPHA, NULL);
     d->context = cairo.create(d->recording);
     d->layout = pango.cairo_create_layout(d->context);
-    set_text(d, TITLE_SIZE, "0");
+    set_text(d, TITLE, "0");
     if (pango.layout_get_unknown_glyphs_count(d->layout) == 0)
         return d;
     drawing_destroy(d);
@@ -190,26 +189,32 @@ void drawing_cells(struct drawing *d, double x, double y, size_t size, size_t n,
     cairo.surface_destroy(image);
 }
 
-void drawing_text(struct drawing *d, double x, double y, double size, enum text_anchor anchor,
-                  bool upwards, uint32_t colour, const char *text)
+static void draw_text(struct drawing *d, double x, double y, const char *font,
+                      enum text_anchor anchor, uint32_t colour, const char *text)
 {
     int width;
-    set_text(d, size, text);
+    set_text(d, font, text);
     set_colour(d, colour);
     pango.layout_get_size(d->layout, &width, NULL);
     cairo.save(d->context);
     cairo.translate(d->context, x, y);
-    cairo.rotate(d->context, upwards ? -M_PI / 2 : 0);
-    cairo.move_to(d->context, -0.5 * anchor * width / PANGO_SCALE, 0);
+    cairo.rotate(d->context, anchor & TEXT_UPWARDS ? -M_PI / 2 : 0);
+    cairo.move_to(d->context, -0.5 * (anchor & 3) * width / PANGO_SCALE, 0);
     pango.cairo_show_layout_line(d->context, pango.layout_get_line_readonly(d->layout, 0));
     cairo.restore(d->context);
+}
+
+void drawing_text(struct drawing *d, double x, double y, enum text_anchor anchor, uint32_t colour,
+                  const char *text)
+{
+    draw_text(d, x, y, TEXT, anchor, colour, text);
 }
 
 void drawing_title(struct drawing *d, const char *text)
 {
     double x, y, width, height;
     cairo.recording_surface_ink_extents(d->recording, &x, &y, &width, &height);
-    drawing_text(d, x, y - MARGIN, TITLE_SIZE, TEXT_START, false, 0x222222, text);
+    draw_text(d, x, y - MARGIN, TITLE, TEXT_START, INK, text);
 }
 
 /* --- saving --- */

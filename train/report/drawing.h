@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum text_anchor { TEXT_START, TEXT_MIDDLE, TEXT_END };
+enum { INK = 0x222222 /* of text */ };
+enum text_anchor { TEXT_START, TEXT_MIDDLE, TEXT_END, TEXT_UPWARDS = 4 };
 
 struct drawing;
 
@@ -38,9 +39,10 @@ void drawing_line(struct drawing *d, const double (*points)[2], size_t n, double
 void drawing_cells(struct drawing *d, double x, double y, size_t size, size_t n,
                    const uint32_t *colours);
 
-/* UTF-8 text. (x, y) is on the base line, at the anchor; `upwards` rotates the text by 90 degrees counter-clockwise. */
-void drawing_text(struct drawing *d, double x, double y, double size, enum text_anchor anchor,
-                  bool upwards, uint32_t colour, const char *text);
+/* UTF-8 text whose start, middle or end is at x, with y on the base line. TEXT_UPWARDS, added to the
+ * anchor, rotates it by 90 degrees counter-clockwise. */
+void drawing_text(struct drawing *d, double x, double y, enum text_anchor anchor, uint32_t colour,
+                  const char *text);
 /* A title above all that was drawn so far. */
 void drawing_title(struct drawing *d, const char *text);
 

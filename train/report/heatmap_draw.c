@@ -5,13 +5,12 @@
 
 enum {
     GAP = 16,
-    TEXT = 12,
+    TEXT = 12,   /* height of a line */
     LARGE = 640, /* side of a single map, about */
     LARGE_CELLS = 256,
     SMALL = 144, /* side of one of several */
     SMALL_CELLS = 72,
     PAGE = 1600, /* width of several, if they are not too small */
-    INK = 0x222222,
     WHITE = 0xffffff,
     FRAME = 0xcccccc
 };
@@ -36,9 +35,9 @@ static void draw_labels(struct drawing *d, const struct heatmaps *h, struct heat
         const char *label = h->labels[i * g.step].text;
         const double middle = (double)g.size * ((double)i + 0.5);
         const bool rotate = mbstowcs(NULL, label, 0) != 1;
-        drawing_text(d, -6, middle + 4, TEXT, TEXT_END, false, INK, label);
-        drawing_text(d, middle + (rotate ? 4 : 0), -6, TEXT, rotate ? TEXT_START : TEXT_MIDDLE,
-                     rotate, INK, label);
+        drawing_text(d, -6, middle + 4, TEXT_END, INK, label);
+        drawing_text(d, middle + (rotate ? 4 : 0), -6, rotate ? TEXT_UPWARDS : TEXT_MIDDLE, INK,
+                     label);
     }
 }
 
@@ -49,13 +48,13 @@ static void draw_legend(struct drawing *d, double y, size_t step)
     for (int i = 0; i < BAR; i++)
         drawing_rectangle(d, i, y, 1, 10, heatmap_colour((double)i * i / BAR / BAR));
     for (enum text_anchor anchor = TEXT_START; anchor <= TEXT_END; anchor++)
-        drawing_text(d, anchor * BAR / 2, y + 24, TEXT, anchor, false, INK, ticks[anchor]);
+        drawing_text(d, anchor * BAR / 2, y + 24, anchor, INK, ticks[anchor]);
     char text[96];
     snprintf(text, sizeof text,
              step > 1 ? "white: exactly zero; a cell: the largest of %zu x %zu"
                       : "white: exactly zero",
              step, step);
-    drawing_text(d, BAR + 12, y + 10, TEXT, TEXT_START, false, INK, text);
+    drawing_text(d, BAR + 12, y + 10, TEXT_START, INK, text);
 }
 
 void heatmap_draw(const struct heatmaps *h, struct drawing *d)
@@ -70,7 +69,7 @@ void heatmap_draw(const struct heatmaps *h, struct drawing *d)
     for (size_t i = 0; i < h->n; i++) {
         const double x = across * (double)(i % h->columns), y = down * (double)(i / h->columns);
         if (!single)
-            drawing_text(d, x, y - 6, TEXT, TEXT_START, false, INK, h->names[i]);
+            drawing_text(d, x, y - 6, TEXT_START, INK, h->names[i]);
         draw_map(d, h, i, x, y, g);
     }
     if (single)

@@ -6,29 +6,22 @@
 
 enum { DIGITS = 7, DIGITS_OF_X = 15 };
 
-enum statistic { MEAN, LOW, HIGH, FIRST };
-static const char *const statistics[] = {"mean", "low", "high"};
-
-static cJSON *column(const struct curves *c, size_t k, size_t from, enum statistic s)
+/* One statistic of a column, from a row on; first: of its first row, such as &c->cells[k].mean. */
+static cJSON *statistic(const struct curves *c, const double *first, size_t from)
 {
-    double x[c->count + 1]; /* at most 64 KB */
-    for (size_t i = from; i < c->count; i++) {
-        const struct curve_cell *cell = &c->cells[i * c->columns + k];
-        x[i] = !cell->n    ? NAN
-               : s == MEAN ? curve_mean(cell)
-               : s == LOW  ? cell->low
-               : s == HIGH ? cell->high
-                           : cell->first;
-    }
-    return json_numbers(x + from, c->count - from, DIGITS);
+    const size_t stride = c->columns * sizeof(struct curve_cell) / sizeof(double);
+    return json_numbers(first + from * stride, c->count - from, stride, DIGITS);
 }
 
 static void add_statistics(cJSON *columns, const char *name, const struct curves *c, size_t k,
                            size_t from)
 {
     cJSON *object = cJSON_AddObjectToObject(columns, name);
-    for (enum statistic s = MEAN; s <= (c->width > 1 ? HIGH : MEAN); s++)
-        cJSON_AddItemToObject(object, statistics[s], column(c, k, from, s));
+    cJSON_AddItemToObject(object, "mean", statistic(c, &c->cells[k].mean, from));
+    if (c->width > 1) {
+        cJSON_AddItemToObject(object, "low", statistic(c, &c->cells[k].low, from));
+        cJSON_AddItemToObject(object, "high", statistic(c, &c->cells[k].high, from));
+    }
 }
 
 static unsigned halvings(uint64_t width)
@@ -62,7 +55,8 @@ static cJSON *add_curves(const struct writer *w, enum history_table table, const
 {
     cJSON *object = add_table(w, table, c->count, from);
     cJSON_AddNumberToObject(object, "width", (double)c->width);
-    cJSON_AddItemToObject(object, "x", json_numbers(c->x + *from, c->count - *from, DIGITS_OF_X));
+    cJSON_AddItemToObject(object, "x",
+                          json_numbers(c->x + *from, c->count - *from, 1, DIGITS_OF_X));
     return cJSON_AddObjectToObject(object, "columns");
 }
 
@@ -73,7 +67,8 @@ static void add_steps(const struct writer *w)
     cJSON *columns = add_curves(w, STEPS, c, &from);
     for (size_t k = 0; k < STEP_COLUMNS; k++)
         if (k == TOKENS || k == SECONDS) /* they only grow: the first value belongs to x */
-            cJSON_AddItemToObject(columns, history_columns[k], column(c, k, from, FIRST));
+            cJSON_AddItemToObject(columns, history_columns[k],
+                                  statistic(c, &c->cells[k].first, from));
         else
             add_statistics(columns, history_columns[k], c, k, from);
 }

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-cJSON *json_numbers(const double *x, size_t n, int digits)
+cJSON *json_numbers(const double *x, size_t n, size_t stride, int digits)
 {
     char *text;
     size_t size;
@@ -12,11 +12,11 @@ cJSON *json_numbers(const double *x, size_t n, int digits)
     if (!out)
         return NULL;
     putc('[', out);
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++, x += stride) {
         if (i)
             putc(',', out);
-        if (isfinite(x[i]))
-            fprintf(out, "%.*g", digits, x[i]);
+        if (isfinite(*x))
+            fprintf(out, "%.*g", digits, *x);
         else
             fputs("null", out);
     }

@@ -7,7 +7,8 @@
 #include <cjson/cJSON.h>
 #include <stddef.h>
 
-/* x (n) in so many significant digits as one raw item; numbers that are not finite become null. Returns NULL if out of memory. */
-cJSON *json_numbers(const double *x, size_t n, int digits);
+/* The n numbers x[0], x[stride], … in so many significant digits, as one raw item. Numbers that are not
+ * finite become null. Returns NULL if out of memory. */
+cJSON *json_numbers(const double *x, size_t n, size_t stride, int digits);
 
 #endif

@@ -59,9 +59,9 @@ static void draw_training(struct plot *p, const struct curves *c, bool colour)
         double sum = 0, n = 0;
         for (; i < c->count && column_of(p, c->x[i]) == x; i++) {
             const struct curve_cell *cell = &c->cells[i * c->columns + LOSS];
-            sum += cell->sum;
-            n += (double)cell->n;
-            if (colour && cell->n)
+            sum += cell->n > 0 ? cell->n * cell->mean : 0;
+            n += cell->n;
+            if (colour && cell->n > 0)
                 bar(p, x, cell->low, cell->high, RANGE);
         }
         if (n == 0)
@@ -78,17 +78,16 @@ static void draw_training(struct plot *p, const struct curves *c, bool colour)
 static void draw_validation(struct plot *p, const struct curves *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (c->cells[i].n)
-            mark(p, column_of(p, c->x[i]), row_of(p, curve_mean(&c->cells[i])), CIRCLE);
+        if (c->cells[i].n > 0)
+            mark(p, column_of(p, c->x[i]), row_of(p, c->cells[i].mean), CIRCLE);
 }
 
 /* Makes room for a column of curves. */
 static void extend_axes(struct plot *p, const struct curves *c, size_t column)
 {
     for (size_t i = 0; i < c->count; i++) {
-        const struct curve_cell *cell = &c->cells[i * c->columns + column];
-        p->low = fmin(p->low, cell->n ? cell->low : INFINITY);
-        p->high = fmax(p->high, cell->n ? cell->high : -INFINITY);
+        p->low = fmin(p->low, c->cells[i * c->columns + column].low);
+        p->high = fmax(p->high, c->cells[i * c->columns + column].high);
     }
     if (c->count) {
         p->first = fmin(p->first, c->x[0]);

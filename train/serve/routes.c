@@ -4,49 +4,50 @@
 #include "train/serve/server.h"
 #include <string.h>
 
-static int answer_page(const struct request *q, struct reply *r)
+/* Reads what is new of a run. A server's lock is held. */
+static int refresh(struct request *q, struct history *run)
 {
-    struct server *s = q->server;
-    struct error err;
-    int status = 0;
-    pthread_mutex_lock(&s->lock);
-    for (size_t i = s->n;
-         i-- > 0;) /* a run other than the first that cannot be read is shown as it was */
-        status = history_refresh(&s->runs[i], &err);
-    char *html = status ? NULL : page_html(s->runs, s->n, true);
-    pthread_mutex_unlock(&s->lock);
-    if (status)
-        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", err.text);
-    return reply_text(r, "text/html; charset=utf-8", html);
+    if (history_refresh(run, &q->err) == 0)
+        return 0;
+    q->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+    return -1;
 }
 
-static int answer_data(const struct request *q, struct reply *r)
+static int answer_page(struct request *q)
+{
+    struct server *s = q->server;
+    struct error ignored; /* such a run is shown as it was */
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 1; i < s->n; i++)
+        history_refresh(&s->runs[i], &ignored);
+    const int status = refresh(q, s->runs);
+    char *html = status ? NULL : page_html(s->runs, s->n, true);
+    pthread_mutex_unlock(&s->lock);
+    return status ? status : answer_text(q, "text/html; charset=utf-8", html);
+}
+
+static int answer_data(struct request *q)
 {
     const char *text = request_parameter(q, "seen");
     struct history_seen seen = {0};
-    struct history *run = request_run(q, r);
-    struct error err;
+    struct history *run = request_run(q);
     char end;
     if (!run)
-        return 0;
+        return -1;
     if (text && (strspn(text, "0123456789.") != strlen(text) ||
                  sscanf(text, "%19lu.%9lu.%9lu.%9lu.%9lu%c", &seen.epoch, &seen.counts[0],
                         &seen.counts[1], &seen.counts[2], &seen.counts[3], &end) != 5))
-        return reply_error(r, MHD_HTTP_BAD_REQUEST,
-                           "seen: expected an epoch and four counts such as 1.2.3.4.5, got "
-                           "\"%.100s\"",
-                           text);
+        return fail(&q->err,
+                    "seen: expected EPOCH and four counts, as in 1.2.3.4.5, got \"%.100s\"", text);
     pthread_mutex_lock(&q->server->lock);
-    const int status = history_refresh(run, &err);
+    const int status = refresh(q, run);
     char *json = status ? NULL : history_json(run, &seen);
     pthread_mutex_unlock(&q->server->lock);
-    if (status)
-        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", err.text);
-    return reply_text(r, "application/json", json);
+    return status ? status : answer_text(q, "application/json", json);
 }
 
 const struct route routes[] = {
-    /* The page with all data. It comes first, since server.c lets other sites link to the first route. */
+    /* The page with all data. It comes first, since other sites may link to the first route. */
     {"/", answer_page},
     /* run=N, seen=EPOCH.STEPS.EVALUATIONS.TENSORS.SAMPLES: what is new of a run (history_json) */
     {"/data", answer_data},

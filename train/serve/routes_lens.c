@@ -33,105 +33,103 @@ static int newest_first(const struct dirent **a, const struct dirent **b)
     return *x != *y ? *x - *y : strverscmp(y, x);
 }
 
-int answer_checkpoints(const struct request *q, struct reply *r)
+int answer_checkpoints(struct request *q)
 {
-    const struct history *run = request_run(q, r);
+    const struct history *run = request_run(q);
     struct dirent **entries;
     if (!run)
-        return 0;
+        return -1;
     const int n = scandir(run->dir, &entries, is_checkpoint_entry, newest_first);
-    if (n < 0)
-        return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "%s: %s", run->dir, strerror(errno));
+    if (n < 0) {
+        q->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        return fail(&q->err, "%s: %s", run->dir, strerror(errno));
+    }
     cJSON *json = cJSON_CreateObject(), *names = cJSON_AddArrayToObject(json, "checkpoints");
     for (int i = 0; i < n; i++) {
         cJSON_AddItemToArray(names, cJSON_CreateString(entries[i]->d_name));
         free(entries[i]);
     }
     free(entries);
-    return reply_json(r, json);
+    return answer_json(q, json);
 }
 
 /* --- the model --- */
 
-/* Locks the cache and returns the model of the query's checkpoint, which has read the query's text if `reads`. Returns NULL after filling in
- * the reply; the cache is not locked then. */
-static struct cached_model *lock_model(const struct request *q, bool reads, struct reply *r)
+/* Locks the cache and returns the model of the query's checkpoint, which has read the query's text if
+ * `reads`. After an error it returns NULL, and the cache is not locked. */
+static struct cached_model *lock_model(struct request *q, bool reads)
 {
     struct model_cache *cache = &q->server->cache;
-    const struct history *run = request_run(q, r);
+    const struct history *run = request_run(q);
     const char *name = request_parameter(q, "checkpoint"),
                *text = reads ? request_parameter(q, "text") : NULL;
     char path[4096];
-    struct error err;
     if (!run)
         return NULL;
     if (!name || !is_checkpoint(name))
-        reply_error(r, MHD_HTTP_BAD_REQUEST,
-                    "checkpoint: expected best.h5 or ckpt-STEP.h5, got \"%.100s\"",
-                    name ? name : "");
+        fail(&q->err, "checkpoint: expected best.h5 or ckpt-STEP.h5, got \"%.100s\"",
+             name ? name : "");
     else if ((size_t)snprintf(path, sizeof path, "%s/%s", run->dir, name) >= sizeof path)
-        reply_error(r, MHD_HTTP_BAD_REQUEST, "%s: the path is too long", run->dir);
+        fail(&q->err, "%s: the path is too long", run->dir);
     else if (reads && !text)
-        reply_error(r, MHD_HTTP_BAD_REQUEST, "text: expected a text, got none");
-    else if (model_cache_lock(cache))
-        reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "busy with another request");
-    else {
-        struct cached_model *m = model_cache_get(cache, path, text, &err);
+        fail(&q->err, "text: expected a text, got none");
+    else if (model_cache_lock(cache)) {
+        q->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+        fail(&q->err, "busy with another request");
+    } else {
+        struct cached_model *m = model_cache_get(cache, path, text, &q->err);
         if (m)
             return m;
         model_cache_unlock(cache);
-        reply_error(r, access(path, F_OK) ? MHD_HTTP_NOT_FOUND : MHD_HTTP_BAD_REQUEST, "%s",
-                    err.text);
+        q->status = access(path, F_OK) ? MHD_HTTP_NOT_FOUND : 0;
     }
     return NULL;
 }
 
-int answer_lens(const struct request *q, struct reply *r)
+int answer_lens(struct request *q)
 {
-    struct cached_model *m = lock_model(q, true, r);
-    struct error err;
+    struct cached_model *m = lock_model(q, true);
     if (!m)
-        return 0;
+        return -1;
     const size_t V = m->inspection.config->vocab_size;
-    const int status = reply_json(r, inspection_json(&m->inspection, TOP < V ? TOP : V, &err));
+    cJSON *json = inspection_json(&m->inspection, TOP < V ? TOP : V, &q->err);
     model_cache_unlock(&q->server->cache);
-    return status;
+    return answer_json(q, json);
 }
 
-int answer_attention(const struct request *q, struct reply *r)
+int answer_attention(struct request *q)
 {
     uint64_t layer;
-    struct cached_model *m = lock_model(q, true, r);
+    struct cached_model *m = lock_model(q, true);
     if (!m)
-        return 0;
+        return -1;
     struct inspection *in = &m->inspection;
-    int status = 0;
-    if (request_number(q, "layer", in->config->n_layer - 1, 0, &layer, r) == 0) {
+    int status = request_number(q, "layer", in->config->n_layer - 1, 0, &layer);
+    if (status == 0) {
         inspection_attention(in, layer);
-        r->size = in->config->n_head * in->T * in->T * sizeof *in->weights;
-        r->type = "application/octet-stream"; /* little-endian, like all supported machines */
-        r->text = malloc(r->size);
-        if (r->text)
-            memcpy(r->text, in->weights, r->size);
-        else
-            status = -1;
+        const size_t size = in->config->n_head * in->T * in->T * sizeof *in->weights;
+        char *copy = malloc(size + 1);
+        if (copy) /* little-endian, like all supported machines */
+            *(char *)mempcpy(copy, in->weights, size) = 0;
+        status = answer_text(q, "application/octet-stream", copy);
+        q->size = size;
     }
     model_cache_unlock(&q->server->cache);
     return status;
 }
 
-int answer_gradient(const struct request *q, struct reply *r)
+int answer_gradient(struct request *q)
 {
     uint64_t position, vectors;
-    struct cached_model *m = lock_model(q, true, r);
+    struct cached_model *m = lock_model(q, true);
     if (!m)
-        return 0;
-    int status = 0;
+        return -1;
+    int status = -1;
     if (m->inspection.T < 2)
-        reply_error(r, MHD_HTTP_BAD_REQUEST, "text: expected at least two tokens, got one");
-    else if (request_number(q, "position", m->inspection.T - 2, 0, &position, r) == 0 &&
-             request_number(q, "vectors", 1, 0, &vectors, r) == 0)
-        status = reply_json(r, inspection_json_gradient(&m->inspection, position, vectors));
+        fail(&q->err, "text: expected at least two tokens, got one");
+    else if (request_number(q, "position", m->inspection.T - 2, 0, &position) == 0 &&
+             request_number(q, "vectors", 1, 0, &vectors) == 0)
+        status = answer_json(q, inspection_json_gradient(&m->inspection, position, vectors));
     model_cache_unlock(&q->server->cache);
     return status;
 }
@@ -209,9 +207,9 @@ static ssize_t stream_next(void *context, uint64_t position, char *bytes, size_t
     return (ssize_t)n;
 }
 
-/* A number of the query from min to max, or `absent` if it is missing. Returns -1 after filling in the reply if it is invalid. */
-static int request_real(const struct request *q, const char *name, double min, double max,
-                        double absent, double *value, struct reply *r)
+/* A number of the query from min to max, or `absent` if it is missing. */
+static int request_real(struct request *q, const char *name, double min, double max, double absent,
+                        double *value)
 {
     const char *text = request_parameter(q, name);
     char *end;
@@ -221,29 +219,24 @@ static int request_real(const struct request *q, const char *name, double min, d
     *value = strtod(text, &end);
     if (end != text && !*end && *value >= min && *value <= max)
         return 0;
-    reply_error(r, MHD_HTTP_BAD_REQUEST, "%s: expected a number from %g to %g, got \"%.100s\"",
-                name, min, max, text);
-    return -1;
+    return fail(&q->err, "%s: expected a number from %g to %g, got \"%.100s\"", name, min, max,
+                text);
 }
 
-/* Sets up a stream that continues the query's prompt. Returns -1 after filling in the reply. The cache is locked. */
-static int begin_stream(const struct request *q, struct cached_model *m, struct stream *s,
-                        struct reply *r)
+/* Sets up a stream that continues the query's prompt. The cache is locked. */
+static int begin_stream(struct request *q, struct cached_model *m, struct stream *s)
 {
     struct error err;
     struct sampler *sampler = &s->generator.sampler;
     uint64_t top_k;
     if (generator_create(&s->generator, &m->inspection.file.model, m->inspection.file.tokenizer,
-                         request_parameter(q, "prompt"), 1, &err)) {
-        reply_error(r, MHD_HTTP_BAD_REQUEST, "%s",
-                    err.text + strspn(err.text, "-")); /* the parameter is prompt, not --prompt */
-        return -1;
-    }
-    if (request_number(q, "tokens", TOKENS_MAX, 200, &s->left, r) ||
-        request_real(q, "temperature", 0, 1e6, 0.8, &sampler->temperature, r) ||
-        request_number(q, "top_k", UINT32_MAX, 200, &top_k, r) ||
-        request_real(q, "top_p", 0, 1, 1, &sampler->top_p, r) ||
-        request_number(q, "seed", UINT64_MAX, 1337, &sampler->seed, r)) {
+                         request_parameter(q, "prompt"), 1, &err))
+        return fail(&q->err, "%s", err.text + strspn(err.text, "-")); /* prompt, not --prompt */
+    if (request_number(q, "tokens", TOKENS_MAX, 200, &s->left) ||
+        request_real(q, "temperature", 0, 1e6, 0.8, &sampler->temperature) ||
+        request_number(q, "top_k", UINT32_MAX, 200, &top_k) ||
+        request_real(q, "top_p", 0, 1, 1, &sampler->top_p) ||
+        request_number(q, "seed", UINT64_MAX, 1337, &sampler->seed)) {
         generator_destroy(&s->generator);
         return -1;
     }
@@ -254,19 +247,21 @@ static int begin_stream(const struct request *q, struct cached_model *m, struct 
     return 0;
 }
 
-int answer_generate(const struct request *q, struct reply *r)
+int answer_generate(struct request *q)
 {
-    struct cached_model *m = lock_model(q, false, r);
+    struct cached_model *m = lock_model(q, false);
     if (!m)
-        return 0;
+        return -1;
     struct stream *s = calloc(1, sizeof *s);
-    const int status = s ? begin_stream(q, m, s, r) : -1;
+    const int status = s ? begin_stream(q, m, s) : answer_text(q, NULL, NULL);
     model_cache_unlock(&q->server->cache);
     if (status) {
         free(s);
-        return s ? 0 : -1;
+        return status;
     }
-    *r = (struct reply){
-        .type = "text/plain; charset=utf-8", .next = stream_next, .end = stream_end, .stream = s};
+    q->type = "text/plain; charset=utf-8";
+    q->next = stream_next;
+    q->end = stream_end;
+    q->stream = s;
     return 0;
 }

@@ -4,10 +4,10 @@
 
 #include "train/serve/server.h"
 
-int answer_checkpoints(const struct request *q, struct reply *r);
-int answer_lens(const struct request *q, struct reply *r);
-int answer_attention(const struct request *q, struct reply *r);
-int answer_gradient(const struct request *q, struct reply *r);
-int answer_generate(const struct request *q, struct reply *r);
+int answer_checkpoints(struct request *q);
+int answer_lens(struct request *q);
+int answer_attention(struct request *q);
+int answer_gradient(struct request *q);
+int answer_generate(struct request *q);
 
 #endif

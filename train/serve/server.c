@@ -4,42 +4,26 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { THREADS = 4, IDLE_SECONDS = 30, CONNECTIONS = 1000, STREAM_BLOCK = 256 };
 
-int reply_text(struct reply *r, const char *type, char *text)
+int answer_text(struct request *q, const char *type, char *text)
 {
-    r->type = type;
-    r->text = text;
-    r->size = text ? strlen(text) : 0;
-    return text ? 0 : -1;
+    q->type = type;
+    q->text = text;
+    q->size = text ? strlen(text) : 0;
+    q->status = text ? q->status : MHD_HTTP_INTERNAL_SERVER_ERROR;
+    return text ? 0 : fail(&q->err, "no memory for the answer");
 }
 
-int reply_error(struct reply *r, unsigned status, const char *format, ...)
-{
-    struct error line;
-    char text[sizeof line.text];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    fail(&line, "%s", text); /* replaces control characters */
-    r->status = status;
-    char *reply;
-    reply_text(r, "text/plain; charset=utf-8",
-               asprintf(&reply, "handgrad: %s\n", line.text) < 0 ? NULL : reply);
-    return 0;
-}
-
-int reply_json(struct reply *r, cJSON *json)
+int answer_json(struct request *q, cJSON *json)
 {
     char *text = cJSON_PrintUnformatted(json);
     cJSON_Delete(json);
-    return reply_text(r, "application/json", text);
+    return answer_text(q, "application/json", text);
 }
 
 const char *request_parameter(const struct request *q, const char *name)
@@ -47,8 +31,8 @@ const char *request_parameter(const struct request *q, const char *name)
     return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-int request_number(const struct request *q, const char *name, uint64_t max, uint64_t absent,
-                   uint64_t *value, struct reply *r)
+int request_number(struct request *q, const char *name, uint64_t max, uint64_t absent,
+                   uint64_t *value)
 {
     const char *text = request_parameter(q, name);
     char *end;
@@ -59,15 +43,14 @@ int request_number(const struct request *q, const char *name, uint64_t max, uint
     *value = strtoull(text, &end, 10);
     if (!errno && *text >= '0' && *text <= '9' && !*end && *value <= max)
         return 0;
-    reply_error(r, MHD_HTTP_BAD_REQUEST, "%s: expected an integer from 0 to %llu, got \"%.100s\"",
-                name, (unsigned long long)max, text);
-    return -1;
+    return fail(&q->err, "%s: expected an integer from 0 to %llu, got \"%.100s\"", name,
+                (unsigned long long)max, text);
 }
 
-struct history *request_run(const struct request *q, struct reply *r)
+struct history *request_run(struct request *q)
 {
     uint64_t run;
-    return request_number(q, "run", q->server->n - 1, 0, &run, r) ? NULL : &q->server->runs[run];
+    return request_number(q, "run", q->server->n - 1, 0, &run) ? NULL : &q->server->runs[run];
 }
 
 /* --- addresses --- */
@@ -97,79 +80,90 @@ static bool host_allowed(const struct server *s, const char *host)
 {
     struct sockaddr_storage a;
     bool loopback;
-    char *name = strdup(host ? host : ""), *begin = name, *end;
-    if (!name)
-        return false;
-    if (*begin == '[' && (end = strchr(begin, ']'))) /* IPv6 */
-        begin++;
+    char copy[256], *name = copy, *end;
+    snprintf(copy, sizeof copy, "%s", host ? host : "");
+    if (*name == '[' && (end = strchr(name, ']'))) /* IPv6 */
+        name++;
     else
-        end = begin + strcspn(begin, ":");
+        end = name + strcspn(name, ":");
     const char *port = end + (*end == ']');
-    const bool valid = !*port || (*port == ':' && !port[1 + strspn(port + 1, "0123456789")]);
+    if (*port && (*port != ':' || port[1 + strspn(port + 1, "0123456789")]))
+        return false;
     *end = 0;
-    const bool allowed =
-        valid && (!strcasecmp(begin, "localhost") ||
-                  (parse_address(begin, 0, &a, &loopback) && (loopback || !s->loopback)));
-    free(name);
-    return allowed;
+    return !strcasecmp(name, "localhost") ||
+           (parse_address(name, 0, &a, &loopback) && (loopback || !s->loopback));
 }
 
 /* --- answering --- */
 
-static enum MHD_Result send_reply(struct server *s, struct MHD_Connection *connection,
-                                  struct reply *r)
+static enum MHD_Result send_answer(const struct request *q)
 {
-    const char *const headers[][2] = {{"Content-Type", r->type},
-                                      {"Content-Security-Policy", s->policy},
+    const char *const headers[][2] = {{"Content-Type", q->type},
+                                      {"Content-Security-Policy", q->server->policy},
                                       {"X-Content-Type-Options", "nosniff"},
                                       {"X-Frame-Options", "DENY"},
                                       {"Cross-Origin-Resource-Policy", "same-origin"},
                                       {"Referrer-Policy", "no-referrer"},
                                       {"Cache-Control", "no-store"}};
     struct MHD_Response *response =
-        r->next ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, r->next,
-                                                    r->stream, r->end)
-                : MHD_create_response_from_buffer(r->size, r->text, MHD_RESPMEM_MUST_FREE);
+        q->next ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, q->next,
+                                                    q->stream, q->end)
+                : MHD_create_response_from_buffer(q->size, q->text, MHD_RESPMEM_MUST_FREE);
     if (!response) {
-        if (r->next)
-            r->end(r->stream);
-        free(r->text);
+        if (q->next)
+            q->end(q->stream);
+        free(q->text);
         return MHD_NO;
     }
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
         MHD_add_response_header(response, headers[i][0], headers[i][1]);
-    if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+    if (q->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(response, "Allow", "GET, HEAD");
     const enum MHD_Result result =
-        MHD_queue_response(connection, r->status ? r->status : MHD_HTTP_OK, response);
+        MHD_queue_response(q->connection, q->status ? q->status : MHD_HTTP_OK, response);
     MHD_destroy_response(response);
     return result;
 }
 
-static void answer(struct server *s, struct MHD_Connection *connection, const char *path,
-                   const char *method, struct reply *r)
+static int refuse(struct request *q, unsigned status, const char *name, const char *reason)
 {
-    const struct request q = {s, connection};
-    const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host"),
-               *site = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Sec-Fetch-Site");
+    q->status = status;
+    return fail(&q->err, "%.200s: %s", name, reason);
+}
+
+static int find_answer(struct request *q, const char *path, const char *method)
+{
+    const char *host = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Host"),
+               *site =
+                   MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Sec-Fetch-Site");
     size_t i = 0;
     while (i < route_count && strcmp(path, routes[i].path))
         i++;
-    if (!host_allowed(s, host))
-        reply_error(r, MHD_HTTP_FORBIDDEN, "Host: expected %s",
-                    s->loopback ? "localhost or a loopback address" : "localhost or an address");
-    /* only browsers send it; a link on another site may lead to the page, the first route */
-    else if (site && strcmp(site, "same-origin") && strcmp(site, "none") && i > 0)
-        reply_error(r, MHD_HTTP_FORBIDDEN, "requests from pages of other sites are refused");
-    else if (strcmp(method, "GET") && strcmp(method, "HEAD"))
-        reply_error(r, MHD_HTTP_METHOD_NOT_ALLOWED, "%.100s: expected GET or HEAD", method);
-    else if (i == route_count)
-        reply_error(r, MHD_HTTP_NOT_FOUND, "%.200s: not found", path);
-    else if (routes[i].answer(&q, r)) {
-        free(r->text);
-        *r = (struct reply){0};
-        reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "no memory for the answer");
-    }
+    if (!host_allowed(q->server, host))
+        return refuse(q, MHD_HTTP_FORBIDDEN, "Host",
+                      q->server->loopback ? "expected localhost or a loopback address"
+                                          : "expected localhost or an address");
+    /* Only browsers send it. A link on another site may lead to the page, the first route. */
+    if (site && strcmp(site, "same-origin") && strcmp(site, "none") && i > 0)
+        return refuse(q, MHD_HTTP_FORBIDDEN, path, "refused to pages of other sites");
+    if (strcmp(method, "GET") && strcmp(method, "HEAD"))
+        return refuse(q, MHD_HTTP_METHOD_NOT_ALLOWED, method, "expected GET or HEAD");
+    if (i == route_count)
+        return refuse(q, MHD_HTTP_NOT_FOUND, path, "not found");
+    return routes[i].answer(q);
+}
+
+/* Answers a request, after an error with the line "handgrad: …". */
+static void answer(struct request *q, const char *path, const char *method)
+{
+    if (find_answer(q, path, method) == 0)
+        return;
+    free(q->text);
+    q->status = q->status ? q->status : MHD_HTTP_BAD_REQUEST;
+    if (asprintf(&q->text, "handgrad: %s\n", q->err.text) < 0)
+        q->text = NULL;
+    q->type = "text/plain; charset=utf-8";
+    q->size = q->text ? strlen(q->text) : 0;
 }
 
 /* Called for the headers alone, then for each part of a body, which is dropped, then for the answer. */
@@ -185,9 +179,9 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
         *body_size = 0;
         return MHD_YES;
     }
-    struct reply r = {0};
-    answer(context, connection, path, method, &r);
-    return send_reply(context, connection, &r);
+    struct request q = {.server = context, .connection = connection};
+    answer(&q, path, method);
+    return send_answer(&q);
 }
 
 int server_start(struct server *s, const char *address, uint16_t port, struct error *err)

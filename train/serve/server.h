@@ -1,8 +1,9 @@
-/* server.h: the HTTP server behind `handgrad serve`: read-only, and only what the table of routes names; no path of a request
- * becomes a path of a file.
+/* server.h: the HTTP server behind `handgrad serve`: read-only, and limited to what the table of
+ * routes names. No path of a request becomes the path of a file.
  *
- * By default it listens on the loopback interface. Pages of other sites cannot use it: a request is refused if its Host is a name
- * that DNS rebinding may point here, or if the browser says that it comes from another site. */
+ * By default it listens on the loopback interface. Pages of other sites cannot use it: a request is
+ * refused if its Host is a name that DNS rebinding may point here, or if the browser says that it
+ * comes from another site. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -25,41 +26,40 @@ struct server {
     char url[64];
 };
 
+/* A request and its answer: text, which the server frees, or, if next is set, a stream (see
+ * MHD_create_response_from_callback). */
 struct request {
     struct server *server;
     struct MHD_Connection *connection;
-};
-
-/* The answer to a request: text, which the server frees, or, if next is set, a stream (see MHD_create_response_from_callback). */
-struct reply {
-    unsigned status; /* 0: 200 */
+    unsigned status; /* 0: 200, or 400 after an error */
     const char *type;
     char *text;
     size_t size;
     MHD_ContentReaderCallback next;
     MHD_ContentReaderFreeCallback end;
     void *stream;
+    struct error err;
 };
 
-/* Replies with a status from 400 on and one line, "handgrad: …". Returns 0. */
-int reply_error(struct reply *r, unsigned status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-/* Replies with allocated text, or with JSON, which is deleted. Returns -1 if it is NULL, or out of memory. */
-int reply_text(struct reply *r, const char *type, char *text);
-int reply_json(struct reply *r, cJSON *json);
+/* The functions below return 0, or -1 or NULL after filling in q->err and perhaps q->status. */
+
+/* Answers with allocated text; NULL: out of memory. */
+int answer_text(struct request *q, const char *type, char *text);
+/* Answers with JSON, and deletes it. */
+int answer_json(struct request *q, cJSON *json);
 
 /* A parameter of the query, owned by the connection; NULL if it is missing. */
 const char *request_parameter(const struct request *q, const char *name);
-/* An integer of the query from 0 to max, or `absent` if it is missing. Returns -1 after filling in the reply if it is invalid. */
-int request_number(const struct request *q, const char *name, uint64_t max, uint64_t absent,
-                   uint64_t *value, struct reply *r);
-/* The run with the index in the query, by default the first. Returns NULL after filling in the reply if there is none. */
-struct history *request_run(const struct request *q, struct reply *r);
+/* An integer of the query from 0 to max, or `absent` if it is missing. */
+int request_number(struct request *q, const char *name, uint64_t max, uint64_t absent,
+                   uint64_t *value);
+/* The run with the index in the query, by default the first. */
+struct history *request_run(struct request *q);
 
-/* A path, and the function that answers it, on one of several threads. The function returns -1 if out of memory. */
+/* A path and the function that answers it, on one of several threads. */
 struct route {
     const char *path;
-    int (*answer)(const struct request *q, struct reply *r);
+    int (*answer)(struct request *q);
 };
 extern const struct route routes[];
 extern const size_t route_count;
