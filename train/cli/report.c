@@ -57,12 +57,6 @@ int command_report(int argc, char **argv)
     struct arguments a = {0};
     argp_parse(&argp, argc, argv, 0, NULL, &a);
     struct error err;
-    int status;
-    if (a.csv)
-        status = report_csv(a.runs, a.n, a.out, &err);
-    else if (a.n == 1 && !a.out)
-        status = report_write_run(a.runs[0], &err);
-    else
-        status = report_write(a.runs, a.n, a.out ? a.out : "report.html", &err);
+    const int status = (a.csv ? report_csv : report_write)(a.runs, a.n, a.out, &err);
     return status ? print_error(&err) : 0;
 }

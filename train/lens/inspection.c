@@ -46,8 +46,8 @@ void inspection_close(struct inspection *in)
     *in = (struct inspection){0};
 }
 
-/* Runs the model on in->ids and keeps its activations. The last position has no target: its loss is that of the zero which
- * follows the text, and is dropped. */
+/* Runs the model on in->ids and keeps its activations. The last position has no target: its loss is
+ * that of the zero which follows the text, and is dropped. */
 static int forward(struct inspection *in, size_t n, struct error *err)
 {
     gpt_loss(&in->file.model, in->ids, in->ids + 1, 1, n, NULL);

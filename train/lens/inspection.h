@@ -1,5 +1,5 @@
-/* inspection.h: what a model computes while it reads one text, for `handgrad lens` and the live page: predictions after each
- * block, attention weights, and gradients of single losses. */
+/* inspection.h: what a model computes while it reads one text, for `handgrad lens` and the live
+ * page: predictions after each block, attention weights, and gradients of single losses. */
 #ifndef INSPECTION_H
 #define INSPECTION_H
 
@@ -30,18 +30,19 @@ struct inspection {
     struct prediction *sorted; /* scratch: (V) */
 };
 
-/* Reads a checkpoint's model into memory. The checkpoint must have a tokenizer. After an error nothing
- * needs to be closed. */
+/* Reads a checkpoint's model into memory. The checkpoint must have a tokenizer. After an error
+ * nothing needs to be closed. */
 int inspection_open(struct inspection *in, const char *path, struct error *err);
 void inspection_close(struct inspection *in);
 
 /* Runs the model on a text of 1 to block_size tokens. After an error T is 0. */
 int inspection_run(struct inspection *in, const char *text, size_t length, struct error *err);
 
-/* Predicts the next token at each position as if the model ended after its first `depth` blocks (the logit lens). in->top (T,k)
- * holds the k most likely tokens in descending order, equal ones by id; in->top_losses (T) the loss in nats of the token that
- * follows, NAN at the last position. k is at most the vocabulary's size. At depth n_layer the losses are those of the model's
- * own forward, to the bit. */
+/* Predicts the next token at each position as if the model ended after its first `depth` blocks
+ * (the logit lens). in->top (T,k) holds the k most likely tokens in descending order, equal ones by
+ * id; in->top_losses (T) the loss in nats of the token that follows, NAN at the last position. k is
+ * at most the vocabulary's size. At depth n_layer the losses are those of the model's own forward,
+ * to the bit. */
 int inspection_predict(struct inspection *in, size_t depth, size_t k, struct error *err);
 
 /* in->weights (H,T,T) of one layer; see lens_attention. */

@@ -12,7 +12,8 @@ enum { LENS_ALL = -1 };
 /* The attention maps of the text. Free them with heatmaps_destroy. */
 int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, struct error *err);
 
-/* Bars: the norm of one loss's gradient at every token. Call inspection_gradient(in, position) first. */
+/* Bars: the norm of one loss's gradient at every token. Call inspection_gradient(in, position)
+ * first. */
 void lens_draw_gradient(struct drawing *d, const struct inspection *in, size_t position);
 
 #endif

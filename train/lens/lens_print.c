@@ -41,7 +41,8 @@ static size_t longest_token(const struct inspection *in)
     return longest;
 }
 
-/* Columns of a prediction and a gap, and how many of at most `wanted` fit on a line after `used` columns: at least one. */
+/* Columns of a prediction and a gap, and how many of at most `wanted` fit on a line after `used`
+ * columns: at least one. */
 static size_t prediction_columns(const struct terminal *t, size_t longest, size_t used,
                                  size_t wanted, size_t *fitting)
 {

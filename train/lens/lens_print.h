@@ -6,12 +6,15 @@
 #include "train/lens/inspection.h"
 #include <stdio.h>
 
-/* A line for each position: the token, the next one, its loss and probability, and the k most likely. */
+/* A line for each position: the token, the next one, its loss and probability, and the k most
+ * likely. */
 int lens_print_predictions(FILE *f, const struct terminal *t, struct inspection *in, size_t k,
                            struct error *err);
-/* A line for each position: the most likely next token after the embedding and after every block. */
+/* A line for each position: the most likely next token after the embedding and after every block.
+ */
 int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *in, struct error *err);
-/* Bars: the norm of one loss's gradient at every token. Call inspection_gradient(in, position) first. */
+/* Bars: the norm of one loss's gradient at every token. Call inspection_gradient(in, position)
+ * first. */
 void lens_print_gradient(FILE *f, const struct terminal *t, const struct inspection *in,
                          size_t position);
 

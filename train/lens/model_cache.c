@@ -51,7 +51,6 @@ void cached_model_release(struct cached_model *m)
     if (--m->users)
         return;
     inspection_close(&m->inspection);
-    free(m->path);
     free(m->text);
     free(m);
 }
@@ -59,21 +58,18 @@ void cached_model_release(struct cached_model *m)
 static bool same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+           !memcmp(&a->st_mtim, &b->st_mtim, sizeof a->st_mtim);
 }
 
-/* Frees the old model first: the two together may not fit into memory. */
+/* Loads a model. The old one is freed first: the two together may not fit into memory. */
 static int load(struct model_cache *cache, const char *path, const struct stat *file,
                 struct error *err)
 {
     drop_current(cache);
     struct cached_model *m = calloc(1, sizeof *m);
-    if (!m || !(m->path = strdup(path))) {
-        free(m);
+    if (!m)
         return fail(err, "no memory to inspect %s", path);
-    }
     if (inspection_open(&m->inspection, path, err)) {
-        free(m->path);
         free(m);
         return -1;
     }
@@ -91,11 +87,10 @@ struct cached_model *model_cache_get(struct model_cache *cache, const char *path
         fail(err, "%s: %s", path, strerror(errno));
         return NULL;
     }
-    struct cached_model *m = cache->current;
-    if ((!m || strcmp(m->path, path) != 0 || !same_file(&m->file, &file)) &&
+    if ((!cache->current || !same_file(&cache->current->file, &file)) &&
         load(cache, path, &file, err))
         return NULL;
-    m = cache->current;
+    struct cached_model *m = cache->current;
     if (!text || (m->text && !strcmp(m->text, text)))
         return m;
     free(m->text);

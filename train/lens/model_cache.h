@@ -1,5 +1,6 @@
-/* model_cache.h: the model that the server inspects. One model is in memory at a time, that of the checkpoint requested last; it
- * is reloaded when its file has changed. One request computes at a time, on one thread. */
+/* model_cache.h: the model that the server inspects. One model is in memory at a time, that of the
+ * checkpoint requested last; it is reloaded when its file has changed. One request computes at a
+ * time, on one thread. */
 #ifndef MODEL_CACHE_H
 #define MODEL_CACHE_H
 
@@ -10,7 +11,6 @@
 /* A model in memory, counted by its users: the cache, and streams of generated text. */
 struct cached_model {
     struct inspection inspection;
-    char *path;
     struct stat file;
     char *text; /* that the inspection holds; or NULL */
     size_t users;
@@ -30,8 +30,8 @@ void model_cache_unlock(struct model_cache *cache);
 
 /* The functions below need the lock. */
 
-/* The model of a checkpoint file, after it has read a text unless that is NULL. Returns NULL after an error.
- * The model is valid until the lock is released, or longer after cached_model_retain. */
+/* The model of a checkpoint file, after it has read a text unless that is NULL. Returns NULL after
+ * an error. The model is valid until the lock is released, or longer after cached_model_retain. */
 struct cached_model *model_cache_get(struct model_cache *cache, const char *path, const char *text,
                                      struct error *err);
 void cached_model_retain(struct cached_model *m);

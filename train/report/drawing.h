@@ -1,8 +1,9 @@
 /* drawing.h: pictures of rectangles, lines, cells and text, saved as PNG, SVG or PDF.
  *
- * Cairo records what is drawn and plays it back in the format that the file's name asks for; Pango lays out the text, in any
- * script for which the system has a font. Lengths are SVG pixels; a PNG has two pixels for each. Colours are 0xRRGGBB.
- * The libraries are loaded by drawing_create: linking them would add 5 ms to the start of every command. */
+ * Cairo records what is drawn and plays it back in the format that the file's name asks for; Pango
+ * lays out the text, in any script for which the system has a font. Lengths are SVG pixels; a PNG
+ * has two pixels for each. Colours are 0xRRGGBB. The libraries are loaded by drawing_create:
+ * linking them would add 5 ms to the start of every command. */
 #ifndef DRAWING_H
 #define DRAWING_H
 
@@ -24,8 +25,8 @@ struct drawing *drawing_create(struct error *err);
 
 void drawing_destroy(struct drawing *d);
 
-/* Writes the drawing to a file whose name drawing_check_name accepts: what was drawn, with a margin,
- * on white. Destroys the drawing, even after an error. */
+/* Writes the drawing to a file whose name drawing_check_name accepts: what was drawn, with a
+ * margin, on white. Destroys the drawing, even after an error. */
 int drawing_save(struct drawing *d, const char *path, struct error *err);
 
 void drawing_rectangle(struct drawing *d, double x, double y, double width, double height,
@@ -39,8 +40,8 @@ void drawing_line(struct drawing *d, const double (*points)[2], size_t n, double
 void drawing_cells(struct drawing *d, double x, double y, size_t size, size_t n,
                    const uint32_t *colours);
 
-/* UTF-8 text whose start, middle or end is at x, with y on the base line. TEXT_UPWARDS, added to the
- * anchor, rotates it by 90 degrees counter-clockwise. */
+/* UTF-8 text whose start, middle or end is at x, with y on the base line. TEXT_UPWARDS, added to
+ * the anchor, rotates it by 90 degrees counter-clockwise. */
 void drawing_text(struct drawing *d, double x, double y, enum text_anchor anchor, uint32_t colour,
                   const char *text);
 /* A title above all that was drawn so far. */

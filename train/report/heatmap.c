@@ -25,8 +25,8 @@ void heatmaps_destroy(struct heatmaps *h)
     *h = (struct heatmaps){0};
 }
 
-/* Ten equidistant colours of viridis (van der Walt and Smith 2015), which is perceptually uniform and readable with colour
- * blindness. */
+/* Ten equidistant colours of viridis (van der Walt and Smith 2015), which is perceptually uniform
+ * and readable with colour blindness. */
 static const uint32_t viridis[] = {0x440154, 0x482878, 0x3e4989, 0x31688e, 0x26828e,
                                    0x1f9e89, 0x35b779, 0x6ece58, 0xb5de2b, 0xfde725};
 enum { LAST = sizeof viridis / sizeof *viridis - 1 };

@@ -1,5 +1,5 @@
-/* heatmap.h: square maps of weights between 0 and 1 as coloured cells, in a terminal or a drawing. A weight of zero is left
- * blank, so that an exact zero differs from a small weight. */
+/* heatmap.h: square maps of weights between 0 and 1 as coloured cells, in a terminal or a drawing.
+ * A weight of zero is left blank, so that an exact zero differs from a small weight. */
 #ifndef HEATMAP_H
 #define HEATMAP_H
 
@@ -25,7 +25,8 @@ struct heatmaps {
 int heatmaps_create(struct heatmaps *h, size_t n, size_t side);
 void heatmaps_destroy(struct heatmaps *h);
 
-/* The colour of a weight, 0xRRGGBB: viridis over its square root, because most weights are small. */
+/* The colour of a weight, 0xRRGGBB: viridis over its square root, because most weights are small.
+ */
 uint32_t heatmap_colour(double weight);
 
 /* The cells of a map: each shows the largest of step x step weights. */

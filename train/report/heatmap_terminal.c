@@ -1,4 +1,5 @@
-/* heatmap_terminal.c: heat maps in a terminal: coloured spaces, or ever denser characters if there are no colours. */
+/* heatmap_terminal.c: heat maps in a terminal: coloured spaces, or ever denser characters if there
+ * are no colours. */
 #include "train/report/heatmap.h"
 #include <math.h>
 #include <stdlib.h>

@@ -14,10 +14,8 @@ enum {
     STEP_BUCKETS = 8192,
     EVALUATION_BUCKETS = 2048,
     TENSOR_BUCKETS = 256,
-    SAMPLES_KEPT = 512,
-    STARTS_KEPT = 64,
+    OBJECTS_KEPT = 512,
     TENSORS_MAX = 4096, /* more than any model has */
-    NAME_BYTES = 48,
     CONFIG_MAX = 1 << 20
 };
 
@@ -32,12 +30,12 @@ static void list_clear(struct object_list *l)
 }
 
 /* Keeps the newest object in any case, and removes the previous one unless it is a stride-th. */
-static void list_add(struct object_list *l, cJSON *object, int capacity)
+static void list_add(struct object_list *l, cJSON *object)
 {
     int n = cJSON_GetArraySize(l->array);
     if (n && (l->seen - 1) % l->stride)
         cJSON_DeleteItemFromArray(l->array, --n);
-    if (n == capacity) {
+    if (n == OBJECTS_KEPT) {
         for (int i = (n - 1) | 1; i > 0; i -= 2)
             cJSON_DeleteItemFromArray(l->array, i);
         l->stride *= 2;
@@ -101,51 +99,45 @@ static bool add_metrics(struct history *h, cJSON **object, double step)
     return true;
 }
 
-/* The first line names the tensors. */
-static int name_tensors(struct history *h, const cJSON *tensors)
-{
-    const cJSON *t;
-    const size_t n = (size_t)cJSON_GetArraySize(tensors);
-    h->tensor_names = n && n <= TENSORS_MAX ? calloc(n, sizeof *h->tensor_names) : NULL;
-    if (!h->tensor_names || curves_create(&h->tensors, 3 * n, TENSOR_BUCKETS))
-        return -1;
-    cJSON_ArrayForEach(t, tensors) if (!(h->tensor_names[h->n_tensors++] =
-                                             strndup(t->string, NAME_BYTES))) return -1;
-    return 0;
-}
-
 static void drop_tensors(struct history *h)
 {
-    for (size_t i = 0; i < h->n_tensors; i++)
-        free(h->tensor_names[i]);
-    free(h->tensor_names);
+    cJSON_Delete(h->tensor_names);
     h->tensor_names = NULL;
-    h->n_tensors = 0;
     curves_destroy(&h->tensors);
+}
+
+/* The first line determines the tensors and their order. */
+static void set_tensors(struct history *h, const cJSON *tensors)
+{
+    const size_t n = (size_t)cJSON_GetArraySize(tensors);
+    if (n && n <= TENSORS_MAX && curves_create(&h->tensors, 3 * n, TENSOR_BUCKETS) == 0)
+        h->tensor_names = cJSON_Duplicate(tensors, true);
+    if (!h->tensor_names)
+        drop_tensors(h);
 }
 
 static bool add_tensors(struct history *h, cJSON **object, double step)
 {
-    const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(*object, "tensors"), *t;
+    const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(*object, "tensors"), *t, *name;
     if (!cJSON_IsObject(tensors))
         return false;
-    if (!h->n_tensors && name_tensors(h, tensors))
-        drop_tensors(h);
-    double *row =
-        h->n_tensors && ascends(&h->tensors, step) ? malloc(3 * h->n_tensors * sizeof *row) : NULL;
+    if (!h->tensor_names)
+        set_tensors(h, tensors);
+    double *row = h->tensor_names && ascends(&h->tensors, step)
+                      ? malloc(h->tensors.columns * sizeof *row)
+                      : NULL;
     if (!row)
         return false;
-    for (size_t k = 0; k < 3 * h->n_tensors; k++)
+    for (size_t k = 0; k < h->tensors.columns; k++)
         row[k] = NAN;
-    size_t i = 0;
-    cJSON_ArrayForEach(t, tensors) /* in the order of the first line */
-    {
-        if (i == h->n_tensors || strncmp(t->string, h->tensor_names[i], NAME_BYTES))
-            break;
-        row[3 * i] = number(t, "weight");
-        row[3 * i + 1] = number(t, "grad");
-        row[3 * i + 2] = number(t, "update");
-        i++;
+    t = tensors->child;
+    name = h->tensor_names->child;
+    for (double *x = row; t && name && !strcmp(t->string, name->string); x += 3) {
+        x[0] = number(t, "weight");
+        x[1] = number(t, "grad");
+        x[2] = number(t, "update");
+        t = t->next;
+        name = name->next;
     }
     curves_add(&h->tensors, step, row);
     free(row);
@@ -155,7 +147,7 @@ static bool add_tensors(struct history *h, cJSON **object, double step)
 static bool add_start(struct history *h, cJSON **object, double step)
 {
     (void)step;
-    list_add(&h->starts, *object, STARTS_KEPT);
+    list_add(&h->starts, *object);
     *object = NULL;
     return true;
 }
@@ -165,7 +157,7 @@ static bool add_sample(struct history *h, cJSON **object, double step)
     (void)step;
     if (!cJSON_IsString(cJSON_GetObjectItemCaseSensitive(*object, "text")))
         return false;
-    list_add(&h->samples, *object, SAMPLES_KEPT);
+    list_add(&h->samples, *object);
     *object = NULL;
     return true;
 }
@@ -215,8 +207,8 @@ static void read_line(void *context, char *line, size_t n)
     cJSON_Delete(object);
 }
 
-/* The lowest bits of an epoch count how often tables were halved (history_json.c). The time makes the
- * epochs of two servers of one run differ. */
+/* The lowest bits of an epoch count how often tables were halved (history_json.c). The time makes
+ * the epochs of two servers of one run differ. */
 static void restart(void *context)
 {
     const struct reader *r = context;

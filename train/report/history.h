@@ -1,6 +1,7 @@
-/* history.h: the history of a run for the report, the live page and the plot. Reads config.ini, metrics.jsonl, tensors.jsonl,
- * samples.jsonl and starts.jsonl of a run folder as they grow. The files are untrusted and may be incomplete: a line that is not
- * an object of the expected form is skipped and counted. */
+/* history.h: the history of a run for the report, the live page and the plot. Reads config.ini,
+ * metrics.jsonl, tensors.jsonl, samples.jsonl and starts.jsonl of a run folder as they grow. The
+ * files are untrusted and may be incomplete: a line that is not an object of the expected form is
+ * skipped and counted. */
 #ifndef HISTORY_H
 #define HISTORY_H
 
@@ -8,6 +9,8 @@
 #include "base/tail.h"
 #include "train/report/curves.h"
 #include <cjson/cJSON.h>
+
+enum { HISTORY_FILES = 4 };
 
 /* The columns of steps; those from CLIPPED on are computed here. */
 enum history_column {
@@ -24,8 +27,6 @@ enum history_column {
 };
 extern const char *const history_columns[STEP_COLUMNS];
 
-enum history_file { METRICS_FILE, TENSORS_FILE, SAMPLES_FILE, STARTS_FILE, HISTORY_FILES };
-
 /* The tables of history_json. */
 enum history_table { STEPS, EVALUATIONS, TENSORS, SAMPLES, HISTORY_TABLES };
 extern const char *const history_tables[HISTORY_TABLES];
@@ -38,13 +39,13 @@ struct object_list {
 
 struct history {
     char *dir;
-    cJSON *config; /* {section: {key: value}} as strings, or NULL */
-    double clip;   /* optim.clip; NAN if unknown */
-    struct tail files[HISTORY_FILES];
+    cJSON *config;                    /* {section: {key: value}} as strings, or NULL */
+    double clip;                      /* optim.clip; NAN if unknown */
+    struct tail files[HISTORY_FILES]; /* metrics, tensors, samples, starts */
     struct curves steps, evaluations; /* evaluations: one column, val_loss */
-    struct curves tensors; /* (3 n_tensors): norms of each weight, its gradient and its update */
-    char **tensor_names;
-    size_t n_tensors;
+    struct curves
+        tensors;         /* three columns each: norms of the weight, its gradient and its update */
+    cJSON *tensor_names; /* an object with their names as keys, or NULL */
     struct object_list samples, starts;
     double last[STEP_COLUMNS], last_step; /* the newest row */
     double best_val_loss, best_step;
@@ -60,13 +61,14 @@ int history_refresh(struct history *h, struct error *err);
 /* Opens and reads a folder that must hold a run. */
 int history_read(struct history *h, const char *dir, struct error *err);
 
-/* What a reader of history_json has: its epoch and the number of rows of each table; zero for nothing. */
+/* What a reader of history_json has: its epoch and the number of rows of each table; zero for
+ * nothing. */
 struct history_seen {
     uint64_t epoch, counts[HISTORY_TABLES];
 };
 
-/* The run as one JSON object, without the rows that were seen, for the caller to free; NULL if out of
- * memory:
+/* The run as one JSON object, without the rows that were seen, for the caller to free; NULL if out
+ * of memory:
  *
  *   name, config, starts, last, best, bad_lines, epoch
  *   steps, evaluations   {from, width, x, columns: {NAME: {mean, low, high}}}

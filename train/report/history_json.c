@@ -37,8 +37,8 @@ struct writer {
     const struct history_seen *seen;
 };
 
-/* Adds a table of so many rows. Sets *from to the first row to send: the last one that was seen, since
- * it may have changed. */
+/* Adds a table of so many rows. Sets *from to the first row to send: the last one that was seen,
+ * since it may have changed. */
 static cJSON *add_table(const struct writer *w, enum history_table table, size_t count,
                         size_t *from)
 {
@@ -86,9 +86,13 @@ static void add_tensors(const struct writer *w)
     size_t from;
     cJSON *columns = add_curves(w, TENSORS, &w->h->tensors, &from);
     for (size_t kind = 0; kind < 3; kind++) {
-        cJSON *object = cJSON_AddObjectToObject(columns, kinds[kind]);
-        for (size_t i = 0; i < w->h->n_tensors; i++)
-            add_statistics(object, w->h->tensor_names[i], &w->h->tensors, 3 * i + kind, from);
+        cJSON *object = cJSON_AddObjectToObject(columns, kinds[kind]), *name;
+        size_t k = kind;
+        cJSON_ArrayForEach(name, w->h->tensor_names)
+        {
+            add_statistics(object, name->string, &w->h->tensors, k, from);
+            k += 3;
+        }
     }
 }
 

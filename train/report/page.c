@@ -1,4 +1,5 @@
-/* page.c: see page.h. Each mark {{name}} in web/report.html is replaced by the part of that name. */
+/* page.c: see page.h. Each mark {{name}} in web/report.html is replaced by the part of that name.
+ */
 #include "train/report/page.h"
 #include <nettle/base64.h>
 #include <nettle/sha2.h>

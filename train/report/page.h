@@ -1,5 +1,5 @@
-/* page.h: the page of charts: one self-contained HTML file made of the files in web/, a chart library and the data. The report and
- * the live page are the same. */
+/* page.h: the page of charts: one self-contained HTML file made of the files in web/, a chart
+ * library and the data. The report and the live page are the same. */
 #ifndef PAGE_H
 #define PAGE_H
 
@@ -7,10 +7,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* The page about n runs, for the caller to free; live: it asks its server for new data. Returns NULL if out of memory. */
+/* The page about n runs, for the caller to free; live: it asks its server for new data. Returns
+ * NULL if out of memory. */
 char *page_html(const struct history *runs, size_t n, bool live);
 
-/* The page's Content-Security-Policy: only its own scripts, by their digests. For the caller to free; NULL if out of memory. */
+/* The page's Content-Security-Policy: only its own scripts, by their digests. For the caller to
+ * free; NULL if out of memory. */
 char *page_policy(void);
 
 /* Copies JSON so that no text in it can end the HTML element around it. */

@@ -112,39 +112,36 @@ static bool set_axes(struct plot *p, const struct history *h)
     return true;
 }
 
-static void put_cell(FILE *out, const struct plot *p, size_t at, const struct terminal *t,
+/* Prints a cell and switches to its colour, if *colour is another. */
+static void put_cell(FILE *out, const struct plot *p, size_t cell, const struct terminal *t,
                      int *colour)
 {
     static const int colours[LAYERS] = {60, 75, 215}; /* of xterm's 256 */
-    const int layer = p->layer[at],
-              want = p->dots[at] && t->colours != TERMINAL_PLAIN ? colours[layer] : 0;
-    if (want != *colour)
-        fprintf(out, want ? "\033[38;5;%dm" : "\033[0m", want);
-    *colour = want;
-    if (!p->dots[at])
+    const int layer = p->layer[cell], dots = p->dots[cell],
+              wanted = dots && t->colours != TERMINAL_PLAIN ? colours[layer] : 0;
+    if (wanted != *colour)
+        fprintf(out, wanted ? "\033[38;5;%dm" : "\033[0m", wanted);
+    *colour = wanted;
+    if (!dots)
         putc(' ', out);
     else if (layer == CIRCLE)
         fputs("●", out);
     else
-        fprintf(out, "\xE2%c%c", 0xA0 | p->dots[at] >> 6, 0x80 | (p->dots[at] & 0x3F));
+        fprintf(out, "\xE2%c%c", 0xA0 | dots >> 6, 0x80 | (dots & 0x3F));
 }
 
 static void put_rows(FILE *out, const struct plot *p, const struct terminal *t)
 {
-    int colour = 0;
     for (size_t row = 0; row < ROWS; row++) {
         const double y = p->high - (p->high - p->low) * ((double)row + 0.5) / ROWS;
+        int colour = 0;
         if (row % 3 == 1)
             fprintf(out, "%*.4g ┤", LABEL - 2, y);
         else
             fprintf(out, "%*s │", LABEL - 2, "");
-        size_t end = p->columns; /* without trailing spaces */
-        while (end && !p->dots[row * p->columns + end - 1])
-            end--;
-        for (size_t x = 0; x < end; x++)
+        for (size_t x = 0; x < p->columns; x++)
             put_cell(out, p, row * p->columns + x, t, &colour);
         fputs(colour ? "\033[0m\n" : "\n", out);
-        colour = 0;
     }
 }
 

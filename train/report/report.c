@@ -7,28 +7,22 @@
 
 int report_write(const char *const *dirs, size_t n, const char *path, struct error *err)
 {
+    char *html = NULL, *default_path = NULL;
     struct history *runs = calloc(n, sizeof *runs);
-    int status = runs ? 0 : fail(err, "report: no memory");
+    if (!path && asprintf(&default_path, n == 1 ? "%s/report.html" : "report.html", dirs[0]) < 0)
+        default_path = NULL;
+    path = path ? path : default_path;
+    int status = runs && path ? 0 : fail(err, "report: out of memory");
     for (size_t i = 0; i < n && !status; i++)
         status = history_read(&runs[i], dirs[i], err);
-    char *html = status ? NULL : page_html(runs, n, false);
-    if (html)
+    if (!status && !(html = page_html(runs, n, false)))
+        status = fail(err, "%s: out of memory", path);
+    if (!status)
         status = atomic_write(path, html, strlen(html), NULL, 0, err);
-    else if (!status)
-        status = fail(err, "%s: no memory for the page", path);
-    free(html);
     for (size_t i = 0; runs && i < n; i++)
         history_close(&runs[i]);
     free(runs);
-    return status;
-}
-
-int report_write_run(const char *dir, struct error *err)
-{
-    char *path;
-    if (asprintf(&path, "%s/report.html", dir) < 0)
-        return fail(err, "%s: no memory for its report", dir);
-    const int status = report_write(&dir, 1, path, err);
-    free(path);
+    free(html);
+    free(default_path);
     return status;
 }

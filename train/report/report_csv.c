@@ -68,7 +68,7 @@ int report_csv(const char *const *dirs, size_t n, const char *path, struct error
     size_t size;
     struct writer w = {.out = open_memstream(&text, &size)};
     if (!w.out)
-        return fail(err, "report: no memory");
+        return fail(err, "report: out of memory");
     if (n > 1)
         fputs("run,", w.out);
     for (size_t k = 0; k < COLUMNS; k++)
@@ -80,7 +80,7 @@ int report_csv(const char *const *dirs, size_t n, const char *path, struct error
         status = put_run(&w, dirs[i], err);
     }
     if (fclose(w.out) && !status)
-        status = fail(err, "report: no memory");
+        status = fail(err, "report: out of memory");
     if (!status && path)
         status = atomic_write(path, text, size, NULL, 0, err);
     else if (!status)

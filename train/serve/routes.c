@@ -52,7 +52,8 @@ const struct route routes[] = {
     /* run=N, seen=EPOCH.STEPS.EVALUATIONS.TENSORS.SAMPLES: what is new of a run (history_json) */
     {"/data", answer_data},
 
-    /* All of the following take run=N and, but for the first, checkpoint=best.h5 or ckpt-STEP.h5. */
+    /* All of the following take run=N and, but for the first, checkpoint=best.h5 or ckpt-STEP.h5.
+     */
     {"/lens/checkpoints", answer_checkpoints},
     /* text: predictions after each block (inspection_json) */
     {"/lens", answer_lens},

@@ -55,8 +55,8 @@ int answer_checkpoints(struct request *q)
 
 /* --- the model --- */
 
-/* Locks the cache and returns the model of the query's checkpoint, which has read the query's text if
- * `reads`. After an error it returns NULL, and the cache is not locked. */
+/* Locks the cache and returns the model of the query's checkpoint, which has read the query's text
+ * if `reads`. After an error it returns NULL, and the cache is not locked. */
 static struct cached_model *lock_model(struct request *q, bool reads)
 {
     struct model_cache *cache = &q->server->cache;
@@ -157,7 +157,8 @@ static void stream_end(void *context)
     free(s);
 }
 
-/* Makes the bytes of one more token ready to send, but for an incomplete character, unless they are the last. */
+/* Makes the bytes of one more token ready to send, but for an incomplete character, unless they are
+ * the last. */
 static int take_bytes(struct stream *s, const char *bytes, size_t n, bool last)
 {
     const size_t size = s->n_tail + n;
