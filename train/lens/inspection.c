@@ -10,7 +10,6 @@ static void layout(struct inspection *in)
 {
     const size_t T = in->config->block_size, C = in->config->n_embd, V = in->config->vocab_size;
     in->ids = arena_take(&in->arena, T + 1, sizeof *in->ids);
-    in->losses = arena_take(&in->arena, T, sizeof *in->losses);
     in->top_losses = arena_take(&in->arena, T, sizeof *in->top_losses);
     in->gradient = arena_take(&in->arena, T * C, sizeof *in->gradient);
     in->norms = arena_take(&in->arena, T, sizeof *in->norms);
@@ -46,16 +45,15 @@ void inspection_close(struct inspection *in)
     *in = (struct inspection){0};
 }
 
-/* Runs the model on in->ids and keeps its activations. The last position has no target: its loss is
- * that of the zero which follows the text, and is dropped. */
+/* Runs the model on in->ids and keeps its activations. The target of the last position is the zero
+ * that follows the text; this loss is ignored. */
 static int forward(struct inspection *in, size_t n, struct error *err)
 {
     gpt_loss(&in->file.model, in->ids, in->ids + 1, 1, n, NULL);
-    memcpy(in->losses, in->file.model.losses, n * sizeof *in->losses);
+    in->losses = in->file.model.losses;
     for (size_t t = 0; t < n; t++)
         if (!isfinite(in->losses[t]))
             return fail(err, "the model's loss at position %zu is not finite", t);
-    in->losses[n - 1] = NAN;
     free(in->weights);
     in->weights = malloc(in->config->n_head * n * n * sizeof *in->weights);
     if (!in->weights)
@@ -128,9 +126,9 @@ int inspection_predict(struct inspection *in, size_t depth, size_t k, struct err
     for (size_t t = 0; t < T; t++)
         in->top_losses[t] =
             predict(in, in->logits + t * in->config->vocab_size, in->ids[t + 1], top + t * k, k);
-    in->top_losses[T - 1] = NAN;
     if (depth == in->config->n_layer)
         memcpy(in->top_losses, in->losses, T * sizeof *in->losses);
+    in->top_losses[T - 1] = NAN;
     double sum = 0;
     for (size_t t = 0; t + 1 < T; t++)
         sum += in->top_losses[t];

@@ -19,7 +19,7 @@ struct inspection {
     struct arena arena;
     size_t T;                  /* tokens of the text; 0 if none has been read */
     uint32_t *ids;             /* (block_size + 1): the text's, then a zero */
-    float *losses;             /* (block_size): of the next token; NAN at the last position */
+    const float *losses;       /* (T - 1): of the next token; the model's own array */
     struct prediction *top;    /* (T,k), of inspection_predict, */
     float *top_losses;         /* (block_size), with their losses */
     double mean_loss;          /* and the mean of these; NAN for a single token */

@@ -68,12 +68,9 @@ static void add_step(struct history *h, const cJSON *object, double step)
     row[CLIPPED] =
         isnan(h->clip) || isnan(row[GRAD_NORM]) ? NAN : clip_factor(row[GRAD_NORM], h->clip) < 1;
     row[SKIPPED] = cJSON_HasObjectItem(object, "skipped"); /* the step changed no weights */
-    if (row[TOKENS] < h->last[TOKENS])
-        row[TOKENS] = h->last[TOKENS];
-    const double before = isnan(h->last[TOKENS]) ? 0 : h->last[TOKENS],
-                 spent = (row[TOKENS] - before) / row[TOKENS_PER_S];
-    row[SECONDS] = (isnan(h->last[SECONDS]) ? 0 : h->last[SECONDS]) +
-                   (spent > 0 && isfinite(spent) ? spent : 0);
+    row[TOKENS] = fmax(row[TOKENS], h->last[TOKENS]);
+    const double spent = (row[TOKENS] - fmax(h->last[TOKENS], 0)) / row[TOKENS_PER_S];
+    row[SECONDS] = fmax(h->last[SECONDS], 0) + (spent > 0 && isfinite(spent) ? spent : 0);
     curves_add(&h->steps, step, row);
     memcpy(h->last, row, sizeof row);
     h->last_step = step;

@@ -29,42 +29,19 @@ static unsigned halvings(uint64_t width)
     return width > 1 ? 1 + halvings(width / 2) : 0;
 }
 
-/* What is written, and what its reader has. */
-struct writer {
-    cJSON *run;
-    const struct history *h;
-    uint64_t epoch;
-    const struct history_seen *seen;
-};
-
-/* Adds a table of so many rows. Sets *from to the first row to send: the last one that was seen,
- * since it may have changed. */
-static cJSON *add_table(const struct writer *w, enum history_table table, size_t count,
-                        size_t *from)
+/* Adds a table from a row on. Returns the object of its columns. */
+static cJSON *add_curves(cJSON *run, enum history_table table, const struct curves *c, size_t from)
 {
-    cJSON *object = cJSON_AddObjectToObject(w->run, history_tables[table]);
-    const size_t seen = w->seen->epoch == w->epoch ? w->seen->counts[table] : 0;
-    *from = seen && seen <= count ? seen - 1 : 0;
-    cJSON_AddNumberToObject(object, "from", (double)*from);
-    return object;
-}
-
-/* The same for curves. Returns the object of their columns. */
-static cJSON *add_curves(const struct writer *w, enum history_table table, const struct curves *c,
-                         size_t *from)
-{
-    cJSON *object = add_table(w, table, c->count, from);
+    cJSON *object = cJSON_AddObjectToObject(run, history_tables[table]);
+    cJSON_AddNumberToObject(object, "from", (double)from);
     cJSON_AddNumberToObject(object, "width", (double)c->width);
-    cJSON_AddItemToObject(object, "x",
-                          json_numbers(c->x + *from, c->count - *from, 1, DIGITS_OF_X));
+    cJSON_AddItemToObject(object, "x", json_numbers(c->x + from, c->count - from, 1, DIGITS_OF_X));
     return cJSON_AddObjectToObject(object, "columns");
 }
 
-static void add_steps(const struct writer *w)
+static void add_steps(cJSON *run, const struct curves *c, size_t from)
 {
-    const struct curves *c = &w->h->steps;
-    size_t from;
-    cJSON *columns = add_curves(w, STEPS, c, &from);
+    cJSON *columns = add_curves(run, STEPS, c, from);
     for (size_t k = 0; k < STEP_COLUMNS; k++)
         if (k == TOKENS || k == SECONDS) /* they only grow: the first value belongs to x */
             cJSON_AddItemToObject(columns, history_columns[k],
@@ -73,63 +50,56 @@ static void add_steps(const struct writer *w)
             add_statistics(columns, history_columns[k], c, k, from);
 }
 
-static void add_evaluations(const struct writer *w)
-{
-    size_t from;
-    cJSON *columns = add_curves(w, EVALUATIONS, &w->h->evaluations, &from);
-    add_statistics(columns, "val_loss", &w->h->evaluations, 0, from);
-}
-
-static void add_tensors(const struct writer *w)
+static void add_tensors(cJSON *run, const struct curves *c, const cJSON *names, size_t from)
 {
     static const char *const kinds[3] = {"weight", "grad", "update"};
-    size_t from;
-    cJSON *columns = add_curves(w, TENSORS, &w->h->tensors, &from);
+    cJSON *columns = add_curves(run, TENSORS, c, from);
     for (size_t kind = 0; kind < 3; kind++) {
-        cJSON *object = cJSON_AddObjectToObject(columns, kinds[kind]), *name;
-        size_t k = kind;
-        cJSON_ArrayForEach(name, w->h->tensor_names)
-        {
-            add_statistics(object, name->string, &w->h->tensors, k, from);
-            k += 3;
-        }
+        cJSON *object = cJSON_AddObjectToObject(columns, kinds[kind]);
+        const cJSON *name = names ? names->child : NULL;
+        for (size_t k = kind; name; k += 3, name = name->next)
+            add_statistics(object, name->string, c, k, from);
     }
 }
 
-static void add_samples(const struct writer *w)
+static void add_samples(cJSON *run, const cJSON *samples, size_t from)
 {
-    cJSON *array = w->h->samples.array, *sample;
-    size_t from;
-    cJSON *list = cJSON_AddArrayToObject(
-        add_table(w, SAMPLES, (size_t)cJSON_GetArraySize(array), &from), "list");
-    for (sample = cJSON_GetArrayItem(array, (int)from); sample; sample = sample->next)
-        cJSON_AddItemReferenceToArray(list, sample);
+    cJSON *object = cJSON_AddObjectToObject(run, "samples"),
+          *list = cJSON_AddArrayToObject(object, "list");
+    cJSON_AddNumberToObject(object, "from", (double)from);
+    for (cJSON *s = cJSON_GetArrayItem(samples, (int)from); s; s = s->next)
+        cJSON_AddItemReferenceToArray(list, s);
 }
 
 char *history_json(const struct history *h, const struct history_seen *seen)
 {
     cJSON *run = cJSON_CreateObject();
-    const struct writer w = {run, h,
-                             h->epoch + halvings(h->steps.width) + halvings(h->evaluations.width) +
-                                 halvings(h->tensors.width) + halvings(h->samples.stride),
-                             seen};
+    const uint64_t epoch = h->epoch + halvings(h->steps.width) + halvings(h->evaluations.width) +
+                           halvings(h->tensors.width) + halvings(h->samples.stride);
+    const size_t counts[] = {h->steps.count, h->evaluations.count, h->tensors.count,
+                             (size_t)cJSON_GetArraySize(h->samples.array)};
+    size_t from[HISTORY_TABLES] = {0}; /* the last row that was seen may have changed */
+    for (int i = 0; i < HISTORY_TABLES; i++)
+        if (seen->epoch == epoch && seen->counts[i] && seen->counts[i] <= counts[i])
+            from[i] = seen->counts[i] - 1;
     cJSON_AddStringToObject(run, "name", h->dir);
     if (h->config)
         cJSON_AddItemReferenceToObject(run, "config", h->config);
     cJSON_AddItemReferenceToObject(run, "starts", h->starts.array);
     cJSON_AddNumberToObject(run, "bad_lines", (double)h->bad_lines);
-    cJSON_AddNumberToObject(run, "epoch", (double)w.epoch);
-    cJSON *last = cJSON_AddObjectToObject(run, "last");
+    cJSON_AddNumberToObject(run, "epoch", (double)epoch);
+    cJSON *last = cJSON_AddObjectToObject(run, "last"), *best;
     cJSON_AddNumberToObject(last, "step", h->last_step);
     for (int k = 0; k < STEP_COLUMNS; k++)
         cJSON_AddNumberToObject(last, history_columns[k], h->last[k]);
-    cJSON *best = cJSON_AddObjectToObject(run, "best");
+    best = cJSON_AddObjectToObject(run, "best");
     cJSON_AddNumberToObject(best, "step", h->best_step);
     cJSON_AddNumberToObject(best, "val_loss", h->best_val_loss);
-    add_steps(&w);
-    add_evaluations(&w);
-    add_tensors(&w);
-    add_samples(&w);
+    add_steps(run, &h->steps, from[STEPS]);
+    add_statistics(add_curves(run, EVALUATIONS, &h->evaluations, from[EVALUATIONS]), "val_loss",
+                   &h->evaluations, 0, from[EVALUATIONS]);
+    add_tensors(run, &h->tensors, h->tensor_names, from[TENSORS]);
+    add_samples(run, h->samples.array, from[SAMPLES]);
     char *text = cJSON_PrintUnformatted(run);
     cJSON_Delete(run);
     return text;
