@@ -260,7 +260,7 @@ check-browser: $(BINARY)
 	@cp tests/browser/package.json $(BROWSER) && npm install --prefix $(BROWSER) --no-audit --no-fund --silent
 	@node tests/browser/test.mjs $(abspath $(BINARY)) $$(command -v chromium) $(abspath $(BROWSER)) $(SHOTS)
 asan:
-	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
+	@LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/tests/leaks.txt $(MAKE) --no-print-directory check-run BUILD=build-asan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined
 memcheck:
 	@$(NO_FMA) OMP_NUM_THREADS=1 CK_TIMEOUT_MULTIPLIER=20 $(MAKE) --no-print-directory check-run $(MEMCHECK) WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
