@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-/* A model in memory, counted by its users: the cache, and streams of generated text. */
+/* A model in memory. Its users are the cache and streams of generated text. */
 struct cached_model {
     struct inspection inspection;
     struct stat file;

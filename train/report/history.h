@@ -72,7 +72,7 @@ struct history_seen {
  *
  *   name, config, starts, last, best, bad_lines, epoch
  *   steps, evaluations   {from, width, x, columns: {NAME: {mean, low, high}}}
- *   tensors              the same with columns: {weight, grad, update}, each an object by tensor name
+ *   tensors              as above; columns: {weight, grad, update}, each by tensor name
  *   samples              {from, list: [{step, text, …}]}
  *
  * `from` is the index of the first row sent, 0 if the epoch differs from the reader's; low and high

@@ -35,7 +35,8 @@ static cJSON *add_curves(cJSON *run, enum history_table table, const struct curv
     cJSON *object = cJSON_AddObjectToObject(run, history_tables[table]);
     cJSON_AddNumberToObject(object, "from", (double)from);
     cJSON_AddNumberToObject(object, "width", (double)c->width);
-    cJSON_AddItemToObject(object, "x", json_numbers(c->x + from, c->count - from, 1, DIGITS_OF_X));
+    cJSON_AddItemToObject(
+        object, "x", json_numbers(c->count ? c->x + from : NULL, c->count - from, 1, DIGITS_OF_X));
     return cJSON_AddObjectToObject(object, "columns");
 }
 

@@ -8,8 +8,8 @@
 #include <cjson/cJSON.h>
 #include <stddef.h>
 
-/* The n numbers x[0], x[stride], … in so many significant digits, as one raw item. Numbers that are
- * not finite become null. Returns NULL if out of memory. */
+/* The n numbers x[0], x[stride], … with so many significant digits, as one raw item. Numbers that
+ * are not finite become null. Returns NULL if out of memory. */
 cJSON *json_numbers(const double *x, size_t n, size_t stride, int digits);
 
 #endif

@@ -1,5 +1,4 @@
-/* page.c: see page.h. Each mark {{name}} in web/report.html is replaced by the part of that name.
- */
+/* page.c: see page.h. The marks {{name}} in web/report.html are replaced by the parts named. */
 #include "train/report/page.h"
 #include <nettle/base64.h>
 #include <nettle/sha2.h>

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* The page about n runs, for the caller to free; live: it asks its server for new data. Returns
+/* The page about n runs, for the caller to free; live: it polls its server for new data. Returns
  * NULL if out of memory. */
 char *page_html(const struct history *runs, size_t n, bool live);
 

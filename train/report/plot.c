@@ -82,7 +82,7 @@ static void draw_validation(struct plot *p, const struct curves *c)
             mark(p, column_of(p, c->x[i]), row_of(p, c->cells[i].mean), CIRCLE);
 }
 
-/* Makes room for a column of curves. */
+/* Extends the axes to a column of curves. */
 static void extend_axes(struct plot *p, const struct curves *c, size_t column)
 {
     for (size_t i = 0; i < c->count; i++) {

@@ -5,12 +5,12 @@
 #include "base/error.h"
 #include <stddef.h>
 
-/* Writes the page about the runs in these folders. path NULL: report.html, in the folder of a single
- * run or in the current one. */
+/* Writes the page about the runs in these folders. path NULL: report.html, in the folder of a
+ * single run or in the current one. */
 int report_write(const char *const *dirs, size_t n, const char *path, struct error *err);
 
-/* Writes the metrics of every step as comma-separated values, to standard output if path is NULL. If
- * there are several runs, the first column is the run's folder. */
+/* Writes the metrics of every step as comma-separated values, to standard output if path is NULL.
+ * If there are several runs, the first column is the run's folder. */
 int report_csv(const char *const *dirs, size_t n, const char *path, struct error *err);
 
 #endif

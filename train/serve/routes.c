@@ -4,7 +4,7 @@
 #include "train/serve/server.h"
 #include <string.h>
 
-/* Reads what is new of a run. A server's lock is held. */
+/* Reads what is new of a run. The server's lock must be held. */
 static int refresh(struct request *q, struct history *run)
 {
     if (history_refresh(run, &q->err) == 0)
@@ -52,8 +52,7 @@ const struct route routes[] = {
     /* run=N, seen=EPOCH.STEPS.EVALUATIONS.TENSORS.SAMPLES: what is new of a run (history_json) */
     {"/data", answer_data},
 
-    /* All of the following take run=N and, but for the first, checkpoint=best.h5 or ckpt-STEP.h5.
-     */
+    /* The following take run=N and, except the first, checkpoint=best.h5 or ckpt-STEP.h5. */
     {"/lens/checkpoints", answer_checkpoints},
     /* text: predictions after each block (inspection_json) */
     {"/lens", answer_lens},

@@ -157,8 +157,8 @@ static void stream_end(void *context)
     free(s);
 }
 
-/* Makes the bytes of one more token ready to send, but for an incomplete character, unless they are
- * the last. */
+/* Makes the bytes of another token ready to send. An incomplete character at the end has to wait
+ * for the next token, unless this is the last. */
 static int take_bytes(struct stream *s, const char *bytes, size_t n, bool last)
 {
     const size_t size = s->n_tail + n;
@@ -224,7 +224,7 @@ static int request_real(struct request *q, const char *name, double min, double 
                 text);
 }
 
-/* Sets up a stream that continues the query's prompt. The cache is locked. */
+/* Sets up a stream that continues the query's prompt. The cache must be locked. */
 static int begin_stream(struct request *q, struct cached_model *m, struct stream *s)
 {
     struct error err;

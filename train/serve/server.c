@@ -166,8 +166,8 @@ static void answer(struct request *q, const char *path, const char *method)
     q->size = q->text ? strlen(q->text) : 0;
 }
 
-/* Called for the headers alone, then for each part of a body, which is dropped, then for the
- * answer. */
+/* libmicrohttpd calls this with the headers alone, then for each part of a body, which is dropped,
+ * and finally for the answer. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *body,
                               size_t *body_size, void **state)

@@ -1,5 +1,5 @@
-/* test_lens.c: `handgrad lens`: its numbers equal those of `handgrad grad`, and its pictures show these
- * numbers. */
+/* test_lens.c: `handgrad lens`: its numbers equal those of `handgrad grad`, and its pictures show
+ * these numbers. */
 #include "base/printable.h"
 #include "model/lens.h"
 #include "tests/data_fixture.h"

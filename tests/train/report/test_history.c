@@ -107,7 +107,8 @@ START_TEST(buckets_keep_extremes)
 }
 END_TEST
 
-/* A line is read once, when it is complete; a file that was truncated and has grown again is read anew. */
+/* A line is read once, when it is complete; a file that was truncated and has grown again is read
+ * anew. */
 START_TEST(follows_a_growing_file)
 {
     make_folder();
@@ -232,7 +233,8 @@ START_TEST(skips_a_line_too_long)
 }
 END_TEST
 
-/* A reader that replaces its rows from `from` on has the whole table. The JSON is valid at every length. */
+/* A reader that replaces its rows from `from` on has the whole table. The JSON is valid at every
+ * length. */
 START_TEST(sends_new_rows)
 {
     make_folder();
@@ -336,7 +338,8 @@ static char *plot_of(const struct history *h)
 }
 
 /* Validation losses before, after and without training losses; steps and losses that floating-point
- * numbers cannot distinguish. With `make asan` this checks that nothing is drawn outside the plot. */
+ * numbers cannot distinguish. With `make asan` this checks that nothing is drawn outside the plot.
+ */
 START_TEST(plots_unusual_files)
 {
     static const char *const FILES[] = {
