@@ -6,7 +6,7 @@
 #include "train/report/drawing.h"
 
 enum sweep_method { SWEEP_CENTRAL_F32, SWEEP_CENTRAL_F64, SWEEP_COMPLEX, SWEEP_METHODS };
-enum { SWEEP_STEPS = 61 }; /* four a decade, from 1e-1 to 1e-16 */
+enum { SWEEP_STEPS = 61 }; /* four per decade, from 1e-1 to 1e-16 */
 
 struct sweep {
     const char *op;
@@ -17,8 +17,9 @@ struct sweep {
 
 extern const char *const sweep_names[SWEEP_METHODS];
 
-/* The derivatives of an operation's first case of some size along every coordinate, by each method and step, against the backward
- * in double. -1 where memory is short. */
+/* Compares derivatives along every coordinate, by each method and step, with the backward in
+ * double, in an operation's first case with several rows and columns. Returns -1 if memory is
+ * short. */
 int sweep_run(struct sweep *s, enum op op, uint64_t seed);
 /* Draws the errors over the steps. */
 void sweep_draw(const struct sweep *s, struct drawing *d);

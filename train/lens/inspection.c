@@ -45,11 +45,18 @@ void inspection_close(struct inspection *in)
     *in = (struct inspection){0};
 }
 
+static struct batch text_batch(const struct inspection *in, size_t n)
+{
+    return (struct batch){
+        .inputs = in->ids, .targets = in->ids + 1, .weight = 1, .rows = 1, .block_size = n};
+}
+
 /* Runs the model on in->ids and keeps its activations. The target of the last position is the zero
  * that follows the text; this loss is ignored. */
 static int forward(struct inspection *in, size_t n, struct error *err)
 {
-    gpt_loss(&in->file.model, in->ids, in->ids + 1, 1, n, NULL);
+    const struct batch batch = text_batch(in, n);
+    gpt_loss(&in->file.model, &batch, NULL);
     in->losses = in->file.model.losses;
     for (size_t t = 0; t < n; t++)
         if (!isfinite(in->losses[t]))
@@ -144,7 +151,8 @@ void inspection_attention(struct inspection *in, size_t layer)
 void inspection_gradient(struct inspection *in, size_t position)
 {
     const size_t C = in->config->n_embd;
-    lens_gradient(in->gradient, &in->file.model, in->ids, in->ids + 1, in->T, position);
+    const struct batch batch = text_batch(in, in->T);
+    lens_gradient(in->gradient, &in->file.model, &batch, position);
     for (size_t t = 0; t < in->T; t++) {
         double sum = 0;
         for (size_t c = 0; c < C; c++)

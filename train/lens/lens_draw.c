@@ -1,5 +1,6 @@
 /* lens_draw.c: see lens_draw.h. */
 #include "train/lens/lens_draw.h"
+#include "base/minmax.h"
 #include <string.h>
 
 enum { LABEL_COLUMNS = 10 };
@@ -21,7 +22,7 @@ int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, 
         memcpy(h->values + i * T * T, in->weights + k * T * T, T * T * sizeof *h->values);
         snprintf(h->names[i], sizeof h->names[i], "h.%zu head %zu", l, k);
     }
-    h->columns = heads > 1 ? heads : h->n < 4 ? h->n : 4;
+    h->columns = heads > 1 ? heads : size_min(h->n, 4);
     snprintf(h->title, sizeof h->title, "attention%s%s: rows are queries, columns are keys",
              h->n == 1 ? " of " : "", h->n == 1 ? h->names[0] : "");
     return 0;

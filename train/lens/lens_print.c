@@ -1,5 +1,6 @@
 /* lens_print.c: see lens_print.h. */
 #include "train/lens/lens_print.h"
+#include "base/minmax.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static size_t longest_token(const struct inspection *in)
     for (size_t t = 0; t < in->T; t++) {
         char shown[PRINTABLE_MAX];
         const size_t used = inspection_token(shown, in, in->ids[t], TOKEN_COLUMNS);
-        longest = used > longest ? used : longest;
+        longest = size_max(longest, used);
     }
     return longest;
 }
@@ -46,10 +47,9 @@ static size_t longest_token(const struct inspection *in)
 static size_t prediction_columns(const struct terminal *t, size_t longest, size_t used,
                                  size_t wanted, size_t *fitting)
 {
-    const size_t columns = (longest < PREDICTION_COLUMNS ? longest : PREDICTION_COLUMNS) +
-                           sizeof "* 100%  " - 1,
+    const size_t columns = size_min(longest, PREDICTION_COLUMNS) + sizeof "* 100%  " - 1,
                  n = t->width > used + columns ? (t->width - used) / columns : 1;
-    *fitting = n < wanted ? n : wanted;
+    *fitting = size_min(n, wanted);
     return columns;
 }
 

@@ -1,5 +1,6 @@
 /* heatmap.c: memory, colours and cells of heat maps; see heatmap.h. */
 #include "train/report/heatmap.h"
+#include "base/minmax.h"
 #include <math.h>
 #include <stdlib.h>
 
@@ -45,8 +46,8 @@ uint32_t heatmap_colour(double weight)
 
 struct heatmap_grid heatmap_grid(size_t side, size_t limit)
 {
-    const size_t step = (side + limit - 1) / limit;
-    return (struct heatmap_grid){.cells = (side + step - 1) / step, .step = step};
+    const size_t step = ceil_div(side, limit);
+    return (struct heatmap_grid){.cells = ceil_div(side, step), .step = step};
 }
 
 double heatmap_cell(const struct heatmaps *h, struct heatmap_grid g, size_t map, size_t row,

@@ -1,4 +1,5 @@
 /* heatmap_draw.c: heat maps in a drawing. */
+#include "base/minmax.h"
 #include "train/report/heatmap.h"
 #include <math.h>
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static void draw_map(struct drawing *d, const struct heatmaps *h, size_t map, do
 
 static void draw_labels(struct drawing *d, const struct heatmaps *h, struct heatmap_grid g)
 {
-    const size_t every = (TEXT + g.size) / g.size; /* labels that do not overlap */
+    const size_t every = ceil_div(TEXT + 1, g.size); /* labels that do not overlap */
     for (size_t i = 0; i < g.cells; i += every) {
         const char *label = h->labels[i * g.step].text;
         const double middle = (double)g.size * ((double)i + 0.5);

@@ -1,5 +1,6 @@
 /* heatmap_terminal.c: heat maps in a terminal: coloured spaces, or ever denser characters if there
  * are no colours. */
+#include "base/minmax.h"
 #include "train/report/heatmap.h"
 #include <math.h>
 #include <stdlib.h>
@@ -43,10 +44,8 @@ static void put_column_labels(FILE *f, const struct heatmaps *h, struct heatmap_
                               size_t margin)
 {
     size_t lines = 1;
-    for (size_t c = 0; c < g.cells; c++) {
-        const size_t n = mbstowcs(NULL, h->labels[c * g.step].text, 0);
-        lines = n > lines ? n : lines;
-    }
+    for (size_t c = 0; c < g.cells; c++)
+        lines = size_max(lines, mbstowcs(NULL, h->labels[c * g.step].text, 0));
     for (size_t line = 0; line < lines && line < COLUMN_LABEL; line++) {
         fprintf(f, "%*s", (int)margin, "");
         for (size_t c = 0; c < g.cells; c++) {
@@ -65,7 +64,7 @@ static void put_column_labels(FILE *f, const struct heatmaps *h, struct heatmap_
 static void put_maps(FILE *f, const struct terminal *t, const struct heatmaps *h, size_t first,
                      size_t end, struct heatmap_grid g, size_t margin)
 {
-    const size_t columns = g.cells * g.size, pitch = columns > NAME ? columns : NAME;
+    const size_t columns = g.cells * g.size, pitch = size_max(columns, NAME);
     for (size_t i = first; i < end && !margin; i++)
         fprintf(f, "%-*s%s", (int)pitch, h->names[i], i + 1 < end ? "  " : "\n");
     for (size_t row = 0; row < g.cells; row++) {
@@ -95,12 +94,12 @@ static void put_legend(FILE *f, const struct terminal *t, size_t step)
 void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *f)
 {
     size_t margin = 0, columns = (t->width + GAP) / (NAME + GAP); /* columns: maps side by side */
-    columns = h->columns < columns ? h->columns : columns;
+    columns = size_min(columns, h->columns);
     for (size_t i = 0; i < h->side && h->n == 1; i++)
-        margin = h->labels[i].columns >= margin ? h->labels[i].columns + 1 : margin;
+        margin = size_max(margin, h->labels[i].columns + 1);
     size_t space = (t->width - margin + GAP) / columns - GAP; /* for a map */
-    if (h->n > 1 && space > SMALL)
-        space = SMALL;
+    if (h->n > 1)
+        space = size_min(space, SMALL);
     const size_t size = 2 * h->side <= space ? 2 : 1;
     struct heatmap_grid g = heatmap_grid(h->side, space / size);
     g.size = size;
@@ -109,8 +108,7 @@ void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *
         put_column_labels(f, h, g, margin);
     for (size_t first = 0, end; first < h->n; first = end) {
         const size_t row_end = (first / h->columns + 1) * h->columns; /* of the whole figure */
-        end = first + columns < row_end ? first + columns : row_end;
-        end = end < h->n ? end : h->n;
+        end = size_min(size_min(first + columns, row_end), h->n);
         put_maps(f, t, h, first, end, g, margin);
     }
     put_legend(f, t, g.step);

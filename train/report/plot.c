@@ -1,5 +1,6 @@
 /* plot.c: see plot.h. A Braille character, from U+2800, has 2 x 4 dots, each a bit of its code. */
 #include "train/report/plot.h"
+#include "base/minmax.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -163,7 +164,7 @@ static void put_foot(FILE *out, const struct plot *p, const struct history *h)
 
 void plot_losses(FILE *out, const struct history *h, const struct terminal *t)
 {
-    struct plot p = {.columns = t->width > LABEL + NARROW ? t->width - LABEL : NARROW};
+    struct plot p = {.columns = size_max(t->width, LABEL + NARROW) - LABEL};
     if (!set_axes(&p, h)) {
         fputs("no step has a loss yet\n", out);
         return;

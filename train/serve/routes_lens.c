@@ -1,5 +1,6 @@
 /* routes_lens.c: see routes_lens.h. */
 #include "train/serve/routes_lens.h"
+#include "base/minmax.h"
 #include "base/utf8.h"
 #include "train/generator.h"
 #include "train/lens/inspection_json.h"
@@ -91,8 +92,8 @@ int answer_lens(struct request *q)
     struct cached_model *m = lock_model(q, true);
     if (!m)
         return -1;
-    const size_t V = m->inspection.config->vocab_size;
-    cJSON *json = inspection_json(&m->inspection, TOP < V ? TOP : V, &q->err);
+    const size_t k = size_min(TOP, m->inspection.config->vocab_size);
+    cJSON *json = inspection_json(&m->inspection, k, &q->err);
     model_cache_unlock(&q->server->cache);
     return answer_json(q, json);
 }
@@ -192,7 +193,7 @@ static int next_token(struct stream *s)
     return status ? -1 : take_bytes(s, bytes, n, false);
 }
 
-static ssize_t stream_next(void *context, uint64_t position, char *bytes, size_t room)
+static ssize_t stream_next(void *context, uint64_t position, char *bytes, size_t size)
 {
     struct stream *s = context;
     (void)position;
@@ -202,7 +203,7 @@ static ssize_t stream_next(void *context, uint64_t position, char *bytes, size_t
         if (s->left ? next_token(s) : take_bytes(s, "", 0, true))
             return MHD_CONTENT_READER_END_WITH_ERROR;
     }
-    const size_t n = s->n_ready - s->sent < room ? s->n_ready - s->sent : room;
+    const size_t n = size_min(s->n_ready - s->sent, size);
     memcpy(bytes, s->ready + s->sent, n);
     s->sent += n;
     return (ssize_t)n;
