@@ -175,7 +175,7 @@ int command_train(int argc, char **argv)
     else
         print_summary(&run);
     run_close(&run);
-    if (report_write_run(a.out, &err))
+    if (report_write((const char *[]){a.out}, 1, NULL, &err))
         print_error(&err);
     else
         printf("report: %s/report.html\n", a.out);
