@@ -12,7 +12,7 @@ TEST_C  := $(wildcard tests/*/test_*.c tests/*/*/test_*.c)
 ends_in  = $(patsubst tests/%.c,%,$(shell grep -lw '$1' $(TEST_C)))
 TRIPLE  := $(call ends_in,SUITE_ALL_TYPES)
 PAIRED  := $(call ends_in,SUITE_FLOAT_DOUBLE) $(TRIPLE)
-MIXED   := model/gemm/test_gemm model/test_gpt model/test_probe # what bf16 products could break
+MIXED   := model/gemm/test_gemm model/test_gpt model/test_causal_probe # what bf16 products could break
 TESTS   := $(filter-out $(PAIRED),$(patsubst tests/%.c,%,$(TEST_C))) $(PAIRED:%=f32/%) \
            $(PAIRED:%=f64/%) $(TRIPLE:%=c128/%) $(MIXED:%=bf16/%)
 # test_allocation replaces malloc, which the sanitizers forbid, and clang's OpenMP allocates in every
