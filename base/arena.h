@@ -1,20 +1,21 @@
-/* arena.h: memory that is taken once, before the first pass, and given back whole. */
+/* arena.h: one allocation for all arrays of a model, made before the first pass. */
 #ifndef ARENA_H
 #define ARENA_H
 
 #include <stddef.h>
 
-/* Layout is one function that takes every array in turn, called twice: on an arena without memory it only counts, then
- * arena_allocate gets what was counted and the second call hands it out. */
+/* The layout is a function that takes every array from the arena. It runs twice: on an empty arena
+ * it only counts bytes; after arena_allocate it hands out the memory. */
 struct arena {
     char *base;
     size_t used, size;
 };
 
-/* Bytes for n elements, aligned to a cache line; NULL while counting. */
+/* n elements, aligned to a cache line; NULL while counting. */
 void *arena_take(struct arena *a, size_t n, size_t element_size);
 
-/* Zeroed pages for all that was counted, touched first by the threads that will work on them. -1 where memory is short. */
+/* Allocates what was counted: zeroed pages, each first touched by the thread that will use it. -1
+ * if memory is short. */
 int arena_allocate(struct arena *a);
 void arena_free(struct arena *a);
 

@@ -1,38 +1,22 @@
-/* utf8.c: strict UTF-8.
+/* utf8.c: see utf8.h.
  *
- * All that is special about the second byte (Unicode 15, table 3-7) is said by the first: after E0 and F0 a lower bound keeps
- * overlong forms out, after ED an upper one surrogates, after F4 what lies above U+10FFFF. C0, C1 and F5 … FF never occur.
+ * The first byte determines all restrictions on the second (Unicode 15, table 3-7): a lower bound
+ * after E0 and F0 excludes overlong forms, an upper bound after ED excludes surrogates, and after F4
+ * code points above U+10FFFF. C0, C1 and F5 to FF never occur.
  */
 #include "base/utf8.h"
+#include <stdbool.h>
 #include <string.h>
 
 static enum utf8_result begin(struct utf8 *u, uint8_t byte)
 {
-    u->length = 1;
-    u->low = 0x80, u->high = 0xBF;
-    if (byte < 0x80) {
-        u->code_point = byte;
-        return UTF8_CHARACTER;
-    }
-    if (byte >= 0xC2 && byte <= 0xDF) {
-        u->code_point = byte & 0x1F, u->missing = 1;
-    } else if (byte >= 0xE0 && byte <= 0xEF) {
-        u->code_point = byte & 0x0F, u->missing = 2;
-        if (byte == 0xE0)
-            u->low = 0xA0;
-        if (byte == 0xED)
-            u->high = 0x9F;
-    } else if (byte >= 0xF0 && byte <= 0xF4) {
-        u->code_point = byte & 0x07, u->missing = 3;
-        if (byte == 0xF0)
-            u->low = 0x90;
-        if (byte == 0xF4)
-            u->high = 0x8F;
-    } else {
-        u->length = 0;
-        return UTF8_INVALID;
-    }
-    return UTF8_MORE;
+    const bool lead = byte >= 0xC2 && byte <= 0xF4;
+    u->length = lead;
+    u->missing = !lead ? 0 : byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
+    u->code_point = byte & (0x3F >> u->missing);
+    u->low = byte == 0xE0 ? 0xA0 : byte == 0xF0 ? 0x90 : 0x80;
+    u->high = byte == 0xED ? 0x9F : byte == 0xF4 ? 0x8F : 0xBF;
+    return lead ? UTF8_MORE : UTF8_INVALID;
 }
 
 enum utf8_result utf8_step(struct utf8 *u, uint8_t byte)
@@ -73,13 +57,13 @@ size_t utf8_encode(uint32_t c, char bytes[UTF8_MAX])
     const size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
     for (size_t i = n - 1; i > 0; i--, c >>= 6)
         bytes[i] = (char)(0x80 | (c & 0x3F));
-    bytes[0] = (char)((0xF00 >> n) | c); /* 110…, 1110…, 11110…: the length in ones */
+    bytes[0] = (char)((0xF00 >> n) | c); /* 110…, 1110… or 11110…: as many ones as bytes */
     return n;
 }
 
 size_t utf8_complete(const char *text, size_t n)
 {
-    /* A cut character is 1 to 3 bytes long, so it begins in the last three. */
+    /* An incomplete character has 1 to 3 bytes. */
     for (size_t back = 1; back < UTF8_MAX && back <= n; back++) {
         uint32_t code_point;
         if (((uint8_t)text[n - back] & 0xC0) != 0x80)
@@ -98,7 +82,7 @@ size_t utf8_repair(const char *text, size_t n, char *out)
         const enum utf8_result r = utf8_push(&u, (uint8_t)text[i]);
         if (r == UTF8_INVALID) {
             memcpy(o, REPLACEMENT, 3), o += 3;
-            if (u.length) { /* what came before is ill-formed; this byte may begin anew */
+            if (u.length) { /* the bytes before this one; this one may begin a character */
                 u.length = 0;
                 continue;
             }

@@ -1,7 +1,5 @@
-/* utf8.h: strict UTF-8 (RFC 3629; Unicode 15, table 3-7): no overlong forms, no surrogates, nothing above U+10FFFF.
- *
- * One machine reads a byte at a time, so that a text may come in pieces cut anywhere; the rest is built on it.
- */
+/* utf8.h: strict UTF-8 (RFC 3629; Unicode 15, table 3-7): no overlong forms, no surrogates, nothing
+ * above U+10FFFF. The decoder takes one byte at a time, so that a text may be split anywhere. */
 #ifndef UTF8_H
 #define UTF8_H
 
@@ -10,19 +8,20 @@
 
 enum { CODE_POINTS = 0x110000, UTF8_MAX = 4 /* bytes of a character */ };
 
-/* All zero between characters, and to begin with. */
+/* All zero initially and between characters. */
 struct utf8 {
-    uint32_t code_point; /* of the character in hand, as far as it was read */
+    uint32_t code_point; /* of the current character, so far */
     uint8_t missing;     /* bytes that it still needs */
-    uint8_t low, high;   /* the range of the next of them */
+    uint8_t low, high;   /* range of its next byte */
     uint8_t length;      /* bytes that it has so far */
 };
 
-/* What a byte did. After UTF8_INVALID the machine stands between characters: the ill-formed sequence is the u->length bytes
- * before this one, or this byte where there were none; after such bytes, this one may begin a character and is to be read again. */
+/* Effect of one byte. After UTF8_INVALID the decoder is between characters again. If u->length is
+ * not 0, those bytes before this one were ill-formed, and this byte must be pushed again, since it
+ * may begin a character; otherwise this byte itself is invalid. */
 enum utf8_result { UTF8_INVALID = -1, UTF8_MORE, UTF8_CHARACTER };
 
-/* The usual case is short and inlined: a byte of ASCII between characters. */
+/* Inlined for the common case, an ASCII byte between characters. */
 enum utf8_result utf8_step(struct utf8 *u, uint8_t byte);
 static inline enum utf8_result utf8_push(struct utf8 *u, uint8_t byte)
 {
@@ -34,17 +33,17 @@ static inline enum utf8_result utf8_push(struct utf8 *u, uint8_t byte)
     return utf8_step(u, byte);
 }
 
-/* The character that begins at text: its length, or 0 where it is invalid, or -1 where it is cut by the end. n > 0. */
+/* Decodes the character at text (n > 0). Returns its length, 0 if it is invalid, -1 if the text
+ * ends inside it. */
 int utf8_decode(const char *text, size_t n, uint32_t *code_point);
-/* Length in bytes. */
+/* Returns the length in bytes. */
 size_t utf8_encode(uint32_t code_point, char bytes[UTF8_MAX]);
 
-/* The leading bytes of text that can be handed on: all but a character at the end that more bytes could still complete. Invalid
- * bytes are handed on as well; see utf8_repair. */
+/* Length of text without an incomplete character at its end. Invalid bytes count as complete. */
 size_t utf8_complete(const char *text, size_t n);
 
-/* Copies text, with every maximal ill-formed sequence replaced by U+FFFD as Unicode recommends; a character cut by the end is
- * one. `out` has room for 3 n bytes. Returns the bytes written. */
+/* Copies text with every maximal ill-formed sequence replaced by U+FFFD, as Unicode recommends; an
+ * incomplete character at the end is one. `out` must hold 3 n bytes. Returns the bytes written. */
 size_t utf8_repair(const char *text, size_t n, char *out);
 
 #endif

@@ -210,7 +210,7 @@ int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *er
         h5_unlock();
     }
     if (status == 0)
-        status = atomic_write(w->path, NULL, 0, w->image.bytes, w->image.size, err);
+        status = atomic_write(w->path, w->image.bytes, w->image.size, err);
     shard_writer_discard(w);
     return status;
 }

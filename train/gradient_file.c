@@ -84,7 +84,7 @@ static int write_file(const char *out, const struct gpt *g, real loss, const rea
     if (status == 0)
         status = h5_image_finish(&image, out, err);
     if (status == 0)
-        status = atomic_write(out, image.bytes, image.size, NULL, 0, err);
+        status = atomic_write(out, image.bytes, image.size, err);
     h5_image_free(&image);
     h5_unlock();
     return status;

@@ -56,7 +56,7 @@ static int write_config(const struct run *r, struct error *err)
     char *text = config_text(&r->trainer.config);
     if (!text)
         return fail(err, "%s: no memory", path);
-    const int status = atomic_write(path, text, strlen(text), NULL, 0, err);
+    const int status = atomic_write(path, text, strlen(text), err);
     free(text);
     return status;
 }

@@ -144,7 +144,7 @@ static int save(const char *folder, const char *name, const char *text, struct e
     char path[PATH_MAX];
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= PATH_MAX)
         return fail(err, "%s: too long a path", folder);
-    return text ? atomic_write(path, NULL, 0, text, strlen(text), err)
+    return text ? atomic_write(path, text, strlen(text), err)
                 : fail(err, "%s: out of memory", path);
 }
 

@@ -340,7 +340,7 @@ int tokenizer_save(const struct tokenizer *t, const char *path, struct error *er
         status = h5_image_finish(&image, path, err);
     h5_unlock();
     if (status == 0)
-        status = atomic_write(path, NULL, 0, image.bytes, image.size, err);
+        status = atomic_write(path, image.bytes, image.size, err);
     h5_image_free(&image);
     return status;
 }

@@ -94,13 +94,13 @@ ok "none of them leaves a folder" holds_nothing x
 refused "shards that are there" 1 "char: already holds shards or a tokenizer (--force replaces them)" tokenize text.txt -o char --tokenizer char
 ok "they stay" same char char2
 refused "a file for a folder" 1 "acd: Not a directory" tokenize text.txt -o acd --tokenizer char
-refused "a folder that cannot be made" 1 "cannot make this folder" tokenize text.txt -o acd/x --tokenizer char
+refused "a folder that cannot be made" 1 "cannot create this directory" tokenize text.txt -o acd/x --tokenizer char
 refused "an output as text" 1 "would be overwritten" tokenize char/train-00000.h5 -o char --tokenizer byte --force
 if [ "$(id -u)" -ne 0 ]; then
     mkdir locked && chmod 555 locked
     refused "an unwritable folder" 1 "locked: cannot write to this folder: Permission denied" tokenize text.txt -o locked --tokenizer char
 fi
-refused "an unwritable file system" 1 "/proc/handgrad: cannot make this folder" tokenize text.txt -o /proc/handgrad --tokenizer char
+refused "an unwritable file system" 1 "/proc/handgrad: cannot create this directory" tokenize text.txt -o /proc/handgrad --tokenizer char
 for val in 1 -0.1 1.5 nan x "" 0.1x; do
     refused "--val=$val" 2 "expected a fraction" tokenize text.txt -o x --tokenizer char --val="$val"
 done

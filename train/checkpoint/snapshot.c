@@ -74,7 +74,7 @@ int snapshot_write(const struct snapshot *s, const char *path, struct error *err
 {
     const unsigned char *bytes = s->image.bytes;
     if (s->copied)
-        return atomic_write(path, bytes, s->image.size, NULL, 0, err);
+        return atomic_write(path, bytes, s->image.size, err);
     struct piece *pieces = calloc(2 * s->count + 1, sizeof *pieces);
     if (!pieces)
         return fail(err, "%s: out of memory", path);

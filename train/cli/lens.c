@@ -188,7 +188,7 @@ static int save(struct canvas *c, const char *path, struct error *err)
     if (f && fclose(f) && status == 0)
         status = fail(err, "%s: no memory", path);
     if (status == 0)
-        status = atomic_write(path, NULL, 0, bytes, n, err);
+        status = atomic_write(path, bytes, n, err);
     free(bytes);
     return status;
 }

@@ -24,7 +24,7 @@ int report_write(const char *const *dirs, size_t n, const char *path, struct err
             status = fail(err, "%s: no memory for the page", path);
     }
     if (status == 0)
-        status = atomic_write(path, page, size, NULL, 0, err);
+        status = atomic_write(path, page, size, err);
     free(page);
     for (size_t i = 0; runs && i < n; i++)
         history_close(&runs[i]);

@@ -11,7 +11,7 @@ static struct h5_reader *reopened(const char *path, void (*fill)(hid_t root))
     OK(h5_image_create(&image, path, &err));
     fill(image.file);
     OK(h5_image_finish(&image, path, &err));
-    OK(atomic_write(path, NULL, 0, image.bytes, image.size, &err));
+    OK(atomic_write(path, image.bytes, image.size, &err));
     h5_image_free(&image);
     struct h5_reader *file = h5_open(path, &err);
     ck_assert_msg(file, "%s", err.text);

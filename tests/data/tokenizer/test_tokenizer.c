@@ -206,7 +206,7 @@ static void forge(const struct forgery *f, const char *path)
         H5Sclose(space);
     }
     OK(h5_image_finish(&image, path, &err));
-    OK(atomic_write(path, NULL, 0, image.bytes, image.size, &err));
+    OK(atomic_write(path, image.bytes, image.size, &err));
     h5_image_free(&image);
 }
 

@@ -75,7 +75,7 @@ START_TEST(other_files_are_named)
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     ck_refused(path, "not a regular file");
-    ck_refused(folder, "a folder, not a regular file");
+    ck_refused(folder, "a directory, not a regular file");
     unsigned char block[600] = {0}; /* a good checksum over no HDF5 file */
     image_seal(block, sizeof block, 0);
     unlink(path);
