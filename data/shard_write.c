@@ -1,8 +1,9 @@
-/* shard_write.c: shards, from tokens as they come to a file that appears whole: see shard.h. */
+/* shard_write.c: writing shards. See shard.h. */
+#include "base/array.h"
 #include "base/atomic.h"
 #include "data/hdf5/h5.h"
-#include "data/shard.h"
 #include "data/shard_format.h"
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@ int shard_path(char *path, const char *dir, const char *split, uint64_t index, s
 {
     if (index >= SHARD_MAX_COUNT ||
         snprintf(path, PATH_MAX, "%s/%s-%05u.h5", dir, split, (unsigned)index) >= PATH_MAX)
-        return fail(err, "%s: no name for shard %llu of %s", dir, (unsigned long long)index, split);
+        return fail(err, "%s: no name for shard %" PRIu64 " of %s", dir, index, split);
     return 0;
 }
 
@@ -26,87 +27,84 @@ bool shard_parse_name(const char *name, const char *split, uint64_t *index)
     return *index < SHARD_MAX_COUNT;
 }
 
-static hid_t stored_type(uint64_t vocab_size)
-{
-    return shard_token_width(vocab_size) == 2 ? H5T_STD_U16LE : H5T_STD_U32LE;
-}
-
 struct shard_writer {
     char *path;
+    struct shard_info info;
     struct h5_image image;
-    hid_t dataset;
-    uint64_t tokens, written, vocab_size;
-    size_t width, pending; /* tokens in the buffer */
+    hid_t dataset; /* closed with the image */
+    uint64_t written;
+    size_t pending, width; /* tokens in `ids`; bytes of a stored token */
     struct digest digest;
-    bool has_documents;
-    uint64_t *documents, n_documents;
-    uint8_t buffer[SHARD_CHUNK * 4];
+    uint64_t *documents;
+    size_t documents_capacity;
+    uint32_t ids[SHARD_CHUNK];
+    uint8_t stored[SHARD_CHUNK * sizeof(uint32_t)];
 };
 
-static int write_attributes(hid_t root, const struct shard_info *info, const char *file,
-                            struct error *err)
+/* Writes SHARD_FIELDS[first ... end). */
+static int write_fields(struct shard_writer *w, size_t first, size_t end, struct error *err)
 {
-    if (h5_write_u64(root, "format", SHARD_FORMAT, file, err) != 0 ||
-        h5_write_string(root, "split", info->split, file, err) != 0 ||
-        h5_write_u64(root, "index", info->index, file, err) != 0 ||
-        h5_write_u64(root, "count", info->count, file, err) != 0 ||
-        h5_write_string(root, "tokenizer_kind", info->tokenizer_kind, file, err) != 0 ||
-        h5_write_string(root, "tokenizer_fingerprint", info->tokenizer_fingerprint, file, err) !=
-            0 ||
-        h5_write_u64(root, "vocab_size", info->vocab_size, file, err) != 0 ||
-        h5_write_string(root, "corpus", info->corpus, file, err) != 0 ||
-        h5_write_u64(root, "tokens", info->tokens, file, err) != 0 ||
-        h5_write_string(root, "sources", info->sources ? info->sources : "[]", file, err) != 0)
+    int status = 0;
+    for (size_t i = first; i < end && status == 0; i++) {
+        const struct shard_field *f = &SHARD_FIELDS[i];
+        const void *value = (const char *)&w->info + f->offset;
+        status = f->size == sizeof(uint64_t)
+                     ? h5_write_u64(w->image.file, f->name, *(const uint64_t *)value, w->path, err)
+                     : h5_write_string(w->image.file, f->name, value, w->path, err);
+    }
+    return status;
+}
+
+static int create_file(struct shard_writer *w, struct error *err)
+{
+    const struct shard_info *i = &w->info;
+    if (h5_image_create(&w->image, w->path, err) != 0 ||
+        h5_write_u64(w->image.file, "format", SHARD_FORMAT, w->path, err) != 0 ||
+        write_fields(w, 0, SHARD_KNOWN_FIELDS, err) != 0 ||
+        h5_write_string(w->image.file, "sources", i->sources ? i->sources : "[]", w->path, err))
         return -1;
-    return 0;
+    w->dataset = h5_dataset_create(w->image.file, "tokens", shard_token_type(i->vocab_size),
+                                   i->tokens, SHARD_CHUNK, w->path, err);
+    return w->dataset < 0 ? -1 : 0;
 }
 
 struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info,
                                          struct error *err)
 {
-    if (info->tokens == 0) {
-        fail(err, "%s: a shard without tokens", path);
-        return NULL;
-    }
+    if (info->tokens == 0)
+        return fail_null(err, "%s: a shard without tokens", path);
     struct shard_writer *w = calloc(1, sizeof *w);
     if (!w || !(w->path = strdup(path))) {
-        fail(err, "%s: out of memory", path);
         free(w);
-        return NULL;
+        return fail_null(err, "%s: out of memory", path);
     }
-    w->tokens = info->tokens;
-    w->vocab_size = info->vocab_size;
-    w->has_documents = info->has_documents;
-    w->width = shard_token_width(info->vocab_size);
-    w->dataset = -1;
+    w->info = *info;
+    w->info.documents = 0;
+    w->width = info->vocab_size <= 65536 ? 2 : 4;
+    w->image.file = -1;
     digest_init(&w->digest);
     h5_lock();
-    if (h5_image_create(&w->image, path, err) == 0 &&
-        write_attributes(w->image.file, info, path, err) == 0)
-        w->dataset =
-            h5_dataset_create(w->image.file, "tokens", stored_type(info->vocab_size), info->tokens,
-                              info->tokens < SHARD_CHUNK ? info->tokens : SHARD_CHUNK, path, err);
+    const int status = create_file(w, err);
     h5_unlock();
-    if (w->dataset < 0) {
-        shard_writer_discard(w);
-        return NULL;
-    }
-    return w;
+    if (status == 0)
+        return w;
+    shard_writer_discard(w);
+    return NULL;
 }
 
-/* A whole chunk at a time, or the rest at the end: none is packed twice. */
-static int flush_buffer(struct shard_writer *w, struct error *err)
+/* Writes a whole chunk, or the remainder at the end, so that no chunk is packed twice. */
+static int flush(struct shard_writer *w, struct error *err)
 {
     const hsize_t first = w->written, n = w->pending;
     if (n == 0)
         return 0;
-    digest_update(&w->digest, w->buffer, w->pending * w->width);
+    shard_digest_tokens(&w->digest, w->ids, n, w->width, w->stored);
     h5_lock();
-    const hid_t file_space = H5Dget_space(w->dataset), memory_space = H5Screate_simple(1, &n, NULL);
-    const hid_t type = stored_type(w->vocab_size);
+    const hid_t file_space = H5Dget_space(w->dataset), memory_space = H5Screate_simple(1, &n, NULL),
+                type = h5_type_id(shard_token_type(w->info.vocab_size), false);
     int status = 0;
     if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &first, NULL, &n, NULL) < 0 ||
-        H5Dwrite(w->dataset, type, memory_space, file_space, H5P_DEFAULT, w->buffer) < 0)
+        H5Dwrite(w->dataset, type, memory_space, file_space, H5P_DEFAULT, w->stored) < 0)
         status = h5_fail(err, w->path, "packing tokens");
     H5Sclose(file_space);
     H5Sclose(memory_space);
@@ -118,16 +116,14 @@ static int flush_buffer(struct shard_writer *w, struct error *err)
 
 int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, struct error *err)
 {
-    if (n > w->tokens - w->written - w->pending)
-        return fail(err, "%s: more than the %llu tokens announced", w->path,
-                    (unsigned long long)w->tokens);
+    if (n > w->info.tokens - w->written - w->pending)
+        return fail(err, "%s: more than the %" PRIu64 " tokens announced", w->path, w->info.tokens);
     for (size_t i = 0; i < n; i++) {
-        if (ids[i] >= w->vocab_size)
-            return fail(err, "%s: token id %u, but vocab_size is %llu", w->path, ids[i],
-                        (unsigned long long)w->vocab_size);
-        for (size_t b = 0; b < w->width; b++)
-            w->buffer[w->pending * w->width + b] = (uint8_t)(ids[i] >> 8 * b);
-        if (++w->pending == SHARD_CHUNK && flush_buffer(w, err) != 0)
+        if (ids[i] >= w->info.vocab_size)
+            return fail(err, "%s: token id %u, but vocab_size is %" PRIu64, w->path, ids[i],
+                        w->info.vocab_size);
+        w->ids[w->pending++] = ids[i];
+        if (w->pending == SHARD_CHUNK && flush(w, err) != 0)
             return -1;
     }
     return 0;
@@ -135,14 +131,9 @@ int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, s
 
 int shard_writer_document(struct shard_writer *w, struct error *err)
 {
-    const uint64_t n = w->n_documents;
-    if ((n & (n - 1)) == 0) { /* grows at powers of two */
-        uint64_t *larger = realloc(w->documents, (n ? 2 * n : 1) * sizeof *larger);
-        if (!larger)
-            return fail(err, "%s: out of memory for its documents", w->path);
-        w->documents = larger;
-    }
-    w->documents[w->n_documents++] = w->written + w->pending;
+    if (!array_reserve(&w->documents, &w->documents_capacity, w->info.documents + 1))
+        return fail(err, "%s: out of memory for its documents", w->path);
+    w->documents[w->info.documents++] = w->written + w->pending;
     return 0;
 }
 
@@ -150,63 +141,37 @@ void shard_writer_discard(struct shard_writer *w)
 {
     if (!w)
         return;
-    h5_lock();
-    if (w->dataset >= 0)
-        H5Dclose(w->dataset);
-    h5_unlock();
     h5_image_free(&w->image);
     free(w->documents);
     free(w->path);
     free(w);
 }
 
-static int write_documents(struct shard_writer *w, struct error *err)
+/* Writes what is known at the end, and closes the file. */
+static int finish_file(struct shard_writer *w, struct error *err)
 {
-    char sha256[DIGEST_HEX];
-    const uint64_t n = w->n_documents;
-    shard_digest_documents(w->documents, n, sha256);
-    if (h5_write_u64(w->image.file, "documents", n, w->path, err) != 0 ||
-        h5_write_string(w->image.file, "documents_sha256", sha256, w->path, err) != 0)
+    struct shard_info *i = &w->info;
+    digest_finish(&w->digest, i->sha256);
+    shard_digest_documents(w->documents, i->documents, i->documents_sha256);
+    if (write_fields(w, SHARD_KNOWN_FIELDS,
+                     i->has_documents ? SHARD_ALL_FIELDS : SHARD_COMMON_FIELDS, err) != 0 ||
+        (i->documents && h5_write_array(w->image.file, "documents", TYPE_U64, i->documents,
+                                        SHARD_CHUNK, w->documents, w->path, err) != 0))
         return -1;
-    if (n == 0)
-        return 0;
-    const hid_t dataset = h5_dataset_create(w->image.file, "documents", H5T_STD_U64LE, n,
-                                            n < SHARD_CHUNK ? n : SHARD_CHUNK, w->path, err);
-    if (dataset < 0)
-        return -1;
-    const int status =
-        H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, w->documents) < 0
-            ? h5_fail(err, w->path, "packing documents")
-            : 0;
-    H5Dclose(dataset);
-    return status;
-}
-
-/* The attributes that are known at the end. */
-static int finish_image(struct shard_writer *w, uint64_t bytes, struct error *err)
-{
-    char sha256[DIGEST_HEX];
-    digest_finish(&w->digest, sha256);
-    if (h5_write_string(w->image.file, "sha256", sha256, w->path, err) != 0 ||
-        h5_write_u64(w->image.file, "bytes", bytes, w->path, err) != 0 ||
-        (w->has_documents && write_documents(w, err) != 0))
-        return -1;
-    const hid_t dataset = w->dataset;
-    w->dataset = -1;
-    if (H5Dclose(dataset) < 0)
-        return h5_fail(err, w->path, "packing tokens");
-    return h5_image_finish(&w->image, w->path, err);
+    return H5Dclose(w->dataset) < 0 ? h5_fail(err, w->path, "packing tokens")
+                                    : h5_image_finish(&w->image, w->path, err);
 }
 
 int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *err)
 {
-    int status = flush_buffer(w, err);
-    if (status == 0 && w->written != w->tokens)
-        status = fail(err, "%s: only %llu of the %llu tokens announced", w->path,
-                      (unsigned long long)w->written, (unsigned long long)w->tokens);
+    int status = flush(w, err);
+    w->info.bytes = bytes;
+    if (status == 0 && w->written != w->info.tokens)
+        status = fail(err, "%s: only %" PRIu64 " of the %" PRIu64 " tokens announced", w->path,
+                      w->written, w->info.tokens);
     if (status == 0) {
         h5_lock();
-        status = finish_image(w, bytes, err);
+        status = finish_file(w, err);
         h5_unlock();
     }
     if (status == 0)

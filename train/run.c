@@ -100,7 +100,7 @@ static int open_validation(struct run *r, struct error *err)
     if (!split_exists(dir, "val"))
         return 0;
     r->val = split_open(dir, "val", err);
-    if (r->val && split_tokens(r->val) < 2) {
+    if (r->val && r->val->tokens < 2) {
         split_close(r->val);
         r->val = NULL;
         return 0;

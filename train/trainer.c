@@ -79,7 +79,7 @@ static int identify_data(struct trainer *t, struct error *err)
     struct split *s = split_open(t->config.data.dir, "train", err);
     if (!s)
         return -1;
-    snprintf(t->data_fingerprint, sizeof t->data_fingerprint, "%s", split_fingerprint(s));
+    snprintf(t->data_fingerprint, sizeof t->data_fingerprint, "%s", s->fingerprint);
     split_close(s);
     return 0;
 }
@@ -248,26 +248,27 @@ int trainer_start(struct trainer *t, struct error *err)
 
 /* --- a step --- */
 
-/* Forward and backward of one micro-batch; its loss. */
+/* Forward and backward of one micro-batch; its loss, and its weight in that of the step. */
 static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss,
-                           bool *found, struct error *err)
+                           double *weight, bool *found, struct error *err)
 {
     const struct config *c = &t->config;
-    const size_t B = c->train.batch_size, T = c->model.block_size;
-    const double scale = loader_weight(t->loader, batch_step(t), micro);
-    const uint32_t *inputs, *targets;
-    if (loader_batch(t->loader, batch_step(t), micro, &inputs, &targets, err))
+    struct batch b;
+    if (loader_batch(t->loader, batch_step(t), micro, &b, err))
         return -1;
-    t->model.start = loader_starts(t->loader);
+    t->model.start = b.start;
     const struct dropout dropout = {.p = c->model.dropout,
                                     .seed = c->train.seed,
                                     .step = batch_step(t),
-                                    .first_row = micro * B};
+                                    .first_row = micro * b.rows};
     if (diagnose)
-        *found = nonfinite_find(&t->model, passes_of(c), inputs, targets, B, T, scale, &dropout,
-                                t->fault, sizeof t->fault);
+        *found = nonfinite_find(&t->model, passes_of(c), b.inputs, b.targets, b.rows, b.block_size,
+                                b.weight, &dropout, t->fault, sizeof t->fault);
     else
-        *loss = passes_of(c)->loss_and_grads(&t->model, inputs, targets, B, T, scale, &dropout);
+        *loss = passes_of(c)->loss_and_grads(&t->model, b.inputs, b.targets, b.rows, b.block_size,
+                                             b.weight, &dropout);
+    if (weight)
+        *weight = b.weight;
     return 0;
 }
 
@@ -279,7 +280,7 @@ static void diagnose(struct trainer *t, const char *what, double value, uint64_t
     struct error err;
     bool found = false;
     for (*micro = first; *micro < t->config.train.accumulate; ++*micro)
-        if (run_micro_batch(t, *micro, true, NULL, &found, &err) || found)
+        if (run_micro_batch(t, *micro, true, NULL, NULL, &found, &err) || found)
             break;
     snprintf(where, sizeof where, "%s", t->fault);
     if (found)
@@ -384,12 +385,12 @@ int trainer_micro_step(struct trainer *t, struct error *err)
 {
     const struct config *c = &t->config;
     const struct schedule schedule = config_schedule(c);
-    double loss;
+    double loss, weight;
     if (t->state.micro == 0) {
         start_clock(t);
         zero(t->model.grads, t->model.tensors->total);
     }
-    if (run_micro_batch(t, t->state.micro, false, &loss, NULL, err))
+    if (run_micro_batch(t, t->state.micro, false, &loss, &weight, NULL, err))
         return -1;
     if (!isfinite(loss)) {
         diagnose(t, "loss", loss, t->state.micro);
@@ -397,10 +398,8 @@ int trainer_micro_step(struct trainer *t, struct error *err)
         return 0;
     }
     /* update divides by accumulate: micro-batches with fewer targets than others weigh less */
-    t->state.micro_loss += c->data.mask_documents
-                               ? loss * loader_weight(t->loader, batch_step(t), t->state.micro) *
-                                     (double)c->train.accumulate
-                               : loss;
+    t->state.micro_loss +=
+        c->data.mask_documents ? loss * weight * (double)c->train.accumulate : loss;
     t->state.micro++;
     if (t->state.micro == c->train.accumulate)
         update(t);

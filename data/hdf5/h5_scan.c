@@ -1,16 +1,18 @@
-/* h5_scan.c: walks an HDF5 file and writes down what it holds (h5_index.h). This is the only code that lets libhdf5 see a file of
- * others, and it runs in a sandbox: fuzzing reaches heap overflows in the library that no call of ours can rule out.
+/* h5_scan.c: walks an HDF5 file and writes its index (h5_index.h). This is the only code that passes
+ * untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the library
+ * that its caller cannot prevent.
  *
- * Breadth first, since that puts the members of a group next to one another. Only hard links are followed; a group that is its
- * own ancestor ends at the limit of their number.
+ * The walk is breadth first, so that the members of a group are contiguous. Only hard links are
+ * followed; a group that contains itself runs into the limit on the number of groups.
  *
- * Names come in the order in which they are stored and are sorted here: the library, asked for them by name, first builds a table of
- * a large group's links, and where the file is damaged half-way it frees what it has not yet filled in (1.10.8: every crash of the
- * first 173,541 executions of the fuzzer was this one).
+ * Links are visited in storage order and sorted here. To visit them by name, the library builds a
+ * table of a large group's links first, and if the file is damaged in the middle, it frees entries
+ * that it has not filled in (version 1.10.8; this was the cause of every crash in the first 173,541
+ * executions of the fuzzer).
  */
+#include "base/minmax.h"
 #include "data/hdf5/h5.h"
 #include "data/hdf5/h5_index.h"
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +24,7 @@ enum {
     MAX_NAME = 255
 };
 
-/* An array that grows up to a limit. */
+/* An array that grows. */
 struct list {
     char *items;
     size_t n, capacity;
@@ -32,21 +34,21 @@ struct walk {
     const unsigned char *bytes; /* the file */
     size_t size;
     struct list entries, chunks, text;
-    hid_t groups[MAX_GROUPS]; /* those found, and the entry of each */
+    hid_t groups[MAX_GROUPS]; /* found so far; they stay open */
     uint32_t group_entry[MAX_GROUPS];
     size_t n_groups;
     const char *error;
 };
 
-/* n more items; NULL, with the walk's error set, where there can be none. */
+/* Adds n zeroed items, up to max in all. On failure sets the walk's error and returns NULL. */
 static void *append(struct walk *w, struct list *l, size_t n, size_t item, size_t max)
 {
     if (n > max - l->n) {
-        w->error = "holds more than a reader accepts";
+        w->error = "contains more objects than are supported";
         return NULL;
     }
     if (!l->items || l->n + n > l->capacity) {
-        const size_t twice = 2 * (l->n + n) + 16, capacity = twice < max ? twice : max;
+        const size_t capacity = size_min(2 * (l->n + n) + 16, max);
         char *grown = realloc(l->items, capacity * item);
         if (!grown) {
             w->error = "out of memory";
@@ -105,7 +107,7 @@ static void take_integer(struct h5_entry *e, hid_t attribute, hid_t type)
     if (H5Aread(attribute, is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64,
                 is_signed ? (void *)&i : (void *)&u) < 0)
         return;
-    /* The library would clamp without a word what does not fit. */
+    /* The library silently clamps values that do not fit. */
     e->type = i < 0 || H5Tget_size(type) > sizeof u ? TYPE_NEGATIVE : TYPE_U64;
     e->value = is_signed ? (uint64_t)i : u;
 }
@@ -168,18 +170,13 @@ static void take_attributes(struct walk *w, size_t at, hid_t object)
 
 static uint32_t type_of(hid_t type)
 {
-    const struct {
-        hid_t is;
-        enum h5_type type;
-    } known[] = {{H5T_STD_U8LE, TYPE_U8},   {H5T_STD_U16LE, TYPE_U16},  {H5T_STD_U32LE, TYPE_U32},
-                 {H5T_STD_U64LE, TYPE_U64}, {H5T_IEEE_F32LE, TYPE_F32}, {H5T_IEEE_F64LE, TYPE_F64}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (H5Tequal(type, known[i].is) > 0)
-            return known[i].type;
+    for (enum h5_type t = TYPE_U8; t <= TYPE_F64; t++)
+        if (H5Tequal(type, h5_type_id(t, false)) > 0)
+            return t;
     return TYPE_OTHER;
 }
 
-static hsize_t user_block_of(hid_t dataset)
+static hsize_t user_block_size(hid_t dataset)
 {
     const hid_t file = H5Iget_file_id(dataset), create = H5Fget_create_plist(file);
     hsize_t size = 0;
@@ -190,22 +187,23 @@ static hsize_t user_block_of(hid_t dataset)
     return size;
 }
 
-/* Whether the chunk's bytes lie there. */
-static bool lies_at(const struct walk *w, uint64_t offset, const unsigned char *raw, hsize_t size)
+/* Whether the file has the chunk's bytes at this offset. */
+static bool is_at(const struct walk *w, uint64_t offset, const unsigned char *raw, hsize_t size)
 {
     return offset <= w->size && size <= w->size - offset &&
            memcmp(raw, w->bytes + offset, size) == 0;
 }
 
-/* Bytes that a chunk may have: a larger one does not lie in the file. */
-static size_t most_of_chunk(const struct walk *w)
+/* The maximum size of a stored chunk in bytes. */
+static size_t max_chunk_size(const struct walk *w)
 {
-    return w->size < 16 * H5_MAX_CHUNK ? w->size : 16 * H5_MAX_CHUNK;
+    return size_min(w->size, 16 * H5_MAX_CHUNK);
 }
 
-/* A chunk nearly always begins where the one before ends. Libraries before 1.14 can only tell where one lies by walking over all
- * that come before it, so that is asked for only where the bytes are not those that are expected there. Those before 1.14.4 count
- * from the end of the user block (HDFGroup/hdf5#3003); others from the file's beginning. The bytes tell. */
+/* Locates one chunk. It usually begins where the previous one ends, so `expected` is tried first:
+ * before version 1.14, the library finds a chunk's address only by visiting all chunks before it.
+ * Before 1.14.4, addresses count from the end of the user block (HDFGroup/hdf5#3003), later from the
+ * beginning of the file; comparing the bytes shows which. */
 static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expected,
                        struct h5_chunk *chunk, unsigned char *raw)
 {
@@ -213,19 +211,19 @@ static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expec
     haddr_t address;
     uint32_t skipped = 0;
     unsigned mask;
-    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > most_of_chunk(w))
+    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > max_chunk_size(w))
         return false;
     if (H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
         return false;
-    if (!expected || !lies_at(w, expected, raw, size)) {
+    if (!expected || !is_at(w, expected, raw, size)) {
         hsize_t same;
         if (H5Dget_chunk_info_by_coord(dataset, &at, &mask, &address, &same) < 0 ||
             address == HADDR_UNDEF || same != size)
             return false;
-        expected = lies_at(w, address, raw, size) ? address : address + user_block_of(dataset);
+        expected = is_at(w, address, raw, size) ? address : address + user_block_size(dataset);
     }
     *chunk = (struct h5_chunk){expected, (uint32_t)size, skipped};
-    return lies_at(w, expected, raw, size);
+    return is_at(w, expected, raw, size);
 }
 
 static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t create)
@@ -234,11 +232,10 @@ static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t
     e->layout = LAYOUT_LARGE_CHUNKS;
     if (e->ndim != 1 || H5Pget_chunk(create, 1, &chunk) != 1 || chunk == 0 || chunk > H5_MAX_CHUNK)
         return;
-    const uint64_t length = e->dims[0], n = length / chunk + (length % chunk != 0),
-                   first = w->chunks.n;
+    const uint64_t n = ceil_div(e->dims[0], chunk), first = w->chunks.n;
     e->layout = LAYOUT_MISSING_CHUNKS;
     struct h5_chunk *chunks = append(w, &w->chunks, n, sizeof *chunks, MAX_CHUNKS);
-    unsigned char *raw = malloc(most_of_chunk(w));
+    unsigned char *raw = malloc(max_chunk_size(w));
     bool complete = chunks && raw;
     for (uint64_t k = 0, expected = 0; k < n && complete; k++) {
         complete = take_chunk(w, dataset, k * chunk, expected, &chunks[k], raw);
@@ -313,7 +310,7 @@ static void take_dataset(struct walk *w, struct h5_entry *e, hid_t dataset)
 static bool push_group(struct walk *w, hid_t group, size_t at)
 {
     if (w->n_groups == MAX_GROUPS) {
-        w->error = "holds more groups than a reader accepts, or one in itself";
+        w->error = "contains too many groups, or a group that contains itself";
         return false;
     }
     w->groups[w->n_groups] = group;
@@ -327,7 +324,7 @@ static herr_t take_link(hid_t group, const char *name, const H5L_info_t *link, v
     return new_entry(walk, link->type == H5L_TYPE_HARD ? KIND_UNKNOWN : KIND_LINK, name) ? 0 : -1;
 }
 
-/* What a hard link leads to. Its attributes come behind those of the members before it. */
+/* Adds what a hard link leads to. */
 static void take_member(struct walk *w, hid_t group, size_t at)
 {
     const char *name = w->text.items + entry(w, at)->name;
@@ -338,7 +335,7 @@ static void take_member(struct walk *w, hid_t group, size_t at)
         take_dataset(w, entry(w, at), object);
     } else if (kind == H5I_GROUP && push_group(w, object, at)) {
         entry(w, at)->kind = KIND_GROUP;
-        return; /* stays open */
+        return;
     }
     if (object >= 0)
         H5Oclose(object);
@@ -374,7 +371,7 @@ static size_t write_index(const struct walk *w, struct h5_index *index, size_t c
         (struct h5_index){.n_entries = w->entries.n, .n_chunks = w->chunks.n, .n_text = w->text.n};
     const char *error = w->error;
     if (!error && sizeof *index + entries + chunks + w->text.n > capacity)
-        error = "holds more than a reader accepts";
+        error = "contains more objects than are supported";
     if (error) {
         strncpy(index->error, error, sizeof index->error - 1);
         return sizeof *index;
@@ -399,16 +396,15 @@ size_t h5_scan(void *scan, void *index, size_t capacity)
     w->size = s->size;
     struct h5_image image = {
         .file = -1, .bytes = (void *)s->bytes, .size = s->size, .capacity = s->size};
-    struct error ignored;
     const hid_t root =
-        h5_image_open(&image, "", &ignored) ? -1 : H5Gopen2(image.file, "/", H5P_DEFAULT);
+        h5_image_open(&image, "", NULL) ? -1 : H5Gopen2(image.file, "/", H5P_DEFAULT);
     if (root < 0)
         w->error = "not an HDF5 file, or damaged";
     else
         walk_groups(w, root);
     const size_t size = write_index(w, index, capacity);
     if (image.file >= 0)
-        H5Fclose(image.file); /* and the groups in it */
+        H5Fclose(image.file); /* closes the groups as well */
     free(w->entries.items);
     free(w->chunks.items);
     free(w->text.items);

@@ -1,6 +1,6 @@
 /* test_atomic.c: files that are written whole or not at all. */
 #include "base/atomic.h"
-#include "data/spool.h"
+#include "data/temp_tokens.h"
 #include "tests/data_fixture.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -263,17 +263,17 @@ START_TEST(a_spool_that_stays_is_a_leftover)
     char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
     const int watch = inotify_init1(IN_NONBLOCK);
     ck_assert(watch >= 0 && inotify_add_watch(watch, folder, IN_CREATE) >= 0);
-    struct spool *s = spool_create(folder, &err);
+    struct temp_tokens *s = temp_tokens_create(folder, &err);
     ck_assert_ptr_nonnull(s);
     ck_assert_uint_eq(count_files(), 0);
     ck_assert_int_gt(read(watch, events, sizeof events), 0);
     const char *name = ((const struct inotify_event *)events)->name;
     ck_assert_msg(corpus_owns(name), "%s", name);
-    spool_destroy(s);
+    temp_tokens_destroy(s);
     close(watch);
     ck_assert(nothing_open());
-    FAILS(!spool_create("/proc/handgrad", &err),
-          "/proc/handgrad: cannot make a file here: No such");
+    FAILS(!temp_tokens_create("/proc/handgrad", &err),
+          "/proc/handgrad: cannot create a file in this directory: No such");
 }
 END_TEST
 

@@ -38,8 +38,8 @@ static int write(const char *dir, uint64_t tokens)
     struct error err;
     struct tokenizer *t = tokenizer_create_byte(&err);
     const struct corpus_plan plan = {dir, t, tokens, 0, SHARD_MAX_TOKENS, false, "[]"};
-    struct corpus_folder folder;
-    if (!t || corpus_folder_open(&folder, dir, &err))
+    struct corpus_dir folder;
+    if (!t || corpus_dir_open(&folder, dir, &err))
         return print_error(&err);
     struct corpus_writer *w = corpus_writer_create(&plan, &err);
     static uint32_t ids[PIECE];
@@ -54,7 +54,7 @@ static int write(const char *dir, uint64_t tokens)
     }
     if (status == 0)
         status = corpus_writer_finish(w, &err);
-    corpus_folder_close(&folder, false);
+    corpus_dir_close(&folder, false);
     tokenizer_destroy(t);
     return status ? print_error(&err) : 0;
 }
@@ -66,8 +66,8 @@ static double run(struct loader *l, uint64_t *step, size_t tokens, double for_se
     const double begin = seconds();
     uint64_t n = 0;
     for (double now = begin; now - begin < for_seconds; now = seconds(), n++) {
-        const uint32_t *inputs, *targets;
-        if (loader_batch(l, (*step)++, 0, &inputs, &targets, err))
+        struct batch batch;
+        if (loader_batch(l, (*step)++, 0, &batch, err))
             return -1;
     }
     return (double)n * (double)tokens / (seconds() - begin);

@@ -94,9 +94,9 @@ START_TEST(invalid_bytes_are_named)
     static const struct {
         const char *bytes, *says;
     } CASES[] = {
-        {"\xFF", "0xFF begins no valid"},     {"\xC0\x80", "0xC0 begins no valid"},
-        {"\xE2\x82", "0xE2 begins no valid"}, {"\xED\xA0\x80", "0xED begins no"},
-        {"\x80", "0x80 begins no valid"},     {"\xF2\xEB\x80\x80", "0xF2 begins no valid"}};
+        {"\xFF", "0xFF does not begin a valid"},     {"\xC0\x80", "0xC0 does not begin a valid"},
+        {"\xE2\x82", "0xE2 does not begin a valid"}, {"\xED\xA0\x80", "0xED begins no"},
+        {"\x80", "0x80 does not begin a valid"},     {"\xF2\xEB\x80\x80", "0xF2 does not begin a valid"}};
     for (size_t i = 0; i < 60; i++) {
         const size_t c = i % 6, length = strlen(CASES[c].bytes);
         const size_t at = i < 30 ? TEXT_PIECE - i / 6 : random_below(n - 4);
@@ -140,7 +140,7 @@ START_TEST(a_changed_file_is_noticed)
         OK(text_read(&t, gather, &g, &err));
         write_file(path, CHANGES[i], strlen(CHANGES[i]));
         g.n = 0;
-        FAILS(text_read(&t, gather, &g, &err), "text: changed between the two readings");
+        FAILS(text_read(&t, gather, &g, &err), "text: changed between two readings");
         unlink(path);
         FAILS(text_read(&t, gather, &g, &err), "text: No such file");
         text_free(&t);
@@ -170,22 +170,24 @@ START_TEST(which_files)
     ck_assert_int_eq(symlink("a.txt", in_folder("link")), 0);
     ck_assert_int_eq(symlink("..", in_folder("c/up")), 0);
     ck_assert_int_eq(mkfifo(in_folder("pipe"), 0666), 0);
-    struct text_skip skip = {.is_output = ends_in_h5};
-    ck_assert_int_eq(stat(in_folder("out"), &skip.folder), 0);
+    struct text_outputs outputs = {.is_output = ends_in_h5};
+    ck_assert_int_eq(stat(in_folder("out"), &outputs.dir), 0);
     struct text t = {0};
-    OK(text_add(&t, folder, &skip, &err));
+    OK(text_add(&t, folder, &outputs, &err));
     ck_assert_uint_eq(t.n, 6);
     for (size_t i = 0; i < 6; i++)
         ck_assert_str_eq(t.files[i].path + strlen(folder) + 1, EXPECTED[i]);
     text_free(&t);
-    OK(text_add(&t, in_folder("link"), &skip, &err)); /* named, a link is followed */
-    OK(text_add(&t, in_folder(".hidden"), &skip, &err));
+    OK(text_add(&t, in_folder("link"), &outputs, &err)); /* named, a link is followed */
+    OK(text_add(&t, in_folder(".hidden"), &outputs, &err));
     ck_assert_uint_eq(t.n, 2);
-    FAILS(text_add(&t, in_folder("out/train.h5"), &skip, &err), "would be overwritten");
-    FAILS(text_add(&t, in_folder("pipe"), &skip, &err), "neither a regular file nor a folder");
-    FAILS(text_add(&t, in_folder("empty"), &skip, &err), "no files in this folder");
-    FAILS(text_add(&t, in_folder("none"), &skip, &err), "none: No such file");
-    FAILS(text_add(&t, "", &skip, &err), "No such file");
+    FAILS(text_add(&t, in_folder("out/train.h5"), &outputs, &err),
+          "tokenize would overwrite this file");
+    FAILS(text_add(&t, in_folder("pipe"), &outputs, &err),
+          "neither a regular file nor a directory");
+    FAILS(text_add(&t, in_folder("empty"), &outputs, &err), "no files in this directory");
+    FAILS(text_add(&t, in_folder("none"), &outputs, &err), "none: No such file");
+    FAILS(text_add(&t, "", &outputs, &err), "No such file");
     text_free(&t);
     ck_assert(nothing_open());
 }
@@ -194,47 +196,47 @@ END_TEST
 START_TEST(the_folder_of_a_corpus)
 {
     enter_folder();
-    struct corpus_folder f, g;
+    struct corpus_dir f, g;
     char deep[128], path[160];
     snprintf(deep, sizeof deep, "%s/a/b/c", folder);
-    OK(corpus_folder_open(&f, deep, &err));
-    ck_assert(f.created && !corpus_folder_is_taken(&f));
-    FAILS(corpus_folder_open(&g, deep, &err), "another process is writing a corpus here");
-    corpus_folder_close(&f, true);
+    OK(corpus_dir_open(&f, deep, &err));
+    ck_assert(f.created && !corpus_dir_is_taken(&f));
+    FAILS(corpus_dir_open(&g, deep, &err), "another process is writing a corpus here");
+    corpus_dir_close(&f, true);
     ck_assert_int_ne(access(deep, F_OK), 0);
 
     static const char *const OURS[] = {"train-00000.h5", "train-00012.h5", "val-00000.h5",
                                        "tokenizer.h5", ".val-00003.h5.0123ab.tmp"};
     static const char *const OTHERS[] = {"input.txt", "train-0.h5", "test-00000.h5",
                                          ".tokenizer.h5.swp", "x.tmp"};
-    OK(corpus_folder_open(&f, deep, &err));
+    OK(corpus_dir_open(&f, deep, &err));
     for (size_t i = 0; i < 5; i++) {
         ck_assert(corpus_owns(OURS[i]) && !corpus_owns(OTHERS[i]));
         snprintf(path, sizeof path, "%s/%s", deep, OTHERS[i]);
         write_file(path, "x", 1);
     }
-    ck_assert(!corpus_folder_is_taken(&f));
+    ck_assert(!corpus_dir_is_taken(&f));
     for (size_t i = 5; i-- > 0;) {
         snprintf(path, sizeof path, "%s/%s", deep, OURS[i]);
         write_file(path, "x", 1);
-        ck_assert_int_eq(corpus_folder_is_taken(&f), i != 4); /* what a kill left takes no place */
+        ck_assert_int_eq(corpus_dir_is_taken(&f), i != 4); /* what a kill left takes no place */
     }
-    OK(corpus_folder_clear(&f, &err));
-    ck_assert(!corpus_folder_is_taken(&f));
+    OK(corpus_dir_clear(&f, &err));
+    ck_assert(!corpus_dir_is_taken(&f));
     for (size_t i = 0; i < 5; i++) {
         snprintf(path, sizeof path, "%s/%s", deep, OURS[i]);
         ck_assert_int_ne(access(path, F_OK), 0);
         snprintf(path, sizeof path, "%s/%s", deep, OTHERS[i]);
         ck_assert_int_eq(access(path, F_OK), 0);
     }
-    corpus_folder_close(&f, true); /* not empty: it stays */
+    corpus_dir_close(&f, true); /* not empty: it stays */
     ck_assert_int_eq(access(deep, F_OK), 0);
     write_file(in_folder("file"), "x", 1);
-    FAILS(corpus_folder_open(&f, in_folder("file"), &err), "file: Not a directory");
-    FAILS(corpus_folder_open(&f, in_folder("file/x"), &err), "file/x: cannot make this folder");
-    FAILS(corpus_folder_open(&f, "", &err), "No such file");
-    OK(corpus_folder_open(&f, "/", &err) == 0 || geteuid() != 0 ? 0 : -1);
-    corpus_folder_close(&f, false);
+    FAILS(corpus_dir_open(&f, in_folder("file"), &err), "file: Not a directory");
+    FAILS(corpus_dir_open(&f, in_folder("file/x"), &err), "file/x: cannot create this directory");
+    FAILS(corpus_dir_open(&f, "", &err), "No such file");
+    OK(corpus_dir_open(&f, "/", &err) == 0 || geteuid() != 0 ? 0 : -1);
+    corpus_dir_close(&f, false);
     ck_assert(nothing_open());
 }
 END_TEST
@@ -258,8 +260,8 @@ START_TEST(a_corpus_counts_its_bytes)
     OK(corpus_writer_finish(w, &err));
     struct split *a = split_open(folder, "train", &err), *b = split_open(folder, "val", &err);
     ck_assert_msg(a && b, "%s", err.text);
-    ck_assert_uint_eq(split_bytes(a), train);
-    ck_assert_uint_eq(split_bytes(b), val);
+    ck_assert_uint_eq(a->bytes, train);
+    ck_assert_uint_eq(b->bytes, val);
     split_close(a), split_close(b);
 
     ck_assert_int_eq(unlink(in_folder("tokenizer.h5")), 0);

@@ -223,7 +223,6 @@ static size_t lay_out_in_child(void *argument, void *result, size_t capacity)
     const struct layout_job *j = argument;
     struct layout *l = result;
     size_t *offsets = (size_t *)(l + 1);
-    h5_lock_renew(); /* another thread of the parent may have held it */
     if ((l->failed = lay_out(j->s, j->c, j->path, &l->err)))
         return sizeof *l;
     l->size = j->s->image.size;
@@ -311,10 +310,8 @@ int checkpoint_lay_out(struct snapshot *s, const struct checkpoint *c, const cha
     if (checkpoint_check(c, path, err) || list_tensors(s, c, path, err) ||
         h5_image_reserve(&s->image, checkpoint_size(c), path, err))
         return -1;
-    h5_lock_others_out(); /* so that the library is in no other thread's hands when it is copied */
-    int status =
-        sandbox_run(&result, lay_out_in_child, &job, room_around(c, s), "laying it out", path, err);
-    h5_unlock();
+    int status = h5_sandbox_run(&result, lay_out_in_child, &job, room_around(c, s), "laying it out",
+                                path, err);
     if (status == 0)
         status = take_layout(s, &result, path, err);
     else if (status == SANDBOX_NO_CHILD) /* a save matters more than where it is made */

@@ -64,13 +64,13 @@ static int take_tensor(const struct checkpoint_file *f, struct h5_node group, co
     char where[512];
     snprintf(where, sizeof where, "%.400s: %s/%s", f->path, name, t->name);
     struct h5_node dataset;
-    if (!h5_member(group, t->name, &dataset) || dataset.is->kind != KIND_DATASET)
+    if (!h5_member(group, t->name, &dataset) || dataset.entry->kind != KIND_DATASET)
         return fail(err, "%s: missing", where);
-    if (check_dataset(dataset.is, t, where, err))
+    if (check_dataset(dataset.entry, t, where, err))
         return -1;
     if (!array)
         return 0;
-    if (h5_read(dataset, 0, tensor_file_size(t), array + t->offset, f->path, err))
+    if (h5_read(dataset, 0, tensor_file_size(t), array + t->offset, err))
         return -1;
     return crc_table_check(f->crcs, name, t->name, array + t->offset, 4 * tensor_file_size(t),
                            where, err);
@@ -87,7 +87,7 @@ static int take_group(const struct checkpoint_file *f, const char *name, float *
     for (size_t i = 0; i < t->count; i++)
         if (take_tensor(f, group, name, &t->list[i], array, err))
             return -1;
-    if (group.is->n_members != t->count)
+    if (group.entry->n_members != t->count)
         return fail(err, "%s: %s: expected %zu tensors and nothing else", f->path, name, t->count);
     return 0;
 }
@@ -97,13 +97,13 @@ static int read_config(struct checkpoint_file *f, struct error *err)
     struct config *config = &f->checkpoint->config;
     char *text, *format, name[512];
     snprintf(name, sizeof name, "%.400s: config", f->path);
-    if (h5_read_string(h5_root(f->reader), "format", &format, f->path, err))
+    if (h5_read_string(h5_root(f->reader), "format", &format, err))
         return -1;
     const bool known = !strcmp(format, CHECKPOINT_FORMAT);
     if (!known)
         fail(err, "%s: format: expected \"%s\", got \"%.60s\"", f->path, CHECKPOINT_FORMAT, format);
     free(format);
-    if (!known || h5_read_string(h5_root(f->reader), "config", &text, f->path, err))
+    if (!known || h5_read_string(h5_root(f->reader), "config", &text, err))
         return -1;
     const int status = config_parse(config, text, name, err) || config_check(config, name, err);
     free(text);
@@ -113,7 +113,7 @@ static int read_config(struct checkpoint_file *f, struct error *err)
 static int read_recent(struct checkpoint_file *f, struct error *err)
 {
     char *text;
-    if (h5_read_string(h5_root(f->reader), "recent_losses", &text, f->path, err))
+    if (h5_read_string(h5_root(f->reader), "recent_losses", &text, err))
         return -1;
     const int status = loss_window_parse(&f->checkpoint->state.recent, text);
     free(text);
@@ -132,8 +132,8 @@ static int read_state_fields(struct checkpoint_file *f, struct error *err)
         void *at = (char *)&c->state + field->offset;
         if (at == &c->state.tokens && !counted)
             continue;
-        status = field->is_float ? h5_read_f64(root, field->name, at, f->path, err)
-                                 : h5_read_u64(root, field->name, at, f->path, err);
+        status = field->is_float ? h5_read_f64(root, field->name, at, err)
+                                 : h5_read_u64(root, field->name, at, err);
     }
     if (!counted)
         c->state.tokens = c->state.step * config_step_tokens(&c->config);
@@ -145,7 +145,7 @@ static int read_state(struct checkpoint_file *f, struct error *err)
     struct checkpoint *c = f->checkpoint;
     char *fingerprint;
     if (read_state_fields(f, err) ||
-        h5_read_string(h5_root(f->reader), "data_fingerprint", &fingerprint, f->path, err))
+        h5_read_string(h5_root(f->reader), "data_fingerprint", &fingerprint, err))
         return -1;
     if (read_recent(f, err)) {
         free(fingerprint);
@@ -175,9 +175,9 @@ static int read_tokenizer(struct checkpoint_file *f, struct error *err)
     if (!h5_member(h5_root(f->reader), "tokenizer", &group))
         return 0;
     snprintf(name, sizeof name, "%.400s: tokenizer", f->path);
-    if (group.is->kind != KIND_GROUP)
+    if (group.entry->kind != KIND_GROUP)
         return fail(err, "%s: expected a group", name);
-    f->checkpoint->tokenizer = tokenizer_read(group, name, err);
+    f->checkpoint->tokenizer = tokenizer_read(group, err);
     return f->checkpoint->tokenizer ? 0 : -1;
 }
 

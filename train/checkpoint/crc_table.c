@@ -14,12 +14,12 @@ int crc_table_read(struct h5_node root, char **table, const char *path, struct e
     *table = NULL;
     if (!h5_member(root, "crc32", &dataset))
         return 0;
-    if (h5_find_dataset(root, "crc32", TYPE_U8, TABLE_MAX, &dataset, path, err))
+    if (h5_find_dataset(root, "crc32", TYPE_U8, TABLE_MAX, &dataset, err))
         return -1;
-    const size_t size = dataset.is->dims[0];
+    const size_t size = dataset.entry->dims[0];
     int status = (*table = calloc(size + 1, 1)) ? 0 : fail(err, "%s: out of memory", path);
     if (!status)
-        status = h5_read(dataset, 0, size, *table, path, err);
+        status = h5_read(dataset, 0, size, *table, err);
     if (status) {
         free(*table);
         *table = NULL;

@@ -71,17 +71,14 @@ static void print(const struct arguments *a, const struct evaluation *e, uint64_
 static int check_tokenizer(const struct model_file *m, const struct split *s, const char *path,
                            struct error *err)
 {
-    if (m->tokenizer &&
-        strcmp(tokenizer_fingerprint(m->tokenizer), split_tokenizer_fingerprint(s)) != 0)
-        return fail(err, "%s: was tokenized with another tokenizer than that of %s", split_dir(s),
-                    path);
-    if (split_vocab_size(s) > m->model.tensors->config.vocab_size)
-        return fail(err, "%s: has %llu symbols, more than the %zu of %s", split_dir(s),
-                    (unsigned long long)split_vocab_size(s), m->model.tensors->config.vocab_size,
-                    path);
-    if (split_tokens(s) < 2)
-        return fail(err, "%s/%s: nothing to predict in %llu tokens", split_dir(s), split_name(s),
-                    (unsigned long long)split_tokens(s));
+    if (m->tokenizer && strcmp(tokenizer_fingerprint(m->tokenizer), s->tokenizer_fingerprint) != 0)
+        return fail(err, "%s: was tokenized with another tokenizer than that of %s", s->dir, path);
+    if (s->vocab_size > m->model.tensors->config.vocab_size)
+        return fail(err, "%s: has %llu symbols, more than the %zu of %s", s->dir,
+                    (unsigned long long)s->vocab_size, m->model.tensors->config.vocab_size, path);
+    if (s->tokens < 2)
+        return fail(err, "%s/%s: nothing to predict in %llu tokens", s->dir, s->name,
+                    (unsigned long long)s->tokens);
     return 0;
 }
 

@@ -162,15 +162,14 @@ static void print_summary(const struct tokenize_job *j)
 
 /* --- all of it --- */
 
-static int collect_text(struct tokenize_job *j, const struct corpus_folder *folder,
-                        struct error *err)
+static int collect_text(struct tokenize_job *j, const struct corpus_dir *folder, struct error *err)
 {
-    struct text_skip skip = {.is_output = corpus_owns};
+    struct text_outputs outputs = {.is_output = corpus_owns};
     struct stat s;
-    if (fstat(folder->fd, &skip.folder) != 0)
+    if (fstat(folder->fd, &outputs.dir) != 0)
         return fail(err, "%s: %s", folder->path, strerror(errno));
     for (size_t i = 0; i < j->options->n_texts; i++)
-        if (text_add(&j->text, j->options->texts[i], &skip, err) != 0)
+        if (text_add(&j->text, j->options->texts[i], &outputs, err) != 0)
             return -1;
     for (size_t i = 0; i < j->text.n; i++)
         if (stat(j->text.files[i].path, &s) == 0)
@@ -181,26 +180,26 @@ static int collect_text(struct tokenize_job *j, const struct corpus_folder *fold
 static int tokenize(const struct tokenize_options *o, struct error *err)
 {
     struct tokenize_job j = {.options = o};
-    struct corpus_folder folder;
-    if (corpus_folder_open(&folder, o->dir, err) != 0)
+    struct corpus_dir folder;
+    if (corpus_dir_open(&folder, o->dir, err) != 0)
         return -1;
     int status = 0;
-    if (corpus_folder_is_taken(&folder) && !o->force)
+    if (corpus_dir_is_taken(&folder) && !o->force)
         status =
             fail(err, "%s: already holds shards or a tokenizer (--force replaces them)", o->dir);
     if (status == 0 && (collect_text(&j, &folder, err) != 0 || tokenize_prepare(&j, err) != 0 ||
                         tokenize_encode(&j, err) != 0 || tokenize_divide(&j, err) != 0))
         status = -1;
     if (status == 0)
-        status = corpus_folder_clear(&folder, err);
+        status = corpus_dir_clear(&folder, err);
     if (status == 0 && tokenize_write(&j, err) != 0) {
         status = -1;
-        corpus_folder_clear(&folder, NULL);
+        corpus_dir_clear(&folder, NULL);
     }
     if (status == 0)
         print_summary(&j);
-    corpus_folder_close(&folder, status != 0);
-    spool_destroy(j.spool);
+    corpus_dir_close(&folder, status != 0);
+    temp_tokens_destroy(j.spool);
     tokenizer_destroy(j.tokenizer);
     text_free(&j.text);
     return status;

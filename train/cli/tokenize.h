@@ -10,10 +10,10 @@
 
 #include "base/progress.h"
 #include "data/corpus.h"
-#include "data/spool.h"
+#include "data/temp_tokens.h"
 #include "data/text.h"
 #include "data/tokenizer/bpe_files.h"
-#include "data/tokenizer/word_counts.h"
+#include "data/tokenizer/bytemap.h"
 
 enum { TOKENIZE_SPECIALS = 64 };
 
@@ -35,7 +35,7 @@ struct tokenize_job {
     const struct tokenize_options *options;
     struct text text;
     struct tokenizer *tokenizer;
-    struct spool *spool;
+    struct temp_tokens *spool;
     uint64_t bytes, total_bytes, tokens, documents, train;
     struct progress progress;
 };

@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 #include "data/encoder.h"
 #include "data/tokenizer/bpe_train.h"
-#include "data/tokenizer/words.h"
+#include "data/tokenizer/word_counter.h"
 #include "train/cli/tokenize.h"
 #include <ctype.h>
 #include <errno.h>
@@ -33,7 +33,7 @@ static int went_on(struct tokenize_job *j, size_t n, struct error *err)
 
 struct alphabet {
     struct tokenize_job *job;
-    struct words *words;
+    struct pretokenizer *words;
     uint8_t *seen; /* of each code point */
 };
 
@@ -42,16 +42,14 @@ static int see_words(void *context, size_t thread, size_t slot, const struct wor
 {
     (void)thread, (void)slot, (void)err;
     const struct alphabet *a = context;
-    size_t begin = run->begin;
     for (size_t i = 0; i < run->n; i++) {
-        const size_t end = run->marks[i] & ~WORDS_DOCUMENT;
+        const struct word w = run->words[i];
         uint32_t c = 0;
-        while (begin < end && !(run->marks[i] & WORDS_DOCUMENT)) {
-            begin += (size_t)utf8_decode(run->text + begin, end - begin, &c);
+        for (size_t at = w.begin; at < w.end;) {
+            at += (size_t)utf8_decode(run->text + at, w.end - at, &c);
 #pragma omp atomic write
             a->seen[c] = 1;
         }
-        begin = end;
     }
     return 0;
 }
@@ -61,7 +59,8 @@ static int see_piece(void *context, const struct text_file *file, const char *pi
 {
     (void)file, (void)offset;
     struct alphabet *a = context;
-    return went_on(a->job, n, err) != 0 || words_append(a->words, piece, n, err) != 0 ? -1 : 0;
+    return went_on(a->job, n, err) != 0 || pretokenizer_append(a->words, piece, n, err) != 0 ? -1
+                                                                                             : 0;
 }
 
 static struct tokenizer *make_char(struct tokenize_job *j, struct error *err)
@@ -69,19 +68,20 @@ static struct tokenizer *make_char(struct tokenize_job *j, struct error *err)
     struct alphabet a = {j, NULL, calloc(CODE_POINTS, 1)};
     uint32_t *code_points = malloc(CODE_POINTS * sizeof *code_points);
     struct tokenizer *t = NULL;
-    const struct words_config config = {
+    const struct pretokenizer_config config = {
         NULL, separator(j), strlen(separator(j)), see_words, NULL, &a, 0};
     if (!a.seen || !code_points)
         fail(err, "out of memory");
-    else if ((a.words = words_create(&config, err)) &&
-             text_read(&j->text, see_piece, &a, err) == 0 && words_finish(a.words, err) == 0) {
+    else if ((a.words = pretokenizer_create(&config, err)) &&
+             text_read(&j->text, see_piece, &a, err) == 0 &&
+             pretokenizer_finish(a.words, err) == 0) {
         size_t n = 0;
         for (uint32_t c = 0; c < CODE_POINTS; c++)
             if (a.seen[c])
                 code_points[n++] = c;
         t = tokenizer_create_char(code_points, n, err);
     }
-    words_destroy(a.words);
+    pretokenizer_destroy(a.words);
     free(a.seen);
     free(code_points);
     return t;
@@ -100,9 +100,12 @@ static int count_piece(void *context, const struct text_file *file, const char *
     (void)file, (void)offset;
     struct counting *c = context;
     if (n == 0)
-        return c->job->options->document_files ? word_counter_end_document(c->counter, err) : 0;
-    return went_on(c->job, n, err) != 0 || word_counter_append(c->counter, piece, n, err) != 0 ? -1
-                                                                                               : 0;
+        return c->job->options->document_files ? pretokenizer_end_document(c->counter->input, err)
+                                               : 0;
+    return went_on(c->job, n, err) != 0 ||
+                   pretokenizer_append(c->counter->input, piece, n, err) != 0
+               ? -1
+               : 0;
 }
 
 static void show_merges(void *progress, size_t merges, size_t of)
@@ -111,7 +114,7 @@ static void show_merges(void *progress, size_t merges, size_t of)
     progress_set(progress, merges);
 }
 
-static int count_words(struct tokenize_job *j, const char *regex, struct word_counts *counts,
+static int count_words(struct tokenize_job *j, const char *regex, struct bytemap *counts,
                        struct error *err)
 {
     struct counting c = {j, NULL};
@@ -135,18 +138,18 @@ static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct er
     struct bpe_plan plan = {
         size,        specials,    o->n_specials + 1, o->pattern ? o->pattern : "gpt2",
         show_merges, &j->progress};
-    struct word_counts counts = {0};
+    struct bytemap counts = {0};
     struct error detail;
     struct tokenizer *t = NULL;
     if (count_words(j, plan.regex, &counts, err) == 0) {
         progress_end(&j->progress);
         progress_begin(&j->progress, "merging", size, "merges", 1);
-        if (counts.words.n == 0)
+        if (counts.n == 0)
             fail(err, "%s: no text", o->texts[0]);
         else if (!(t = tokenizer_create_bpe(bpe_train(&counts, &plan, &detail), &detail)))
             fail(err, "--tokenizer %s: %s", o->tokenizer, detail.text);
     }
-    word_counts_free(&counts);
+    bytemap_free(&counts);
     return t;
 }
 
@@ -218,7 +221,7 @@ static int spool_ids(void *context, const uint32_t *ids, size_t n, struct error 
     e->job->tokens += n;
     for (size_t i = 0; i < n; i++)
         e->job->documents += (ids[i] & ENCODER_DOCUMENT) != 0;
-    if (spool_append(e->job->spool, ids, n, err) == 0)
+    if (temp_tokens_append(e->job->spool, ids, n, err) == 0)
         return 0;
     e->spool_failed = true;
     return -1;
@@ -234,9 +237,9 @@ static int encode_piece(void *context, const struct text_file *file, const char 
     if (went_on(e->job, n, err) != 0)
         return -1;
     if (n > 0)
-        status = encoder_append(e->encoder, piece, n, &detail);
+        status = pretokenizer_append(encoder_input(e->encoder), piece, n, &detail);
     else if (e->job->options->document_files)
-        status = encoder_end_document(e->encoder, &detail);
+        status = pretokenizer_end_document(encoder_input(e->encoder), &detail);
     else
         status = encoder_end_file(e->encoder, &detail);
     return status == 0       ? 0
@@ -252,7 +255,7 @@ int tokenize_encode(struct tokenize_job *j, struct error *err)
                                           documents,    spool_ids,    &e};
     begin_reading(j, "encoding");
     int status = -1;
-    if ((j->spool = spool_create(j->options->dir, err)) &&
+    if ((j->spool = temp_tokens_create(j->options->dir, err)) &&
         (e.encoder = encoder_create(&config, err)))
         status =
             text_read(&j->text, encode_piece, &e, err) != 0 || encoder_finish(e.encoder, err) != 0

@@ -1,4 +1,5 @@
 /* tokenize_write.c: from the spooled tokens to shards. See tokenize.h. */
+#include "base/minmax.h"
 #include "base/stop.h"
 #include "data/encoder.h"
 #include "data/shard.h"
@@ -24,10 +25,10 @@ static int find_cut(struct tokenize_job *j, uint64_t at, uint64_t *cut, struct e
     uint32_t *ids = malloc(PIECE * sizeof *ids);
     uint64_t first = 0;
     size_t n = 0;
-    int status = ids ? spool_rewind(j->spool, err) : fail(err, "out of memory");
+    int status = ids ? temp_tokens_rewind(j->spool, err) : fail(err, "out of memory");
     *cut = 0;
     while (status == 0 && first <= at &&
-           (status = spool_read(j->spool, ids, PIECE, &n, err)) == 0 && n > 0) {
+           (status = temp_tokens_read(j->spool, ids, PIECE, &n, err)) == 0 && n > 0) {
         for (size_t i = 0; i < n && first + i <= at; i++)
             if (may_begin(j, ids[i]))
                 *cut = first + i;
@@ -43,7 +44,7 @@ static int check_shards(const struct tokenize_job *j, struct error *err)
 {
     const uint64_t val = j->tokens - j->train, longer = j->train > val ? j->train : val,
                    max = j->options->shard_tokens;
-    if (corpus_shards(longer, max) > SHARD_MAX_COUNT)
+    if (ceil_div(longer, max) > SHARD_MAX_COUNT)
         return fail(err, "--shard-tokens %llu: %llu tokens of a split make more than %d shards",
                     (unsigned long long)max, (unsigned long long)longer, SHARD_MAX_COUNT);
     return 0;
@@ -69,9 +70,10 @@ static int write_shards(struct tokenize_job *j, struct corpus_writer *w, struct 
     uint32_t *ids = malloc(PIECE * sizeof *ids);
     uint64_t done = 0;
     size_t n = 0;
-    int status = ids ? spool_rewind(j->spool, err) : fail(err, "out of memory");
+    int status = ids ? temp_tokens_rewind(j->spool, err) : fail(err, "out of memory");
     progress_begin(&j->progress, "writing", j->tokens, "M tokens", 1e6);
-    while (status == 0 && (status = spool_read(j->spool, ids, PIECE, &n, err)) == 0 && n > 0) {
+    while (status == 0 && (status = temp_tokens_read(j->spool, ids, PIECE, &n, err)) == 0 &&
+           n > 0) {
         status = stop_requested() ? fail(err, "stopped") : corpus_writer_append(w, ids, n, err);
         progress_set(&j->progress, done += n);
     }

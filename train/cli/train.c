@@ -106,8 +106,8 @@ static void announce(const struct run *r)
            tokenizer_kind(t->tokenizer), (unsigned long long)config_step_tokens(c),
            omp_get_max_threads());
     printf("%s: %llu training tokens, %llu for validation\n", c->data.dir,
-           (unsigned long long)split_tokens(loader_split(t->loader)),
-           (unsigned long long)(r->val ? split_tokens(r->val) : 0));
+           (unsigned long long)loader_split(t->loader)->tokens,
+           (unsigned long long)(r->val ? r->val->tokens : 0));
     const char *why;
     const bool bf16 = c->train.precision == PRECISION_BF16;
     const enum gemm_backend library = gemm_backend_choice(bf16, &why);

@@ -5,13 +5,13 @@ static struct tokenizer *trained(size_t size, const char *regex)
 {
     size_t n;
     char *text = real_text(&n);
-    struct word_counts counts;
+    struct bytemap counts;
     count_words(&counts, regex, text, n);
     const struct bpe_plan plan = {
         size, (const char *const[]){"<|endoftext|>", "<|end|>", "<|end|><|"}, 3, regex, NULL, NULL};
     struct tokenizer *t = tokenizer_create_bpe(bpe_train(&counts, &plan, &err), &err);
     ck_assert_msg(t, "%s", err.text);
-    word_counts_free(&counts);
+    bytemap_free(&counts);
     free(text);
     return t;
 }
@@ -21,11 +21,11 @@ static size_t plain_encode(const struct bpe *b, const char *word, size_t n, size
 {
     struct plain_word w;
     plain_word_init(&w, word, n, 1);
-    const struct bpe_parts *parts = bpe_get_parts(b);
-    for (size_t m = 0; m < parts->n_merges; m++) {
+    const struct bpe_model *model = &b->model;
+    for (size_t m = 0; m < model->n_merges; m++) {
         struct plain_pair p = {0};
-        p.left = bpe_token(b, parts->merges[m].left, &p.n_left);
-        p.right = bpe_token(b, parts->merges[m].right, &p.n_right);
+        p.left = bpe_token(model, model->merges[m].left, &p.n_left);
+        p.right = bpe_token(model, model->merges[m].right, &p.n_right);
         plain_merge(&w, &p);
     }
     for (size_t i = 0; i < w.n; i++)
@@ -39,7 +39,7 @@ START_TEST(words_are_encoded_by_definition)
 {
     struct tokenizer *t = trained(800, "gpt2");
     const struct bpe *b = tokenizer_bpe(t);
-    struct bpe_scratch *s = bpe_scratch_create(&err);
+    struct bpe_workspace *s = bpe_workspace_create(&err);
     size_t n;
     char *text = real_text(&n);
     for (size_t round = 0; round < 3000; round++) {
@@ -59,11 +59,11 @@ START_TEST(words_are_encoded_by_definition)
         EXPECT_MSG(got == expected, "%zu tokens of \"%.*s\", expected %zu", got, (int)length, word,
                    expected);
         for (size_t i = 0, m; i < got; i++) {
-            bpe_token(b, ids[i], &m);
+            bpe_token(&b->model, ids[i], &m);
             EXPECT((end += m) == ends[i]);
         }
     }
-    bpe_scratch_destroy(s);
+    bpe_workspace_destroy(s);
     tokenizer_destroy(t);
     free(text);
 }
@@ -105,8 +105,8 @@ START_TEST(all_bytes_come_back)
         n_collected = 0;
         const struct encoder_config c = {t, "", 0, false, collect, NULL};
         struct encoder *e = encoder_create(&c, &err);
-        OK(encoder_append(e, text, length / 2, &err));
-        OK(encoder_append(e, text + length / 2, length - length / 2, &err));
+        OK(pretokenizer_append(encoder_input(e), text, length / 2, &err));
+        OK(pretokenizer_append(encoder_input(e), text + length / 2, length - length / 2, &err));
         OK(encoder_finish(e, &err));
         encoder_destroy(e);
         EXPECT_MSG(n == n_collected && memcmp(ids, collected, n * sizeof *ids) == 0, "round %zu",
@@ -156,12 +156,13 @@ START_TEST(documents)
         n_collected = 0;
         const struct encoder_config c = {ts[i], "--", 2, true, collect, NULL};
         struct encoder *e = encoder_create(&c, &err);
-        OK(encoder_append(e, "--q---", 6,
-                          &err)); /* the separator comes in two pieces, the third dash is text */
-        OK(encoder_append(e, "-x\n----y", 8, &err));
-        OK(encoder_end_document(e, &err));
-        OK(encoder_end_document(e, &err));
-        OK(encoder_append(e, "z--", 3, &err));
+        OK(pretokenizer_append(
+            encoder_input(e), "--q---", 6,
+            &err)); /* the separator comes in two pieces, the third dash is text */
+        OK(pretokenizer_append(encoder_input(e), "-x\n----y", 8, &err));
+        OK(pretokenizer_end_document(encoder_input(e), &err));
+        OK(pretokenizer_end_document(encoder_input(e), &err));
+        OK(pretokenizer_append(encoder_input(e), "z--", 3, &err));
         OK(encoder_finish(e, &err));
         encoder_destroy(e);
         ck_assert_uint_eq(n_collected, i ? 5 : 9);

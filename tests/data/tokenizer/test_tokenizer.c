@@ -227,8 +227,9 @@ START_TEST(hostile_files)
         {"word", print, 1, 2, u32, 2, 1, AB, false, "kind \"word\": expected byte, char or bpe"},
         {"bpe", print, 1, 2, u32, 2, 1, AB, false, "attribute pattern is missing"},
         {"byte", print, 1, 2, u32, 2, 1, AB, false, "fingerprint does not match"},
-        {"char", print, 1, 3, u32, 2, 1, AB, false, "vocab_size is 3, but there are 2"},
-        {"char", print, 1, UINT64_MAX, u32, 2, 1, AB, false, "vocab_size is 18446744073709551615"},
+        {"char", print, 1, 3, u32, 2, 1, AB, false, "/code_points: 2 elements, expected 3"},
+        {"char", print, 1, UINT64_MAX, u32, 2, 1, AB, false,
+         "/code_points: 2 elements, expected 18446744073709551615"},
         {"char", print, 1, 0, u32, 2, 1, AB, false, "attribute vocab_size is missing"},
         {"char", "", 1, 2, u32, 2, 1, AB, false, "fingerprint does not match"},
         {"char", print, 1, 2, u32, 2, 1, BA, false, "symbol 1, U+0061, is not above"},
@@ -237,8 +238,9 @@ START_TEST(hostile_files)
         {"char", print, 1, 2, H5T_STD_I32LE, 2, 1, AB, false, "expected another type"},
         {"char", print, 1, 2, H5T_IEEE_F32LE, 2, 1, AB, false, "expected another type"},
         {"char", print, 1, 2, u32, 2, 2, AB, false, "expected one dimension"},
-        {"char", print, 1, 1 << 30, u32, 1 << 30, 1, NULL, false, "longer than it can be"},
-        {"char", print, 1, 1000, u32, 1000, 1, NULL, false, "its storage is not as long"},
+        {"char", print, 1, 1 << 30, u32, 1 << 30, 1, NULL, false,
+         "its storage does not have the size"},
+        {"char", print, 1, 1000, u32, 1000, 1, NULL, false, "its storage does not have the size"},
         {"char", print, 1, 2, u32, 2, 1, AB, true, "not a link"},
     };
     const char *path = in_folder("t.h5");
