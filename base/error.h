@@ -14,10 +14,10 @@ struct error {
 };
 
 /* Formats the line and returns -1, for `return fail(err, "...")`. Control characters, which
- * untrusted text may contain, are replaced. err may be NULL. */
+ * untrusted text may contain, are replaced. The arguments may include err->text. err may be NULL. */
 int fail(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for functions that return a pointer. */
+/* For functions that return a pointer. */
 #define fail_null(...) (fail(__VA_ARGS__), (void *)NULL)
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "data/hdf5/h5_index.h"
 #include "data/shard.h"
+#include <string.h>
 
 enum { SHARD_FORMAT = 1, SHARD_CHUNK = 16384 };
 
@@ -42,26 +43,12 @@ static inline enum h5_type shard_token_type(uint64_t vocab_size)
     return vocab_size <= 65536 ? TYPE_U16 : TYPE_U32;
 }
 
-/* Appends tokens as they are stored to a digest. `stored` holds `width` bytes per token. */
-static inline void shard_digest_tokens(struct digest *d, const uint32_t *tokens, size_t n,
-                                       size_t width, uint8_t *stored)
+/* Narrows tokens to their stored width, in place. Returns their bytes. */
+static inline size_t shard_pack(uint32_t *tokens, size_t n, enum h5_type type)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t b = 0; b < width; b++)
-            stored[i * width + b] = (uint8_t)(tokens[i] >> 8 * b);
-    digest_update(d, stored, n * width);
-}
-
-/* SHA-256 of /documents as stored. */
-static inline void shard_digest_documents(const uint64_t *begins, uint64_t n, char hex[DIGEST_HEX])
-{
-    struct digest d;
-    digest_init(&d);
-    for (uint64_t i = 0; i < n; i++) {
-        digest_update_u32(&d, (uint32_t)begins[i]);
-        digest_update_u32(&d, (uint32_t)(begins[i] >> 32));
-    }
-    digest_finish(&d, hex);
+    for (size_t i = 0; type == TYPE_U16 && i < n; i++)
+        memcpy((uint16_t *)tokens + i, &(uint16_t){(uint16_t)tokens[i]}, sizeof(uint16_t));
+    return n * (type == TYPE_U16 ? sizeof(uint16_t) : sizeof(uint32_t));
 }
 
 #endif

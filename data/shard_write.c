@@ -33,12 +33,11 @@ struct shard_writer {
     struct h5_image image;
     hid_t dataset; /* closed with the image */
     uint64_t written;
-    size_t pending, width; /* tokens in `ids`; bytes of a stored token */
+    size_t pending; /* tokens in `ids` */
     struct digest digest;
     uint64_t *documents;
     size_t documents_capacity;
     uint32_t ids[SHARD_CHUNK];
-    uint8_t stored[SHARD_CHUNK * sizeof(uint32_t)];
 };
 
 /* Writes SHARD_FIELDS[first ... end). */
@@ -80,7 +79,6 @@ struct shard_writer *shard_writer_create(const char *path, const struct shard_in
     }
     w->info = *info;
     w->info.documents = 0;
-    w->width = info->vocab_size <= 65536 ? 2 : 4;
     w->image.file = -1;
     digest_init(&w->digest);
     h5_lock();
@@ -98,13 +96,14 @@ static int flush(struct shard_writer *w, struct error *err)
     const hsize_t first = w->written, n = w->pending;
     if (n == 0)
         return 0;
-    shard_digest_tokens(&w->digest, w->ids, n, w->width, w->stored);
+    const enum h5_type type = shard_token_type(w->info.vocab_size);
+    digest_update(&w->digest, w->ids, shard_pack(w->ids, n, type));
     h5_lock();
-    const hid_t file_space = H5Dget_space(w->dataset), memory_space = H5Screate_simple(1, &n, NULL),
-                type = h5_type_id(shard_token_type(w->info.vocab_size), false);
+    const hid_t file_space = H5Dget_space(w->dataset), memory_space = H5Screate_simple(1, &n, NULL);
     int status = 0;
     if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &first, NULL, &n, NULL) < 0 ||
-        H5Dwrite(w->dataset, type, memory_space, file_space, H5P_DEFAULT, w->stored) < 0)
+        H5Dwrite(w->dataset, h5_type_id(type, false), memory_space, file_space, H5P_DEFAULT,
+                 w->ids) < 0)
         status = h5_fail(err, w->path, "packing tokens");
     H5Sclose(file_space);
     H5Sclose(memory_space);
@@ -152,7 +151,9 @@ static int finish_file(struct shard_writer *w, struct error *err)
 {
     struct shard_info *i = &w->info;
     digest_finish(&w->digest, i->sha256);
-    shard_digest_documents(w->documents, i->documents, i->documents_sha256);
+    digest_init(&w->digest);
+    digest_update(&w->digest, w->documents, i->documents * sizeof *w->documents);
+    digest_finish(&w->digest, i->documents_sha256);
     if (write_fields(w, SHARD_KNOWN_FIELDS,
                      i->has_documents ? SHARD_ALL_FIELDS : SHARD_COMMON_FIELDS, err) != 0 ||
         (i->documents && h5_write_array(w->image.file, "documents", TYPE_U64, i->documents,

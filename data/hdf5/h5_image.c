@@ -7,7 +7,6 @@
  */
 #include "base/minmax.h"
 #include "data/hdf5/h5.h"
-#include <endian.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,7 +160,6 @@ static size_t file_end(const struct h5_image *image)
         return 0;
     uint64_t end;
     memcpy(&end, superblock + END, 8);
-    end = le64toh(end);
     return end > image->user_block && end <= image->capacity ? end : 0;
 }
 

@@ -23,7 +23,7 @@ enum {
 };
 
 enum h5_kind { KIND_GROUP, KIND_DATASET, KIND_LINK, KIND_UNKNOWN, KIND_ATTRIBUTE, N_KINDS };
-/* Types of datasets, little-endian. Attributes have TYPE_U64, TYPE_F64 or one of the last three. */
+/* Types of datasets, little-endian. Scalar attributes have TYPE_U64, TYPE_F64 or TYPE_STRING. */
 enum h5_type {
     TYPE_OTHER,
     TYPE_U8,
@@ -32,9 +32,7 @@ enum h5_type {
     TYPE_U64,
     TYPE_F32,
     TYPE_F64,
-    TYPE_NEGATIVE, /* an integer that is not in [0, 2^64) */
     TYPE_STRING,
-    TYPE_LONG_STRING, /* too long, or of variable length */
     TYPES
 };
 /* How a dataset is stored. */
@@ -48,7 +46,7 @@ enum h5_layout {
     LAYOUT_MISSING_CHUNKS,
     LAYOUTS
 };
-enum h5_filter { FILTER_SHUFFLE, FILTER_DEFLATE, FILTER_FLETCHER32, FILTERS };
+enum h5_filter { FILTER_DEFLATE = 1, FILTER_SHUFFLE, FILTER_FLETCHER32, FILTERS }; /* as in HDF5 */
 
 struct h5_entry {
     uint32_t kind, type;

@@ -28,7 +28,8 @@ static bool check_chunks(struct h5_reader *r, const struct h5_entry *e, uint64_t
         return false;
     r->unclaimed_chunks -= e->size;
     for (uint32_t i = 0; i < e->n_filters; i++) {
-        if (e->filters[i] >= FILTERS || seen & 1u << e->filters[i])
+        if (e->filters[i] < FILTER_DEFLATE || e->filters[i] >= FILTERS ||
+            seen & 1u << e->filters[i])
             return false;
         seen |= 1u << e->filters[i];
     }

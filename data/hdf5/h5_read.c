@@ -5,7 +5,6 @@
 #include "base/input_file.h"
 #include "base/minmax.h"
 #include "data/hdf5/h5_reader.h"
-#include <endian.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +80,7 @@ bool h5_has_attribute(struct h5_node object, const char *name)
     return find_attribute(object, name) != NULL;
 }
 
-/* fail(err, "FILE: [GROUP: ]attribute NAME: WHAT") */
+/* fail(err, "FILE: [GROUP: ]attribute NAMEWHAT") */
 static int fail_attribute(struct h5_node object, const char *name, const char *what,
                           struct error *err)
 {
@@ -90,30 +89,21 @@ static int fail_attribute(struct h5_node object, const char *name, const char *w
                 root ? "" : ": ", name, what);
 }
 
-/* Finds an attribute of this type; NULL with an error otherwise. */
 static const struct h5_entry *get_attribute(struct h5_node object, const char *name,
-                                            enum h5_type type, struct error *err)
+                                            enum h5_type type, const char *expected,
+                                            struct error *err)
 {
     const struct h5_entry *e = find_attribute(object, name);
     if (e && e->type == type)
         return e;
-    const char *error = ": expected one floating-point number";
-    if (!e)
-        error = " is missing";
-    else if (type == TYPE_U64)
-        error = e->type == TYPE_NEGATIVE ? ": expected an integer from 0 to 2^64 - 1"
-                                         : ": expected one integer";
-    else if (type == TYPE_STRING)
-        error = e->type == TYPE_LONG_STRING
-                    ? ": expected a string of fixed length, of at most 16 MiB"
-                    : ": expected one string";
-    fail_attribute(object, name, error, err);
+    fail_attribute(object, name, e ? expected : " is missing", err);
     return NULL;
 }
 
 int h5_read_u64(struct h5_node object, const char *name, uint64_t *value, struct error *err)
 {
-    const struct h5_entry *e = get_attribute(object, name, TYPE_U64, err);
+    const struct h5_entry *e =
+        get_attribute(object, name, TYPE_U64, ": expected one integer from 0 to 2^64 - 1", err);
     if (!e)
         return -1;
     *value = e->value;
@@ -122,7 +112,8 @@ int h5_read_u64(struct h5_node object, const char *name, uint64_t *value, struct
 
 int h5_read_f64(struct h5_node object, const char *name, double *value, struct error *err)
 {
-    const struct h5_entry *e = get_attribute(object, name, TYPE_F64, err);
+    const struct h5_entry *e =
+        get_attribute(object, name, TYPE_F64, ": expected one floating-point number", err);
     if (!e)
         return -1;
     memcpy(value, &e->value, sizeof *value);
@@ -131,7 +122,8 @@ int h5_read_f64(struct h5_node object, const char *name, double *value, struct e
 
 int h5_read_string(struct h5_node object, const char *name, char **value, struct error *err)
 {
-    const struct h5_entry *e = get_attribute(object, name, TYPE_STRING, err);
+    const struct h5_entry *e = get_attribute(
+        object, name, TYPE_STRING, ": expected one string of fixed length, of at most 16 MiB", err);
     *value = e ? strdup(object.reader->text + e->offset) : NULL;
     return *value ? 0 : e ? fail_attribute(object, name, ": out of memory", err) : -1;
 }
@@ -254,8 +246,7 @@ static const char *undo_filter(struct unpack *u, uint32_t filter, size_t width)
         u->size -= 4;
         uint32_t stored;
         memcpy(&stored, u->from + u->size, 4);
-        return le32toh(stored) == fletcher32(u->from, u->size) ? NULL
-                                                               : "the checksum of a chunk is wrong";
+        return stored == fletcher32(u->from, u->size) ? NULL : "the checksum of a chunk is wrong";
     }
     if (filter == FILTER_SHUFFLE)
         unshuffle(u->to, u->from, u->size, width);
@@ -267,17 +258,6 @@ static const char *undo_filter(struct unpack *u, uint32_t filter, size_t width)
     u->from = u->to;
     u->to = swap;
     return NULL;
-}
-
-/* From little-endian, integers and floats alike. */
-static void to_native(unsigned char *elements, size_t n, size_t width)
-{
-    for (size_t i = 0; BYTE_ORDER != LITTLE_ENDIAN && i < n; i++)
-        for (size_t j = 0; j < width / 2; j++) {
-            const unsigned char c = elements[i * width + j];
-            elements[i * width + j] = elements[i * width + width - 1 - j];
-            elements[i * width + width - 1 - j] = c;
-        }
 }
 
 static int unpack_chunk(struct h5_node d, const struct h5_chunk *c, struct unpack *u,
@@ -295,7 +275,6 @@ static int unpack_chunk(struct h5_node d, const struct h5_chunk *c, struct unpac
     if (error)
         return fail(err, "%s: /%s: %s", d.reader->file, node_name(d), error);
     memcpy(elements, u->from, raw);
-    to_native(elements, d.entry->chunk, width);
     return 0;
 }
 
@@ -364,12 +343,8 @@ int h5_read_cached(struct h5_node d, struct h5_cache *c, uint64_t first, size_t 
     if (!h5_count_elements(d.entry, &all) || !h5_is_range(first, n, all) ||
         (contiguous && !h5_is_range(first * width, n * width, d.entry->size)))
         return fail(err, "%s: /%s: shorter than expected", d.reader->file, node_name(d));
-    if (contiguous) {
-        const int status =
-            read_bytes(d.reader, d.entry->offset + first * width, elements, n * width, err);
-        to_native(elements, status ? 0 : n, width);
-        return status;
-    }
+    if (contiguous)
+        return read_bytes(d.reader, d.entry->offset + first * width, elements, n * width, err);
     if (!c->n_slots)
         return fail(err, "%s: /%s: expected a contiguous or chunked dataset", d.reader->file,
                     node_name(d));

@@ -56,7 +56,7 @@ int h5_find_dataset(struct h5_node group, const char *name, enum h5_type type, u
                     struct h5_node *dataset, struct error *err);
 /* Bytes of an element. */
 size_t h5_width(struct h5_node dataset);
-/* Reads elements [first, first + n) of a dataset of any shape, in native byte order. */
+/* Reads elements [first, first + n) of a dataset of any shape. */
 int h5_read(struct h5_node dataset, uint64_t first, size_t n, void *elements, struct error *err);
 /* Finds a dataset of `length` elements and reads it all. The caller frees it. NULL on error. */
 void *h5_read_array(struct h5_node group, const char *name, enum h5_type type, uint64_t length,
@@ -65,7 +65,7 @@ void *h5_read_array(struct h5_node group, const char *name, enum h5_type type, u
 /* Unpacked chunks of one dataset, for random access. Chunk k is kept in slot k mod n_slots, so that
  * no chunk is evicted if all of them fit. */
 struct h5_cache {
-    unsigned char *chunks; /* (n_slots, chunk), in native byte order */
+    unsigned char *chunks; /* (n_slots, chunk) */
     uint64_t *held;        /* the chunk in each slot, or UINT64_MAX */
     size_t n_slots;        /* 0 for a contiguous dataset, which needs no cache */
 };

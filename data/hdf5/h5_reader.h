@@ -5,6 +5,8 @@
 #include "data/hdf5/h5_read.h"
 #include "data/hdf5/sandbox.h"
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian");
+
 struct h5_reader {
     const unsigned char *bytes; /* a file in memory, or NULL */
     int fd;                     /* a file on disk, or -1 */

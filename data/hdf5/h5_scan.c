@@ -99,27 +99,21 @@ static void sort_from(struct walk *w, size_t first)
 
 /* --- attributes --- */
 
+/* Takes integers from 0 to 2^64 - 1; the library silently clamps others. */
 static void take_integer(struct h5_entry *e, hid_t attribute, hid_t type)
 {
-    int64_t i = 0;
-    uint64_t u = 0;
     const bool is_signed = H5Tget_sign(type) != H5T_SGN_NONE;
-    if (H5Aread(attribute, is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64,
-                is_signed ? (void *)&i : (void *)&u) < 0)
-        return;
-    /* The library silently clamps values that do not fit. */
-    e->type = i < 0 || H5Tget_size(type) > sizeof u ? TYPE_NEGATIVE : TYPE_U64;
-    e->value = is_signed ? (uint64_t)i : u;
+    if (H5Tget_size(type) <= sizeof e->value &&
+        H5Aread(attribute, is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, &e->value) >= 0 &&
+        !(is_signed && (int64_t)e->value < 0))
+        e->type = TYPE_U64;
 }
 
 static void take_string(struct walk *w, struct h5_entry *e, hid_t attribute, hid_t type)
 {
     const size_t size = H5Tis_variable_str(type) == 0 ? H5Tget_size(type) : SIZE_MAX;
     const uint64_t offset = w->text.n;
-    e->type = TYPE_LONG_STRING;
-    if (size > H5_MAX_STRING)
-        return;
-    char *text = append(w, &w->text, size + 1, 1, MAX_TEXT);
+    char *text = size <= H5_MAX_STRING ? append(w, &w->text, size + 1, 1, MAX_TEXT) : NULL;
     if (text && H5Aread(attribute, type, text) >= 0) {
         e->type = TYPE_STRING;
         e->offset = offset;
@@ -139,15 +133,12 @@ static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *i
                 type = attribute < 0 ? -1 : H5Aget_type(attribute);
     if (space >= 0 && type >= 0 && H5Sget_simple_extent_type(space) == H5S_SCALAR) {
         const H5T_class_t class = H5Tget_class(type);
-        double x;
         if (class == H5T_INTEGER)
             take_integer(e, attribute, type);
         else if (class == H5T_STRING)
             take_string(w, e, attribute, type);
-        else if (class == H5T_FLOAT && H5Aread(attribute, H5T_NATIVE_DOUBLE, &x) >= 0) {
+        else if (class == H5T_FLOAT && H5Aread(attribute, H5T_NATIVE_DOUBLE, &e->value) >= 0)
             e->type = TYPE_F64;
-            memcpy(&e->value, &x, sizeof x);
-        }
     }
     H5Tclose(type);
     H5Sclose(space);
@@ -260,11 +251,9 @@ static bool take_filters(struct h5_entry *e, hid_t create)
         size_t values = 0;
         const H5Z_filter_t f =
             H5Pget_filter2(create, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
-        if (f != H5Z_FILTER_SHUFFLE && f != H5Z_FILTER_DEFLATE && f != H5Z_FILTER_FLETCHER32)
+        if (f < FILTER_DEFLATE || f >= FILTERS)
             return false;
-        e->filters[i] = f == H5Z_FILTER_SHUFFLE   ? FILTER_SHUFFLE
-                        : f == H5Z_FILTER_DEFLATE ? FILTER_DEFLATE
-                                                  : FILTER_FLETCHER32;
+        e->filters[i] = (uint32_t)f;
     }
     e->n_filters = (uint32_t)n;
     return true;

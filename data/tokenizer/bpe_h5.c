@@ -86,10 +86,9 @@ static int read_model(struct bpe_model *m, struct h5_node group, uint64_t vocab_
 struct bpe *bpe_read(struct h5_node group, uint64_t vocab_size, struct error *err)
 {
     struct bpe_model model = {0};
-    struct error detail;
     struct bpe *b = NULL;
-    if (read_model(&model, group, vocab_size, err) == 0 && !(b = bpe_create(&model, &detail)))
-        fail(err, "%s: %s", h5_file_name(group), detail.text);
+    if (read_model(&model, group, vocab_size, err) == 0 && !(b = bpe_create(&model, err)))
+        fail(err, "%s: %s", h5_file_name(group), err->text);
     bpe_model_free(&model);
     return b;
 }

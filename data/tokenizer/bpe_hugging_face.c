@@ -27,31 +27,30 @@ static bool is_set(const cJSON *object, const char *name)
 
 /* --- what is supported --- */
 
-static int check_model(const char *path, const cJSON *root, struct error *err)
+static int check_model(const cJSON *root, struct error *err)
 {
     static const char *const UNSUPPORTED[] = {"dropout", "continuing_subword_prefix",
                                               "end_of_word_suffix", "byte_fallback"};
     const cJSON *model = get(root, "model");
     const char *type = get_string(model, "type");
     if (!cJSON_IsObject(model))
-        return fail(err, "%s: no \"model\": not a tokenizer.json of Hugging Face", path);
+        return fail(err, "no \"model\": not a tokenizer.json of Hugging Face");
     if (strcmp(type, "BPE") != 0 && (*type || !get(model, "merges")))
-        return fail(err, "%s: %.60s is not supported, only byte-level BPE", path,
+        return fail(err, "%.60s is not supported, only byte-level BPE",
                     *type ? type : "a model without a type");
     for (size_t i = 0; i < sizeof UNSUPPORTED / sizeof *UNSUPPORTED; i++)
         if (is_set(model, UNSUPPORTED[i]))
-            return fail(err, "%s: model.%s is not supported, only byte-level BPE", path,
-                        UNSUPPORTED[i]);
+            return fail(err, "model.%s is not supported, only byte-level BPE", UNSUPPORTED[i]);
     if (!cJSON_IsObject(get(model, "vocab")) || !cJSON_IsArray(get(model, "merges")))
-        return fail(err, "%s: model.vocab and model.merges: expected an object and an array", path);
+        return fail(err, "model.vocab and model.merges: expected an object and an array");
     if (is_set(root, "normalizer"))
-        return fail(err, "%s: the normalizer %.60s is not supported", path,
+        return fail(err, "the normalizer %.60s is not supported",
                     get_string(get(root, "normalizer"), "type"));
     return 0;
 }
 
 /* Returns the regular expression of a pre-tokenizer that is ByteLevel, or Split and ByteLevel. */
-static const char *find_regex(const char *path, const cJSON *root, struct error *err)
+static const char *find_regex(const cJSON *root, struct error *err)
 {
     const cJSON *p = get(root, "pre_tokenizer");
     const cJSON *list =
@@ -64,20 +63,19 @@ static const char *find_regex(const char *path, const cJSON *root, struct error 
         regex = get_string(get(step, "pattern"), "Regex");
         if (!*regex ||
             (strcmp(behavior, "Isolated") != 0 && !(strcmp(behavior, "Removed") == 0 && invert)))
-            return fail_null(
-                err, "%s: pre_tokenizer Split: expected a Regex whose matches are Isolated", path);
+            return fail_null(err,
+                             "pre_tokenizer Split: expected a Regex whose matches are Isolated");
         step = step->next;
         type = get_string(step, "type");
     }
     const bool splits = !cJSON_IsFalse(get(step, "use_regex"));
     if (strcmp(type, "ByteLevel") != 0 || (list && step->next) || splits == (regex != NULL))
         return fail_null(err,
-                         "%s: the pre_tokenizer %.60s is not supported: expected ByteLevel, alone "
-                         "or after one Split",
-                         path, *type ? type : get_string(p, "type"));
+                         "the pre_tokenizer %.60s is not supported: expected ByteLevel, alone or "
+                         "after one Split",
+                         *type ? type : get_string(p, "type"));
     if (cJSON_IsTrue(get(step, "add_prefix_space")))
-        return fail_null(err, "%s: pre_tokenizer ByteLevel: add_prefix_space is not supported",
-                         path);
+        return fail_null(err, "pre_tokenizer ByteLevel: add_prefix_space is not supported");
     return regex ? regex : "gpt2";
 }
 
@@ -89,12 +87,12 @@ static int read_added(struct vocabulary *v, const cJSON *added, struct error *er
         const char *content = get_string(item, "content");
         const cJSON *id = get(item, "id");
         if (!*content || !cJSON_IsNumber(id))
-            return fail(err, "%s: added_tokens: expected id and content", v->path);
+            return fail(err, "added_tokens: expected id and content");
         if (!cJSON_IsTrue(get(item, "special")))
             return fail(err,
-                        "%s: the added token \"%.60s\" stands for text (special: false), which is "
+                        "the added token \"%.60s\" stands for text (special: false), which is "
                         "not supported",
-                        v->path, content);
+                        content);
         if (vocabulary_set(v, id->valuedouble, content, strlen(content), BPE_SPECIAL, err) != 0)
             return -1;
     }
@@ -118,38 +116,38 @@ static int read_vocab(struct vocabulary *v, const cJSON *vocab, struct error *er
 }
 
 /* "a b", or since 2024 ["a", "b"]. */
-static int read_merges(struct bpe *b, const char *path, const cJSON *merges, struct error *err)
+static int read_merge(struct bpe *b, const cJSON *item, struct error *err)
+{
+    const char *left = "", *right = "";
+    size_t n_left = 0;
+    struct merge m;
+    if (cJSON_IsString(item)) {
+        left = item->valuestring;
+        n_left = strcspn(left, " ");
+        right = left + n_left + (left[n_left] == ' ');
+    } else if (cJSON_GetArraySize(item) == 2 && cJSON_IsString(item->child) &&
+               cJSON_IsString(item->child->next)) {
+        left = item->child->valuestring;
+        n_left = strlen(left);
+        right = item->child->next->valuestring;
+    }
+    return bpe_find_merge(b, left, n_left, right, strlen(right), &m, err) != 0
+               ? -1
+               : bpe_merge(b, m, err);
+}
+
+static int read_merges(struct bpe *b, const cJSON *merges, struct error *err)
 {
     size_t number = 0;
-    for (const cJSON *item = merges->child; item; item = item->next) {
-        char where[512];
-        struct error detail;
-        struct merge m;
-        snprintf(where, sizeof where, "%.440s: merge %zu", path, number++);
-        const char *left = "", *right = "";
-        size_t n_left = 0;
-        if (cJSON_IsString(item)) {
-            left = item->valuestring;
-            n_left = strcspn(left, " ");
-            right = left + n_left + (left[n_left] == ' ');
-        } else if (cJSON_GetArraySize(item) == 2 && cJSON_IsString(item->child) &&
-                   cJSON_IsString(item->child->next)) {
-            left = item->child->valuestring;
-            n_left = strlen(left);
-            right = item->child->next->valuestring;
-        }
-        if (bpe_find_merge(b, where, left, n_left, right, strlen(right), &m, err) != 0)
-            return -1;
-        if (bpe_merge(b, m, &detail) != 0)
-            return fail(err, "%s: %s", where, detail.text);
-    }
+    for (const cJSON *item = merges->child; item; item = item->next, number++)
+        if (read_merge(b, item, err) != 0)
+            return fail(err, "merge %zu: %s", number, err->text);
     return 0;
 }
 
-struct bpe *bpe_read_hugging_face(const char *path, cJSON *root, const struct bpe_hints *hints,
-                                  struct error *err)
+struct bpe *bpe_read_hugging_face(cJSON *root, const struct bpe_hints *hints, struct error *err)
 {
-    const char *regex = check_model(path, root, err) == 0 ? find_regex(path, root, err) : NULL;
+    const char *regex = check_model(root, err) == 0 ? find_regex(root, err) : NULL;
     if (!regex)
         return NULL;
     const cJSON *model = get(root, "model"), *vocab = get(model, "vocab"),
@@ -157,11 +155,11 @@ struct bpe *bpe_read_hugging_face(const char *path, cJSON *root, const struct bp
     const size_t n = (size_t)cJSON_GetArraySize(vocab) + (size_t)cJSON_GetArraySize(added);
     struct vocabulary v;
     struct bpe *b = NULL;
-    if (vocabulary_create(&v, path, n, err) == 0 && read_added(&v, added, err) == 0 &&
+    if (vocabulary_create(&v, n, err) == 0 && read_added(&v, added, err) == 0 &&
         read_vocab(&v, vocab, err) == 0)
         b = vocabulary_finish(&v, hints && hints->regex ? hints->regex : regex, hints, err);
     vocabulary_free(&v);
-    if (b && read_merges(b, path, get(model, "merges"), err) != 0) {
+    if (b && read_merges(b, get(model, "merges"), err) != 0) {
         bpe_destroy(b);
         b = NULL;
     }

@@ -21,44 +21,36 @@ static bool find_beside(char found[PATH_MAX], const char *path, const char *firs
             access(found, R_OK) == 0);
 }
 
-static cJSON *parse_object(const char *path, const char *text, struct error *err)
+static cJSON *parse_object(const char *text, struct error *err)
 {
     cJSON *root = cJSON_Parse(text); /* rejects deep nesting */
     if (cJSON_IsObject(root))
         return root;
     cJSON_Delete(root);
-    return fail_null(err, "%s: not JSON, or not an object", path);
+    return fail_null(err, "not JSON, or not an object");
 }
 
-/* tokenizer.json, or a vocabulary, whose values are all numbers (a token may be called "model"). */
-static struct bpe *load_json(const char *path, const char *text, const struct bpe_hints *hints,
-                             struct error *err)
+/* Loads vocab.json and merges.txt, given the contents of one of them. */
+static struct bpe *load_pair(const char *path, cJSON *vocab, const char *merges,
+                             const struct bpe_hints *hints, struct error *err)
 {
-    char merges_path[PATH_MAX], *merges = NULL;
-    cJSON *root = parse_object(path, text, err);
+    char other[PATH_MAX], *text = NULL;
     struct bpe *b = NULL;
-    if (root && !cJSON_IsNumber(root->child))
-        b = bpe_read_hugging_face(path, root, hints, err);
-    else if (root && !find_beside(merges_path, path, "merges.txt", "vocab.bpe"))
-        fail(err, "%s: a vocabulary, but there is no merges.txt or vocab.bpe beside it", path);
-    else if (root && (merges = input_file_text_linked(merges_path, FILE_MAX, err)))
-        b = bpe_read_merges(path, root, merges_path, merges, hints, err);
-    free(merges);
-    cJSON_Delete(root);
-    return b;
-}
-
-static struct bpe *load_merges(const char *path, const char *merges, const struct bpe_hints *hints,
-                               struct error *err)
-{
-    char vocab_path[PATH_MAX];
-    if (!find_beside(vocab_path, path, "vocab.json", "encoder.json"))
-        return fail_null(err, "%s: merges, but there is no vocab.json or encoder.json beside them",
-                         path);
-    char *text = input_file_text_linked(vocab_path, FILE_MAX, err);
-    cJSON *vocab = text ? parse_object(vocab_path, text, err) : NULL;
-    struct bpe *b = vocab ? bpe_read_merges(vocab_path, vocab, path, merges, hints, err) : NULL;
-    cJSON_Delete(vocab);
+    const char *first = vocab ? "merges.txt" : "vocab.json",
+               *second = vocab ? "vocab.bpe" : "encoder.json";
+    if (!find_beside(other, path, first, second))
+        return fail_null(err, "%s: %s, but there is no %s or %s beside it", path,
+                         vocab ? "a vocabulary" : "a list of merges", first, second);
+    if (!(text = input_file_text_linked(other, FILE_MAX, err)))
+        return NULL;
+    cJSON *parsed = vocab ? NULL : parse_object(text, err);
+    if (vocab)
+        b = bpe_read_merges(path, vocab, other, text, hints, err);
+    else if (parsed)
+        b = bpe_read_merges(other, parsed, path, merges, hints, err);
+    else
+        fail(err, "%s: %s", other, err->text);
+    cJSON_Delete(parsed);
     free(text);
     return b;
 }
@@ -75,20 +67,28 @@ static bool is_tiktoken(const char *text)
 struct bpe *bpe_load(const char *path, const struct bpe_hints *hints, struct error *err)
 {
     char *text = input_file_text_linked(path, FILE_MAX, err);
+    const char *slash = strrchr(path, '/');
     struct bpe *b = NULL;
+    bool is_pair = false; /* its error messages name the files */
     if (!text)
         return NULL;
-    if (text[strspn(text, " \t\r\n")] == '{')
-        b = load_json(path, text, hints, err);
-    else if (is_tiktoken(text))
-        b = bpe_read_tiktoken(path, text, hints, err);
-    else if (strncmp(text, "#version", 8) == 0)
-        b = load_merges(path, text, hints, err);
+    if (text[strspn(text, " \t\r\n")] == '{') {
+        cJSON *root = parse_object(text, err);
+        /* The values of a vocabulary are all numbers (a token may be called "model"). */
+        is_pair = root && cJSON_IsNumber(root->child);
+        if (root)
+            b = is_pair ? load_pair(path, root, NULL, hints, err)
+                        : bpe_read_hugging_face(root, hints, err);
+        cJSON_Delete(root);
+    } else if (is_tiktoken(text))
+        b = bpe_read_tiktoken(slash ? slash + 1 : path, text, hints, err);
+    else if ((is_pair = strncmp(text, "#version", 8) == 0))
+        b = load_pair(path, NULL, text, hints, err);
     else
-        fail(err,
-             "%s: not a tokenizer: expected tokenizer.h5, tokenizer.json, vocab.json, merges.txt "
-             "or a .tiktoken file",
-             path);
+        fail(err, "not a tokenizer: expected tokenizer.h5, tokenizer.json, vocab.json, merges.txt "
+                  "or a .tiktoken file");
     free(text);
+    if (!b && !is_pair)
+        fail(err, "%s: %s", path, err->text);
     return b;
 }

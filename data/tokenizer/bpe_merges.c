@@ -10,62 +10,59 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct bpe *read_vocab(const char *path, cJSON *json, const struct bpe_hints *hints,
-                              struct error *err)
+static struct bpe *read_vocab(cJSON *json, const struct bpe_hints *hints, struct error *err)
 {
     struct vocabulary v;
     struct bpe *b = NULL;
-    int status = vocabulary_create(&v, path, (size_t)cJSON_GetArraySize(json), err);
+    int status = vocabulary_create(&v, (size_t)cJSON_GetArraySize(json), err);
     for (const cJSON *item = json->child; item && status == 0; item = item->next)
-        status =
-            cJSON_IsNumber(item)
-                ? vocabulary_set_printable(&v, item->valuedouble, item->string, err)
-                : fail(err, "%s: \"%.60s\": expected a number, the token's id", path, item->string);
+        status = cJSON_IsNumber(item)
+                     ? vocabulary_set_printable(&v, item->valuedouble, item->string, err)
+                     : fail(err, "\"%.60s\": expected a number, the token's id", item->string);
     if (status == 0)
         b = vocabulary_finish(&v, hints && hints->regex ? hints->regex : "gpt2", hints, err);
     vocabulary_free(&v);
     return b;
 }
 
-/* Checks a merge against `made`, the ids that it may use, and adds its result to them. */
-static int check_made(const struct bpe *b, struct merge m, bool *made, const char *where,
-                      struct error *err)
+/* Adds a merge, unless it uses tokens that are not `made` yet, or makes one again. */
+static int add_merge(struct bpe *b, struct merge m, bool *made, struct error *err)
 {
     const uint32_t unmade = !made[m.left] ? m.left : m.right;
     const bool uses = !made[unmade];
     size_t n;
     const char *bytes = bpe_token(&b->model, uses ? unmade : m.result, &n);
     if (uses)
-        return fail(err, "%s: uses \"%.*s\", which no line above makes", where, (int)n, bytes);
+        return fail(err, "uses \"%.*s\", which no line above makes", (int)n, bytes);
     if (made[m.result])
-        return fail(err, "%s: makes \"%.*s\", which a line above makes, or which is a byte", where,
-                    (int)n, bytes);
+        return fail(err, "makes \"%.*s\", which a line above makes, or which is a byte", (int)n,
+                    bytes);
     made[m.result] = true;
-    return 0;
+    return bpe_merge(b, m, err);
 }
 
-static int read_lines(struct bpe *b, const char *path, const char *text, bool *made,
-                      struct error *err)
+static int read_line(struct bpe *b, const char *line, size_t n, bool *made, struct error *err)
 {
-    size_t line = 0;
-    for (const char *begin = text, *end; *begin; begin = end + (*end == '\n')) {
-        line++;
-        end = begin + strcspn(begin, "\n");
-        size_t n = (size_t)(end - begin);
-        n -= n && begin[n - 1] == '\r';
-        if (line == 1 && strncmp(begin, "#version", 8) == 0)
-            continue;
-        char where[512];
-        snprintf(where, sizeof where, "%.440s: line %zu", path, line);
-        const char *space = memchr(begin, ' ', n);
-        if (!space)
-            return fail(err, "%s: expected two tokens separated by a space, got \"%.*s\"", where,
-                        (int)n, begin);
-        const size_t n_left = (size_t)(space - begin);
-        struct merge m;
-        if (bpe_find_merge(b, where, begin, n_left, space + 1, n - n_left - 1, &m, err) != 0 ||
-            check_made(b, m, made, where, err) != 0 || bpe_merge(b, m, err) != 0)
-            return -1;
+    const char *space = memchr(line, ' ', n);
+    const size_t n_left = space ? (size_t)(space - line) : 0;
+    struct merge m;
+    if (!space)
+        return fail(err, "expected two tokens separated by a space, got \"%.*s\"", (int)n, line);
+    return bpe_find_merge(b, line, n_left, space + 1, n - n_left - 1, &m, err) != 0
+               ? -1
+               : add_merge(b, m, made, err);
+}
+
+static int read_lines(struct bpe *b, const char *text, bool *made, struct error *err)
+{
+    size_t number = 1;
+    for (const char *line = text, *end; *line; line = end + (*end == '\n'), number++) {
+        end = line + strcspn(line, "\n");
+        size_t n = (size_t)(end - line);
+        n -= n && line[n - 1] == '\r';
+        if ((number > 1 || strncmp(line, "#version", 8) != 0) &&
+            read_line(b, line, n, made, err) != 0)
+            return fail(err, "line %zu: %s", number, err->text);
     }
     return 0;
 }
@@ -85,18 +82,22 @@ static struct bpe *mark_specials(struct bpe *b, const bool *made, struct error *
 struct bpe *bpe_read_merges(const char *vocab_path, cJSON *vocab, const char *merges_path,
                             const char *merges, const struct bpe_hints *hints, struct error *err)
 {
-    struct bpe *b = read_vocab(vocab_path, vocab, hints, err);
+    struct bpe *b = read_vocab(vocab, hints, err);
     bool *made = b ? calloc(b->model.vocab_size, sizeof *made) : NULL;
-    struct error detail;
     if (b && !made)
-        fail(err, "%s: out of memory", vocab_path);
-    for (size_t i = 0; made && i < BPE_BYTES; i++)
+        fail(err, "out of memory");
+    if (!made) {
+        bpe_destroy(b);
+        return fail_null(err, "%s: %s", vocab_path, err->text);
+    }
+    for (size_t i = 0; i < BPE_BYTES; i++)
         made[b->byte_ids[i]] = true;
-    if (!made || read_lines(b, merges_path, merges, made, err) != 0) {
+    if (read_lines(b, merges, made, err) == 0)
+        b = mark_specials(b, made, err);
+    else {
         bpe_destroy(b);
         b = NULL;
-    } else if (!(b = mark_specials(b, made, &detail)))
-        fail(err, "%s: %s", merges_path, detail.text);
+    }
     free(made);
-    return b;
+    return b ? b : fail_null(err, "%s: %s", merges_path, err->text);
 }

@@ -45,9 +45,8 @@ static const struct known {
     {"o200k_base", "gpt4o", {{199999, "<|endoftext|>"}, {200018, "<|endofprompt|>"}}},
 };
 
-static const struct known *find_known(const char *path)
+static const struct known *find_known(const char *name)
 {
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     for (size_t i = 0; i < sizeof KNOWN / sizeof *KNOWN; i++) {
         const size_t n = strlen(KNOWN[i].name);
         if (strncmp(name, KNOWN[i].name, n) == 0 && name[n] == '.')
@@ -70,8 +69,8 @@ static int read_line(struct vocabulary *v, char *line, size_t n, size_t number, 
     const unsigned long long rank = space ? strtoull(space + 1, &end, 10) : 0;
     if (m > 2 * BPE_MAX_TOKEN || errno || end != line + n || space[1] < '0' || space[1] > '9' ||
         !base64_decode_update(&context, &length, bytes, m, line) || !base64_decode_final(&context))
-        return fail(err, "%s: line %zu: expected a token in base64 and its rank, got \"%.*s\"",
-                    v->path, number, (int)size_min(n, 60), line);
+        return fail(err, "line %zu: expected a token in base64 and its rank, got \"%.*s\"", number,
+                    (int)size_min(n, 60), line);
     memcpy(line, bytes, length);
     return vocabulary_set(v, (double)rank, line, length, BPE_NORMAL, err);
 }
@@ -158,22 +157,20 @@ static int find_merges(struct bpe *b, struct error *err)
     return 0;
 }
 
-struct bpe *bpe_read_tiktoken(const char *path, char *text, const struct bpe_hints *hints,
+struct bpe *bpe_read_tiktoken(const char *name, char *text, const struct bpe_hints *hints,
                               struct error *err)
 {
-    const struct known *known = hints && hints->n_specials ? NULL : find_known(path);
+    const struct known *known = hints && hints->n_specials ? NULL : find_known(name);
     const char *regex = hints && hints->regex ? hints->regex : known ? known->regex : NULL;
     if (!regex)
         return fail_null(err,
-                         "%s: does not name its pre-tokenizer: give --pattern gpt2, gpt4 or "
-                         "another (and its special tokens by --special)",
-                         path);
+                         "does not name its pre-tokenizer: give --pattern gpt2, gpt4 or another "
+                         "(and its special tokens by --special)");
     size_t lines = 1;
     for (const char *c = text; (c = strchr(c, '\n')); c++)
         lines++;
     struct vocabulary v;
-    struct error detail;
-    int status = vocabulary_create(&v, path, lines, err);
+    int status = vocabulary_create(&v, lines, err);
     if (status == 0)
         status = read_lines(&v, text, err);
     for (size_t i = 0; known && status == 0 && i < 5 && known->specials[i].name; i++)
@@ -181,8 +178,7 @@ struct bpe *bpe_read_tiktoken(const char *path, char *text, const struct bpe_hin
                                 strlen(known->specials[i].name), BPE_SPECIAL, err);
     struct bpe *b = status == 0 ? vocabulary_finish(&v, regex, hints, err) : NULL;
     vocabulary_free(&v);
-    if (b && find_merges(b, &detail) != 0) {
-        fail(err, "%s: %s", path, detail.text);
+    if (b && find_merges(b, err) != 0) {
         bpe_destroy(b);
         b = NULL;
     }

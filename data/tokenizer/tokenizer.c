@@ -263,13 +263,12 @@ int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, st
 
 static struct tokenizer *read_char(struct h5_node group, uint64_t vocab_size, struct error *err)
 {
-    struct error detail;
     uint32_t *code_points = h5_read_array(group, "code_points", TYPE_U32, vocab_size, err);
     if (!code_points)
         return NULL;
-    struct tokenizer *t = tokenizer_create_char(code_points, vocab_size, &detail);
+    struct tokenizer *t = tokenizer_create_char(code_points, vocab_size, err);
     free(code_points);
-    return t ? t : fail_null(err, "%s: %s", h5_file_name(group), detail.text);
+    return t ? t : fail_null(err, "%s: %s", h5_file_name(group), err->text);
 }
 
 struct tokenizer *tokenizer_read(struct h5_node group, struct error *err)

@@ -48,13 +48,13 @@ void bytes_to_printable(const char *from, size_t n, char *text)
 
 /* --- tokens --- */
 
-int vocabulary_create(struct vocabulary *v, const char *path, size_t n, struct error *err)
+int vocabulary_create(struct vocabulary *v, size_t n, struct error *err)
 {
-    *v = (struct vocabulary){.path = path, .limit = n + BPE_MAX_SPECIAL};
+    *v = (struct vocabulary){.limit = n + BPE_MAX_SPECIAL};
     if (v->limit > BPE_MAX_VOCAB)
-        return fail(err, "%s: %zu tokens: expected at most %d", path, n, BPE_MAX_VOCAB);
+        return fail(err, "%zu tokens: expected at most %d", n, BPE_MAX_VOCAB);
     if (!(v->tokens = calloc(v->limit, sizeof *v->tokens)))
-        return fail(err, "%s: out of memory for %zu tokens", path, n);
+        return fail(err, "out of memory for %zu tokens", n);
     for (size_t i = 0; i < v->limit; i++)
         v->tokens[i] = (struct vocabulary_token){"", 0, BPE_UNUSED};
     return 0;
@@ -70,16 +70,15 @@ int vocabulary_set(struct vocabulary *v, double id, const char *bytes, size_t le
 {
     const int shown = (int)size_min(length, 60); /* bytes are not terminated */
     if (!(id >= 0 && id < (double)v->limit) || id != (double)(size_t)id)
-        return fail(err,
-                    "%s: token \"%.*s\" has the id %.17g: expected a whole number, and no gaps",
-                    v->path, shown, bytes, id);
+        return fail(err, "token \"%.*s\" has the id %.17g: expected a whole number, and no gaps",
+                    shown, bytes, id);
     struct vocabulary_token *t = &v->tokens[(size_t)id];
     if (t->kind != BPE_UNUSED)
-        return fail(err, "%s: two tokens have the id %zu: \"%.*s\" and \"%.*s\"", v->path,
-                    (size_t)id, (int)t->length, t->bytes, shown, bytes);
+        return fail(err, "two tokens have the id %zu: \"%.*s\" and \"%.*s\"", (size_t)id,
+                    (int)t->length, t->bytes, shown, bytes);
     if (length == 0 || length > BPE_MAX_TOKEN)
-        return fail(err, "%s: token %zu has %zu bytes: expected 1 to %d", v->path, (size_t)id,
-                    length, BPE_MAX_TOKEN);
+        return fail(err, "token %zu has %zu bytes: expected 1 to %d", (size_t)id, length,
+                    BPE_MAX_TOKEN);
     *t = (struct vocabulary_token){bytes, (uint32_t)length, (uint8_t)kind};
     v->n = size_max(v->n, (size_t)id + 1);
     return 0;
@@ -100,43 +99,39 @@ struct bpe *vocabulary_finish(struct vocabulary *v, const char *regex,
                               const struct bpe_hints *hints, struct error *err)
 {
     struct bpe_model m = {.regex = strdup(regex)};
-    struct error detail;
-    struct bpe *b = NULL;
-    int status = m.regex ? 0 : fail(&detail, "out of memory");
-    for (size_t i = 0; i < v->n && status == 0; i++)
-        status =
-            bpe_add_token(&m, v->tokens[i].bytes, v->tokens[i].length, v->tokens[i].kind, &detail);
+    int status = m.regex ? 0 : fail(err, "out of memory");
+    for (size_t i = 0; i < v->n && status == 0; i++) {
+        const struct vocabulary_token *t = &v->tokens[i];
+        status = bpe_add_token(&m, t->bytes, t->length, t->kind, err);
+    }
     for (size_t i = 0; hints && i < hints->n_specials && status == 0; i++)
         status =
-            bpe_add_token(&m, hints->specials[i], strlen(hints->specials[i]), BPE_SPECIAL, &detail);
-    if (status == 0)
-        b = bpe_create(&m, &detail);
+            bpe_add_token(&m, hints->specials[i], strlen(hints->specials[i]), BPE_SPECIAL, err);
+    struct bpe *b = status == 0 ? bpe_create(&m, err) : NULL;
     bpe_model_free(&m);
-    return b ? b : fail_null(err, "%s: %s", v->path, detail.text);
+    return b;
 }
 
 /* --- merges --- */
 
-int bpe_find_merge(const struct bpe *b, const char *where, const char *left, size_t n_left,
-                   const char *right, size_t n_right, struct merge *merge, struct error *err)
+int bpe_find_merge(const struct bpe *b, const char *left, size_t n_left, const char *right,
+                   size_t n_right, struct merge *merge, struct error *err)
 {
     char bytes[4 * BPE_MAX_TOKEN];
     if (n_left == 0 || n_right == 0 || n_left + n_right > sizeof bytes)
-        return fail(err, "%s: expected two tokens separated by a space", where);
+        return fail(err, "expected two tokens separated by a space");
     const size_t m = printable_to_bytes(left, n_left, bytes),
                  k = m == SIZE_MAX ? m : printable_to_bytes(right, n_right, bytes + m);
     if (k == SIZE_MAX)
-        return fail(err, "%s: \"%.*s %.*s\" is not in the characters of byte-level BPE", where,
-                    (int)n_left, left, (int)n_right, right);
+        return fail(err, "\"%.*s %.*s\" is not in the characters of byte-level BPE", (int)n_left,
+                    left, (int)n_right, right);
     *merge =
         (struct merge){bpe_find(b, bytes, m), bpe_find(b, bytes + m, k), bpe_find(b, bytes, m + k)};
-    if (merge->left == BPE_NONE || merge->right == BPE_NONE) {
-        const bool first = merge->left == BPE_NONE;
-        return fail(err, "%s: \"%.*s\" is not in the vocabulary", where,
-                    (int)(first ? n_left : n_right), first ? left : right);
-    }
-    return merge->result != BPE_NONE
-               ? 0
-               : fail(err, "%s: its result \"%.*s%.*s\" is not in the vocabulary", where,
-                      (int)n_left, left, (int)n_right, right);
+    if (merge->left == BPE_NONE)
+        return fail(err, "\"%.*s\" is not in the vocabulary", (int)n_left, left);
+    if (merge->right == BPE_NONE)
+        return fail(err, "\"%.*s\" is not in the vocabulary", (int)n_right, right);
+    return merge->result != BPE_NONE ? 0
+                                     : fail(err, "its result \"%.*s%.*s\" is not in the vocabulary",
+                                            (int)n_left, left, (int)n_right, right);
 }

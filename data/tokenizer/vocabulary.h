@@ -7,7 +7,6 @@
 #include <cjson/cJSON.h>
 
 struct vocabulary {
-    const char *path; /* in error messages */
     struct vocabulary_token {
         const char *bytes; /* of the caller */
         uint32_t length;
@@ -17,7 +16,7 @@ struct vocabulary {
 };
 
 /* For about n tokens; ids may leave BPE_MAX_SPECIAL gaps. */
-int vocabulary_create(struct vocabulary *v, const char *path, size_t n, struct error *err);
+int vocabulary_create(struct vocabulary *v, size_t n, struct error *err);
 void vocabulary_free(struct vocabulary *v);
 /* Sets the token of an id, which must be unset. The bytes must outlive the vocabulary. */
 int vocabulary_set(struct vocabulary *v, double id, const char *bytes, size_t length,
@@ -29,17 +28,16 @@ int vocabulary_set_printable(struct vocabulary *v, double id, char *name, struct
 struct bpe *vocabulary_finish(struct vocabulary *v, const char *regex,
                               const struct bpe_hints *hints, struct error *err);
 
-/* Finds the merge of two tokens in GPT-2's characters. `where`, such as "FILE: line 7", begins error
- * messages. */
-int bpe_find_merge(const struct bpe *b, const char *where, const char *left, size_t n_left,
-                   const char *right, size_t n_right, struct merge *merge, struct error *err);
+/* Finds the merge of two tokens in GPT-2's characters. */
+int bpe_find_merge(const struct bpe *b, const char *left, size_t n_left, const char *right,
+                   size_t n_right, struct merge *merge, struct error *err);
 /* Encodes bytes in GPT-2's characters, terminated: text holds 2 n + 1. */
 void bytes_to_printable(const char *bytes, size_t n, char *text);
 
-/* The readers of the three kinds of files, given their contents, which they overwrite. */
-struct bpe *bpe_read_hugging_face(const char *path, cJSON *root, const struct bpe_hints *hints,
-                                  struct error *err);
-struct bpe *bpe_read_tiktoken(const char *path, char *text, const struct bpe_hints *hints,
+/* The readers of the three kinds of files, given their contents, which they overwrite. Error messages
+ * do not name the file, except those of bpe_read_merges. `name` determines known pre-tokenizers. */
+struct bpe *bpe_read_hugging_face(cJSON *root, const struct bpe_hints *hints, struct error *err);
+struct bpe *bpe_read_tiktoken(const char *name, char *text, const struct bpe_hints *hints,
                               struct error *err);
 struct bpe *bpe_read_merges(const char *vocab_path, cJSON *vocab, const char *merges_path,
                             const char *merges, const struct bpe_hints *hints, struct error *err);

@@ -95,7 +95,7 @@ START_TEST(invalid_bytes_are_named)
         const char *bytes, *says;
     } CASES[] = {
         {"\xFF", "0xFF does not begin a valid"},     {"\xC0\x80", "0xC0 does not begin a valid"},
-        {"\xE2\x82", "0xE2 does not begin a valid"}, {"\xED\xA0\x80", "0xED begins no"},
+        {"\xE2\x82", "0xE2 does not begin a valid"}, {"\xED\xA0\x80", "0xED does not begin"},
         {"\x80", "0x80 does not begin a valid"},     {"\xF2\xEB\x80\x80", "0xF2 does not begin a valid"}};
     for (size_t i = 0; i < 60; i++) {
         const size_t c = i % 6, length = strlen(CASES[c].bytes);

@@ -87,7 +87,7 @@ START_TEST(attributes)
     free(s), free(text);
 
     FAILS(h5_read_u64(f, "none", &u, &err), "a.h5: attribute none is missing");
-    FAILS(h5_read_u64(f, "minus", &u, &err), "attribute minus: expected an integer from 0");
+    FAILS(h5_read_u64(f, "minus", &u, &err), "attribute minus: expected one integer from 0");
     FAILS(h5_read_u64(f, "third", &u, &err), "attribute third: expected one integer");
     FAILS(h5_read_u64(f, "four", &u, &err), "attribute four: expected one integer");
     FAILS(h5_read_f64(f, "zero", &x, &err), "attribute zero: expected one floating-point number");
