@@ -3,8 +3,8 @@
  * every number in it.
  *
  * Layout: struct h5_index, n_entries struct h5_entry, n_chunks struct h5_chunk, n_text bytes of text.
- * Entry 0 is the root group. The members of a group, and the attributes of an object, are contiguous
- * and sorted by name.
+ * Entries are sorted by name. The name of an object is its path, such as "adamw/m", and "" for the
+ * root, which is entry 0; that of an attribute is its object's name, H5_ATTRIBUTE, and its own.
  */
 #ifndef H5_INDEX_H
 #define H5_INDEX_H
@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define H5_ATTRIBUTE "\1"
 #define H5_SIGNATURE "\x89HDF\r\n\x1a\n" /* the first 8 bytes of a file */
 
 enum {
@@ -50,10 +51,9 @@ enum h5_filter { FILTER_DEFLATE = 1, FILTER_SHUFFLE, FILTER_FLETCHER32, FILTERS 
 
 struct h5_entry {
     uint32_t kind, type;
-    uint64_t name;                     /* offset in the text, where it is terminated */
-    uint32_t members, n_members;       /* of a group: entries */
-    uint32_t attributes, n_attributes; /* of any object: entries */
-    uint32_t ndim, layout;             /* of a dataset; ndim 0: a scalar, or not a simple shape */
+    uint64_t name;         /* offset in the text, where it is terminated */
+    uint32_t n_members;    /* of a group */
+    uint32_t ndim, layout; /* of a dataset; ndim 0: a scalar, or not a simple shape */
     uint64_t dims[H5_MAX_DIMS];
     /* contiguous dataset: bytes in the file; chunked: first chunk and their number; string
      * attribute: bytes in the text */

@@ -55,16 +55,10 @@ static bool check_dataset(struct h5_reader *r, const struct h5_entry *e)
     return e->layout != LAYOUT_CHUNKED || (h5_type_width(e->type) && check_chunks(r, e, n));
 }
 
-/* A group's members have higher indices than the group, so that walking down the tree ends. */
-static bool check_entry(struct h5_reader *r, uint64_t i)
+static bool check_entry(struct h5_reader *r, const struct h5_entry *e)
 {
-    const struct h5_entry *e = &r->entries[i];
-    if (e->kind >= N_KINDS || e->type >= TYPES || !is_text(r, e->name) ||
-        !h5_is_range(e->attributes, e->n_attributes, r->n_entries))
+    if (e->kind >= N_KINDS || e->type >= TYPES || !is_text(r, e->name))
         return false;
-    if (e->kind == KIND_GROUP)
-        return h5_is_range(e->members, e->n_members, r->n_entries) &&
-               (e->n_members == 0 || e->members > i);
     if (e->kind == KIND_ATTRIBUTE && e->type == TYPE_STRING)
         return is_text(r, e->offset);
     return e->kind != KIND_DATASET || check_dataset(r, e);
@@ -72,9 +66,10 @@ static bool check_entry(struct h5_reader *r, uint64_t i)
 
 /* Sets the reader's pointers into the index, and checks everything in it that is later used as an
  * array index, a size or a string. */
-static int take_index(struct h5_reader *r, const void *bytes, size_t size, struct error *err)
+static int take_index(struct h5_reader *r, struct error *err)
 {
-    const struct h5_index *index = bytes;
+    const struct h5_index *index = r->index.bytes;
+    size_t size = r->index.size;
     if (size < sizeof *index || !memchr(index->error, '\0', sizeof index->error))
         return fail(err, "%s: damaged or malicious", r->file);
     if (index->error[0])
@@ -93,7 +88,7 @@ static int take_index(struct h5_reader *r, const void *bytes, size_t size, struc
     bool valid = r->n_entries > 0 && r->entries[0].kind == KIND_GROUP && r->n_text > 0 &&
                  !r->text[r->n_text - 1];
     for (uint64_t i = 0; i < r->n_entries && valid; i++)
-        valid = check_entry(r, i);
+        valid = check_entry(r, &r->entries[i]);
     return valid ? 0 : fail(err, "%s: damaged: its contents are inconsistent", r->file);
 }
 
@@ -105,7 +100,7 @@ static int scan(struct h5_reader *r, const void *bytes, struct error *err)
     return h5_sandbox_run(&r->index, h5_scan, &s, H5_INDEX_MAX, "damaged or malicious: reading it",
                           r->file, err) != 0
                ? -1
-               : take_index(r, r->index.bytes, r->index.size, err);
+               : take_index(r, err);
 }
 
 static struct h5_reader *new_reader(const void *bytes, uint64_t size, int fd, const char *file,
@@ -134,13 +129,6 @@ struct h5_reader *h5_open_bytes(const void *bytes, size_t size, const char *file
 {
     struct h5_reader *r = new_reader(bytes, size, -1, file, err);
     return r ? opened(r, scan(r, bytes, err)) : NULL;
-}
-
-struct h5_reader *h5_open_index(const void *bytes, size_t size, const void *index,
-                                size_t index_size, const char *file, struct error *err)
-{
-    struct h5_reader *r = new_reader(bytes, size, -1, file, err);
-    return r ? opened(r, take_index(r, index, index_size, err)) : NULL;
 }
 
 /* Only the child accesses the mapping: if the file is truncated meanwhile, only the child crashes. */

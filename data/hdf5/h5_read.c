@@ -6,6 +6,7 @@
 #include "base/minmax.h"
 #include "data/hdf5/h5_reader.h"
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
@@ -27,42 +28,37 @@ static const char *node_name(struct h5_node node)
     return node.reader->text + node.entry->name;
 }
 
-/* Binary search. If an index from the sandbox is not sorted, some names are not found. */
-static const struct h5_entry *find(const struct h5_reader *r, uint64_t first, uint64_t n,
-                                   const char *name)
+/* Finds the entry PARENT SEPARATOR NAME by binary search. If an index from the sandbox is not sorted,
+ * some are not found. */
+static const struct h5_entry *find(struct h5_node parent, const char *separator, const char *name)
 {
-    while (n > 0) {
-        const struct h5_entry *e = &r->entries[first + n / 2];
-        const int order = strcmp(name, r->text + e->name);
+    const struct h5_reader *r = parent.reader;
+    char key[1024];
+    if (snprintf(key, sizeof key, "%s%s%s", node_name(parent), separator, name) >= (int)sizeof key)
+        return NULL;
+    for (uint64_t low = 0, high = r->n_entries; low < high;) {
+        const uint64_t middle = (low + high) / 2;
+        const struct h5_entry *e = &r->entries[middle];
+        const int order = strcmp(key, r->text + e->name);
         if (order == 0)
             return e;
         if (order > 0)
-            first += n / 2 + 1, n -= n / 2 + 1;
+            low = middle + 1;
         else
-            n /= 2;
+            high = middle;
     }
     return NULL;
 }
 
 bool h5_member(struct h5_node group, const char *name, struct h5_node *member)
 {
-    const struct h5_entry *e = group.entry;
-    *member = (struct h5_node){group.reader, NULL};
-    if (e->kind == KIND_GROUP)
-        member->entry = find(group.reader, e->members, e->n_members, name);
-    return member->entry != NULL;
+    *member = (struct h5_node){group.reader, find(group, *node_name(group) ? "/" : "", name)};
+    return *name && member->entry && member->entry->kind != KIND_ATTRIBUTE;
 }
 
 bool h5_group(struct h5_node group, const char *path, struct h5_node *found)
 {
-    char name[64];
-    const size_t n = strcspn(path, "/");
-    if (n >= sizeof name)
-        return false;
-    memcpy(name, path, n);
-    name[n] = '\0';
-    return h5_member(group, name, found) && found->entry->kind == KIND_GROUP &&
-           (!path[n] || h5_group(*found, path + n + 1, found));
+    return h5_member(group, path, found) && found->entry->kind == KIND_GROUP;
 }
 
 /* --- attributes --- */
@@ -70,8 +66,7 @@ bool h5_group(struct h5_node group, const char *path, struct h5_node *found)
 /* Only entries of this kind have been checked as attributes. */
 static const struct h5_entry *find_attribute(struct h5_node object, const char *name)
 {
-    const struct h5_entry *e =
-        find(object.reader, object.entry->attributes, object.entry->n_attributes, name);
+    const struct h5_entry *e = find(object, H5_ATTRIBUTE, name);
     return e && e->kind == KIND_ATTRIBUTE ? e : NULL;
 }
 
@@ -84,9 +79,8 @@ bool h5_has_attribute(struct h5_node object, const char *name)
 static int fail_attribute(struct h5_node object, const char *name, const char *what,
                           struct error *err)
 {
-    const bool root = object.entry == object.reader->entries;
-    return fail(err, "%s: %s%sattribute %s%s", object.reader->file, root ? "" : node_name(object),
-                root ? "" : ": ", name, what);
+    return fail(err, "%s: %s%sattribute %s%s", object.reader->file, node_name(object),
+                *node_name(object) ? ": " : "", name, what);
 }
 
 static const struct h5_entry *get_attribute(struct h5_node object, const char *name,

@@ -31,17 +31,14 @@ struct h5_reader *h5_open(const char *path, struct error *err);
 /* Opens a file in memory, which must outlive the reader. `file` is its name in error messages. */
 struct h5_reader *h5_open_bytes(const void *bytes, size_t size, const char *file,
                                 struct error *err);
-/* The same with an index from elsewhere, which must outlive the reader too (for fuzzing). */
-struct h5_reader *h5_open_index(const void *bytes, size_t size, const void *index,
-                                size_t index_size, const char *file, struct error *err);
 void h5_close(struct h5_reader *r);
 
 struct h5_node h5_root(const struct h5_reader *r);
 /* The file's name in error messages. */
 const char *h5_file_name(struct h5_node node);
-/* Finds a member of any kind; false if the group has none of this name. */
+/* Finds a member of any kind, "a" or "a/b"; false if there is none. */
 bool h5_member(struct h5_node group, const char *name, struct h5_node *member);
-/* Finds a group below a group, "a" or "a/b". */
+/* Finds a group. */
 bool h5_group(struct h5_node group, const char *path, struct h5_node *found);
 
 /* Read an attribute of exactly this class and size; a missing one is an error. The caller frees a

@@ -2,10 +2,9 @@
  * untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the library
  * that its caller cannot prevent.
  *
- * The walk is breadth first, so that the members of a group are contiguous. Only hard links are
- * followed; a group that contains itself runs into the limit on the number of groups.
+ * Only hard links are followed. A group that contains itself exceeds the limits on groups.
  *
- * Links are visited in storage order and sorted here. To visit them by name, the library builds a
+ * Links are visited in storage order and sorted at the end. To visit them by name, the library builds a
  * table of a large group's links first, and if the file is damaged in the middle, it frees entries
  * that it has not filled in (version 1.10.8; this was the cause of every crash in the first 173,541
  * executions of the fuzzer).
@@ -13,6 +12,7 @@
 #include "base/minmax.h"
 #include "data/hdf5/h5.h"
 #include "data/hdf5/h5_index.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +21,7 @@ enum {
     MAX_CHUNKS = 1 << 22,
     MAX_TEXT = 32 << 20,
     MAX_GROUPS = 4096,
+    MAX_DEPTH = 16,
     MAX_NAME = 255
 };
 
@@ -34,10 +35,14 @@ struct walk {
     const unsigned char *bytes; /* the file */
     size_t size;
     struct list entries, chunks, text;
-    hid_t groups[MAX_GROUPS]; /* found so far; they stay open */
-    uint32_t group_entry[MAX_GROUPS];
-    size_t n_groups;
+    size_t groups, depth;
     const char *error;
+};
+
+/* The entry whose members or attributes are visited. */
+struct cursor {
+    struct walk *w;
+    size_t at;
 };
 
 /* Adds n zeroed items, up to max in all. On failure sets the walk's error and returns NULL. */
@@ -68,17 +73,20 @@ static struct h5_entry *entry(const struct walk *w, size_t i)
     return (struct h5_entry *)w->entries.items + i;
 }
 
-static struct h5_entry *new_entry(struct walk *w, enum h5_kind kind, const char *name)
+/* Adds an entry with the name PARENT SEPARATOR NAME. */
+static struct h5_entry *new_entry(struct cursor *c, enum h5_kind kind, const char *separator,
+                                  const char *name)
 {
-    const size_t length = strlen(name);
-    const uint64_t at = w->text.n;
-    char *text = length <= MAX_NAME ? append(w, &w->text, length + 1, 1, MAX_TEXT) : NULL;
+    struct walk *w = c->w;
+    const uint64_t at = w->text.n, parent = w->entries.n ? entry(w, c->at)->name : 0;
+    const size_t n = strlen(name) + 2 + (at ? strlen(w->text.items + parent) : 0);
+    char *text = strlen(name) <= MAX_NAME ? append(w, &w->text, n, 1, MAX_TEXT) : NULL;
     struct h5_entry *e = text ? append(w, &w->entries, 1, sizeof *e, MAX_ENTRIES) : NULL;
     if (!e) {
         w->error = w->error ? w->error : "a name is too long";
         return NULL;
     }
-    memcpy(text, name, length + 1);
+    snprintf(text, n, "%s%s%s", at ? w->text.items + parent : "", separator, name);
     e->kind = kind;
     e->name = at;
     return e;
@@ -88,13 +96,6 @@ static int by_name(const void *a, const void *b, void *text)
 {
     const struct h5_entry *x = a, *y = b;
     return strcmp((const char *)text + x->name, (const char *)text + y->name);
-}
-
-static void sort_from(struct walk *w, size_t first)
-{
-    if (w->entries.n > first)
-        qsort_r(entry(w, first), w->entries.n - first, sizeof(struct h5_entry), by_name,
-                w->text.items);
 }
 
 /* --- attributes --- */
@@ -121,11 +122,11 @@ static void take_string(struct walk *w, struct h5_entry *e, hid_t attribute, hid
     }
 }
 
-static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *info, void *walk)
+static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *info, void *cursor)
 {
     (void)info;
-    struct walk *w = walk;
-    struct h5_entry *e = new_entry(w, KIND_ATTRIBUTE, name);
+    struct walk *w = ((struct cursor *)cursor)->w;
+    struct h5_entry *e = new_entry(cursor, KIND_ATTRIBUTE, H5_ATTRIBUTE, name);
     if (!e)
         return -1;
     const hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
@@ -144,17 +145,6 @@ static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *i
     H5Sclose(space);
     H5Aclose(attribute);
     return w->error ? -1 : 0;
-}
-
-static void take_attributes(struct walk *w, size_t at, hid_t object)
-{
-    const size_t first = w->entries.n;
-    if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_attribute, w) < 0 &&
-        !w->error)
-        w->error = "attributes are damaged";
-    sort_from(w, first);
-    entry(w, at)->attributes = (uint32_t)first;
-    entry(w, at)->n_attributes = (uint32_t)(w->entries.n - first);
 }
 
 /* --- datasets --- */
@@ -296,60 +286,43 @@ static void take_dataset(struct walk *w, struct h5_entry *e, hid_t dataset)
 
 /* --- groups --- */
 
-static bool push_group(struct walk *w, hid_t group, size_t at)
+static void walk_group(struct walk *w, hid_t group, size_t at);
+
+static herr_t take_link(hid_t group, const char *name, const H5L_info_t *link, void *cursor)
 {
-    if (w->n_groups == MAX_GROUPS) {
-        w->error = "contains too many groups, or a group that contains itself";
-        return false;
+    const struct cursor *c = cursor;
+    struct walk *w = c->w;
+    const size_t at = w->entries.n;
+    if (!new_entry(cursor, KIND_UNKNOWN, c->at ? "/" : "", name))
+        return -1;
+    entry(w, c->at)->n_members++;
+    if (link->type != H5L_TYPE_HARD) {
+        entry(w, at)->kind = KIND_LINK;
+        return 0;
     }
-    w->groups[w->n_groups] = group;
-    w->group_entry[w->n_groups++] = (uint32_t)at;
-    return true;
-}
-
-static herr_t take_link(hid_t group, const char *name, const H5L_info_t *link, void *walk)
-{
-    (void)group;
-    return new_entry(walk, link->type == H5L_TYPE_HARD ? KIND_UNKNOWN : KIND_LINK, name) ? 0 : -1;
-}
-
-/* Adds what a hard link leads to. */
-static void take_member(struct walk *w, hid_t group, size_t at)
-{
-    const char *name = w->text.items + entry(w, at)->name;
     const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
     const H5I_type_t kind = object < 0 ? H5I_BADID : H5Iget_type(object);
     if (kind == H5I_DATASET) {
         entry(w, at)->kind = KIND_DATASET;
         take_dataset(w, entry(w, at), object);
-    } else if (kind == H5I_GROUP && push_group(w, object, at)) {
-        entry(w, at)->kind = KIND_GROUP;
-        return;
-    }
+    } else if (kind == H5I_GROUP)
+        walk_group(w, object, at);
     if (object >= 0)
         H5Oclose(object);
+    return w->error ? -1 : 0;
 }
 
-static void walk_groups(struct walk *w, hid_t root)
+static void walk_group(struct walk *w, hid_t group, size_t at)
 {
-    if (new_entry(w, KIND_GROUP, "/"))
-        push_group(w, root, 0);
-    for (size_t g = 0; g < w->n_groups && !w->error; g++) {
-        const size_t first = w->entries.n;
-        if (H5Literate(w->groups[g], H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_link, w) < 0 &&
-            !w->error)
-            w->error = "a group is damaged";
-        if (w->error)
-            return;
-        sort_from(w, first);
-        const size_t end = w->entries.n;
-        entry(w, w->group_entry[g])->members = (uint32_t)first;
-        entry(w, w->group_entry[g])->n_members = (uint32_t)(end - first);
-        take_attributes(w, w->group_entry[g], w->groups[g]);
-        for (size_t i = first; i < end && !w->error; i++)
-            if (entry(w, i)->kind == KIND_UNKNOWN)
-                take_member(w, w->groups[g], i);
-    }
+    struct cursor c = {w, at};
+    entry(w, at)->kind = KIND_GROUP;
+    if (++w->groups > MAX_GROUPS || ++w->depth > MAX_DEPTH)
+        w->error = "contains too many groups, or a group that contains itself";
+    else if ((H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_link, &c) < 0 ||
+              H5Aiterate2(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_attribute, &c) < 0) &&
+             !w->error)
+        w->error = "a group is damaged";
+    w->depth--;
 }
 
 static size_t write_index(const struct walk *w, struct h5_index *index, size_t capacity)
@@ -389,11 +362,13 @@ size_t h5_scan(void *scan, void *index, size_t capacity)
         h5_image_open(&image, "", NULL) ? -1 : H5Gopen2(image.file, "/", H5P_DEFAULT);
     if (root < 0)
         w->error = "not an HDF5 file, or damaged";
-    else
-        walk_groups(w, root);
+    else if (new_entry(&(struct cursor){w, 0}, KIND_GROUP, "", ""))
+        walk_group(w, root, 0);
+    if (!w->error)
+        qsort_r(w->entries.items, w->entries.n, sizeof(struct h5_entry), by_name, w->text.items);
     const size_t size = write_index(w, index, capacity);
     if (image.file >= 0)
-        H5Fclose(image.file); /* closes the groups as well */
+        H5Fclose(image.file); /* closes the root as well */
     free(w->entries.items);
     free(w->chunks.items);
     free(w->text.items);
