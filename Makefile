@@ -97,22 +97,27 @@ LDFLAGS := -fopenmp $(EXTRA_LDFLAGS)
 
 # Sources are what the directories hold. One that includes model/real.h is compiled once for each number type that its directory
 # needs, all others once.
-SOURCES := $(filter-out train/cli/main.c,$(wildcard base/*.c model/*.c model/*/*.c optim/*.c data/*.c data/*/*.c train/*.c train/*/*.c))
+SOURCES := $(filter-out train/cli/main.c train/cli/version.c model/plain/%,$(wildcard base/*.c model/*.c model/*/*.c optim/*.c data/*.c data/*/*.c train/*.c train/*/*.c))
 TYPED   := $(shell grep -l '"model/real.h"' $(SOURCES))
 TYPES   := f32 bf16 f64 c128
 # bf16 differs in the products alone, so it has no planted mistakes of its own
 objects_of = $(patsubst %.c,$(BUILD)/$1/%.o,$(filter $2,$(TYPED)))
 OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(TYPED),$(SOURCES))) \
            $(foreach t,$(TYPES),$(call objects_of,$t,$(if $(filter bf16,$t),$(filter-out model/check/mistakes%,$(filter model/%,$(TYPED))),model/%))) \
-           $(foreach t,f32 f64,$(call objects_of,$t,optim/%)) $(foreach t,f32 bf16 f64,$(call objects_of,$t,train/%))
+           $(foreach t,f32 f64,$(call objects_of,$t,optim/%)) $(foreach t,f32 bf16,$(call objects_of,$t,train/%))
 OBJECTS += $(BUILD)/web/files.o
+# The textbook versions in double, the same with planted mistakes in three types, and the tables that go with them.
+GENERATE := model/check/generate.awk
+PLAIN    := $(patsubst model/plain/%.c,%,$(wildcard model/plain/*.c))
+OBJECTS  += $(PLAIN:%=$(BUILD)/f64/generated/plain_%.o) $(foreach t,f32 f64 c128,$(PLAIN:%=$(BUILD)/$t/generated/mistaken_%.o)) \
+            $(BUILD)/generated/mistakes.o $(BUILD)/generated/templates.o
 LIBRARY := $(BUILD)/libhandgrad.a
 BINARY  := $(if $(filter build,$(BUILD)),handgrad,$(BUILD)/handgrad)
 
-.PHONY: all deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
-all: $(BINARY)
+.PHONY: all print-op-header check-oracle coverage deps ready demo demo-run tests-build check check-run check-peers check-faults fuzz fuzz-build fuzz-run fuzz-afl bench bench-tokenizer bench-shards asan memcheck format format-check install clean bench-peers races words check-browser FORCE
+all: $(BINARY) include/handgrad_op.h
 
-$(BINARY): $(BUILD)/train/cli/main.o $(LIBRARY)
+$(BINARY): $(BUILD)/train/cli/main.o $(BUILD)/train/cli/version.o $(LIBRARY)
 	@echo '  LD $@'
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LIBRARY): $(OBJECTS)
@@ -124,7 +129,13 @@ $(BUILD)/$1/%.o: %.c $(BUILD)/flags
 	@mkdir -p $$(@D)
 	@echo '  CC [$1] $$<'
 	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) -DREAL_$2 -c -o $$@ $$<
+$(BUILD)/$1/generated/%.o: $(BUILD)/generated/%.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	@echo '  CC [$1] $$<'
+	@$$(CC) $$(CFLAGS) $$(CFLAGS_$1) $(TEXTBOOK) -DREAL_$2 -c -o $$@ $$<
 endef
+# Vector constants that gcc keeps in registers across calls of libm cost Intel's processors a hundred times the call.
+TEXTBOOK := -fno-tree-vectorize
 $(eval $(call typed,f32,F32))
 $(eval $(call typed,bf16,BF16))
 $(eval $(call typed,f64,F64))
@@ -134,6 +145,28 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
 	@echo '  CC $<'
 	@$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
+
+generated = @mkdir -p $(@D) && LC_ALL=C awk -v mode=$1 -f $(GENERATE) $2 > $@.new && mv $@.new $@
+$(BUILD)/generated/plain_%.c: model/plain/%.c $(GENERATE)
+	$(call generated,plain,$<)
+$(BUILD)/generated/mistaken_%.c: model/check/mistakes/%.txt model/plain/%.c $(GENERATE)
+	$(call generated,mistaken,$(filter-out $(GENERATE),$^))
+# in the order of ops.def
+OPERATIONS := $(shell sed -n 's/^OP.[A-Z_]*, [a-z_]*, \([a-z]*\),$$/\1/p' model/check/ops.def | uniq) block
+$(BUILD)/generated/mistakes.c: $(OPERATIONS:%=model/check/mistakes/%.txt) model/check/ops.def $(GENERATE)
+	$(call generated,list,$(OPERATIONS:%=model/check/mistakes/%.txt))
+$(BUILD)/generated/templates.c: model/block_parts.def $(PLAIN:%=model/plain/%.c) $(GENERATE)
+	$(call generated,template,$(filter-out $(GENERATE),$^))
+.SECONDARY: $(PLAIN:%=$(BUILD)/generated/plain_%.c) $(PLAIN:%=$(BUILD)/generated/mistaken_%.c)
+$(BUILD)/%.o: $(BUILD)/%.c $(BUILD)/flags
+	@echo '  CC $<'
+	@$(CC) $(CFLAGS) -DREAL_F32 -c -o $@ $<
+# The header for operations of your own. It is committed, so that it can be used without a build.
+OP_HEADER := include/handgrad_op.h.in model/block_parts.def $(PLAIN:%=model/%.h)
+include/handgrad_op.h: $(OP_HEADER) $(GENERATE)
+	@$(MAKE) -s --no-print-directory print-op-header > $@.new && mv $@.new $@
+print-op-header:
+	@LC_ALL=C awk -v mode=header -f $(GENERATE) $(OP_HEADER)
 
 # The files of the page, and the chart library that it uses, go into the binary as strings.
 DYGRAPHS ?= /usr/share/javascript/dygraphs
@@ -149,7 +182,15 @@ $(BUILD)/flags: FORCE
 	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
 FORCE:
 
--include $(OBJECTS:.o=.d) $(BUILD)/train/cli/main.d $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d $(BUILD)/tests/*/*/*/*.d)
+# The commit that `handgrad --version` prints. version.o is recompiled only when it changes.
+COMMIT := $(if $(wildcard .git),$(shell git describe --tags --always --dirty 2>/dev/null))
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+$(BUILD)/train/cli/version.o: $(BUILD)/commit
+$(BUILD)/train/cli/version.o: private CFLAGS += -DCOMMIT='"$(COMMIT)"' -DINIH_VERSION='"$(shell pkg-config --modversion inih)"'
+
+-include $(OBJECTS:.o=.d) $(BUILD)/train/cli/main.d $(BUILD)/train/cli/version.d $(wildcard $(BUILD)/tests/*/*.d $(BUILD)/tests/*/*/*.d $(BUILD)/tests/*/*/*/*.d)
 
 # --- tests: every tests/test_*.c is a program of its own, with Check; tests/test_*.sh a script that drives ./handgrad.
 # How a program ends says what it is built for (tests/test.h): SUITE_FLOAT_DOUBLE, SUITE_ALL_TYPES, or SUITE. One that is not found
@@ -243,6 +284,21 @@ check-peers: $(BINARY)
 	@./$(BINARY) tokenize README.md docs/*.md configs -o $(BUILD)/peers/own --tokenizer bpe:1024 --force
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/peers.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/files $(CURDIR)/$(BUILD)/peers/own
 	cd $(BUILD)/peers && node $(CURDIR)/tests/peers/events.js $(abspath $(BINARY)) $(CURDIR)/$(BUILD)/peers/events
+# PyTorch's results for a tiny GPT-2, computed again and compared with the committed file. PyTorch is large, so make deps leaves it out.
+check-oracle:
+	@mkdir -p $(BUILD)
+	@command -v h5diff >/dev/null && /usr/bin/python3 -c 'import torch, h5py' 2>/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+	    DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends python3-torch python3-h5py hdf5-tools; }
+	/usr/bin/python3 tests/oracle/gpt2_tiny.py $(BUILD)/gpt2-tiny.h5
+	h5diff --relative=1e-9 $(BUILD)/gpt2-tiny.h5 tests/oracle/gpt2-tiny.h5
+# Line and branch coverage of the tests, by directory (gcovr, which it installs). A source that is compiled for several number types
+# counts once.
+coverage:
+	@command -v gcovr >/dev/null || { sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends gcovr; }
+	@$(MAKE) --no-print-directory check-run BUILD=build-coverage OPT='$(LIGHTLY)' EXTRA_CFLAGS=--coverage EXTRA_LDFLAGS=--coverage || true
+	@gcovr --root . --object-directory build-coverage --csv --gcov-ignore-parse-errors base model optim data train 2>/dev/null | awk -F, ' \
+	    NR > 1 && sub(/\/[^\/]*$$/, "", $$1) { lines[$$1] += $$2; run[$$1] += $$3; branches[$$1] += $$5; taken[$$1] += $$6 } \
+	    END { for (d in lines) printf "%-18s lines %5.1f %%   branches %5.1f %%\n", d, 100 * run[d] / lines[d], branches[d] ? 100 * taken[d] / branches[d] : 100 }' | sort
 bench-tokenizer: check-peers $(BUILD)/tests/bench/tokenizer
 	cd $(BUILD)/peers && $(CURDIR)/tests/peers/bench.sh $(abspath $(BINARY)) $(abspath $(BUILD)/tests/bench/tokenizer) $(CURDIR)/$(BUILD)/peers/files
 bench-shards: $(BINARY) $(BUILD)/tests/bench/shards

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -92,6 +91,25 @@ void corpus_dir_close(struct corpus_dir *d, bool discard)
         close(d->fd);
     free(d->path);
     *d = (struct corpus_dir){.fd = -1};
+}
+
+FILE *corpus_temporary_file(const char *dir, struct error *err)
+{
+    char path[PATH_MAX], temporary[PATH_MAX], parent[PATH_MAX];
+    /* If the process is killed before unlink, corpus_dir_clear removes the file. */
+    errno = ENAMETOOLONG;
+    const int fd = snprintf(path, sizeof path, "%s/%s", dir, TOKENIZER) < PATH_MAX
+                       ? atomic_open_temporary(path, temporary, parent)
+                       : -1;
+    FILE *file = fd >= 0 ? fdopen(fd, "w+b") : NULL;
+    if (fd >= 0)
+        unlink(temporary);
+    if (file)
+        return file;
+    fail(err, "%s: cannot create a file in this directory: %s", dir, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return NULL;
 }
 
 /* --- writing --- */

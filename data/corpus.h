@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Whether a file of this name belongs to a corpus: a shard, tokenizer.h5, or a temporary file of
  * one of them. */
@@ -31,6 +32,9 @@ bool corpus_dir_is_taken(const struct corpus_dir *d);
 int corpus_dir_clear(const struct corpus_dir *d, struct error *err);
 /* discard: also removes the directory if it was created and is empty. */
 void corpus_dir_close(struct corpus_dir *d, bool discard);
+
+/* Creates an unnamed temporary file in a corpus directory. */
+FILE *corpus_temporary_file(const char *dir, struct error *err);
 
 struct corpus_plan {
     const char *dir;

@@ -135,11 +135,6 @@ struct pretokenizer *encoder_input(struct encoder *e)
     return e->input;
 }
 
-int encoder_end_file(struct encoder *e, struct error *err)
-{
-    return tokenizer_bpe(e->config.tokenizer) ? 0 : pretokenizer_finish(e->input, err);
-}
-
 int encoder_finish(struct encoder *e, struct error *err)
 {
     return pretokenizer_finish(e->input, err) != 0 ? -1 : end_document(e, err);

@@ -26,10 +26,8 @@ struct encoder_config {
 
 struct encoder;
 struct encoder *encoder_create(const struct encoder_config *config, struct error *err);
-/* What the text and the ends of documents are passed to. */
+/* What the text is passed to. */
 struct pretokenizer *encoder_input(struct encoder *e);
-/* Ends a file of the text: byte offsets in error messages count from here. Words of bpe continue. */
-int encoder_end_file(struct encoder *e, struct error *err);
 int encoder_finish(struct encoder *e, struct error *err);
 void encoder_destroy(struct encoder *e);
 

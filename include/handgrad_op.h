@@ -1,143 +1,211 @@
-/* handgrad_op.h: for a forward or backward of your own, to be checked and diagnosed by handgrad:
+/* handgrad_op.h: the interface for a forward or backward of your own that handgrad checks and diagnoses.
  *
- *     handgrad gradcheck --template layernorm -o my.c        a forward, and a backward to fill in
+ *     handgrad gradcheck --template layernorm -o my.c        a forward, and a backward to complete
  *     cc -O2 -shared -fPIC my.c -o my.so -lm
- *     handgrad gradcheck --diagnose layernorm ./my.so        right, or which mistake it is
+ *     handgrad gradcheck --diagnose layernorm ./my.so        says whether it is right, or what is wrong
  *
- * A file defines one of the pairs below, or half of one. Arrays are row-major and do not overlap; shapes stand above each pair. A
- * forward writes its outputs and what it saves (the arguments before `x`). A backward ADDS into the gradients of its inputs and
- * parameters, and may only read what it is given: gradients of outputs, saved values, inputs, parameters. A bias may be NULL, and
- * its gradient with it. All of this is the contract of handgrad's own operations: see model/ and docs/derivations.md.
+ * A file defines one of the pairs below, or half of one. Arrays are row-major, and a check never passes
+ * arrays that overlap; N is the number of tokens, B T. A forward writes its outputs and what it saves. A backward adds
+ * (+=) into the gradients of inputs and parameters. It may read only what it receives: gradients of
+ * outputs, saved values, inputs, parameters. A bias may be NULL, and so may its gradient.
+ * docs/derivations.md derives every backward.
+ *
+ * This file is generated from include/handgrad_op.h.in and the headers of model/ by
+ * `make include/handgrad_op.h`.
  */
+/* clang-format off */
 #ifndef HANDGRAD_OP_H
 #define HANDGRAD_OP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* The guards are those of handgrad's own headers, which declare the same. */
-#ifndef REAL_H
-typedef double real;
-#endif
+enum handgrad_gelu_kind { HANDGRAD_GELU_TANH, HANDGRAD_GELU_ERF };
 
-#ifndef TENSORS_H
-enum gelu_kind { GELU_TANH, GELU_ERF };
-#endif
+/* A target that is not predicted: it has no loss and no gradient. */
+#define HANDGRAD_NO_TARGET UINT32_MAX
 
-#ifndef DROPOUT_H
-struct dropout {
+/* The address of a dropout mask, together with site, row and column. */
+struct handgrad_dropout {
     double p;           /* probability of a zero; 0: no dropout */
     uint64_t seed;      /* of the random bits */
     uint64_t step;      /* of the optimiser */
     uint64_t first_row; /* sequences before the first of x */
 };
 
-/* Which mask of a layer: site is 4 layer + one of these. */
-enum dropout_site { DROP_EMBEDDING, DROP_ATTENTION, DROP_ATTENTION_OUTPUT, DROP_MLP_OUTPUT };
+/* The place of a mask in the model: 4 * layer + one of these. */
+enum handgrad_dropout_site {
+    HANDGRAD_DROP_EMBEDDING,
+    HANDGRAD_DROP_ATTENTION,
+    HANDGRAD_DROP_ATTENTION_OUTPUT,
+    HANDGRAD_DROP_MLP_OUTPUT
+};
 
-/* mask (n): 0 or 1/(1-p), for columns [column, column + n) of a row; column is a multiple of 4. The same address gives the same
- * mask. handgrad sets the pointer when it loads the file. */
-__attribute__((weak)) void (*handgrad_dropout_mask)(real *mask, const struct dropout *d,
+/* mask (n): 0 or 1/(1-p), for columns [column, column + n) of a row; column is a multiple of 4. The same
+ * address gives the same mask. handgrad sets this pointer when it loads the file. */
+__attribute__((weak)) void (*handgrad_dropout_mask)(double *mask, const struct handgrad_dropout *d,
                                                     uint32_t site, uint64_t row, size_t column,
                                                     size_t n);
-#define dropout_mask handgrad_dropout_mask
-#endif
 
-/* x (B,T,C) = wte[ids] + wpe[first + t]; ids (B,T), wte (V,C), wpe (T,C). */
-void embedding_forward(real *x, const uint32_t *ids, const real *wte, const real *wpe, size_t first,
+/* --- the types of block_forward and block_backward --- */
+
+struct handgrad_model_config {
+    size_t n_layer, n_head, n_embd, block_size;
+    size_t vocab_size, padded_vocab_size;
+    bool bias;
+    enum handgrad_gelu_kind gelu;
+    double dropout;
+};
+
+/* Indices into the parameters w of a layer and into their gradients dw. */
+enum handgrad_tensor_kind {
+    HANDGRAD_WTE,
+    HANDGRAD_WPE,
+    HANDGRAD_LN_1_WEIGHT,
+    HANDGRAD_LN_1_BIAS,
+    HANDGRAD_C_ATTN_WEIGHT,
+    HANDGRAD_C_ATTN_BIAS,
+    HANDGRAD_ATTN_C_PROJ_WEIGHT,
+    HANDGRAD_ATTN_C_PROJ_BIAS,
+    HANDGRAD_LN_2_WEIGHT,
+    HANDGRAD_LN_2_BIAS,
+    HANDGRAD_C_FC_WEIGHT,
+    HANDGRAD_C_FC_BIAS,
+    HANDGRAD_MLP_C_PROJ_WEIGHT,
+    HANDGRAD_MLP_C_PROJ_BIAS
+};
+
+/* What a block's forward saves, with C = n_embd, H = n_head, Q = 3 C, A = C, F = 4 C. */
+struct handgrad_block_activations {
+    double *ln_1; /* (N,C) */
+    double *ln_1_mean; /* (N) */
+    double *ln_1_rstd; /* (N) */
+    double *qkv; /* (N,Q) */
+    double *att; /* (N,A) */
+    double *lse; /* (N,H) */
+    double *mid; /* (N,C) */
+    double *ln_2; /* (N,C) */
+    double *ln_2_mean; /* (N) */
+    double *ln_2_rstd; /* (N) */
+    double *fc; /* (N,F) */
+    double *act; /* (N,F) */
+    double *out; /* (N,C) */
+};
+
+/* Scratch: branch (N,C), dproj (N, the larger of Q and F), dact (N,F), dnorm (N,C). */
+struct handgrad_block_scratch {
+    double *branch, *act, *dproj, *dact, *dnorm;
+};
+
+/* --- the operations --- */
+
+/* y (B,T,C) from qkv (B,T,3C): queries, keys and values, each H heads of C/H. Saves lse (B,H,T), the
+ * log-sum-exp of each query's scores. Query i attends to keys start[i] … i, where start (B,T) gives the
+ * position at which the token's document begins in its row; with NULL, to keys 0 … i. d (or NULL) drops
+ * attention weights: column j of the mask belongs to key start[i] + j. */
+void attention_forward(double *y, double *lse, const double *qkv, const uint32_t *start, size_t B,
+                       size_t T, size_t C, size_t H, const struct handgrad_dropout *d, uint32_t site);
+
+/* Adds into dqkv (B,T,3C) the gradient for dy (B,T,C). */
+void attention_backward(double *dqkv, const double *dy, const double *qkv, const double *y, const double *lse,
+                        const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
+                        const struct handgrad_dropout *d, uint32_t site);
+
+/* a->out (B,T,C) = block(x), x (B,T,C). a->out may be x if no backward follows. start (B,T) divides
+ * rows into documents, or is NULL: see attention.h. */
+void block_forward(struct handgrad_block_activations *a, const struct handgrad_block_scratch *s, const double *x,
+                   const uint32_t *start, double *const *w, size_t B, size_t T,
+                   const struct handgrad_model_config *config, const struct handgrad_dropout *d, uint32_t layer);
+
+/* On entry dx (B,T,C) is the gradient of the block's output, on return that of its input: one array is
+ * the gradient of the residual stream, and every branch adds into it. Adds into dw the gradients of the
+ * parameters. */
+void block_backward(double *dx, double *const *dw, const struct handgrad_block_scratch *s,
+                    const struct handgrad_block_activations *a, const double *x, const uint32_t *start,
+                    double *const *w, size_t B, size_t T, const struct handgrad_model_config *config,
+                    const struct handgrad_dropout *d, uint32_t layer);
+
+/* y (N,C) = x * mask. Row n of y uses row first_row * T + n of the mask; T is the length of a sequence.
+ * y may be x. */
+void dropout_forward(double *y, const double *x, size_t N, size_t T, size_t C, const struct handgrad_dropout *d,
+                     uint32_t site);
+
+/* Adds dy * mask into dx (N,C). */
+void dropout_backward(double *dx, const double *dy, size_t N, size_t T, size_t C,
+                      const struct handgrad_dropout *d, uint32_t site);
+
+/* x (B,T,C) = wte[ids] + wpe[first + t]. ids (B,T), wte (V,C), wpe (at least first + T rows, C). first is
+ * the position of each sequence's first token: 0, except in decoding with a cache. */
+void embedding_forward(double *x, const uint32_t *ids, const double *wte, const double *wpe, size_t first,
                        size_t B, size_t T, size_t C);
-void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *ids, size_t B,
+
+/* Adds into dwte (V,C) and dwpe (T,C) the gradients for dx (B,T,C), with positions from 0. */
+void embedding_backward(double *dwte, double *dwpe, const double *dx, const uint32_t *ids, size_t B,
                         size_t T, size_t C);
 
-/* y (N,O) = x (N,I) w (I,O) + bias (O). */
-void linear_forward(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I,
+/* y (n) = gelu(x), x (n). */
+void gelu_forward(double *y, const double *x, size_t n, enum handgrad_gelu_kind kind);
+
+/* Adds into dx (n) the gradient for dy (n). */
+void gelu_backward(double *dx, const double *dy, const double *x, size_t n, enum handgrad_gelu_kind kind);
+
+/* y (N,C) = layernorm of x (N,C) with gain (C) and bias (C, or NULL). Saves mean (N) and rstd (N) for
+ * the backward. y may be x. */
+void layernorm_forward(double *y, double *mean, double *rstd, const double *x, const double *gain,
+                       const double *bias, size_t N, size_t C);
+
+/* Adds into dx (N,C), dgain (C) and dbias (C, or NULL) the gradients for dy (N,C). */
+void layernorm_backward(double *dx, double *dgain, double *dbias, const double *dy, const double *x,
+                        const double *mean, const double *rstd, const double *gain, size_t N, size_t C);
+
+/* y (N,O) = x (N,I) w (I,O) + bias (O, or NULL). */
+void linear_forward(double *y, const double *x, const double *w, const double *bias, size_t N, size_t I,
                     size_t O);
-void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w,
+
+/* Adds into dx (N,I), dw (I,O) and dbias (O, or NULL) the gradients for dy (N,O). */
+void linear_backward(double *dx, double *dw, double *dbias, const double *dy, const double *x, const double *w,
                      size_t N, size_t I, size_t O);
 
-/* y (N,C) = gain (C) (x - mean) rstd + bias (C), with rstd = 1 / sqrt(variance + 1e-5); saves mean (N) and rstd (N). */
-void layernorm_forward(real *y, real *mean, real *rstd, const real *x, const real *gain,
-                       const real *bias, size_t N, size_t C);
-void layernorm_backward(real *dx, real *dgain, real *dbias, const real *dy, const real *x,
-                        const real *mean, const real *rstd, const real *gain, size_t N, size_t C);
-
-/* y (n) = x Phi(x), or its tanh approximation. Diagnosed as gelu_tanh and gelu_erf. */
-void gelu_forward(real *y, const real *x, size_t n, enum gelu_kind kind);
-void gelu_backward(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind);
-
-/* p (N,C) = softmax of each row of x (N,C). */
-void softmax_forward(real *p, const real *x, size_t N, size_t C);
-void softmax_backward(real *dx, const real *dp, const real *p, size_t N, size_t C);
-
-/* y (N,C) = x mask; row n of the mask is row first_row T + n. */
-void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d,
-                     uint32_t site);
-void dropout_backward(real *dx, const real *dy, size_t N, size_t T, size_t C,
-                      const struct dropout *d, uint32_t site);
-
-/* y (N,C) = x + branch mask; d->p may be 0. */
-void residual_forward(real *y, const real *x, const real *branch, size_t N, size_t T, size_t C,
-                      const struct dropout *d, uint32_t site);
-void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t T, size_t C,
-                       const struct dropout *d, uint32_t site);
-
-/* y (B,T,C) from qkv (B,T,3C): queries, keys, values, each H heads of C/H; saves lse (B,H,T), the log-sum-exp of each query's
- * scores. Query i has keys start[i] … i: start (B,T) is where the token's document begins in its row; NULL: keys 0 … i. d may be
- * NULL; row (first_row H + b H + h) T + i of the mask is that of query i, its column j that of key start[i] + j. */
-void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B,
-                       size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site);
-void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse,
-                        const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
-                        const struct dropout *d, uint32_t site);
-
-/* y (N,C) = gelu(x w_fc + b_fc) w_proj + b_proj, w_fc (C,4C), w_proj (4C,C); saves fc and act (N,4C), before and after the gelu.
- * dfc and dact (N,4C) are scratch. */
-void mlp_forward(real *y, real *fc, real *act, const real *x, const real *w_fc, const real *b_fc,
-                 const real *w_proj, const real *b_proj, size_t N, size_t C, enum gelu_kind kind);
-void mlp_backward(real *dx, real *dw_fc, real *db_fc, real *dw_proj, real *db_proj, real *dfc,
-                  real *dact, const real *dy, const real *fc, const real *act, const real *x,
-                  const real *w_fc, const real *w_proj, size_t N, size_t C, enum gelu_kind kind);
-
-/* losses (N) = -log softmax(x wte^T)[target] over the first V of wte's rows; x (N,C), wte (padded,C), targets (N), or
- * NO_TARGET, whose loss is 0. logits is scratch of N rows of `padded`. The backward writes losses too. */
-#ifndef NO_TARGET
-#define NO_TARGET UINT32_MAX
-#endif
-void loss_forward(real *losses, real *logits, const real *x, const real *wte,
+/* losses (N) = -log softmax(x wte^T)[target], in nats, for x (N,C), wte (padded,C) and targets (N), each
+ * below V or HANDGRAD_NO_TARGET, whose loss is 0. The rows of wte from V on do not take part. logits
+ * (loss_chunk(N, padded), padded) is scratch. */
+void loss_forward(double *losses, double *logits, const double *x, const double *wte,
                   const uint32_t *targets, size_t N, size_t C, size_t V, size_t padded);
-void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real *dlosses,
-                   const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
+
+/* Adds into dx (N,C) and dwte (padded,C) the gradients for dlosses (N), and writes losses as the forward
+ * does. The forward would have to save all logits, so a training step calls this function alone. */
+void loss_backward(double *dx, double *dwte, double *losses, double *logits, const double *dlosses,
+                   const double *x, const double *wte, const uint32_t *targets, size_t N, size_t C,
                    size_t V, size_t padded);
 
-/* One layer of GPT-2, with N = B T: mid (N,C) = x + mask proj(attention(qkv(ln_1(x)))), out (N,C) = mid + mask mlp(ln_2(mid)).
- * Parameters bear their GPT-2 names: gains of ln_1 and ln_2 (C), attn_c_attn (C,3C), attn_c_proj (C,C), mlp_c_fc (C,4C), mlp_c_proj
- * (4C,C), and their biases. Saves ln_1 and ln_2 (N,C) with mean and rstd (N) of each, qkv (N,3C), att (N,C) and lse (B,H,T) of the
- * attention, mid (N,C), fc and act (N,4C). Sites of the masks are 4 layer + DROP_ATTENTION, DROP_ATTENTION_OUTPUT (in mid) and
- * DROP_MLP_OUTPUT (in out); d->p may be 0. start is the attention's.
- * Scratch: branch (N,C), and in the backward dmid, dbranch, dln, datt (N,C), dqkv (N,3C), dfc, dact (N,4C). */
-void block_forward(real *out, real *ln_1, real *ln_1_mean, real *ln_1_rstd, real *qkv, real *att,
-                   real *lse, real *mid, real *ln_2, real *ln_2_mean, real *ln_2_rstd, real *fc,
-                   real *act, real *branch, const real *x, const real *ln_1_weight,
-                   const real *ln_1_bias, const real *attn_c_attn_weight,
-                   const real *attn_c_attn_bias, const real *attn_c_proj_weight,
-                   const real *attn_c_proj_bias, const real *ln_2_weight, const real *ln_2_bias,
-                   const real *mlp_c_fc_weight, const real *mlp_c_fc_bias,
-                   const real *mlp_c_proj_weight, const real *mlp_c_proj_bias,
-                   const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
-                   enum gelu_kind kind, const struct dropout *d, uint32_t layer);
-void block_backward(real *dx, real *dln_1_weight, real *dln_1_bias, real *dattn_c_attn_weight,
-                    real *dattn_c_attn_bias, real *dattn_c_proj_weight, real *dattn_c_proj_bias,
-                    real *dln_2_weight, real *dln_2_bias, real *dmlp_c_fc_weight,
-                    real *dmlp_c_fc_bias, real *dmlp_c_proj_weight, real *dmlp_c_proj_bias,
-                    real *dmid, real *dbranch, real *dln, real *datt, real *dqkv, real *dfc,
-                    real *dact, const real *dout, const real *ln_1, const real *ln_1_mean,
-                    const real *ln_1_rstd, const real *qkv, const real *att, const real *lse,
-                    const real *mid, const real *ln_2, const real *ln_2_mean, const real *ln_2_rstd,
-                    const real *fc, const real *act, const real *x, const real *ln_1_weight,
-                    const real *attn_c_attn_weight, const real *attn_c_proj_weight,
-                    const real *ln_2_weight, const real *mlp_c_fc_weight,
-                    const real *mlp_c_proj_weight, const uint32_t *start, size_t B, size_t T,
-                    size_t C, size_t H, enum gelu_kind kind, const struct dropout *d,
-                    uint32_t layer);
+/* y (N,C) = gelu(x w_fc + b_fc) w_proj + b_proj, for x (N,C), w_fc (C,F), w_proj (F,C), biases (F) and
+ * (C), or NULL. Saves fc (N,F), the input of the gelu, and act (N,F), its output. */
+void mlp_forward(double *y, double *fc, double *act, const double *x, const double *w_fc, const double *b_fc,
+                 const double *w_proj, const double *b_proj, size_t N, size_t C, size_t F,
+                 enum handgrad_gelu_kind kind);
+
+/* Adds into dx, dw_fc, db_fc, dw_proj and db_proj the gradients for dy (N,C). dfc and dact (N,F) are
+ * scratch. */
+void mlp_backward(double *dx, double *dw_fc, double *db_fc, double *dw_proj, double *db_proj, double *dfc,
+                  double *dact, const double *dy, const double *fc, const double *act, const double *x,
+                  const double *w_fc, const double *w_proj, size_t N, size_t C, size_t F,
+                  enum handgrad_gelu_kind kind);
+
+/* y (N,C) = x + dropout(branch). y may be x. d may be NULL; without active dropout, T and site are
+ * ignored. */
+void residual_forward(double *y, const double *x, const double *branch, size_t N, size_t T, size_t C,
+                      const struct handgrad_dropout *d, uint32_t site);
+
+/* Adds into dx (N,C) and dbranch (N,C) the gradients for dy (N,C). dx may be NULL if the caller uses dy
+ * itself as the gradient of x. */
+void residual_backward(double *dx, double *dbranch, const double *dy, size_t N, size_t T, size_t C,
+                       const struct handgrad_dropout *d, uint32_t site);
+
+/* p (N,C) = softmax of each row of x (N,C), C > 0. p may be x. */
+void softmax_forward(double *p, const double *x, size_t N, size_t C);
+
+/* Adds into dx (N,C) the gradient for dp (N,C). */
+void softmax_backward(double *dx, const double *dp, const double *p, size_t N, size_t C);
 
 #endif

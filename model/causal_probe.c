@@ -1,7 +1,7 @@
-/* causal_probe.c: see probe.h. Every comparison is exact: causality is a loop bound, so what may not be seen is not part of any sum. */
+/* causal_probe.c: see causal_probe.h. All comparisons are exact: causality is a loop bound, so what a
+ * query may not see is not part of any sum. */
 #include "model/causal_probe.h"
 #include "model/attention.h"
-#include "model/loss.h"
 #include "model/philox.h"
 #include "model/real.h"
 #include "model/zero.h"
@@ -13,12 +13,13 @@ enum { POSITIONS = 3, WEIGHT_PASSES = 4, DOCUMENTS = 4 };
 
 struct probe {
     struct gpt *g;
-    size_t T, C;
-    uint32_t *ids, *targets; /* T + 1, and the same from the second on */
-    uint32_t *start;         /* where each token's document begins: all 0 where the row is one */
+    struct batch batch;
+    size_t T, C, H, Q;
     bool documents;
-    real *ln_f, *losses; /* of the first run */
-    real *qkv, *y, *lse; /* for attention alone */
+    uint32_t *ids, *targets; /* (T + 1); (T), the same from the second on */
+    uint32_t *start;         /* (T): all 0 without documents */
+    real *ln_f, *losses;     /* of the unchanged sequence */
+    real *qkv, *y, *lse;     /* for attention alone */
     char *message;
     size_t size;
 };
@@ -28,39 +29,39 @@ static bool differs(const real *a, const real *b, size_t n)
     return memcmp(a, b, n * sizeof(real)) != 0;
 }
 
-/* Whether what stands at position n may depend on the token at t. */
+/* Whether the result at position n may depend on the token at t. */
 static bool sees(const struct probe *p, size_t n, size_t t)
 {
     return t <= n && t >= p->start[n];
 }
 
-/* Changes the token at t, runs, and compares all rows that do not see it with those of the first run. */
+/* Changes the token at t and compares all rows that do not see it with those of the first run. */
 static int check_outputs(struct probe *p, size_t t)
 {
     struct gpt *g = p->g;
     const uint32_t V = (uint32_t)g->tensors->config.vocab_size, id = p->ids[t];
     p->ids[t] = (id + 1 + id % (V - 1)) % V;
-    gpt_loss(g, p->ids, p->targets, 1, p->T, NULL); /* the targets stay */
+    gpt_loss(g, &p->batch, NULL); /* the targets are a copy and stay */
     p->ids[t] = id;
     for (size_t n = 0; n < p->T; n++)
         if (!sees(p, n, t) && (differs(g->ln_f + n * p->C, p->ln_f + n * p->C, p->C) ||
                                differs(g->losses + n, p->losses + n, 1))) {
-            snprintf(
-                p->message, p->size,
-                "the model leaks: another token at position %zu changes the output at position %zu",
-                t, n);
+            snprintf(p->message, p->size,
+                     "the model leaks: another token at position %zu changes the output at "
+                     "position %zu",
+                     t, n);
             return -1;
         }
     return 0;
 }
 
-/* The loss at t alone, back to the embeddings. */
+/* Takes the loss at t alone back to the embeddings. */
 static int check_gradients(struct probe *p, size_t t)
 {
     struct gpt *g = p->g;
     zero(g->dlosses, p->T);
     g->dlosses[t] = 1;
-    gpt_backward(g, p->ids, p->targets, 1, p->T, NULL);
+    gpt_backward(g, &p->batch, NULL);
     for (size_t i = 0; i < p->T * p->C; i++)
         if (!sees(p, t, i / p->C) && !(g->dstream[i] == 0)) {
             snprintf(p->message, p->size,
@@ -72,71 +73,58 @@ static int check_gradients(struct probe *p, size_t t)
     return 0;
 }
 
-/* Attention with the first layer's own queries and keys and these values: element c of value j is v(j, c). */
-static void attend(struct probe *p, bool (*v)(const struct probe *, size_t, size_t, size_t),
-                   size_t pass)
-{
-    for (size_t j = 0; j < p->T; j++)
-        for (size_t c = 0; c < p->C; c++)
-            p->qkv[j * 3 * p->C + 2 * p->C + c] = v(p, pass, j, c);
-    attention_forward(p->y, p->lse, p->qkv, p->g->start, 1, p->T, p->C,
-                      p->g->tensors->config.n_head, NULL, 0);
-}
-
-static bool always(const struct probe *p, size_t pass, size_t j, size_t c)
-{
-    (void)p, (void)pass, (void)j, (void)c;
-    return true;
-}
-
-/* The last position that counts for column c: over columns and passes, all over the sequence. */
+/* The position that divides the values of column c in a pass; over all columns and passes these
+ * positions are spread over the sequence. */
 static size_t threshold(const struct probe *p, size_t pass, size_t c)
 {
-    const size_t d = p->C / p->g->tensors->config.n_head;
-    return (pass * d + c % d) * p->T / (WEIGHT_PASSES * d);
+    const size_t D = p->C / p->H;
+    return (pass * D + c % D) * p->T / (WEIGHT_PASSES * D);
 }
 
-static bool beyond(const struct probe *p, size_t pass, size_t j, size_t c)
+enum values { ONES, ONES_BEYOND, ONES_UP_TO }; /* the threshold */
+
+/* Attention with the queries and keys of the first layer and values of zero and one. */
+static void attend(struct probe *p, enum values values, size_t pass)
 {
-    return j > threshold(p, pass, c);
+    for (size_t j = 0; j < p->T; j++)
+        for (size_t c = 0; c < p->C; c++) {
+            const bool beyond = j > threshold(p, pass, c);
+            p->qkv[j * p->Q + 2 * p->C + c] = values == ONES || (values == ONES_BEYOND) == beyond;
+        }
+    attention_forward(p->y, p->lse, p->qkv, p->batch.start, 1, p->T, p->C, p->H, NULL, 0);
 }
 
-static bool before(const struct probe *p, size_t pass, size_t j, size_t c)
-{
-    return j <= threshold(p, pass, c);
-}
-
-/* With values of one, each output is the sum of a query's weights; with ones beyond a threshold only, the weight of what lies
- * beyond; with ones up to it, that of the documents before. */
+/* With values of one, each output is the sum of a query's weights; with ones beyond the threshold, the
+ * weight of what lies beyond; with ones up to it, the weight of earlier documents. */
 static int check_weights(struct probe *p)
 {
-    attend(p, always, 0);
+    attend(p, ONES, 0);
     const double tolerance = real_epsilon * (16 + (double)p->T);
     for (size_t i = 0; i < p->T * p->C; i++)
         if (!(fabs((double)real_part(p->y[i]) - 1) <= tolerance)) {
             snprintf(p->message, p->size,
-                     "attention's weights of the query at position %zu sum to %.9g, not to one",
+                     "the attention weights of the query at position %zu sum to %.9g instead of 1",
                      i / p->C, (double)real_part(p->y[i]));
             return -1;
         }
     for (size_t pass = 0; pass < WEIGHT_PASSES; pass++) {
-        attend(p, beyond, pass);
+        attend(p, ONES_BEYOND, pass);
         for (size_t i = 0; i < p->T * p->C; i++)
             if (i / p->C <= threshold(p, pass, i % p->C) && !(p->y[i] == 0)) {
-                snprintf(
-                    p->message, p->size,
-                    "attention leaks: the query at position %zu has weights beyond position %zu",
-                    i / p->C, threshold(p, pass, i % p->C));
+                snprintf(p->message, p->size,
+                         "attention leaks: the query at position %zu has weights beyond position "
+                         "%zu",
+                         i / p->C, threshold(p, pass, i % p->C));
                 return -1;
             }
         if (!p->documents)
             continue;
-        attend(p, before, pass);
+        attend(p, ONES_UP_TO, pass);
         for (size_t i = 0; i < p->T * p->C; i++)
             if (p->start[i / p->C] > threshold(p, pass, i % p->C) && !(p->y[i] == 0)) {
                 snprintf(p->message, p->size,
-                         "attention leaks: the query at position %zu has weights before its "
-                         "document, which begins at %zu",
+                         "attention leaks: the query at position %zu has weights before the "
+                         "beginning of its document, at position %zu",
                          i / p->C, (size_t)p->start[i / p->C]);
                 return -1;
             }
@@ -151,9 +139,9 @@ static int allocate(struct probe *p)
     p->start = calloc(p->T, sizeof *p->start);
     p->ln_f = malloc(p->T * p->C * sizeof(real));
     p->losses = malloc(p->T * sizeof(real));
-    p->qkv = malloc(3 * p->T * p->C * sizeof(real));
+    p->qkv = malloc(p->T * p->Q * sizeof(real));
     p->y = malloc(p->T * p->C * sizeof(real));
-    p->lse = malloc(p->T * p->g->tensors->config.n_head * sizeof(real));
+    p->lse = malloc(p->T * p->H * sizeof(real));
     if (p->ids && p->targets && p->start && p->ln_f && p->losses && p->qkv && p->y && p->lse)
         return 0;
     snprintf(p->message, p->size, "no memory for the causal probe");
@@ -170,7 +158,7 @@ static void draw_tokens(struct probe *p)
     memcpy(p->targets, p->ids + 1, p->T * sizeof *p->targets);
 }
 
-/* Four documents: the second, if T has room for so many, of one token. */
+/* Divides the row into four documents; the second has one token, if T is large enough. */
 static void divide(struct probe *p)
 {
     const size_t T = p->T, begin[DOCUMENTS] = {0, T / 3, T / 3 + 1, 2 * T / 3};
@@ -180,24 +168,26 @@ static void divide(struct probe *p)
     for (size_t n = 1; n < T; n++)
         if (p->start[n] == n)
             p->targets[n - 1] = NO_TARGET;
-    p->g->start = p->start;
+    p->batch.start = p->start;
 }
 
 static int run(struct probe *p)
 {
     const size_t T = p->T;
     draw_tokens(p);
-    p->g->start = NULL;
+    p->batch = (struct batch){
+        .inputs = p->ids, .targets = p->targets, .weight = 1, .rows = 1, .block_size = T};
     if (p->documents)
         divide(p);
-    gpt_loss(p->g, p->ids, p->targets, 1, T, NULL);
+    gpt_loss(p->g, &p->batch, NULL);
     memcpy(p->ln_f, p->g->ln_f, T * p->C * sizeof(real));
     memcpy(p->losses, p->g->losses, T * sizeof(real));
-    memcpy(p->qkv, p->g->blocks[0].qkv, 3 * T * p->C * sizeof(real));
+    memcpy(p->qkv, p->g->blocks[0].qkv, T * p->Q * sizeof(real));
     if (check_weights(p))
         return -1;
-    /* The last token, one in the middle (not at a tile's border alone), and the second; or the last but one document's, the
-     * document of one token, and the first. Their losses' gradients: those before, or those that documents begin with. */
+    /* Tokens to change: the last, one in the middle that is not at the edge of a tile, and the second.
+     * With documents: the last of the third document, the document of one token, and the first. The
+     * losses whose gradients are checked lie before these tokens, or begin a document after them. */
     const size_t last = 2 * T / 3;
     const size_t at[POSITIONS] = {p->documents ? (last ? last - 1 : 0) : T - 1,
                                   p->documents ? T / 3 : T / 2 + T / 7, !p->documents};
@@ -214,16 +204,16 @@ static int run(struct probe *p)
 
 int gpt_causal_probe(struct gpt *g, bool documents, char *message, size_t size)
 {
-    const size_t T = g->tensors->config.block_size, C = g->tensors->config.n_embd;
-    const uint32_t *start = g->start;
+    const struct model_config *c = &g->tensors->config;
     struct probe p = {.g = g,
                       .documents = documents,
-                      .T = T < g->max_rows ? T : g->max_rows,
-                      .C = C,
+                      .T = c->block_size < g->max_rows ? c->block_size : g->max_rows,
+                      .C = c->n_embd,
+                      .H = c->n_head,
+                      .Q = model_dim(c, 'Q'),
                       .message = message,
                       .size = size};
     const int failed = allocate(&p) || run(&p);
-    g->start = start;
     free(p.start);
     free(p.ids);
     free(p.targets);

@@ -1,4 +1,5 @@
-/* decode.h: generation with a cache of keys and values: each new token costs one pass over the weights, which several texts can share. */
+/* decode.h: generation with a cache of keys and values. Each new token costs one pass over the weights,
+ * which several sequences can share. */
 #ifndef DECODE_H
 #define DECODE_H
 
@@ -15,28 +16,31 @@
 struct decoder {
     const struct gpt *model; /* only its parameters are used */
     struct arena arena;
-    size_t texts;             /* that grow side by side, all of the same length */
-    size_t max_rows;          /* tokens of one call, all texts together */
-    size_t length;            /* tokens of each text in the cache */
-    real *keys, *values;      /* (n_layer, texts, block_size, C) */
+    size_t sequences;         /* generated side by side, all of the same length */
+    size_t max_rows;          /* tokens of one call, over all sequences */
+    size_t length;            /* tokens of each sequence in the cache */
+    real *keys, *values;      /* (n_layer, sequences, block_size, C) */
     real *x, *scores;         /* (max_rows, C), (max_rows * H, block_size) */
-    real *ln_f, *mean, *rstd; /* (texts, C), (texts), (texts) */
+    real *ln_f, *mean, *rstd; /* (sequences, C), (sequences), (sequences) */
     struct block_activations block;
     struct block_scratch scratch;
 };
 
-/* A decoder of so many texts for calls of at most max_rows >= texts tokens. -1 where memory is short. The model must outlive it. */
-int decoder_create(struct decoder *s, const struct gpt *model, size_t texts, size_t max_rows);
+/* Creates a decoder for calls of at most max_rows >= sequences tokens. Returns -1 if memory is short. The
+ * model must outlive the decoder. */
+int decoder_create(struct decoder *s, const struct gpt *model, size_t sequences, size_t max_rows);
 void decoder_destroy(struct decoder *s);
 
-/* Takes the next n tokens of each text, ids (n,texts), 0 < n texts <= max_rows, length + n <= block_size, and writes the logits
- * (texts,V) after the last of them: those of the full forward, in another order of summation. */
+/* Appends n tokens to each sequence, ids (n, sequences), and writes the logits (sequences, V) after the
+ * last of them: those of the full forward, with another order of summation. Requires
+ * 0 < n * sequences <= max_rows and length + n <= block_size. */
 void decoder_forward(struct decoder *s, real *logits, const uint32_t *ids, size_t n);
 
-/* The same where all texts go on with the same n <= max_rows tokens after the same beginning, ids (n): computed once. */
+/* The same for n <= max_rows tokens ids (n) that all sequences have in common, after a common beginning:
+ * they are computed once. */
 void decoder_prompt(struct decoder *s, real *logits, const uint32_t *ids, size_t n);
 
-/* Forgets all tokens but the first `length`. */
+/* Removes all tokens but the first `length`. */
 void decoder_rewind(struct decoder *s, size_t length);
 
 #endif

@@ -1,4 +1,4 @@
-/* dropout.h: dropout with masks that are computed where they are needed and never stored, forward and backward. */
+/* dropout.h: dropout, forward and backward. Masks are computed where they are needed and never stored. */
 #ifndef DROPOUT_H
 #define DROPOUT_H
 
@@ -9,16 +9,18 @@
 #define dropout_forward  NAME(dropout_forward)
 #define dropout_backward NAME(dropout_backward)
 
-/* The address of a mask's random bits, beside row and column. NULL in its place, or p = 0, is no dropout. */
+/* The address of a mask's random bits, together with site, row and column. A NULL pointer or p = 0
+ * means no dropout. */
 struct dropout {
     double p;      /* probability of a zero, in [0, 1) */
     uint64_t seed; /* of the run */
-    uint64_t step; /* of the optimiser: another step, other masks */
+    uint64_t step; /* of the optimiser: every step has other masks */
     uint64_t
-        first_row; /* sequences of this step before this micro-batch, so that accumulation draws what a large batch would */
+        first_row; /* sequences of this step before this micro-batch, so that accumulation draws
+                           the masks that one large batch would */
 };
 
-/* Where in the model a mask is: 4 * layer + one of these. */
+/* The place of a mask in the model: 4 * layer + one of these. */
 enum dropout_site { DROP_EMBEDDING, DROP_ATTENTION, DROP_ATTENTION_OUTPUT, DROP_MLP_OUTPUT };
 
 static inline bool dropout_active(const struct dropout *d)
@@ -26,15 +28,17 @@ static inline bool dropout_active(const struct dropout *d)
     return d && d->p > 0;
 }
 
-/* mask (n): 0 with probability p, otherwise 1/(1-p), for columns [column, column + n) of a row; column is a multiple of 4. */
+/* mask (n): 0 with probability p, otherwise 1/(1-p), for columns [column, column + n) of a row; column
+ * is a multiple of 4. */
 void dropout_mask(real *mask, const struct dropout *d, uint32_t site, uint64_t row, size_t column,
                   size_t n);
 
-/* y (N,C) = x * mask. Row n of the mask is first_row * T + n, T the rows of a sequence. y may be x. */
+/* y (N,C) = x * mask. Row n of y uses row first_row * T + n of the mask; T is the length of a sequence.
+ * y may be x. */
 void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d,
                      uint32_t site);
 
-/* Adds into dx (N,C) dy * mask. */
+/* Adds dy * mask into dx (N,C). */
 void dropout_backward(real *dx, const real *dy, size_t N, size_t T, size_t C,
                       const struct dropout *d, uint32_t site);
 

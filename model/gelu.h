@@ -9,13 +9,13 @@
 #define gelu_backward     NAME(gelu_backward)
 #define gelu_backward_set NAME(gelu_backward_set)
 
-/* y (n) = gelu of x (n). */
+/* y (n) = gelu(x), x (n). */
 void gelu_forward(real *y, const real *x, size_t n, enum gelu_kind kind);
 
 /* Adds into dx (n) the gradient for dy (n). */
 void gelu_backward(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind);
 
-/* The same where nothing has been added to dx yet: sets it. */
+/* The same, but overwrites dx. */
 void gelu_backward_set(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind);
 
 #endif

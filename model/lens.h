@@ -1,8 +1,8 @@
-/* lens.h: what a model does with one text, to look at: what each query attends to, what the model would say after each block, and
- * where the gradient of one token's loss goes.
+/* lens.h: a model's view of one text: what each query attends to, what the model would predict after
+ * each block, and where the gradient of one token's loss goes.
  *
- * All three look at one sequence of T tokens. The first two read the activations that a forward of it left in a model created for
- * training that keeps those of all blocks (not GPT_TRAIN_RECOMPUTE_BLOCK; gpt_loss with B = 1 and no dropout). */
+ * lens_attention and lens_logits read the activations that gpt_loss with one row and no dropout left in
+ * a model. The model must keep the activations of all blocks: GPT_TRAIN or GPT_TRAIN_RECOMPUTE_GELU. */
 #ifndef LENS_H
 #define LENS_H
 
@@ -12,18 +12,17 @@
 #define lens_logits    NAME(lens_logits)
 #define lens_gradient  NAME(lens_gradient)
 
-/* weights (H,T,T) of a layer: those of query q over the keys, in each head. They sum to one over the keys k <= q; those of later
- * keys are never computed, and stand as zero. */
+/* weights (H,T,T) of a layer: for each head and query q, the weights over the keys. They sum to one over
+ * keys k <= q; those of later keys are never computed and are set to zero. */
 void lens_attention(real *weights, const struct gpt *g, size_t T, size_t layer);
 
-/* logits (T,V) as if the model ended after its first `depth` blocks: ln_f and the output layer on the residual stream, the logit
- * lens (nostalgebraist 2020). depth 0 is the embedding alone, n_layer the model itself: gpt_logits, to the bit. g->ln_f is
- * overwritten. */
+/* logits (T,V) as if the model ended after its first `depth` blocks: ln_f and the output layer applied to
+ * the residual stream, the logit lens (nostalgebraist 2020). Depth 0 is the embedding alone; depth
+ * n_layer gives the bits of gpt_logits. Overwrites g->ln_f. */
 void lens_logits(real *logits, struct gpt *g, size_t T, size_t depth);
 
-/* gradient (T,C) of the loss of the token at t alone with respect to every embedded token: zero beyond t, not because it is
- * set so, but because the backward has nothing to add there. Runs the model, and adds into g->grads. */
-void lens_gradient(real *gradient, struct gpt *g, const uint32_t *inputs, const uint32_t *targets,
-                   size_t T, size_t t);
+/* gradient (T,C) of the loss of token t alone with respect to every embedded token. It is zero beyond t
+ * because the backward adds nothing there. Runs the model, and adds into g->grads. */
+void lens_gradient(real *gradient, struct gpt *g, const struct batch *batch, size_t t);
 
 #endif

@@ -8,7 +8,7 @@
 #define linear_backward     NAME(linear_backward)
 #define linear_backward_set NAME(linear_backward_set)
 
-/* y (N,O) = x (N,I) times w (I,O) plus bias (O, or NULL). */
+/* y (N,O) = x (N,I) w (I,O) + bias (O, or NULL). */
 void linear_forward(real *y, const real *x, const real *w, const real *bias, size_t N, size_t I,
                     size_t O);
 
@@ -16,7 +16,7 @@ void linear_forward(real *y, const real *x, const real *w, const real *bias, siz
 void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w,
                      size_t N, size_t I, size_t O);
 
-/* The same where nothing has been added to dx yet: sets it, which spares the pass over memory that would clear it. */
+/* The same, but overwrites dx, which saves the pass that would clear it. */
 void linear_backward_set(real *dx, real *dw, real *dbias, const real *dy, const real *x,
                          const real *w, size_t N, size_t I, size_t O);
 

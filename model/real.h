@@ -1,18 +1,25 @@
-/* real.h: the number type of the mathematics, and all that differs between its builds.
+/* real.h: the number type of the mathematics.
  *
- * Every source of model/ (but for the tables in tensors.c) is compiled four times, from the same text:
+ * Every source that includes this header is compiled once for each build below, from the same text:
  *
- *   REAL=f32    float            trains
- *   REAL=bf16   float            trains in mixed precision: gemm rounds its operands to bf16, all else is f32's (gemm_bf16.c)
- *   REAL=f64    double           central differences; the reference that float is compared with
- *   REAL=c128   double complex   the complex step: Im f(x + ih) / h is f'(x) to the last bits, since nothing is subtracted
- *                                (Squire and Trapp 1998, doi:10.1137/S003614459631241X)
+ *   REAL_F32    float            trains
+ *   REAL_BF16   float            trains in mixed precision
+ *   REAL_F64    double           for finite differences; the reference that float is compared with
+ *   REAL_C128   double complex   for the complex step: Im f(x + ih) / h equals f'(x) to rounding, since
+ *                                nothing is subtracted (Squire and Trapp 1998,
+ *                                doi:10.1137/S003614459631241X)
  *
- * The complex step only holds for analytic code: compare and take the maximum of real_part(x), square as x * x,
- * transpose without conjugating.
+ * All builds are linked into one program. Each header therefore renames its functions with NAME, such
+ * as `#define linear_forward NAME(linear_forward)`, so that sources read as if there were one type.
+ * Structs that contain reals are renamed with TYPE in the same way.
  *
- * Each header renames its own functions with NAME, so that all builds link into one program; a struct of reals is renamed with TYPE,
- * since f32 and bf16 share theirs: what one has made the other can run.
+ * The bf16 build stores float and differs only in matrix products, which round their operands to bf16
+ * (gemm_bf16.c). Its structs are those of the float build, so either build can run a model that the
+ * other has created. It has no planted mistakes: formulas are checked in the other builds, and this one
+ * is compared with double.
+ *
+ * The complex step needs analytic code: compare and take maxima of real_part(x) only, square as x * x,
+ * never take the absolute value of a real, transpose without conjugation.
  */
 #ifndef REAL_H
 #define REAL_H
@@ -23,10 +30,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* acc is the type of long sums. */
 #if defined REAL_F32 || defined REAL_BF16
 #include "model/vector_math.h"
 typedef float real;
-typedef double acc; /* long sums */
+typedef double acc;
 #ifdef REAL_F32
 #define NAME(x) x##_f32
 #else
@@ -49,15 +57,15 @@ typedef double acc;
 #define real_sqrt    sqrt
 #define real_exp     exp
 #define real_log     log
-/* The normal distribution function Phi(x), given exp(-x^2 / 2), which only the other types make use of. */
-static inline double real_normal_cdf(double x, double density)
+/* The normal distribution function. The float build computes it from exp(-x^2 / 2). */
+static inline double real_normal_cdf(double x, double exponential)
 {
-    (void)density;
+    (void)exponential;
     return 0.5 * erfc(-0.70710678118654752440 * x);
 }
 #elif defined REAL_C128
 #include <complex.h>
-#undef I /* the name is wanted for loops */
+#undef I /* used as the name of a size */
 typedef double complex real;
 typedef double complex acc;
 #define NAME(x)      x##_c128
@@ -67,18 +75,19 @@ typedef double complex acc;
 #define real_sqrt    csqrt
 #define real_exp     cexp
 #define real_log     clog
-/* Phi(a + ib) to first order in b, which is exact in double for the complex step's b of 1e-20. */
-static inline double complex real_normal_cdf(double complex z, double complex density)
+/* The normal distribution function of a + ib to first order in b, which is exact in double for the
+ * complex step's b of 1e-20. */
+static inline double complex real_normal_cdf(double complex z, double complex exponential)
 {
     const double one_over_sqrt_2pi = 0.39894228040143267794;
     return __builtin_complex(0.5 * erfc(-0.70710678118654752440 * creal(z)),
-                             cimag(z) * one_over_sqrt_2pi * creal(density));
+                             cimag(z) * one_over_sqrt_2pi * creal(exponential));
 }
 #else
 #error "compile with -DREAL_F32, -DREAL_BF16, -DREAL_F64 or -DREAL_C128"
 #endif
 
-/* A precondition that only a mistake of the programmer can break: checked in debug builds. */
+/* A precondition, checked in debug builds. */
 #ifdef DEBUG
 #define ASSERT(condition) assert(condition)
 #else

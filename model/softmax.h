@@ -1,5 +1,5 @@
-/* softmax.h: softmax over the last dimension, forward and backward. Attention and loss fuse their own; this plain one decodes,
- * and is what they are compared with. */
+/* softmax.h: softmax over the last dimension, forward and backward. Attention and loss contain fused
+ * versions; decoding uses this one. */
 #ifndef SOFTMAX_H
 #define SOFTMAX_H
 
@@ -12,7 +12,7 @@
 /* p (N,C) = softmax of each row of x (N,C), C > 0. p may be x. */
 void softmax_forward(real *p, const real *x, size_t N, size_t C);
 
-/* One row x (C), on the caller's thread alone, from inside a parallel region. */
+/* One row x (C), on the calling thread; for use inside parallel regions. */
 void softmax_row(real *p, const real *x, size_t C);
 
 /* Adds into dx (N,C) the gradient for dp (N,C). */

@@ -1,6 +1,6 @@
-# checks.bash: what the scripts that drive the commands share; to be sourced. Both leave what was printed in out.txt.
+# checks.bash: functions for test scripts that run commands; to be sourced. The output of the command is left in out.txt.
 
-check() { # check NAME COMMAND…: ok where the command succeeds
+check() { # check NAME COMMAND…: the command must succeed
     local name=$1
     shift
     if "$@" >out.txt 2>&1; then echo "ok - $name"; else
@@ -8,7 +8,8 @@ check() { # check NAME COMMAND…: ok where the command succeeds
         sed 's/^/#   /' out.txt | head -n 20
     fi
 }
-# refused NAME PATTERN COMMAND…: exit 1 and exactly one line on stderr, that begins with "handgrad: " and matches
+# refused NAME PATTERN COMMAND…: the command must exit with 1 and print one line to stderr, which starts with "handgrad: " and
+# matches the pattern
 refused() {
     local name=$1 pattern=$2
     shift 2

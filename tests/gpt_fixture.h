@@ -3,6 +3,7 @@
 #define GPT_FIXTURE_H
 
 #include "model/gpt.h"
+#include "tests/batch.h"
 #include "tests/numbers.h"
 
 enum { B = 4, T = 18, V = 67, N = B * T };

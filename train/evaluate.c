@@ -7,7 +7,7 @@
 
 struct pass {
     struct gpt *g;
-    const struct passes *passes;
+    const struct model_code *code;
     const struct evaluation_plan *plan;
     const struct documents *documents;            /* NULL where they are not masked */
     uint32_t *tokens, *inputs, *targets, *starts; /* (rows T + 1), and (rows, T) each */
@@ -27,9 +27,14 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
     }
     for (size_t r = 0; r < rows && p->documents; r++)
         documents_mask(p->documents, first + r * T, T, p->starts + r * T, p->targets + r * T);
-    p->g->start = p->documents ? p->starts : NULL;
-    p->passes->loss(p->g, p->inputs, p->targets, rows, T, NULL);
-    p->g->start = NULL;
+    const struct batch batch = {.inputs = p->inputs,
+                                .targets = p->targets,
+                                .start = p->documents ? p->starts : NULL,
+                                .weight = 1,
+                                .rows = rows,
+                                .block_size = T};
+    double loss[2];
+    p->code->loss(loss, p->g, &batch, NULL);
     for (size_t i = 0; i < n; i++) {
         if (p->targets[i] == NO_TARGET)
             continue;
@@ -65,13 +70,13 @@ static bool ask_stop(void *context)
     return stop_requested();
 }
 
-int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes,
+int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
              const struct evaluation_plan *plan, struct error *err)
 {
-    return evaluate_interruptibly(e, g, passes, plan, &(struct interruption){ask_stop, NULL}, err);
+    return evaluate_interruptibly(e, g, code, plan, &(struct interruption){ask_stop, NULL}, err);
 }
 
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes,
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct model_code *code,
                            const struct evaluation_plan *plan,
                            const struct interruption *interruption, struct error *err)
 {
@@ -79,7 +84,7 @@ int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct pas
     uint64_t total = plan->split->tokens - 1;
     if (plan->max_tokens && plan->max_tokens < total)
         total = plan->max_tokens;
-    struct pass p = {.g = g, .passes = passes, .plan = plan};
+    struct pass p = {.g = g, .code = code, .plan = plan};
     if (plan->mask_documents && !(p.documents = split_documents(plan->split, err)))
         return -1;
     if (!(p.tokens = malloc((4 * n + 1) * sizeof *p.tokens)))

@@ -5,7 +5,8 @@
 #include "base/error.h"
 #include "data/split.h"
 #include "data/tokenizer/tokenizer.h"
-#include "train/passes.h"
+#include "model/gpt.h"
+#include "model/model_code.h"
 #include <stdbool.h>
 
 struct evaluation {
@@ -32,10 +33,10 @@ struct evaluation_plan {
 
 /* Predicts every token of the split but the first, or but the first of each document where they are masked: windows of block_size
  * tokens one after the other, the last one shorter, so each token is predicted once whatever the number of rows. */
-int evaluate(struct evaluation *e, struct gpt *g, const struct passes *passes,
+int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
              const struct evaluation_plan *plan, struct error *err);
 /* The same, that asks somebody else than stop_requested. */
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct passes *passes,
+int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct model_code *code,
                            const struct evaluation_plan *plan,
                            const struct interruption *interruption, struct error *err);
 

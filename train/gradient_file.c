@@ -1,113 +1,140 @@
-/* gradient_file.c: see gradient_file.h. Compiled for float, for bf16 products, and for double. */
+/* gradient_file.c: see gradient_file.h. */
 #include "train/gradient_file.h"
 #include "base/atomic.h"
 #include "data/hdf5/h5.h"
-#include "model/gpt.h"
-#include "model/real.h"
+#include "model/model_code.h"
+#include "train/checkpoint/checkpoint.h"
 #include <stdlib.h>
 
-#ifdef REAL_F64
-#define STORED H5T_IEEE_F64LE
-#define NATIVE H5T_NATIVE_DOUBLE
-#else
-#define STORED H5T_IEEE_F32LE
-#define NATIVE H5T_NATIVE_FLOAT
-#endif
+struct run {
+    const struct model_code *code;
+    void *model;
+    const struct tensors *tensors;
+    const struct batch *batch;
+    void *logits; /* (B,T,V) */
+    double loss;
+    bool is_double;
+    const char *out;
+};
 
-/* The checkpoint's float weights, in a model of this build's type. */
-static int read_model(struct gpt *g, const char *path, size_t rows, struct error *err)
+static size_t number_size(const struct run *r)
+{
+    return r->is_double ? sizeof(double) : sizeof(float);
+}
+
+static const void *at(const struct run *r, const void *array, size_t i)
+{
+    return (const char *)array + i * number_size(r);
+}
+
+/* Reads the checkpoint's float weights into a model of the precision's number type. */
+static int read_model(struct run *r, const char *path, struct error *err)
 {
     struct checkpoint c;
     struct checkpoint_file *f = checkpoint_open(path, &c, err);
     if (!f)
         return -1;
+    const size_t rows = r->batch->rows * r->batch->block_size;
     int status = -1;
     float *params = calloc(c.tensors->total, sizeof *params);
-    struct tensors *tensors = tensors_create(&c.tensors->config);
-    if (!params || !tensors || gpt_create(g, tensors, rows, GPT_TRAIN)) {
+    r->model = params ? r->code->create(&c.tensors->config, rows) : NULL;
+    if (!r->model)
         fail(err, "%s: no memory for its gradients on %zu tokens", path, rows);
-    } else if (checkpoint_read(f, "params", params, err) == 0) {
-        for (size_t i = 0; i < g->tensors->total; i++)
-            g->params[i] = params[i];
-        status = 0;
-    } else {
-        gpt_destroy(g);
+    else
+        status = checkpoint_read(f, "params", params, err);
+    if (status == 0) {
+        r->tensors = r->code->tensors(r->model);
+        for (size_t i = 0; i < r->tensors->total; i++)
+            if (r->is_double)
+                ((double *)r->code->params(r->model))[i] = (double)params[i];
+            else
+                ((float *)r->code->params(r->model))[i] = params[i];
     }
     free(params);
     checkpoint_close(f);
     return status;
 }
 
-static int write_array(hid_t group, const char *name, int rank, const hsize_t *shape, const real *x,
-                       const char *file, struct error *err)
+static int write_array(const struct run *r, hid_t group, const char *name, int rank,
+                       const hsize_t *shape, const void *x, struct error *err)
 {
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE),
                 space = rank ? H5Screate_simple(rank, shape, NULL) : H5Screate(H5S_SCALAR);
     H5Pset_obj_track_times(create, 0);
-    const hid_t set = H5Dcreate2(group, name, STORED, space, H5P_DEFAULT, create, H5P_DEFAULT);
-    int status = set < 0 || H5Dwrite(set, NATIVE, H5S_ALL, H5S_ALL, H5P_DEFAULT, x) < 0;
+    const hid_t set = H5Dcreate2(group, name, r->is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, space,
+                                 H5P_DEFAULT, create, H5P_DEFAULT);
+    int status = set < 0 || H5Dwrite(set, r->is_double ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT,
+                                     H5S_ALL, H5S_ALL, H5P_DEFAULT, x) < 0;
     if (set >= 0 && H5Dclose(set) < 0)
         status = 1;
     H5Sclose(space);
     H5Pclose(create);
-    return status ? fail(err, "%s: cannot write %s", file, name) : 0;
+    return status ? fail(err, "%s: cannot write %s", r->out, name) : 0;
 }
 
-static int write_gradients(hid_t image, const struct gpt *g, const char *file, struct error *err)
+static int write_gradients(const struct run *r, hid_t image, struct error *err)
 {
     const hid_t group = H5Gcreate2(image, "grads", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
-        return fail(err, "%s: cannot write grads", file);
+        return fail(err, "%s: cannot write grads", r->out);
     int status = 0;
-    for (size_t i = 0; i < g->tensors->count && !status; i++) {
-        const struct tensor *t = &g->tensors->list[i];
-        status = write_array(group, t->name, t->ndim, (hsize_t[]){t->shape[0], t->shape[1]},
-                             g->grads + t->offset, file, err);
+    for (size_t i = 0; i < r->tensors->count && !status; i++) {
+        const struct tensor *t = &r->tensors->list[i];
+        status = write_array(r, group, t->name, t->ndim, (hsize_t[]){t->shape[0], t->shape[1]},
+                             at(r, r->code->grads(r->model), t->offset), err);
     }
     H5Gclose(group);
     return status;
 }
 
-static int write_file(const char *out, const struct gpt *g, real loss, const real *logits, size_t B,
-                      size_t T, struct error *err)
+static int write_file(const struct run *r, struct error *err)
 {
+    const float loss = (float)r->loss;
+    const hsize_t shape[] = {r->batch->rows, r->batch->block_size, r->tensors->config.vocab_size};
     struct h5_image image;
     h5_lock();
-    int status = h5_image_create(&image, out, err);
+    int status = h5_image_create(&image, r->out, err);
     if (status == 0)
-        status = write_array(image.file, "loss", 0, NULL, &loss, out, err);
+        status = write_array(r, image.file, "loss", 0, NULL,
+                             r->is_double ? (const void *)&r->loss : &loss, err);
     if (status == 0)
-        status = write_array(image.file, "logits", 3,
-                             (hsize_t[]){B, T, g->tensors->config.vocab_size}, logits, out, err);
+        status = write_array(r, image.file, "logits", 3, shape, r->logits, err);
     if (status == 0)
-        status = write_gradients(image.file, g, out, err);
+        status = write_gradients(r, image.file, err);
     if (status == 0)
-        status = h5_image_finish(&image, out, err);
+        status = h5_image_finish(&image, r->out, err);
     if (status == 0)
-        status = atomic_write(out, image.bytes, image.size, err);
+        status = atomic_write(r->out, image.bytes, image.size, err);
     h5_image_free(&image);
     h5_unlock();
     return status;
 }
 
-int gradient_file_write(const char *out, const char *checkpoint, const uint32_t *inputs,
-                        const uint32_t *targets, size_t B, size_t T, double *loss,
-                        struct error *err)
+int gradient_file_write(const char *out, const char *checkpoint, enum gradient_precision precision,
+                        const struct batch *batch, double *loss, struct error *err)
 {
-    struct gpt g;
-    if (read_model(&g, checkpoint, B * T, err))
-        return -1;
-    int status = -1;
-    real *logits = malloc(B * T * g.tensors->config.vocab_size * sizeof *logits);
-    if (logits) {
-        gpt_logits(&g, logits, inputs, B, T);
-        *loss = gpt_loss_and_grads(&g, inputs, targets, B, T, 1, NULL);
-        status = write_file(out, &g, (real)*loss, logits, B, T, err);
-    } else {
-        fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, B, T,
-             g.tensors->config.vocab_size);
+    static const struct model_code *const codes[] = {&model_code_f32, &model_code_bf16,
+                                                     &model_code_f64};
+    struct run r = {.code = codes[precision],
+                    .batch = batch,
+                    .is_double = precision == GRADIENT_F64,
+                    .out = out};
+    int status = read_model(&r, checkpoint, err);
+    if (status == 0) {
+        const size_t V = r.tensors->config.vocab_size;
+        double losses[2];
+        r.logits = malloc(batch->rows * batch->block_size * V * number_size(&r));
+        if (r.logits) {
+            r.code->logits(r.model, r.logits, batch);
+            r.code->loss_and_grads(losses, r.model, batch, NULL);
+            *loss = r.loss = losses[0];
+            status = write_file(&r, err);
+        } else {
+            status = fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, batch->rows,
+                          batch->block_size, V);
+        }
     }
-    free(logits);
-    gpt_destroy(&g);
+    free(r.logits);
+    r.code->destroy(r.model);
     return status;
 }

@@ -1,17 +1,17 @@
-/* gradient_file.h: loss, logits and every gradient of one batch, in float, bf16 or double, into a file. */
+/* gradient_file.h: writes loss, logits and every gradient of one batch to a file. */
 #ifndef GRADIENT_FILE_H
 #define GRADIENT_FILE_H
 
+#include "base/batch.h"
 #include "base/error.h"
-#include "model/real.h"
-#include "train/checkpoint/checkpoint.h"
+#include <stdbool.h>
 
-#define gradient_file_write NAME(gradient_file_write)
+enum gradient_precision { GRADIENT_F32, GRADIENT_BF16, GRADIENT_F64 };
 
-/* Runs the batch inputs, targets (B,T) through the checkpoint's model, without dropout, and writes OUT.h5: loss (scalar),
- * logits (B,T,V), grads/<name>, in the number type of the build; the mean of the losses also into *loss. */
-int gradient_file_write(const char *out, const char *checkpoint, const uint32_t *inputs,
-                        const uint32_t *targets, size_t B, size_t T, double *loss,
-                        struct error *err);
+/* Runs a batch through the model of a checkpoint, without dropout, and writes an HDF5 file with loss
+ * (scalar), logits (B,T,V) and grads/NAME, in float, or in double for GRADIENT_F64. Also returns the
+ * mean loss in *loss. */
+int gradient_file_write(const char *out, const char *checkpoint, enum gradient_precision precision,
+                        const struct batch *batch, double *loss, struct error *err);
 
 #endif

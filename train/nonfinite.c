@@ -1,49 +1,17 @@
-/* nonfinite.c: see nonfinite.h. A pass does not look at its numbers, which would cost memory traffic in every step; the one that
- * went wrong is deterministic, so it is run again with somebody who looks (model/watch.h). */
+/* nonfinite.c: see nonfinite.h. A pass does not check its numbers, which would cost memory traffic in
+ * every step. Passes are deterministic, so the one that failed is run again with a hook that checks. */
 #include "train/nonfinite.h"
 #include "model/zero.h"
-
-#include <math.h>
-#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 struct search {
-    struct gpt_hook hook;
-    struct gpt_hook *before; /* who watched before: a test that makes it go wrong */
+    struct gpt_hook hook; /* first, so that a pointer to it is one to the search */
+    struct gpt_hook *previous;
     size_t rows;
     char *text;
     size_t size;
     bool found;
-};
-
-/* What a block's forward writes, in its order. */
-static const struct {
-    const char *name, *operation;
-    size_t offset; /* in struct block_activations */
-    size_t width;  /* in units of C; 0: one number a row */
-} activations[] = {
-    {"ln_1", "layernorm_forward", offsetof(struct block_activations, ln_1_rstd),
-     0}, /* ln_2 overwrites ln_1 */
-    {"attn.c_attn", "linear_forward", offsetof(struct block_activations, qkv), 3},
-    {"attn", "attention_forward", offsetof(struct block_activations, att), 1},
-    {"attn.c_proj", "linear_forward, residual_forward", offsetof(struct block_activations, mid), 1},
-    {"ln_2", "layernorm_forward", offsetof(struct block_activations, ln_2), 1},
-    {"mlp.c_fc", "linear_forward", offsetof(struct block_activations, fc), 4},
-    {"mlp.gelu", "gelu_forward", offsetof(struct block_activations, act), 4},
-    {"mlp.c_proj", "linear_forward, residual_forward", offsetof(struct block_activations, out), 1},
-};
-
-/* The parameters' gradients that a block's backward adds into, in its order. */
-static const struct {
-    enum tensor_kind kind;
-    const char *operation;
-} gradients[] = {
-    {MLP_C_PROJ_WEIGHT, "linear_backward"},  {MLP_C_PROJ_BIAS, "linear_backward"},
-    {C_FC_WEIGHT, "linear_backward"},        {C_FC_BIAS, "linear_backward"},
-    {LN_2_WEIGHT, "layernorm_backward"},     {LN_2_BIAS, "layernorm_backward"},
-    {ATTN_C_PROJ_WEIGHT, "linear_backward"}, {ATTN_C_PROJ_BIAS, "linear_backward"},
-    {C_ATTN_WEIGHT, "linear_backward"},      {C_ATTN_BIAS, "linear_backward"},
-    {LN_1_WEIGHT, "layernorm_backward"},     {LN_1_BIAS, "layernorm_backward"},
 };
 
 double unsigned_nan(double x)
@@ -51,99 +19,151 @@ double unsigned_nan(double x)
     return isnan(x) ? (double)NAN : x;
 }
 
-/* Looks at x (n, width), unless something was found before or there is no such array. */
-static void look(struct search *s, const real *x, size_t n, size_t width, const char *pass,
-                 const char *name, const char *operation)
+/* Checks x (n, width), unless a tensor was found before or x is NULL. */
+static void check(struct search *s, const real *x, size_t n, size_t width, const char *pass,
+                  const char *name, const char *operation)
 {
     for (size_t i = 0; x && i < n * width && !s->found; i++)
         if (!isfinite(x[i])) {
             s->found = true;
             snprintf(s->text, s->size, "%s%s (%s): %f at row %zu, column %zu", pass, name,
-                     operation, unsigned_nan(x[i]), i / width, i % width);
+                     operation, unsigned_nan((double)x[i]), i / width, i % width);
         }
 }
 
-static void look_at_tensor(struct search *s, const struct gpt *g, const real *array,
-                           enum tensor_kind kind, size_t layer, const char *pass,
-                           const char *operation)
+static void check_tensor(struct search *s, const struct gpt *g, const real *array,
+                         enum tensor_kind kind, size_t layer, const char *pass,
+                         const char *operation)
 {
     const struct tensor *t = tensors_find(g->tensors, kind, layer);
     if (t && array)
-        look(s, array + t->offset, t->shape[0], t->shape[1], pass, t->name, operation);
+        check(s, array + t->offset, t->shape[0], t->shape[1], pass, t->name, operation);
 }
 
-static void look_at_block(struct search *s, const struct gpt *g, size_t layer)
+/* The table of a block's parts as a list: the beginning of a part, its parameters, its activations. */
+static const struct entry {
+    const char *part, *forward, *backward; /* NULL except at the beginning of a part */
+    const char *shape;                     /* of an activation, else NULL */
+    size_t offset;                         /* of an activation in struct block_activations */
+    enum tensor_kind kind;                 /* of a parameter */
+} entries[] = {
+#define PART(name, OP, op) {name, #op "_forward", #op "_backward", NULL, 0, WTE},
+#define SUBPART(name, op)  {name, #op "_forward", #op "_backward", NULL, 0, WTE},
+#define ACTIVATION(name, shape)                                                                    \
+    {NULL, NULL, NULL, shape, offsetof(struct block_activations, name), WTE},
+#define PARAMETER(kind, name, shape, init) {NULL, NULL, NULL, NULL, 0, kind},
+#define BIAS(kind, name, shape)            {NULL, NULL, NULL, NULL, 0, kind},
+#include "model/block_parts.def"
+};
+enum { ENTRIES = sizeof entries / sizeof *entries };
+
+static const real *activation(const struct gpt *g, size_t layer, const struct entry *e)
 {
-    char name[64];
-    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++) {
-        const real *x = *(real *const *)((const char *)&g->blocks[layer] + activations[i].offset);
-        snprintf(name, sizeof name, "h.%zu.%s", layer, activations[i].name);
-        const size_t width =
-            activations[i].width ? activations[i].width * g->tensors->config.n_embd : 1;
-        look(s, x, s->rows, width, "forward, ", name, activations[i].operation);
+    return *(real *const *)((const char *)&g->blocks[layer] + e->offset);
+}
+
+/* Whether a later activation of the block has the same memory. */
+static bool is_overwritten(const struct gpt *g, size_t layer, size_t i)
+{
+    for (size_t k = i + 1; k < ENTRIES; k++)
+        if (entries[k].shape &&
+            activation(g, layer, &entries[k]) == activation(g, layer, &entries[i]))
+            return true;
+    return false;
+}
+
+/* Checks the activations of a block in the order of its forward. A part that stores none, such as a
+ * projection into the residual stream, is named together with the next one. */
+static void check_block(struct search *s, const struct gpt *g, size_t layer)
+{
+    char name[64] = "", operations[64] = "";
+    bool stored = true; /* by the current part */
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct entry *e = &entries[i];
+        if (e->part && stored) {
+            snprintf(name, sizeof name, "h.%zu.%s", layer, e->part);
+            snprintf(operations, sizeof operations, "%s", e->forward);
+            stored = false;
+        } else if (e->part) {
+            const size_t n = strlen(operations);
+            snprintf(operations + n, sizeof operations - n, ", %s", e->forward);
+        } else if (e->shape) {
+            const size_t width =
+                strlen(e->shape) > 1 ? model_dim(&g->tensors->config, e->shape[2]) : 1;
+            if (!is_overwritten(g, layer, i))
+                check(s, activation(g, layer, e), s->rows, width, "forward, ", name, operations);
+            stored = true;
+        }
     }
 }
 
-static void look_at_block_gradients(struct search *s, const struct gpt *g, size_t layer)
+/* Checks the gradients of a block's parameters in the order of its backward. */
+static void check_block_gradients(struct search *s, const struct gpt *g, size_t layer)
 {
     char name[64];
-    for (size_t i = 0; i < sizeof gradients / sizeof *gradients; i++)
-        look_at_tensor(s, g, g->grads, gradients[i].kind, layer, "backward, gradient of ",
-                       gradients[i].operation);
+    for (size_t i = ENTRIES; i-- > 0;)
+        for (size_t k = i + 1; entries[i].part && k < ENTRIES && !entries[k].part; k++)
+            if (entries[k].kind != WTE)
+                check_tensor(s, g, g->grads, entries[k].kind, layer, "backward, gradient of ",
+                             entries[i].backward);
     snprintf(name, sizeof name, "the input of h.%zu", layer);
-    look(s, g->dstream, s->rows, g->tensors->config.n_embd, "backward, gradient of ", name,
-         "layernorm_backward");
+    check(s, g->dstream, s->rows, g->tensors->config.n_embd, "backward, gradient of ", name,
+          "layernorm_backward");
 }
 
-static void visit(struct gpt_hook *hook, struct gpt *g, enum gpt_part part, size_t layer)
+static void visit(struct gpt_hook *hook, struct gpt *g, enum gpt_stage stage, size_t layer)
 {
-    struct search *s = (struct search *)hook; /* its first member */
+    struct search *s = (struct search *)hook;
     const size_t C = g->tensors->config.n_embd;
     static const char *const of = "backward, gradient of ";
-    if (s->before)
-        s->before->visit(s->before, g, part, layer);
-    switch (part) {
-    case PART_EMBEDDING:
-        look(s, g->embedded, s->rows, C, "forward, ", "wte + wpe", "embedding_forward");
+    if (s->previous)
+        s->previous->visit(s->previous, g, stage, layer);
+    switch (stage) {
+    case STAGE_EMBEDDING:
+        check(s, g->embedded, s->rows, C, "forward, ", "wte + wpe", "embedding_forward");
         break;
-    case PART_BLOCK:
-        look_at_block(s, g, layer);
+    case STAGE_BLOCK:
+        check_block(s, g, layer);
         break;
-    case PART_LN_F:
-        look(s, g->ln_f, s->rows, C, "forward, ", "ln_f", "layernorm_forward");
+    case STAGE_LN_F:
+        check(s, g->ln_f, s->rows, C, "forward, ", "ln_f", "layernorm_forward");
         break;
-    case PART_LOSS:
-        look(s, g->losses, s->rows, 1, "forward, ", "loss", "loss_forward");
-        look(s, g->dln_f, s->rows, C, of, "ln_f's output", "loss_backward");
-        look_at_tensor(s, g, g->grads, WTE, 0, of, "loss_backward");
+    case STAGE_LOSS:
+        check(s, g->losses, s->rows, 1, "forward, ", "loss", "loss_forward");
+        check(s, g->dln_f, s->rows, C, of, "ln_f's output", "loss_backward");
+        check_tensor(s, g, g->grads, WTE, 0, of, "loss_backward");
         break;
-    case PART_LN_F_BACKWARD:
-        look_at_tensor(s, g, g->grads, LN_F_WEIGHT, 0, of, "layernorm_backward");
-        look_at_tensor(s, g, g->grads, LN_F_BIAS, 0, of, "layernorm_backward");
-        look(s, g->dstream, s->rows, C, of, "ln_f's input", "layernorm_backward");
+    case STAGE_LN_F_BACKWARD:
+        check_tensor(s, g, g->grads, LN_F_WEIGHT, 0, of, "layernorm_backward");
+        check_tensor(s, g, g->grads, LN_F_BIAS, 0, of, "layernorm_backward");
+        check(s, g->dstream, s->rows, C, of, "ln_f's input", "layernorm_backward");
         break;
-    case PART_BLOCK_BACKWARD:
-        look_at_block_gradients(s, g, layer);
+    case STAGE_BLOCK_BACKWARD:
+        check_block_gradients(s, g, layer);
         break;
-    case PART_EMBEDDING_BACKWARD:
-        look_at_tensor(s, g, g->grads, WTE, 0, of, "embedding_backward");
-        look_at_tensor(s, g, g->grads, WPE, 0, of, "embedding_backward");
+    case STAGE_EMBEDDING_BACKWARD:
+        check_tensor(s, g, g->grads, WTE, 0, of, "embedding_backward");
+        check_tensor(s, g, g->grads, WPE, 0, of, "embedding_backward");
     }
 }
 
-bool nonfinite_find(struct gpt *g, const struct passes *passes, const uint32_t *inputs,
-                    const uint32_t *targets, size_t B, size_t T, double scale,
+bool nonfinite_find(struct gpt *g, const struct model_code *code, const struct batch *batch,
                     const struct dropout *d, char *text, size_t size)
 {
-    struct search s = {{visit}, g->hook, B * T, text, size, false};
+    struct search s = {.hook = {visit},
+                       .previous = g->hook,
+                       .rows = batch->rows * batch->block_size,
+                       .text = text,
+                       .size = size};
     for (size_t i = 0; i < g->tensors->count; i++) {
         const struct tensor *t = &g->tensors->list[i];
-        look(&s, g->params + t->offset, t->shape[0], t->shape[1], "before the pass, ", t->name,
-             "parameter");
+        check(&s, g->params + t->offset, t->shape[0], t->shape[1], "before the pass, ", t->name,
+              "parameter");
     }
     zero(g->grads, g->tensors->total);
     g->hook = &s.hook;
-    passes->loss_and_grads(g, inputs, targets, B, T, scale, d);
-    g->hook = s.before;
+    double loss[2];
+    code->loss_and_grads(loss, g, batch, d);
+    g->hook = s.previous;
     return s.found;
 }

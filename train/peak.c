@@ -1,10 +1,10 @@
 /* peak.c: see peak.h. */
 #include "train/peak.h"
 #include "base/arena.h"
+#include "base/median.h"
 #include "model/gemm/gemm_backend.h"
 #include <omp.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #if defined __x86_64__
@@ -16,98 +16,117 @@
 
 double step_flops(const struct model_config *c, size_t B, size_t T)
 {
-    const double N = (double)B * (double)T, C = (double)c->n_embd;
-    const double block = 12 * C * C; /* c_attn 3, c_proj 1, mlp 8 */
-    const double attention =
-        2 * C * (double)(T + 1) / 2; /* q . k and p v over (T+1)/2 keys on average */
-    const double forward = (double)c->n_layer * (block + attention) +
-                           C * (double)c->vocab_size; /* multiply-adds a token */
-    return 3 * 2 * N * forward;
+    const double N = (double)B * T, C = c->n_embd, Q = model_dim(c, 'Q'), A = model_dim(c, 'A'),
+                 F = model_dim(c, 'F');
+    /* Multiply-adds of a token: c_attn, c_proj, mlp; q . k and p v over (T + 1) / 2 keys. */
+    const double block = C * Q + A * C + 2 * C * F + 2 * A * (T + 1) / 2;
+    return 3 * 2 * N * (c->n_layer * block + C * c->vocab_size);
 }
 
-/* --- rates of all threads together ---
+/* --- the rate of all threads together ---
  *
- * Each thread measures its own part of the work while the others do theirs, in its own CPU time, which other programs have no part
- * in; its median stands, and the threads' rates are added. */
+ * Each thread times its part of the work in its own CPU time, while the others do theirs. The rate
+ * is the sum of the threads' medians. */
 
 enum { TRIES = 15 };
 
+struct task;
+typedef void work(const struct task *t, size_t rounds);
+
 struct task {
-    void (*work)(const struct task *t, size_t rounds); /* one thread's part, so many times */
-    double amount;                                     /* of one round of all threads */
-    char *from, *to;
+    work *work;
+    double amount;   /* of one round of all threads */
+    char *from, *to; /* of memory, `bytes` each */
     size_t bytes;
-    const struct unit *unit;
 };
 
-static double cpu_seconds(void)
+/* A thread's share, in whole cache lines. */
+static struct task part_of(struct task t)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    const size_t threads = (size_t)omp_get_num_threads(), thread = (size_t)omp_get_thread_num(),
+                 lines = t.bytes / 64, first = lines * thread / threads;
+    if (!t.bytes)
+        return t;
+    t.from += 64 * first;
+    t.to += 64 * first;
+    t.bytes = 64 * (lines * (thread + 1) / threads - first);
+    return t;
 }
 
 static double time_of(const struct task *t, size_t rounds)
 {
-    const double start = cpu_seconds();
+    struct timespec a, b;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
     t->work(t, rounds);
-    return cpu_seconds() - start;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+    return b.tv_sec - a.tv_sec + 1e-9 * (b.tv_nsec - a.tv_nsec);
 }
 
-static int by_size(const void *a, const void *b)
+static double team_rate(struct task task)
 {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double team_rate(const struct task *t)
-{
-    const double enough = 2e-3; /* seconds, against which reading the clock is nothing */
+    const double long_enough = 2e-3; /* seconds, to neglect reading the clock */
     double rate = 0;
 #pragma omp parallel reduction(+ : rate)
     {
+        const struct task part = part_of(task);
         double times[TRIES];
         size_t rounds = 1;
-        while (time_of(t, rounds) < enough)
+        while (time_of(&part, rounds) < long_enough)
             rounds *= 2;
 #pragma omp barrier
         for (int i = 0; i < TRIES; i++)
-            times[i] = time_of(t, rounds);
-        qsort(times, TRIES, sizeof *times, by_size);
-        rate = t->amount / omp_get_num_threads() * (double)rounds / times[TRIES / 2];
+            times[i] = time_of(&part, rounds);
+        rate = task.amount / omp_get_num_threads() * rounds / sort_and_median(times, TRIES);
     }
     const int threads = omp_get_max_threads(), cores = omp_get_num_procs();
-    return threads > cores ? rate * cores / threads : rate; /* those have taken turns */
+    /* CPU time ignores that threads share cores. */
+    return threads > cores ? rate * cores / threads : rate;
 }
 
-/* --- arithmetic --- */
+enum { STEPS_PER_ROUND = 1024 };
+
+/* --- arithmetic ---
+ *
+ * A unit starts one or two multiply-adds per cycle and completes each after four or five cycles, so
+ * twelve independent chains keep it busy; with a and b they fit into sixteen registers. The values,
+ * 0.747 in float and 0.746 in bf16, neither overflow nor vanish. The asm statements hide from the
+ * compiler that all chains are equal and the result unused. */
+#define CHAINS(name, target, vector, operand, multiply_add)                                        \
+    static target void name(const struct task *t, size_t rounds)                                   \
+    {                                                                                              \
+        (void)t;                                                                                   \
+        operand a, b;                                                                              \
+        vector x[12];                                                                              \
+        memset(&a, 0x3f, sizeof a);                                                                \
+        memset(&b, 0x3f, sizeof b);                                                                \
+        memset(x, 0x3f, sizeof x);                                                                 \
+        __asm__ volatile("" : "+m"(a), "+m"(b), "+m"(x));                                          \
+        vector x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3], x4 = x[4], x5 = x[5];                   \
+        vector x6 = x[6], x7 = x[7], x8 = x[8], x9 = x[9], x10 = x[10], x11 = x[11];               \
+        for (size_t i = 0; i < rounds * STEPS_PER_ROUND; i++) {                                    \
+            x0 = multiply_add(x0, a, b), x1 = multiply_add(x1, a, b);                              \
+            x2 = multiply_add(x2, a, b), x3 = multiply_add(x3, a, b);                              \
+            x4 = multiply_add(x4, a, b), x5 = multiply_add(x5, a, b);                              \
+            x6 = multiply_add(x6, a, b), x7 = multiply_add(x7, a, b);                              \
+            x8 = multiply_add(x8, a, b), x9 = multiply_add(x9, a, b);                              \
+            x10 = multiply_add(x10, a, b), x11 = multiply_add(x11, a, b);                          \
+        }                                                                                          \
+        x[0] = x0 + x1 + x2 + x3 + x4 + x5 + x6 + x7 + x8 + x9 + x10 + x11;                        \
+        __asm__ volatile("" : : "m"(x));                                                           \
+    }
 
 #if defined __x86_64__
-#define CHAINS  chains_avx512
-#define TARGET  __attribute__((target("avx512f")))
-#define VECTOR  __m512
-#define OPERAND __m512
-#define STEP(x) x = _mm512_fmadd_ps(x, a, b)
-#include "train/peak_chains.h"
+#define TARGET(features) __attribute__((target(features)))
+CHAINS(chains_avx512, TARGET("avx512f"), __m512, __m512, _mm512_fmadd_ps)
+CHAINS(chains_avx2, TARGET("avx2,fma"), __m256, __m256, _mm256_fmadd_ps)
+CHAINS(chains_bf16, TARGET("avx512f,avx512bf16"), __m512, __m512bh, _mm512_dpbf16_ps)
 
-#define CHAINS  chains_avx2
-#define TARGET  __attribute__((target("avx2,fma")))
-#define VECTOR  __m256
-#define OPERAND __m256
-#define STEP(x) x = _mm256_fmadd_ps(x, a, b)
-#include "train/peak_chains.h"
-
-#define CHAINS  chains_bf16
-#define TARGET  __attribute__((target("avx512f,avx512bf16")))
-#define VECTOR  __m512
-#define OPERAND __m512bh
-#define STEP(x) x = _mm512_dpbf16_ps(x, a, b)
-#include "train/peak_chains.h"
-
-/* AMX: eight tiles of 16 rows of 64 bytes. The unit takes a new pair of tiles every 16 cycles and is done with it after 52, so six sums
- * that do not wait for each other keep it busy (Intel, Optimization Reference Manual, chapter 20). */
-__attribute__((target("amx-tile,amx-bf16"))) static void chains_amx(size_t rounds)
+/* AMX: tiles of 16 rows of 64 bytes. The unit starts a product every 16 cycles and completes it
+ * after 52, so six independent sums keep it busy (Intel, Optimization Reference Manual, chapter
+ * 20). */
+TARGET("amx-tile,amx-bf16") static void chains_amx(const struct task *t, size_t rounds)
 {
+    (void)t;
     struct {
         uint8_t palette, start_row, reserved[14];
         uint16_t row_bytes[16];
@@ -117,20 +136,12 @@ __attribute__((target("amx-tile,amx-bf16"))) static void chains_amx(size_t round
     for (int i = 0; i < 8; i++)
         tiles.row_bytes[i] = 64, tiles.rows[i] = 16;
     memset(operand, 0x3f, sizeof operand);
-    __asm__ volatile(
-        ""
-        : "+m"(tiles),
-          "+m"(operand)); /* in memory, where the intrinsics do not say that they read it */
-    _tile_loadconfig(&tiles);
+    /* The intrinsics do not declare that they read memory. */
+    __asm__ volatile("" : "+m"(tiles), "+m"(operand));
+    _tile_loadconfig(&tiles); /* zeroes the tiles */
     _tile_loadd(6, operand, 64);
     _tile_loadd(7, operand, 64);
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
-    _tile_zero(4);
-    _tile_zero(5);
-    for (size_t r = 0; r < 2 * rounds; r++) {
+    for (size_t i = 0; i < 2 * rounds * STEPS_PER_ROUND; i++) {
         _tile_dpbf16ps(0, 6, 7);
         _tile_dpbf16ps(1, 6, 7);
         _tile_dpbf16ps(2, 6, 7);
@@ -141,8 +152,8 @@ __attribute__((target("amx-tile,amx-bf16"))) static void chains_amx(size_t round
     _tile_release();
 }
 
-/* Whether the CPU has it and Linux, which has to be asked, lets this process use it (Documentation/arch/x86/xstate.rst). */
-static bool amx_is_ours(void)
+/* Linux grants AMX on request only (Documentation/arch/x86/xstate.rst). */
+static bool amx_available(void)
 {
     enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18, AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };
     unsigned a, b, c, d;
@@ -152,136 +163,84 @@ static bool amx_is_ours(void)
 #endif
 
 typedef float vector128 __attribute__((vector_size(16)));
-#define CHAINS chains_128
-#define TARGET
-#define VECTOR  vector128
-#define OPERAND vector128
-#define STEP(x) x = x * a + b
-#include "train/peak_chains.h"
+#define MULTIPLY_ADD(x, a, b) x *a + b
+CHAINS(chains_128, , vector128, vector128, MULTIPLY_ADD)
 
-enum { CHAIN_COUNT = 12, ROUND = 1024 };
+/* flops: of one multiply_add. */
+static struct peak unit_peak(const char *unit, work *chains, double flops)
+{
+    const double amount = flops * 12 * STEPS_PER_ROUND * omp_get_max_threads();
+    return (struct peak){unit, team_rate((struct task){chains, amount, NULL, NULL, 0})};
+}
 
-struct unit {
-    const char *name;
-    void (*chains)(size_t rounds);
-    double flops; /* of one step of one chain */
-};
-
-static struct unit float32_unit(void)
+struct peak float32_peak(void)
 {
 #if defined __x86_64__
     if (__builtin_cpu_supports("avx512f"))
-        return (struct unit){"AVX-512", chains_avx512, 2 * 16};
+        return unit_peak("AVX-512", chains_avx512, 2 * 16);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-        return (struct unit){"AVX2", chains_avx2, 2 * 8};
+        return unit_peak("AVX2", chains_avx2, 2 * 8);
 #endif
-    return (struct unit){"128-bit vectors", chains_128, 2 * 4};
+    return unit_peak("128-bit vectors", chains_128, 2 * 4);
 }
 
-static void compute(const struct task *t, size_t rounds)
-{
-    t->unit->chains(rounds * ROUND);
-}
-
-static double unit_peak(const struct unit *u)
-{
-    return team_rate(
-        &(struct task){compute, u->flops * CHAIN_COUNT * ROUND * omp_get_max_threads(), .unit = u});
-}
-
-double float32_peak(void)
-{
-    const struct unit u = float32_unit();
-    return unit_peak(&u);
-}
-
-const char *vector_unit(void)
-{
-    return float32_unit().name;
-}
-
-static struct unit bf16_units(void)
+struct peak bf16_peak(void)
 {
 #if defined __x86_64__
-    if (amx_is_ours())
-        return (struct unit){"AMX", chains_amx, 2 * 16 * 16 * 32};
+    if (amx_available())
+        return unit_peak("AMX", chains_amx, 2 * 16 * 16 * 32);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16"))
-        return (struct unit){"AVX512_BF16", chains_bf16, 2 * 32};
+        return unit_peak("AVX512_BF16", chains_bf16, 2 * 32);
 #endif
-    return (struct unit){NULL, NULL, 0};
-}
-
-double bf16_peak(void)
-{
-    const struct unit u = bf16_units();
-    return u.chains ? unit_peak(&u) : 0;
-}
-
-const char *bf16_unit(void)
-{
-    return bf16_units().name;
+    return (struct peak){NULL, 0};
 }
 
 double products_peak(bool bf16)
 {
-    const double narrow =
-        bf16 && gemm_backend_choice(true, NULL) == GEMM_ONEDNN_BF16 ? bf16_peak() : 0;
-    return narrow > 0 ? narrow : float32_peak();
+    const double peak =
+        bf16 && gemm_backend_choice(true, NULL) == GEMM_ONEDNN_BF16 ? bf16_peak().flops : 0;
+    return peak > 0 ? peak : float32_peak().flops;
 }
 
 /* --- memory --- */
 
-/* A thread's part: whole cache lines. */
-static size_t part(const struct task *t, size_t *first)
-{
-    const size_t threads = (size_t)omp_get_num_threads(), id = (size_t)omp_get_thread_num(),
-                 lines = t->bytes / 64;
-    *first = lines * id / threads * 64;
-    return lines * (id + 1) / threads * 64 - *first;
-}
-
 static void copy(const struct task *t, size_t rounds)
 {
-    size_t first;
-    const size_t size = part(t, &first);
     for (size_t r = 0; r < rounds; r++)
-        memcpy(t->to + first, t->from + first, size);
+        memcpy(t->to, t->from, t->bytes);
 }
 
 static void read_all(const struct task *t, size_t rounds)
 {
-    size_t first;
-    const size_t size = part(t, &first);
+    const uint64_t *words = (const uint64_t *)t->from;
     for (size_t r = 0; r < rounds; r++) {
-        const uint64_t *words = (const uint64_t *)(t->from + first);
         uint64_t sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (size_t i = 0; i < size / sizeof *words; i++)
+        for (size_t i = 0; i < t->bytes / sizeof *words; i++)
             sum += words[i];
-        __asm__ volatile("" : : "r"(sum) : "memory"); /* somebody might read it */
+        __asm__ volatile("" : : "r"(sum) : "memory"); /* uses the sum */
     }
 }
 
-/* Work over so many bytes in all, of which `task` takes its own. */
-static double memory_rate(struct task task, size_t bytes)
+/* Over an arena of `bytes`, of which part_bytes are read and the rest written. */
+static double memory_rate(work *work, size_t bytes, size_t part_bytes)
 {
     struct arena a = {0};
     arena_take(&a, bytes, 1);
     if (arena_allocate(&a))
         return 0;
-    task.from = arena_take(&a, bytes, 1);
-    task.to = task.from + bytes / 2;
-    const double rate = team_rate(&task);
+    const double rate =
+        team_rate((struct task){work, bytes, a.base, a.base + bytes - part_bytes, part_bytes});
     arena_free(&a);
     return rate;
 }
 
 double copy_bandwidth(size_t bytes)
 {
-    return memory_rate((struct task){copy, (double)bytes, .bytes = bytes / 2}, bytes);
+    return memory_rate(copy, bytes, bytes / 2);
 }
 
 double read_bandwidth(size_t bytes)
 {
-    return memory_rate((struct task){read_all, (double)bytes, .bytes = bytes}, bytes);
+    return memory_rate(read_all, bytes, bytes);
 }

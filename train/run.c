@@ -114,7 +114,7 @@ static int probe(struct run *r, struct error *err)
     const struct config *c = &r->trainer.config;
     char leak[256];
     for (int documents = 0; documents <= c->data.mask_documents; documents++)
-        if (passes_of(c)->causal_probe(&r->trainer.model, documents, leak, sizeof leak))
+        if (config_model_code(c)->causal_probe(&r->trainer.model, documents, leak, sizeof leak))
             return fail(err, "refuses to train: %s", leak);
     return 0;
 }
@@ -203,7 +203,7 @@ static int validate(struct run *r, bool *is_best, struct error *err)
     const struct interruption interruption = {interrupt, r};
     const struct evaluation_plan plan = {r->val, c->train.batch_size, c->train.eval_tokens,
                                          c->data.mask_documents, NULL};
-    if (evaluate_interruptibly(&e, &t->model, passes_of(c), &plan, &interruption, err))
+    if (evaluate_interruptibly(&e, &t->model, config_model_code(c), &plan, &interruption, err))
         return -1;
     if (e.stopped)
         return 0;

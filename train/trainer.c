@@ -6,7 +6,6 @@
 #include "optim/clip.h"
 #include "train/log.h"
 #include "train/nonfinite.h"
-#include "train/passes.h"
 #include "train/peak.h"
 #include "train/resume.h"
 #include <float.h>
@@ -39,7 +38,7 @@ static int check_memory(struct trainer *t, struct tensors *tensors, size_t rows,
 {
     enum { MOMENTS = 2 };
     char need[24], have[24];
-    const size_t model = gpt_bytes(tensors, rows, gpt_use_of(t->config.train.recompute)),
+    const size_t model = gpt_bytes(tensors, rows, config_gpt_use(&t->config)),
                  batches =
                      loader_bytes(rows, t->config.model.block_size, t->config.data.mask_documents);
     t->available = memory_available();
@@ -61,7 +60,7 @@ static int allocate(struct trainer *t, struct tensors *tensors, struct error *er
         tensors_destroy(tensors);
         return -1;
     }
-    if (gpt_create(&t->model, tensors, rows, gpt_use_of(t->config.train.recompute)))
+    if (gpt_create(&t->model, tensors, rows, config_gpt_use(&t->config)))
         return fail(err, "no memory for a model of these sizes at batch_size %llu",
                     (unsigned long long)t->config.train.batch_size);
     for (int pass = 0; pass < 2; pass++) {
@@ -248,27 +247,27 @@ int trainer_start(struct trainer *t, struct error *err)
 
 /* --- a step --- */
 
-/* Forward and backward of one micro-batch; its loss, and its weight in that of the step. */
+/* Forward and backward of one micro-batch; its loss, and its weight in the loss of the step. */
 static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss,
                            double *weight, bool *found, struct error *err)
 {
     const struct config *c = &t->config;
-    struct batch b;
-    if (loader_batch(t->loader, batch_step(t), micro, &b, err))
+    struct batch batch;
+    if (loader_batch(t->loader, batch_step(t), micro, &batch, err))
         return -1;
-    t->model.start = b.start;
     const struct dropout dropout = {.p = c->model.dropout,
                                     .seed = c->train.seed,
                                     .step = batch_step(t),
-                                    .first_row = micro * b.rows};
-    if (diagnose)
-        *found = nonfinite_find(&t->model, passes_of(c), b.inputs, b.targets, b.rows, b.block_size,
-                                b.weight, &dropout, t->fault, sizeof t->fault);
-    else
-        *loss = passes_of(c)->loss_and_grads(&t->model, b.inputs, b.targets, b.rows, b.block_size,
-                                             b.weight, &dropout);
-    if (weight)
-        *weight = b.weight;
+                                    .first_row = micro * batch.rows};
+    double losses[2];
+    if (diagnose) {
+        *found = nonfinite_find(&t->model, config_model_code(c), &batch, &dropout, t->fault,
+                                sizeof t->fault);
+    } else {
+        config_model_code(c)->loss_and_grads(losses, &t->model, &batch, &dropout);
+        *loss = losses[0];
+        *weight = batch.weight;
+    }
     return 0;
 }
 

@@ -368,6 +368,11 @@ int pretokenizer_finish(struct pretokenizer *p, struct error *err)
     return 0;
 }
 
+int pretokenizer_end_file(struct pretokenizer *p, struct error *err)
+{
+    return p->config.pattern ? 0 : pretokenizer_finish(p, err);
+}
+
 int pretokenizer_end_document(struct pretokenizer *p, struct error *err)
 {
     const struct pretokenizer_config *c = &p->config;

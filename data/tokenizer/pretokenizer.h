@@ -42,11 +42,13 @@ struct pretokenizer_config {
 struct pretokenizer;
 struct pretokenizer *pretokenizer_create(const struct pretokenizer_config *config,
                                          struct error *err);
-int pretokenizer_append(struct pretokenizer *w, const char *bytes, size_t n, struct error *err);
+int pretokenizer_append(struct pretokenizer *p, const char *bytes, size_t n, struct error *err);
 /* Ends a document: words do not continue across this point. */
-int pretokenizer_end_document(struct pretokenizer *w, struct error *err);
+int pretokenizer_end_document(struct pretokenizer *p, struct error *err);
+/* Ends a file: without a pattern, offsets count from here. Words of a pattern continue. */
+int pretokenizer_end_file(struct pretokenizer *p, struct error *err);
 /* Takes the remaining words. */
-int pretokenizer_finish(struct pretokenizer *w, struct error *err);
-void pretokenizer_destroy(struct pretokenizer *w);
+int pretokenizer_finish(struct pretokenizer *p, struct error *err);
+void pretokenizer_destroy(struct pretokenizer *p);
 
 #endif

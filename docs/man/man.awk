@@ -1,9 +1,10 @@
-# man.awk: the manual page and the shells' completions out of what the commands say of themselves:
+# man.awk: writes the manual page and the completions for bash and zsh from the output of --help:
 #
 #   HANDGRAD=./handgrad awk -f docs/man/man.awk -v form=man|bash|zsh
 #
-# The commands are those of `handgrad --help`, their options those of `handgrad COMMAND --help`, the keys of a configuration those of
-# `handgrad train --keys`: nothing is listed twice. What --help does not say (files, exit status, examples) is in docs/man/tail.mdoc.
+# Commands come from `handgrad --help`, options from `handgrad COMMAND --help`, and configuration keys
+# from `handgrad train --keys`. docs/man/tail.mdoc adds what --help does not contain: configuration,
+# environment, files, exit status and examples.
 
 function run(command,   line, text) {
     text = ""
@@ -13,7 +14,7 @@ function run(command,   line, text) {
     return text
 }
 
-# "  -o, --output=FILE   What it does" → option o, name "output", argument "FILE"
+# Parses "  -o, --output=FILE   Help text": short name "o", name "output", argument "FILE".
 function read_option(c, line,   n, at) {
     n = ++options[c]
     short_[c, n] = match(line, /^ +-[^-], /) ? substr(line, RLENGTH - 2, 1) : ""
@@ -30,13 +31,13 @@ function read_option(c, line,   n, at) {
 
 function read_command(c,   lines, n, i, where) {
     n = split(run("ARGP_HELP_FMT=rmargin=4000 " handgrad " " c " --help"), lines, "\n")
-    usage[c] = lines[1]
-    sub(/^Usage: handgrad [a-z]+ */, "", usage[c])
-    for (i = 2; i < n; i++)
-        if (lines[i] ~ /^ +(-., )?--[a-z]/) {
+    for (i = 1; i < n; i++)
+        if (sub(/^(Usage:|  or: ) handgrad [a-z]+ */, "", lines[i]))
+            usage[c] = usage[c] (i > 1 ? "\n" : "") lines[i]
+        else if (lines[i] ~ /^ +(-., )?--[a-z]/) {
             read_option(c, lines[i])
             where = "after"
-        } else if (options[c] && text_[c, options[c]] == "" && lines[i] ~ /^                    /) { # its column was too narrow
+        } else if (options[c] && text_[c, options[c]] == "" && lines[i] ~ /^                    /) { # help text on its own line
             text_[c, options[c]] = lines[i]
             sub(/^ +/, "", text_[c, options[c]])
         } else if (lines[i] ~ /^Mandatory or optional/)
@@ -75,9 +76,16 @@ function mdoc(text) {
     gsub(/\\/, "\\e", text)
     gsub(/-/, "\\-", text)
     gsub(/…/, "...", text)
-    while (match(text, /[a-z0-9)]\. [A-Z]/)) # a sentence a line
+    while (match(text, /[a-z0-9)]\. [A-Z]/)) # one sentence per line
         text = substr(text, 1, RSTART + 1) "\n" substr(text, RSTART + 3)
     return text
+}
+
+# Prints one line for each usage, such as "[OPTION...] FILE.h5".
+function usage_lines(c, before,   lines, n, i) {
+    n = split(usage[c], lines, "\n")
+    for (i = 1; i <= n; i++)
+        print before "\"" mdoc(lines[i]) "\""
 }
 
 function paragraphs(text,   lines, n, i, blank) {
@@ -95,21 +103,26 @@ function paragraphs(text,   lines, n, i, blank) {
 }
 
 function man(   i, j, c, line) {
-    print ".\\\" made by docs/man/man.awk from what `handgrad COMMAND --help` says"
+    print ".\\\" written by docs/man/man.awk from the output of handgrad COMMAND --help"
     print ".Dd " date "\n.Dt HANDGRAD 1\n.Os\n.Sh NAME\n.Nm handgrad"
-    print ".Nd trains small GPT\\-style language models, every gradient derived by hand"
+    print ".Nd train small GPT\\-style language models on CPUs"
     print ".Sh SYNOPSIS"
     for (i = 1; i <= commands; i++)
-        print ".Nm handgrad " command[i] "\n.Li \"" mdoc(usage[command[i]]) "\""
+        usage_lines(command[i], ".Nm handgrad " command[i] "\n.Li ")
+    print ".Nm handgrad\n.Fl \\-version"
     print ".Sh DESCRIPTION"
-    print ".Nm\ntrains small GPT\\-style language models on CPUs, from a text file to a model that writes.\nIts commands are:"
+    print ".Nm\ntrains small GPT\\-style language models on CPUs, with every gradient derived by hand."
+    print "With\n.Fl \\-version ,\nit prints its version, the commit it was built from, the compiler,"
+    print "the instruction sets, and the versions of its libraries.\nThe commands are:"
     print ".Bl -tag -width gradcheck"
     for (i = 1; i <= commands; i++)
         print ".It Cm " command[i] "\n" mdoc(summary[i])
     print ".El"
     for (i = 1; i <= commands; i++) {
         c = command[i]
-        print ".Ss handgrad " c "\n.Li \"" mdoc(usage[c]) "\"\n.Pp"
+        print ".Ss handgrad " c
+        usage_lines(c, ".D1 Li ")
+        print ".Pp"
         paragraphs(doc[c, ""])
         print ".Bl -tag -width Ds"
         for (j = 1; j <= options[c]; j++) {
@@ -134,7 +147,7 @@ function man(   i, j, c, line) {
 
 # --- completions ---
 
-# What may follow an option: words, or files.
+# The words that complete an option's value; "" for file names.
 function values(c, j,   a) {
     a = argument[c, j]
     if (c == "gradcheck" && a == "OP")
@@ -156,14 +169,14 @@ function values(c, j,   a) {
 }
 
 function bash(   i, j, c, v) {
-    print "# bash completion of handgrad; made by docs/man/man.awk from --help"
+    print "# bash completion for handgrad, written by docs/man/man.awk from --help"
     print "_handgrad()\n{"
-    print "    local cur=${COMP_LINE:0:COMP_POINT} options values option # words as typed, not cut at ="
+    print "    local cur=${COMP_LINE:0:COMP_POINT} options values option # $cur: the word as typed, not split at ="
     print "    cur=${cur##* }"
     printf "    if [ \"$COMP_CWORD\" -eq 1 ]; then\n        COMPREPLY=($(compgen -W '"
     for (i = 1; i <= commands; i++)
         printf "%s ", command[i]
-    print "help' -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in"
+    print "--help --version' -- \"$cur\"))\n        return\n    fi\n    case ${COMP_WORDS[1]} in"
     for (i = 1; i <= commands; i++) {
         c = command[i]
         printf "    %s)\n        options='", c
@@ -203,11 +216,11 @@ function zsh_text(text) {
 }
 
 function zsh(   i, j, c, v, a) {
-    print "#compdef handgrad\n# zsh completion of handgrad; made by docs/man/man.awk from --help"
+    print "#compdef handgrad\n# zsh completion for handgrad, written by docs/man/man.awk from --help"
     print "_handgrad() {\n    local curcontext=$curcontext state line\n    local -a commands\n    commands=("
     for (i = 1; i <= commands; i++)
         print "        '" command[i] ":" zsh_text(summary[i]) "'"
-    print "    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        return\n    fi"
+    print "    )\n    if (( CURRENT == 2 )); then\n        _describe command commands\n        compadd -- --help --version\n        return\n    fi"
     print "    local command=${words[2]}\n    words=(\"handgrad $command\" \"${(@)words[3,-1]}\")\n    (( CURRENT-- ))\n    case $command in"
     for (i = 1; i <= commands; i++) {
         c = command[i]
@@ -217,7 +230,7 @@ function zsh(   i, j, c, v, a) {
             v = values(c, j)
             if (v == "KEYS")
                 v = keys
-            printf("            '%s--%s%s[%s]%s' \\\n", (name[c, j] == "set" ? "*" : ""), name[c, j], (a == "" ? "" : "="),
+            printf("            '%s--%s%s[%s]%s' \\\n", (text_[c, j] ~ /may be repeated/ ? "*" : ""), name[c, j], (a == "" ? "" : "="),
                    zsh_text(text_[c, j]), (a == "" ? "" : ":" zsh_text(a) ":" (v != "" ? "(" v ")" : "_files")))
         }
         print "            '*:file:" (c == "gradcheck" ? "(" substr(operations, 2) ")" : "_files") "'\n        ;;"

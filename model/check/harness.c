@@ -1,8 +1,7 @@
-/* harness.c: memory and random numbers of a check. */
+/* harness.c: memory, random numbers and calls of a check. */
 #include "model/check/harness.h"
-#include "model/loss.h"
+#include "base/batch.h"
 #include <complex.h>
-#include <math.h>
 #include <stdlib.h>
 
 size_t number_size(enum number n)
@@ -64,45 +63,41 @@ void random_direction(double *v, size_t n, uint64_t *state)
         v[i] /= sqrt(sum);
 }
 
-/* Gains lie around 1, other parameters are half as wide as inputs: every term of a derivative then counts about the same. All
- * are floats, so that the three builds start from the same numbers and x + h is exact. */
+/* Inputs have deviation 1, gains lie around 1 and other parameters are half as wide, so that every term
+ * of a derivative has about the same weight. All are floats, so that all builds start from the same
+ * numbers and x + h is exact. */
 static float draw(const struct op_tensor *t, uint64_t *state)
 {
     const double z = random_normal(state);
-    if (t->role == ROLE_INPUT)
-        return (float)z;
-    const char *s = t->name;
-    const bool gain = !t->is_bias && (s[0] == 'g' || (s[0] == 'l' && s[1] == 'n'));
-    return (float)(gain ? 1 + 0.3 * z : 0.5 * z);
+    return (float)(t->role != ROLE_PARAMETER ? z : t->is_gain ? 1 + 0.3 * z : 0.5 * z);
 }
 
 static double *allocate_drawn(const struct op_tensor *t, size_t n, uint64_t *state)
 {
     double *v = malloc(n * sizeof *v);
     for (size_t i = 0; v && i < n; i++)
-        v[i] = draw(t, state);
+        v[i] = (double)draw(t, state);
     return v;
 }
 
-static int create_tensor(struct harness *b, size_t k, uint64_t *state)
+static int create_tensor(struct harness *h, size_t k, uint64_t *state)
 {
-    static const struct op_tensor upstream = {"dy", ROLE_INPUT, "", false};
-    const struct op_tensor *t = &b->info->tensors[k];
-    const size_t n = b->size[k] = op_size(t, &b->c);
+    const struct op_tensor *t = &h->info->tensors[k];
+    const size_t n = h->size[k] = op_size(t, &h->c);
     if (n == 0)
         return 0;
     for (enum number type = 0; type < NUMBERS; type++)
-        if (!(b->x[type][k] = calloc(n, number_size(type))))
+        if (!(h->x[type][k] = calloc(n, number_size(type))))
             return -1;
-    if (op_differentiable(t) && !(b->value[k] = allocate_drawn(t, n, state)))
+    if (op_differentiable(t) && !(h->value[k] = allocate_drawn(t, n, state)))
         return -1;
     for (size_t s = 0; t->role == ROLE_OUTPUT && s < UPSTREAMS; s++)
-        if (!(b->upstream[s][k] = allocate_drawn(&upstream, n, state)))
+        if (!(h->upstream[s][k] = allocate_drawn(t, n, state)))
             return -1;
     return 0;
 }
 
-/* Symbols below V: the first and the last occur, and one occurs twice. */
+/* Symbols below V. The first and the last symbol occur, and one occurs twice. */
 static uint32_t *draw_symbols(size_t N, size_t V, uint64_t *state)
 {
     uint32_t *ids = malloc(N * sizeof *ids);
@@ -131,69 +126,81 @@ uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets,
     return start;
 }
 
-int harness_create(struct harness *b, const struct gradcheck_subject *s, const struct op_case *c,
+int harness_create(struct harness *h, const struct gradcheck_subject *s, const struct op_case *c,
                    uint64_t seed)
 {
-    *b = (struct harness){.subject = s, .info = &op_info[s->op], .c = *c};
-    b->c.faults = s->faults;
+    *h = (struct harness){.subject = s, .info = &op_info[s->op], .c = *c};
     const size_t N = c->B * c->T;
-    b->c.ids = b->ids = draw_symbols(N, c->V, &seed);
-    b->c.targets = b->targets = draw_symbols(N, c->V, &seed);
-    if (!b->ids || !b->targets)
+    h->c.ids = h->ids = draw_symbols(N, c->V, &seed);
+    h->c.targets = h->targets = draw_symbols(N, c->V, &seed);
+    if (!h->ids || !h->targets)
         return -1;
     if (c->document &&
-        !(b->c.start = b->start = draw_documents(c->B, c->T, c->document, b->targets, &seed)))
+        !(h->c.start = h->start = draw_documents(c->B, c->T, c->document, h->targets, &seed)))
         return -1;
     size_t largest = 0;
-    for (size_t k = 0; k < b->info->count; k++) {
-        if (create_tensor(b, k, &seed))
+    for (size_t k = 0; k < h->info->count; k++) {
+        if (create_tensor(h, k, &seed))
             return -1;
-        largest = b->size[k] > largest ? b->size[k] : largest;
+        largest = h->size[k] > largest ? h->size[k] : largest;
     }
-    b->direction = malloc(largest * sizeof *b->direction);
-    return b->direction ? 0 : -1;
+    h->direction = malloc(largest * sizeof *h->direction);
+    return h->direction ? 0 : -1;
 }
 
-void harness_destroy(struct harness *b)
+void harness_destroy(struct harness *h)
 {
-    free(b->ids);
-    free(b->targets);
-    free(b->start);
-    free(b->direction);
+    free(h->ids);
+    free(h->targets);
+    free(h->start);
+    free(h->direction);
     for (size_t k = 0; k < OP_TENSORS_MAX; k++) {
-        free(b->value[k]);
+        free(h->value[k]);
         for (size_t s = 0; s < UPSTREAMS; s++)
-            free(b->upstream[s][k]);
+            free(h->upstream[s][k]);
         for (enum number n = 0; n < NUMBERS; n++)
-            free(b->x[n][k]);
+            free(h->x[n][k]);
     }
 }
 
-bool harness_degenerate(const struct harness *b)
+bool harness_degenerate(const struct harness *h)
 {
-    return b->c.C == 1 && b->subject->op == OP_LAYERNORM;
+    return h->c.C == 1 && h->subject->op == OP_LAYERNORM;
 }
 
-void harness_poison(struct harness *b, enum number n, enum role role)
+void harness_poison(struct harness *h, enum number n, enum role role)
 {
-    for (size_t k = 0; k < b->info->count; k++)
-        if (b->info->tensors[k].role == role)
-            for (size_t i = 0; i < b->size[k]; i++)
-                number_put(n, b->x[n][k], i, NAN, NAN);
+    for (size_t k = 0; k < h->info->count; k++)
+        if (h->info->tensors[k].role == role)
+            for (size_t i = 0; i < h->size[k]; i++)
+                number_put(n, h->x[n][k], i, NAN, NAN);
 }
 
-void harness_reset(struct harness *b, enum number n)
+void harness_reset(struct harness *h, enum number n)
 {
-    for (size_t k = 0; k < b->info->count; k++)
-        for (size_t i = 0; b->value[k] && i < b->size[k]; i++)
-            number_put(n, b->x[n][k], i, b->value[k][i], 0);
-    harness_poison(b, n, ROLE_OUTPUT);
-    harness_poison(b, n, ROLE_SAVED);
-    harness_poison(b, n, ROLE_SCRATCH);
+    for (size_t k = 0; k < h->info->count; k++)
+        for (size_t i = 0; h->value[k] && i < h->size[k]; i++)
+            number_put(n, h->x[n][k], i, h->value[k][i], 0);
+    harness_poison(h, n, ROLE_OUTPUT);
+    harness_poison(h, n, ROLE_SAVED);
+    harness_poison(h, n, ROLE_SCRATCH);
 }
 
-void harness_forward(struct harness *b, enum number n)
+static void plant(const struct gradcheck_subject *s)
 {
-    const struct op_code *code = &b->subject->code[n];
-    code->call_forward(code->forward, b->x[n], &b->c);
+    mistakes_plant(s->op, &s->planted, s->planted.mistake ? 1 : 0);
+}
+
+void harness_forward(struct harness *h, enum number n)
+{
+    const struct op_code *code = &h->subject->code[n];
+    plant(h->subject);
+    code->call_forward(code->forward, h->x[n], &h->c);
+}
+
+void harness_backward(struct harness *h, enum number n, void *const *dx)
+{
+    const struct op_code *code = &h->subject->code[n];
+    plant(h->subject);
+    code->call_backward(code->backward, dx, h->x[n], &h->c);
 }

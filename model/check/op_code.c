@@ -1,30 +1,20 @@
-/* op_code.c: the callers. Each takes an operation's arguments, in the order of its header, from the array of tensors. */
+/* op_code.c: the callers of the operations, generated from ops.def. Each takes its arguments from the
+ * array of tensors by name. */
 #include "model/check/op_code.h"
-#include "model/attention.h"
-#include "model/embedding.h"
-#include "model/gelu.h"
-#include "model/layernorm.h"
-#include "model/linear.h"
-#include "model/loss.h"
-#include "model/mlp.h"
+#include "model/block.h"
 #include "model/real.h"
-#include "model/residual.h"
-#include "model/softmax.h"
+#define OP_HEADERS
+#include "model/check/ops.def"
 
-/* The installed header declares the same signatures, but for the block's: a difference does not compile. */
-#include "include/handgrad_op.h"
-
-#include "model/check/op_code_block.h"
-
-#define FORWARD(op) static void call_##op(op_function *f, void *const *x, const struct op_case *c)
-#define BACKWARD(op)                                                                               \
-    static void call_##op(op_function *f, void *const *dx, void *const *x, const struct op_case *c)
-#define AS(function) ((typeof(function) *)f)
-
-static size_t rows(const struct op_case *c)
-{
-    return c->B * c->T;
-}
+/* What the argument lists in ops.def refer to. */
+#define LOCALS                                                                                     \
+    const size_t B = c->B, T = c->T, N = B * T, C = c->C, H = c->H, O = c->O, V = c->V, P = c->P;  \
+    const size_t F = op_dim(c, 'F');                                                               \
+    const uint32_t *ids = c->ids, *targets = c->targets, *start = c->start;                        \
+    const struct dropout drop = dropout_of(c), *d = &drop, *d_or_null = c->p > 0 ? d : NULL;       \
+    (void)B, (void)T, (void)N, (void)C, (void)H, (void)O, (void)V, (void)P, (void)F;               \
+    (void)ids, (void)targets, (void)start, (void)d, (void)d_or_null;
+#define SITE(site) (4 * OP_LAYER + (site))
 
 static struct dropout dropout_of(const struct op_case *c)
 {
@@ -32,150 +22,135 @@ static struct dropout dropout_of(const struct op_case *c)
         .p = c->p, .seed = OP_DROPOUT_SEED, .step = OP_DROPOUT_STEP, .first_row = c->first_row};
 }
 
-FORWARD(embedding_forward)
-{
-    AS(embedding_forward)(x[0], c->ids, x[1], x[2], 0, c->B, c->T, c->C);
-}
+/* Variables for the next tensor and its gradient. */
+#define TENSOR(name)                                                                               \
+    real *const name = *values++;                                                                  \
+    (void)name;
+#define TENSOR_AND_GRADIENT(name)                                                                  \
+    real *const d##name = gradients ? *gradients++ : NULL;                                         \
+    (void)d##name;                                                                                 \
+    TENSOR(name)
+#define NO_GRADIENT(name)                                                                          \
+    if (gradients)                                                                                 \
+        gradients++;                                                                               \
+    TENSOR(name)
+#define OUTPUT(name, shape)  TENSOR_AND_GRADIENT(name)
+#define INPUT(name, shape)   TENSOR_AND_GRADIENT(name)
+#define PARAM(name, shape)   TENSOR_AND_GRADIENT(name)
+#define GAIN(name, shape)    TENSOR_AND_GRADIENT(name)
+#define BIAS(name, shape)    TENSOR_AND_GRADIENT(name)
+#define SAVED(name, shape)   NO_GRADIENT(name)
+#define SCRATCH(name, shape) NO_GRADIENT(name)
 
-BACKWARD(embedding_backward)
-{
-    (void)x;
-    AS(embedding_backward)(dx[1], dx[2], dx[0], c->ids, c->B, c->T, c->C);
-}
-
-FORWARD(linear_forward)
-{
-    AS(linear_forward)(x[0], x[1], x[2], x[3], rows(c), c->C, c->O);
-}
-
-BACKWARD(linear_backward)
-{
-    AS(linear_backward)(dx[1], dx[2], dx[3], dx[0], x[1], x[2], rows(c), c->C, c->O);
-}
-
-FORWARD(layernorm_forward)
-{
-    AS(layernorm_forward)(x[0], x[1], x[2], x[3], x[4], x[5], rows(c), c->C);
-}
-
-BACKWARD(layernorm_backward)
-{
-    AS(layernorm_backward)(dx[3], dx[4], dx[5], dx[0], x[3], x[1], x[2], x[4], rows(c), c->C);
-}
-
-FORWARD(gelu_tanh_forward)
-{
-    AS(gelu_forward)(x[0], x[1], rows(c) * c->C, GELU_TANH);
-}
-
-BACKWARD(gelu_tanh_backward)
-{
-    AS(gelu_backward)(dx[1], dx[0], x[1], rows(c) * c->C, GELU_TANH);
-}
-
-FORWARD(gelu_erf_forward)
-{
-    AS(gelu_forward)(x[0], x[1], rows(c) * c->C, GELU_ERF);
-}
-
-BACKWARD(gelu_erf_backward)
-{
-    AS(gelu_backward)(dx[1], dx[0], x[1], rows(c) * c->C, GELU_ERF);
-}
-
-FORWARD(softmax_forward)
-{
-    AS(softmax_forward)(x[0], x[1], rows(c), c->C);
-}
-
-BACKWARD(softmax_backward)
-{
-    AS(softmax_backward)(dx[1], dx[0], x[0], rows(c), c->C);
-}
-
-FORWARD(dropout_forward)
-{
-    const struct dropout d = dropout_of(c);
-    AS(dropout_forward)(x[0], x[1], rows(c), c->T, c->C, &d, 4 * OP_LAYER + DROP_EMBEDDING);
-}
-
-BACKWARD(dropout_backward)
-{
-    (void)x;
-    const struct dropout d = dropout_of(c);
-    AS(dropout_backward)(dx[1], dx[0], rows(c), c->T, c->C, &d, 4 * OP_LAYER + DROP_EMBEDDING);
-}
-
-FORWARD(residual_forward)
-{
-    const struct dropout d = dropout_of(c);
-    AS(residual_forward)(x[0], x[1], x[2], rows(c), c->T, c->C, &d, 4 * OP_LAYER + DROP_MLP_OUTPUT);
-}
-
-BACKWARD(residual_backward)
-{
-    (void)x;
-    const struct dropout d = dropout_of(c);
-    AS(residual_backward)
-    (dx[1], dx[2], dx[0], rows(c), c->T, c->C, &d, 4 * OP_LAYER + DROP_MLP_OUTPUT);
-}
-
-FORWARD(attention_forward)
-{
-    const struct dropout d = dropout_of(c);
-    AS(attention_forward)
-    (x[0], x[1], x[2], c->start, c->B, c->T, c->C, c->H, c->p > 0 ? &d : NULL,
-     4 * OP_LAYER + DROP_ATTENTION);
-}
-
-BACKWARD(attention_backward)
-{
-    const struct dropout d = dropout_of(c);
-    AS(attention_backward)
-    (dx[2], dx[0], x[2], x[0], x[1], c->start, c->B, c->T, c->C, c->H, c->p > 0 ? &d : NULL,
-     4 * OP_LAYER + DROP_ATTENTION);
-}
-
-FORWARD(mlp_forward)
-{
-    AS(mlp_forward)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7], rows(c), c->C, c->gelu);
-}
-
-BACKWARD(mlp_backward)
-{
-    AS(mlp_backward)
-    (dx[3], dx[4], dx[5], dx[6], dx[7], x[8], x[9], dx[0], x[1], x[2], x[3], x[4], x[6], rows(c),
-     c->C, c->gelu);
-}
-
-FORWARD(loss_forward)
-{
-    AS(loss_forward)(x[0], x[3], x[1], x[2], c->targets, rows(c), c->C, c->V, c->P);
-}
-
-/* Writes the losses once more: the checker sees whether they are the forward's. */
-BACKWARD(loss_backward)
-{
-    AS(loss_backward)
-    (dx[1], dx[2], x[0], x[3], dx[0], x[1], x[2], c->targets, rows(c), c->C, c->V, c->P);
-}
-
-#define CODE(op, f, b)                                                                             \
+#define OP(ID, name, function, tensors, forward_arguments, backward_arguments, ...)                \
+    static void call_##name##_forward(op_function *f, void *const *values,                         \
+                                      const struct op_case *c)                                     \
     {                                                                                              \
-        (op_function *)f, (op_function *)b, call_##op##_forward, call_##op##_backward              \
+        void *const *gradients = NULL;                                                             \
+        LOCALS tensors((typeof(function##_forward) *)f) forward_arguments;                         \
+    }                                                                                              \
+    static void call_##name##_backward(op_function *f, void *const *gradients,                     \
+                                       void *const *values, const struct op_case *c)               \
+    {                                                                                              \
+        LOCALS tensors((typeof(function##_backward) *)f) backward_arguments;                       \
     }
+#include "model/check/ops.def"
+#undef OP
+#undef BIAS
 
-const struct op_code NAME(optable)[OPS] = {
-    [OP_EMBEDDING] = CODE(embedding, embedding_forward, embedding_backward),
-    [OP_LINEAR] = CODE(linear, linear_forward, linear_backward),
-    [OP_LAYERNORM] = CODE(layernorm, layernorm_forward, layernorm_backward),
-    [OP_GELU_TANH] = CODE(gelu_tanh, gelu_forward, gelu_backward),
-    [OP_GELU_ERF] = CODE(gelu_erf, gelu_forward, gelu_backward),
-    [OP_SOFTMAX] = CODE(softmax, softmax_forward, softmax_backward),
-    [OP_DROPOUT] = CODE(dropout, dropout_forward, dropout_backward),
-    [OP_RESIDUAL] = CODE(residual, residual_forward, residual_backward),
-    [OP_ATTENTION] = CODE(attention, attention_forward, attention_backward),
-    [OP_MLP] = CODE(mlp, mlp_forward, mlp_backward),
-    [OP_LOSS] = CODE(loss, loss_forward, loss_backward),
-    [OP_BLOCK] = CODE(block, block_forward, block_backward),
+/* --- the block, which takes structs --- */
+
+struct block_arguments {
+    struct block_activations a;
+    struct block_scratch s;
+    real *x, *w[TENSOR_KINDS], *out;
 };
+
+/* Sorts the tensors, or their gradients, into structs, in the order of ops.c. */
+static struct block_arguments block_arguments(void *const *x)
+{
+    struct block_arguments b = {.x = *x++};
+#define PARAMETER(kind, name, shape, init) b.w[kind] = *x++;
+#define BIAS(kind, name, shape)            b.w[kind] = *x++;
+#define ACTIVATION(name, shape)            b.a.name = *x++;
+#include "model/block_parts.def"
+    b.out = b.a.out;
+    b.s.branch = *x++;
+    b.s.dproj = *x++;
+    b.s.dact = *x++;
+    b.s.dnorm = *x++;
+    return b;
+}
+
+static void call_block_forward(op_function *f, void *const *x, const struct op_case *c)
+{
+    struct block_arguments b = block_arguments(x);
+    const struct model_config config = op_config(c);
+    const struct dropout d = dropout_of(c);
+    ((typeof(block_forward) *)f)(&b.a, &b.s, b.x, c->start, b.w, c->B, c->T, &config, &d, OP_LAYER);
+}
+
+/* block_backward turns the gradient of its output into that of its input. Here, as for all operations,
+ * the one is kept and the other is added. */
+static void call_block_backward(op_function *f, void *const *dx, void *const *x,
+                                const struct op_case *c)
+{
+    const struct block_arguments b = block_arguments(x), db = block_arguments(dx);
+    const struct model_config config = op_config(c);
+    const struct dropout d = dropout_of(c);
+    const size_t n = c->B * c->T * c->C;
+    real stream[n];
+    for (size_t i = 0; i < n; i++)
+        stream[i] = db.out[i];
+    ((typeof(block_backward) *)f)(stream, db.w, &b.s, &b.a, b.x, c->start, b.w, c->B, c->T, &config,
+                                  &d, OP_LAYER);
+    for (size_t i = 0; i < n; i++)
+        db.x[i] += stream[i];
+}
+
+/* --- the tables --- */
+
+/* The functions of an operation with this prefix, declared with the types of the operation's own. */
+#define DECLARE(prefix, function)                                                                  \
+    extern typeof(function##_forward) NAME(prefix##_##function##_forward);                         \
+    extern typeof(function##_backward) NAME(prefix##_##function##_backward);
+#define ENTRY(ID, name, forward, backward)                                                         \
+    [OP_##ID] = {(op_function *)forward, (op_function *)backward, call_##name##_forward,           \
+                 call_##name##_backward},
+
+const struct op_code NAME(op_code)[OPS] = {
+#define OP(ID, name, function, ...) ENTRY(ID, name, function##_forward, function##_backward)
+#include "model/check/ops.def"
+    OP(BLOCK, block, block)
+#undef OP
+};
+
+#ifdef REAL_F64
+#define OP(ID, name, function, ...) DECLARE(plain, function)
+#include "model/check/ops.def"
+OP(BLOCK, block, block)
+#undef OP
+
+const struct op_code NAME(plain_code)[OPS] = {
+#define OP(ID, name, function, ...)                                                                \
+    ENTRY(ID, name, NAME(plain_##function##_forward), NAME(plain_##function##_backward))
+#include "model/check/ops.def"
+    OP(BLOCK, block, block)
+#undef OP
+};
+#endif
+
+#ifndef REAL_BF16
+#define OP(ID, name, function, ...) DECLARE(mistaken, function)
+#include "model/check/ops.def"
+OP(BLOCK, block, block)
+#undef OP
+
+const struct op_code NAME(mistaken_code)[OPS] = {
+#define OP(ID, name, function, ...)                                                                \
+    ENTRY(ID, name, NAME(mistaken_##function##_forward), NAME(mistaken_##function##_backward))
+#include "model/check/ops.def"
+    OP(BLOCK, block, block)
+#undef OP
+};
+#endif

@@ -1,93 +1,73 @@
-/* ops.c: the operations' tensors, in the order of their C signatures' roles: outputs, saved, inputs, parameters, scratch. */
+/* ops.c: the tables of operations, from ops.def and, for the block, from block_parts.def. */
 #include "model/check/ops.h"
+#include "base/minmax.h"
 #include "model/loss.h"
+#include <stdio.h>
 #include <string.h>
 
-#define X(name, shape)                                                                             \
-    {                                                                                              \
-        name, ROLE_INPUT, shape, false                                                             \
-    }
-#define PARAM(name, shape)                                                                         \
-    {                                                                                              \
-        name, ROLE_PARAMETER, shape, false                                                         \
-    }
-#define BIAS(name, shape)                                                                          \
-    {                                                                                              \
-        name, ROLE_PARAMETER, shape, true                                                          \
-    }
-#define Y(name, shape)                                                                             \
-    {                                                                                              \
-        name, ROLE_OUTPUT, shape, false                                                            \
-    }
-#define SAVED(name, shape)                                                                         \
-    {                                                                                              \
-        name, ROLE_SAVED, shape, false                                                             \
-    }
-#define WORK(name, shape)                                                                          \
-    {                                                                                              \
-        name, ROLE_SCRATCH, shape, false                                                           \
-    }
+/* clang-format off */
+#define OUTPUT(name, shape)  {#name, ROLE_OUTPUT, shape, false, false},
+#define SAVED(name, shape)   {#name, ROLE_SAVED, shape, false, false},
+#define INPUT(name, shape)   {#name, ROLE_INPUT, shape, false, false},
+#define PARAM(name, shape)   {#name, ROLE_PARAMETER, shape, false, false},
+#define GAIN(name, shape)    {#name, ROLE_PARAMETER, shape, false, true},
+#define BIAS(name, shape)    {#name, ROLE_PARAMETER, shape, true, false},
+#define SCRATCH(name, shape) {#name, ROLE_SCRATCH, shape, false, false},
+#define PART(name, OP, op)   {name, OP_##OP},
 
-const struct op_info op_info[OPS] = {
-    [OP_EMBEDDING] = {"embedding", 3, {Y("x", "B T C"), PARAM("wte", "V C"), PARAM("wpe", "T C")}},
-    [OP_LINEAR] = {"linear",
-                   4,
-                   {Y("y", "N O"), X("x", "N C"), PARAM("w", "C O"), BIAS("bias", "O")}},
-    [OP_LAYERNORM] = {"layernorm",
-                      6,
-                      {Y("y", "N C"), SAVED("mean", "N"), SAVED("rstd", "N"), X("x", "N C"),
-                       PARAM("gain", "C"), BIAS("bias", "C")}},
-    [OP_GELU_TANH] = {"gelu_tanh", 2, {Y("y", "N C"), X("x", "N C")}},
-    [OP_GELU_ERF] = {"gelu_erf", 2, {Y("y", "N C"), X("x", "N C")}},
-    [OP_SOFTMAX] = {"softmax", 2, {Y("p", "N C"), X("x", "N C")}},
-    [OP_DROPOUT] = {"dropout", 2, {Y("y", "N C"), X("x", "N C")}},
-    [OP_RESIDUAL] = {"residual", 3, {Y("y", "N C"), X("x", "N C"), X("branch", "N C")}},
-    [OP_ATTENTION] = {"attention", 3, {Y("y", "B T C"), SAVED("lse", "B H T"), X("qkv", "B T 3C")}},
-    [OP_MLP] = {"mlp",
-                10,
-                {Y("y", "N C"), SAVED("fc", "N 4C"), SAVED("act", "N 4C"), X("x", "N C"),
-                 PARAM("w_fc", "C 4C"), BIAS("b_fc", "4C"), PARAM("w_proj", "4C C"),
-                 BIAS("b_proj", "C"), WORK("dfc", "N 4C"), WORK("dact", "N 4C")}},
-    [OP_LOSS] = {"loss",
-                 4,
-                 {Y("losses", "N"), X("x", "N C"), PARAM("wte", "P C"), WORK("logits", "L P")}},
-    [OP_BLOCK] = {"block",
-                  34,
-                  {Y("out", "N C"),
-                   SAVED("ln_1", "N C"),
-                   SAVED("ln_1_mean", "N"),
-                   SAVED("ln_1_rstd", "N"),
-                   SAVED("qkv", "N 3C"),
-                   SAVED("att", "N C"),
-                   SAVED("lse", "B H T"),
-                   SAVED("mid", "N C"),
-                   SAVED("ln_2", "N C"),
-                   SAVED("ln_2_mean", "N"),
-                   SAVED("ln_2_rstd", "N"),
-                   SAVED("fc", "N 4C"),
-                   SAVED("act", "N 4C"),
-                   X("x", "N C"),
-                   PARAM("ln_1.weight", "C"),
-                   BIAS("ln_1.bias", "C"),
-                   PARAM("attn.c_attn.weight", "C 3C"),
-                   BIAS("attn.c_attn.bias", "3C"),
-                   PARAM("attn.c_proj.weight", "C C"),
-                   BIAS("attn.c_proj.bias", "C"),
-                   PARAM("ln_2.weight", "C"),
-                   BIAS("ln_2.bias", "C"),
-                   PARAM("mlp.c_fc.weight", "C 4C"),
-                   BIAS("mlp.c_fc.bias", "4C"),
-                   PARAM("mlp.c_proj.weight", "4C C"),
-                   BIAS("mlp.c_proj.bias", "C"),
-                   WORK("branch", "N C"),
-                   WORK("dmid", "N C"),
-                   WORK("dbranch", "N C"),
-                   WORK("dln", "N C"),
-                   WORK("datt", "N C"),
-                   WORK("dqkv", "N 3C"),
-                   WORK("dfc", "N 4C"),
-                   WORK("dact", "N 4C")}},
+#define OP(ID, name, function, list, forward, backward, part_list, ...)   \
+    static const struct op_tensor ID##_tensors[] = {list};                \
+    static const struct op_part ID##_parts[] = {part_list {NULL, OPS}};   \
+    static const struct op_case ID##_cases[] = {__VA_ARGS__};
+#include "model/check/ops.def"
+#undef OP
+#undef BIAS
+#undef PART
+
+static const struct op_tensor BLOCK_tensors[] = {
+    {"x", ROLE_INPUT, "N C", false, false},
+#define IS_UNIT     true
+#define IS_NORMAL   false
+#define IS_RESIDUAL false
+#define PARAMETER(kind, name, shape, init) {name, ROLE_PARAMETER, shape, false, IS_##init},
+#define BIAS(kind, name, shape)            {name, ROLE_PARAMETER, shape, true, false},
+#define ACTIVATION(name, shape)            {#name, ROLE_SAVED, shape, false, false},
+#define RESULT(name, shape)                {#name, ROLE_OUTPUT, shape, false, false},
+#include "model/block_parts.def"
+    {"branch", ROLE_SCRATCH, "N C", false, false},
+    {"dproj", ROLE_SCRATCH, "N W", false, false},
+    {"dact", ROLE_SCRATCH, "N F", false, false},
+    {"dnorm", ROLE_SCRATCH, "N C", false, false},
 };
+
+static const struct op_part BLOCK_parts[] = {
+#define PART(name, OP, op) {name, OP_##OP},
+#define GROUP(name, OP)    {name, OP_##OP},
+#include "model/block_parts.def"
+    {NULL, OPS},
+};
+
+static const struct op_case BLOCK_cases[] = {
+    {.B = 1, .T = 1, .C = 3, .H = 1, .bias = true, .gelu = GELU_TANH},
+    {.B = 2, .T = 5, .C = 6, .H = 3, .bias = true, .gelu = GELU_TANH},
+    {.B = 2, .T = 3, .C = 5, .H = 1, .gelu = GELU_ERF},
+    {.B = 3, .T = 2, .C = 4, .H = 2, .bias = true, .gelu = GELU_ERF, .p = 0.2, .first_row = 4},
+    {.B = 2, .T = 7, .C = 6, .H = 2, .gelu = GELU_TANH, .p = 0.3},
+    {.B = 2, .T = 1, .C = 7, .H = 7, .bias = true, .gelu = GELU_TANH},
+    {.B = 1, .T = 1, .C = 6, .H = 2, .bias = true, .gelu = GELU_ERF},
+    {.B = 2, .T = 7, .C = 4, .H = 2, .bias = true, .gelu = GELU_TANH, .document = 3, .p = 0.2},
+    {.B = 1, .T = 67, .C = 6, .H = 2, .bias = true, .gelu = GELU_TANH, .p = 0.1, .large = true},
+};
+
+#define COUNT(list) (sizeof list / sizeof *list)
+#define ENTRY(ID, name, function) \
+    [OP_##ID] = {name, function, ID##_tensors, COUNT(ID##_tensors), ID##_parts, COUNT(ID##_parts) - 1, ID##_cases, COUNT(ID##_cases)},
+#define OP(ID, name, function, ...) ENTRY(ID, #name, #function)
+const struct op_info op_info[OPS] = {
+#include "model/check/ops.def"
+    ENTRY(BLOCK, "block", "block")
+};
+/* clang-format on */
 
 enum op op_find(const char *name)
 {
@@ -95,6 +75,57 @@ enum op op_find(const char *name)
     while (op < OPS && strcmp(op_info[op].name, name))
         op++;
     return op;
+}
+
+static size_t add_places(struct op_place places[OP_PLACES_MAX], size_t n, enum op op,
+                         const char *name)
+{
+    places[n].op = op;
+    snprintf(places[n++].name, sizeof places->name, "%s", name);
+    for (size_t i = 0; i < op_info[op].part_count; i++) {
+        const struct op_part *part = &op_info[op].parts[i];
+        char below[sizeof places->name];
+        snprintf(below, sizeof below, "%.30s%s%.15s", name, *name ? "." : "", part->name);
+        n = add_places(places, n, part->op, below);
+    }
+    return n;
+}
+
+size_t op_places(struct op_place places[OP_PLACES_MAX], enum op op)
+{
+    return add_places(places, 0, op, "");
+}
+
+struct model_config op_config(const struct op_case *c)
+{
+    return (struct model_config){.n_layer = OP_LAYER + 1,
+                                 .n_head = c->H,
+                                 .n_embd = c->C,
+                                 .block_size = c->T,
+                                 .vocab_size = c->V,
+                                 .padded_vocab_size = c->P,
+                                 .bias = c->bias,
+                                 .gelu = c->gelu,
+                                 .dropout = c->p};
+}
+
+size_t op_dim(const struct op_case *c, char letter)
+{
+    const struct model_config config = op_config(c);
+    switch (letter) {
+    case 'B':
+        return c->B;
+    case 'N':
+        return c->B * c->T;
+    case 'O':
+        return c->O;
+    case 'L':
+        return loss_chunk(c->B * c->T, c->P);
+    case 'W': /* the widest gradient of the block's projections */
+        return size_max(model_dim(&config, 'Q'), model_dim(&config, 'F'));
+    default:
+        return model_dim(&config, letter);
+    }
 }
 
 void op_argument(char name[OP_NAME_MAX], const struct op_tensor *t)
@@ -105,46 +136,14 @@ void op_argument(char name[OP_NAME_MAX], const struct op_tensor *t)
     name[i] = '\0';
 }
 
-static size_t size_of(char letter, const struct op_case *c)
-{
-    switch (letter) {
-    case 'B':
-        return c->B;
-    case 'T':
-        return c->T;
-    case 'N':
-        return c->B * c->T;
-    case 'C':
-        return c->C;
-    case 'H':
-        return c->H;
-    case 'O':
-        return c->O;
-    case 'V':
-        return c->V;
-    case 'P':
-        return c->P;
-    case 'L':
-        return loss_chunk(c->B * c->T, c->P);
-    default:
-        return 0;
-    }
-}
-
 int op_shape(size_t shape[3], const struct op_tensor *t, const struct op_case *c)
 {
     if (t->is_bias && !c->bias)
         return 0;
     int n = 0;
-    size_t factor = 1;
-    for (const char *s = t->shape; *s; s++) {
-        if (*s >= '0' && *s <= '9') {
-            factor = (size_t)(*s - '0');
-        } else if (*s != ' ') {
-            shape[n++] = factor * size_of(*s, c);
-            factor = 1;
-        }
-    }
+    for (const char *s = t->shape; *s; s++)
+        if (*s != ' ')
+            shape[n++] = op_dim(c, *s);
     return n;
 }
 

@@ -1,72 +1,38 @@
-/* ops.h: every operation of the model as data: its tensors, their roles and shapes, and the cases it is checked in. Independent of
- * the number type; optable.h adds the code of each build. */
+/* ops.h: every operation of the model as data: its tensors with their roles and shapes, its parts, and
+ * the cases in which it is checked. It does not depend on the number type; op_code.h adds the functions
+ * of each build. */
 #ifndef OPS_H
 #define OPS_H
 
 #include "model/tensors.h"
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 enum op {
-    OP_EMBEDDING,
-    OP_LINEAR,
-    OP_LAYERNORM,
-    OP_GELU_TANH,
-    OP_GELU_ERF,
-    OP_SOFTMAX,
-    OP_DROPOUT,
-    OP_RESIDUAL,
-    OP_ATTENTION,
-    OP_MLP,
-    OP_LOSS,
+#define OP(ID, ...) OP_##ID,
+#include "model/check/ops.def"
+#undef OP
     OP_BLOCK,
     OPS
 };
 
-/* Inputs and parameters get gradients, outputs bring them. The forward writes outputs and saved tensors; scratch holds nothing
- * between two calls. */
+/* Inputs and parameters have gradients, which a backward adds into; it receives those of outputs. The
+ * forward writes outputs and saved tensors. Scratch holds nothing between two calls. */
 enum role { ROLE_INPUT, ROLE_PARAMETER, ROLE_OUTPUT, ROLE_SAVED, ROLE_SCRATCH };
 
 struct op_tensor {
     const char *name;
     enum role role;
-    const char
-        *shape;   /* "B T 3C": sizes of the case by letter, with N = B T and L = loss_chunk(N, P) */
-    bool is_bias; /* absent (NULL) in a case without biases */
+    const char *shape; /* "B T Q": letters of op_dim */
+    bool is_bias;      /* absent (NULL) in cases without biases */
+    bool is_gain;      /* around 1 */
 };
 
-enum { OP_TENSORS_MAX = 40, OP_NAME_MAX = 32 };
-
-struct op_info {
-    const char *name;
-    size_t count;
-    struct op_tensor tensors[OP_TENSORS_MAX];
-};
-
-/* Where other operations stand inside a block, those of its MLP last: see op_part_info. */
-enum op_part {
-    PART_LN_1,
-    PART_C_ATTN,
-    PART_ATTENTION,
-    PART_ATTN_C_PROJ,
-    PART_ATTN_RESIDUAL,
-    PART_ATTN_DROPOUT,
-    PART_LN_2,
-    PART_MLP,
-    PART_MLP_RESIDUAL,
-    PART_MLP_DROPOUT,
-    PART_C_FC,
-    PART_GELU_TANH,
-    PART_GELU_ERF,
-    PART_MLP_C_PROJ,
-    OP_PARTS
-};
-
-struct op_part_info {
+struct op_part {
     const char *name;
     enum op op;
 };
+
+enum { OP_TENSORS_MAX = 40, OP_NAME_MAX = 32, OP_PLACES_MAX = 20 };
 
 /* The sizes and settings of one call. */
 struct op_case {
@@ -76,41 +42,57 @@ struct op_case {
     size_t V, P;    /* symbols, and rows of wte in memory */
     bool bias;
     enum gelu_kind gelu;
-    double p;           /* of dropout; 0 for none */
+    double p;           /* of dropout; 0: none */
     uint64_t first_row; /* of dropout */
-    size_t
-        document; /* about so many tokens make a document, whose attention and loss stay in it; 0: one a row */
-    bool large;      /* a pass is expensive: a few directions and coordinates stand for all */
-    unsigned faults; /* mistakes.h: read by the plain operations alone */
-    unsigned part_faults[OP_PARTS]; /* the same, of what a composition is made of */
-    uint32_t site; /* of a plain operation's dropout, where it is not the operation's own (0) */
-    const uint32_t *ids, *targets; /* (N), below V, or NO_TARGET: the caller's */
-    const uint32_t *start;         /* (B,T), or NULL: the caller's */
+    size_t document;    /* approximate length of documents in tokens; 0: rows are not divided */
+    bool large; /* a pass is expensive, so only a few directions and coordinates are checked */
+    const uint32_t *ids, *targets; /* (N), below V, or NO_TARGET: owned by the caller */
+    const uint32_t *start;         /* (B,T), or NULL: owned by the caller */
 };
 
-/* The random bits that every case with dropout draws from. */
-enum { OP_DROPOUT_SEED = 20240229, OP_DROPOUT_STEP = 7, OP_LAYER = 3 };
+struct op_info {
+    const char *name;
+    const char *function; /* the prefix of the names of forward and backward */
+    const struct op_tensor *tensors;
+    size_t count; /* of tensors */
+    const struct op_part *parts;
+    size_t part_count; /* 0 unless the operation is composed of others */
+    const struct op_case *cases;
+    size_t case_count;
+};
 
 extern const struct op_info op_info[OPS];
-extern const struct op_part_info op_part_info[OP_PARTS];
 
-/* Is the part one of this composition's? */
-bool op_has_part(enum op op, enum op_part part);
+/* The random bits that every case with dropout uses. */
+enum { OP_DROPOUT_SEED = 20240229, OP_DROPOUT_STEP = 7, OP_LAYER = 3 };
 
 /* The operation of this name, or OPS. */
 enum op op_find(const char *name);
 
-/* A tensor's name as that of a function's argument: "ln_1.weight" is ln_1_weight. */
+/* Where an operation occurs in another: the operation itself first, then its parts and their parts, in
+ * the order of the forward. Returns their number. */
+struct op_place {
+    char name[48]; /* "mlp.c_fc" */
+    enum op op;
+};
+size_t op_places(struct op_place places[OP_PLACES_MAX], enum op op);
+
+/* The configuration of a model that has the sizes of a case. */
+struct model_config op_config(const struct op_case *c);
+
+/* The size that a letter stands for in a case: those of model_dim, and B sequences, T tokens, N = B T,
+ * O outputs of linear, L = loss_chunk(N, P) rows of logits. */
+size_t op_dim(const struct op_case *c, char letter);
+
+/* The name of a tensor as that of a function's argument: "ln_1.weight" becomes ln_1_weight. */
 void op_argument(char name[OP_NAME_MAX], const struct op_tensor *t);
 
-/* The numbers of a tensor's shape, at most three, and how many there are. An absent tensor has none. */
+/* Writes the sizes of a tensor's dimensions, at most three, and returns their number: 0 if the case has
+ * no such tensor. */
 int op_shape(size_t shape[3], const struct op_tensor *t, const struct op_case *c);
 
-/* Elements of a tensor; 0 where it is absent. */
+/* Elements of a tensor; 0 if the case has no such tensor. */
 size_t op_size(const struct op_tensor *t, const struct op_case *c);
-
-/* The cases of an operation: all sizes different, primes, ones, and both sides of every tile, strip and chunk. */
-const struct op_case *op_cases(enum op op, size_t *count);
 
 static inline bool op_differentiable(const struct op_tensor *t)
 {

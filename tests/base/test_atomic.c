@@ -1,6 +1,5 @@
 /* test_atomic.c: files that are written whole or not at all. */
 #include "base/atomic.h"
-#include "data/temp_tokens.h"
 #include "tests/data_fixture.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -256,28 +255,6 @@ START_TEST(leftovers_are_known)
 }
 END_TEST
 
-/* The name of a spool is gone at once; a process that is killed before that leaves what the next one clears away. */
-START_TEST(a_spool_that_stays_is_a_leftover)
-{
-    enter_folder();
-    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    const int watch = inotify_init1(IN_NONBLOCK);
-    ck_assert(watch >= 0 && inotify_add_watch(watch, folder, IN_CREATE) >= 0);
-    struct temp_tokens *s = temp_tokens_create(folder, &err);
-    ck_assert_ptr_nonnull(s);
-    ck_assert_uint_eq(count_files(), 0);
-    ck_assert_int_gt(read(watch, events, sizeof events), 0);
-    const char *name = ((const struct inotify_event *)events)->name;
-    ck_assert_msg(corpus_owns(name), "%s", name);
-    temp_tokens_destroy(s);
-    close(watch);
-    ck_assert(nothing_open());
-    FAILS(!temp_tokens_create("/proc/handgrad", &err),
-          "/proc/handgrad: cannot create a file in this directory: No such");
-}
-END_TEST
-
 SUITE("data/atomic", atomic_write_replaces, atomic_write_of_large_pieces,
       atomic_write_remembers_a_refusal, atomic_write_spares_the_page_cache,
-      atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill, leftovers_are_known,
-      a_spool_that_stays_is_a_leftover)
+      atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill, leftovers_are_known)

@@ -18,12 +18,14 @@ ok() { # ok WHAT COMMAND…: the command succeeds
     fi
     [ ! -s new ] || mv new out # for `says`
 }
-refused() { # refused WHAT STATUS TEXT COMMAND…: it fails with this status and one line that contains TEXT
+# refused WHAT STATUS TEXT COMMAND…: it fails with this status and a message that contains TEXT: one line, or for status 2 (wrong
+# usage) a line followed by a hint at --help
+refused() {
     local what=$1 status=$2 text=$3 got
     shift 3
     "$@" >out 2>err
     got=$?
-    if [ $got -eq "$status" ] && [ "$(wc -l <err)" -eq 1 ] && grep -q '^handgrad: ' err && grep -qF -- "$text" err; then
+    if [ $got -eq "$status" ] && { [ "$status" -eq 2 ] || [ "$(wc -l <err)" -eq 1 ]; } && head -n 1 err | grep -E '^handgrad( tokenize)?: ' | grep -qF -- "$text"; then
         echo "ok - $what"
     else
         echo "not ok - $what: status $got, $(cat err)"
@@ -102,13 +104,13 @@ if [ "$(id -u)" -ne 0 ]; then
 fi
 refused "an unwritable file system" 1 "/proc/handgrad: cannot create this directory" tokenize text.txt -o /proc/handgrad --tokenizer char
 for val in 1 -0.1 1.5 nan x "" 0.1x; do
-    refused "--val=$val" 2 "expected a fraction" tokenize text.txt -o x --tokenizer char --val="$val"
+    refused "--val=$val" 2 "expected a number" tokenize text.txt -o x --tokenizer char --val="$val"
 done
 refused "no text" 2 "TEXT is missing" tokenize -o x --tokenizer char
-refused "no folder" 2 "-o DIR is missing" tokenize text.txt --tokenizer char
+refused "no folder" 2 "--output DIR is missing" tokenize text.txt --tokenizer char
 refused "no tokenizer" 2 "--tokenizer byte|char|bpe:SIZE|FILE is missing" tokenize text.txt -o x
-refused "a pattern for bytes" 2 "--pattern and --special are for bpe: byte has neither" tokenize text.txt -o x --tokenizer byte --pattern gpt4
-refused "a special token among characters" 2 "--pattern and --special are for bpe: char has neither" tokenize text.txt -o x --tokenizer char --special '<|x|>'
+refused "a pattern for bytes" 2 "--pattern and --special are only valid for bpe, not for byte" tokenize text.txt -o x --tokenizer byte --pattern gpt4
+refused "a special token among characters" 2 "--pattern and --special are only valid for bpe, not for char" tokenize text.txt -o x --tokenizer char --special '<|x|>'
 tokenize text.txt -o x --tokenizer char --nonsense >out 2>err
 ok "an unknown option is misuse" test $? -eq 2
 ok "--help" tokenize --help

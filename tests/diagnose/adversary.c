@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef double real;
+
 static int mischief(const char *name)
 {
     const char *asked = getenv("HANDGRAD_MISCHIEF");
@@ -85,7 +87,7 @@ static void attention_head(real *dq, real *dk, real *dv, const real *dy, const r
 
 void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse,
                         const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
-                        const struct dropout *d, uint32_t site)
+                        const struct handgrad_dropout *d, uint32_t site)
 {
     (void)y;
     const size_t size = C / H;
@@ -100,8 +102,8 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
                 p[i * T + j] = 0;
             }
             if (d)
-                dropout_mask(mask + i * T + first, d, site, (d->first_row * H + bh) * T + i, 0,
-                             T - first);
+                handgrad_dropout_mask(mask + i * T + first, d, site,
+                                      (d->first_row * H + bh) * T + i, 0, T - first);
             for (size_t j = first; j <= i; j++) {
                 real s = 0;
                 for (size_t c = 0; c < size; c++)
@@ -161,8 +163,8 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
         }
         for (size_t v = 0; v < V; v++)
             sum += exp(z[v] - max);
-        losses[n] = targets[n] == NO_TARGET ? 0 : max + log(sum) - z[targets[n]];
-        if (targets[n] == NO_TARGET)
+        losses[n] = targets[n] == HANDGRAD_NO_TARGET ? 0 : max + log(sum) - z[targets[n]];
+        if (targets[n] == HANDGRAD_NO_TARGET)
             continue;
         if (mischief("one row") && N == 1)
             continue;

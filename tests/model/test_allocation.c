@@ -13,6 +13,7 @@
 #include "model/gpt.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
+#include "tests/batch.h"
 #include "tests/numbers.h"
 #include <errno.h>
 #include <link.h>
@@ -176,10 +177,10 @@ START_TEST(nothing_in_a_training_step)
             for (d.step = 1; d.step <= WARM_UP + STEPS; d.step++) {
                 atomic_store(&counting, d.step > WARM_UP);
                 memset(g.grads, 0, g.tensors->total * sizeof(real));
-                gpt_loss_and_grads(&g, inputs, targets, B, T, 1, &d);
+                gpt_loss_and_grads(&g, BATCH(inputs, targets, B, T, 1), &d);
                 const double factor = clip_factor(gradient_norm(g.grads, g.tensors), 1);
                 adamw_update(g.params, m, v, g.grads, factor, g.tensors, &o, 1e-3, d.step);
-                gpt_loss(&g, inputs, targets, B, T, NULL);
+                gpt_loss(&g, BATCH(inputs, targets, B, T, 1), NULL);
             }
             const int n = counted();
             require(n == 0, "%d allocations in %d steps of %d threads", n, STEPS, threads);

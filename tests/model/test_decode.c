@@ -5,6 +5,7 @@
  * logits lie some hundred operations, each good to a few roundings of numbers of size 1.
  */
 #include "model/decode.h"
+#include "tests/batch.h"
 #include "tests/numbers.h"
 
 #define TOLERANCE (256 * ROUNDOFF)
@@ -61,7 +62,7 @@ static struct subject subject(const struct model_config *c)
     for (size_t t = 0; t < s.T; t++)
         s.ids[t] = (uint32_t)((uniform(99, t) + 1) / 2 * (double)s.V);
     s.expected = zeros(s.T * s.V);
-    gpt_logits(&s.g, s.expected, s.ids, 1, s.T);
+    gpt_logits(&s.g, s.expected, BATCH(s.ids, NULL, 1, s.T, 1));
     return s;
 }
 
@@ -186,7 +187,7 @@ START_TEST(texts_do_not_see_each_other)
                 text[t] = t < prompt ? s.ids[t] : (uint32_t)((s.ids[t] + b * (t + 1)) % V);
                 ids[t * TEXTS + b] = text[t];
             }
-            gpt_logits(&s.g, expected + b * T * V, text, 1, T);
+            gpt_logits(&s.g, expected + b * T * V, BATCH(text, NULL, 1, T, 1));
         }
         struct decoder d;
         ck_assert_int_eq(decoder_create(&d, &s.g, TEXTS, TEXTS * 3 > prompt ? TEXTS * 3 : prompt),

@@ -31,7 +31,6 @@ static struct gpt model(const struct model_config *c, enum gpt_use use)
         if (n % T > 0 && start[n] == n % T)
             targets[n - 1] = NO_TARGET;
     }
-    g.start = start;
     return g;
 }
 
@@ -59,8 +58,8 @@ static void add_document(real *sum, const struct gpt *whole, struct gpt *one, si
     memcpy(one->params, whole->params, one->tensors->total * sizeof(real));
     shift_positions(one, one->params, position);
     memset(one->grads, 0, one->tensors->total * sizeof(real));
-    one->start = NULL;
-    gpt_loss_and_grads(one, inputs + first, targets + first, 1, length, (double)count / all, NULL);
+    gpt_loss_and_grads(one, BATCH(inputs + first, targets + first, 1, length, (double)count / all),
+                       NULL);
     for (size_t i = 0; i < length; i++)
         require_within(fabs((double)(one->losses[i] - whole->losses[first + i])), 64 * ROUNDOFF,
                        "loss %zu", first + i);
@@ -75,7 +74,8 @@ START_TEST(documents_are_rows_of_their_own)
 {
     struct gpt whole = model(&plain, GPT_TRAIN), one = model(&plain, GPT_TRAIN),
                sum = model(&plain, GPT_TRAIN);
-    const double loss = gpt_loss_and_grads(&whole, inputs, targets, B, T, 1, NULL),
+    const double loss =
+                     gpt_loss_and_grads(&whole, DOCUMENTS(inputs, targets, start, B, T, 1), NULL),
                  all = (double)counted(targets, N);
     ck_assert_uint_eq(counted(targets, N), N - 6);
     memset(sum.grads, 0, sum.tensors->total * sizeof(real));
@@ -102,17 +102,18 @@ START_TEST(accumulation_is_the_large_batch)
     for (int dropped = 0; dropped < 2; dropped++) {
         struct gpt whole = model(&plain, GPT_TRAIN), parts = model(&plain, GPT_TRAIN);
         struct dropout d = dropout;
-        const double loss =
-            gpt_loss_and_grads(&whole, inputs, targets, B, T, 1, dropped ? &d : NULL);
+        const double loss = gpt_loss_and_grads(&whole, DOCUMENTS(inputs, targets, start, B, T, 1),
+                                               dropped ? &d : NULL);
         double sum = 0;
         for (size_t row = 0; row < B;
              row++) { /* one row a micro-batch: 17, 18, 15 and 16 targets */
             const double share =
                 (double)counted(targets + row * T, T) / (double)counted(targets, N);
             d.first_row = row;
-            parts.start = start + row * T;
-            sum += share * gpt_loss_and_grads(&parts, inputs + row * T, targets + row * T, 1, T,
-                                              share, dropped ? &d : NULL);
+            sum += share * gpt_loss_and_grads(&parts,
+                                              DOCUMENTS(inputs + row * T, targets + row * T,
+                                                        start + row * T, 1, T, share),
+                                              dropped ? &d : NULL);
         }
         require_within(fabs(sum - loss), 64 * ROUNDOFF, "loss");
         require_same_grads(&parts, &whole, 1024 * ROUNDOFF);
@@ -129,9 +130,8 @@ START_TEST(one_document_a_row_is_no_document)
         targets[n] = inputs[(n + 1) % N];
         start[n] = 0;
     }
-    b.start = NULL;
-    require(gpt_loss_and_grads(&a, inputs, targets, B, T, 1, &dropout) ==
-                gpt_loss_and_grads(&b, inputs, targets, B, T, 1, &dropout),
+    require(gpt_loss_and_grads(&a, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout) ==
+                gpt_loss_and_grads(&b, BATCH(inputs, targets, B, T, 1), &dropout),
             "another loss");
     require(same_bits(a.grads, b.grads, a.tensors->total), "other gradients");
     gpt_destroy(&a);
@@ -143,12 +143,12 @@ START_TEST(other_documents_do_not_see_a_token)
 {
     struct gpt g = model(&plain, GPT_INFER);
     real before[N];
-    gpt_loss(&g, inputs, targets, B, T, NULL);
+    gpt_loss(&g, DOCUMENTS(inputs, targets, start, B, T, 1), NULL);
     memcpy(before, g.losses, sizeof before);
     for (size_t t = 0; t < N; t++) {
         const uint32_t id = inputs[t];
         inputs[t] = (id + 1) % V;
-        gpt_loss(&g, inputs, targets, B, T, NULL);
+        gpt_loss(&g, DOCUMENTS(inputs, targets, start, B, T, 1), NULL);
         inputs[t] = id;
         for (size_t n = 0; n < N; n++) {
             const bool sees = n / T == t / T && n >= t && start[n] == start[t];
@@ -165,10 +165,12 @@ END_TEST
 START_TEST(recomputing_gives_the_same_bits)
 {
     struct gpt all = model(&plain, GPT_TRAIN);
-    const double loss = gpt_loss_and_grads(&all, inputs, targets, B, T, 1, &dropout);
+    const double loss =
+        gpt_loss_and_grads(&all, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout);
     for (enum gpt_use use = GPT_TRAIN_RECOMPUTE_GELU; use <= GPT_TRAIN_RECOMPUTE_BLOCK; use++) {
         struct gpt less = model(&plain, use);
-        require(gpt_loss_and_grads(&less, inputs, targets, B, T, 1, &dropout) == loss,
+        require(gpt_loss_and_grads(&less, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout) ==
+                    loss,
                 "use %d: another loss", (int)use);
         require(same_bits(all.grads, less.grads, all.tensors->total), "use %d: other gradients",
                 (int)use);
@@ -183,7 +185,8 @@ START_TEST(nothing_to_predict)
     struct gpt g = model(&plain, GPT_TRAIN);
     for (size_t n = 0; n < N; n++)
         targets[n] = NO_TARGET;
-    require(gpt_loss_and_grads(&g, inputs, targets, B, T, 1, &dropout) == 0, "a loss");
+    require(gpt_loss_and_grads(&g, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout) == 0,
+            "a loss");
     for (size_t i = 0; i < g.tensors->total; i++)
         require(g.grads[i] == 0, "gradient %zu", i);
     gpt_destroy(&g);

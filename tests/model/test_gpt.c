@@ -39,12 +39,12 @@ static void accumulates(const struct model_config *c, const uint32_t *x, const u
     struct gpt whole = model(c, b * t, GPT_TRAIN), parts = model(c, half, GPT_TRAIN);
     stir(&whole);
     stir(&parts);
-    const double loss = gpt_loss_and_grads(&whole, x, y, b, t, 1, drop);
+    const double loss = gpt_loss_and_grads(&whole, BATCH(x, y, b, t, 1), drop);
     double sum = 0;
     for (size_t part = 0; part < 2; part++) {
         struct dropout d = dropout;
         d.first_row = part * b / 2;
-        sum += gpt_loss_and_grads(&parts, x + part * half, y + part * half, b / 2, t, 0.5,
+        sum += gpt_loss_and_grads(&parts, BATCH(x + part * half, y + part * half, b / 2, t, 0.5),
                                   drop ? &d : NULL) /
                2;
     }
@@ -82,7 +82,7 @@ START_TEST(the_embedding_is_dropped)
     const size_t C = plain.n_embd;
     struct gpt g = model(&plain, N, GPT_TRAIN);
     real *mask = malloc(C * sizeof *mask);
-    gpt_loss(&g, inputs, targets, B, T, &dropout);
+    gpt_loss(&g, BATCH(inputs, targets, B, T, 1), &dropout);
     for (size_t n = 0; n < N; n++) {
         dropout_mask(mask, &dropout, DROP_EMBEDDING, n, 0, C);
         for (size_t c = 0; c < C; c++) {
@@ -99,9 +99,9 @@ END_TEST
 START_TEST(gradients_add_and_scale)
 {
     struct gpt a = model(&plain, N, GPT_TRAIN), b = model(&plain, N, GPT_TRAIN);
-    gpt_loss_and_grads(&a, inputs, targets, B, T, 1, &dropout);
+    gpt_loss_and_grads(&a, BATCH(inputs, targets, B, T, 1), &dropout);
     for (int i = 0; i < 4; i++)
-        gpt_loss_and_grads(&b, inputs, targets, B, T, 0.25, &dropout);
+        gpt_loss_and_grads(&b, BATCH(inputs, targets, B, T, 0.25), &dropout);
     require_same_grads(&b, &a, 64 * ROUNDOFF);
     gpt_destroy(&a);
     gpt_destroy(&b);
@@ -113,8 +113,8 @@ START_TEST(loss_is_the_logits_own)
     struct gpt g = model(&plain, N, GPT_INFER);
     stir(&g);
     real *logits = zeros(N * V);
-    gpt_logits(&g, logits, inputs, B, T);
-    const double loss = gpt_loss(&g, inputs, targets, B, T, NULL);
+    gpt_logits(&g, logits, BATCH(inputs, NULL, B, T, 1));
+    const double loss = gpt_loss(&g, BATCH(inputs, targets, B, T, 1), NULL);
     double total = 0;
     for (size_t n = 0; n < N; n++) {
         double sum = 0;
@@ -135,20 +135,20 @@ START_TEST(inference_is_training)
     struct gpt train = model(&plain, N, GPT_TRAIN), infer = model(&plain, N, GPT_INFER);
     for (int dropped = 0; dropped < 2; dropped++) {
         const struct dropout *d = dropped ? &dropout : NULL;
-        const double a = gpt_loss_and_grads(&train, inputs, targets, B, T, 1, d),
-                     b = gpt_loss(&infer, inputs, targets, B, T, d);
+        const double a = gpt_loss_and_grads(&train, BATCH(inputs, targets, B, T, 1), d),
+                     b = gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), d);
         require(a == b && same_bits(train.losses, infer.losses, N),
                 "losses of inference and training differ");
-        require(a == gpt_loss(&train, inputs, targets, B, T, d),
+        require(a == gpt_loss(&train, BATCH(inputs, targets, B, T, 1), d),
                 "losses of forward and backward differ");
     }
     struct dropout off = dropout;
     off.p = 0;
-    require(gpt_loss(&infer, inputs, targets, B, T, &off) ==
-                gpt_loss(&infer, inputs, targets, B, T, NULL),
+    require(gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), &off) ==
+                gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), NULL),
             "p = 0 is no dropout");
-    require(gpt_loss(&infer, inputs, targets, B, T, &dropout) !=
-                gpt_loss(&infer, inputs, targets, B, T, NULL),
+    require(gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), &dropout) !=
+                gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), NULL),
             "p > 0 is none");
     gpt_destroy(&train);
     gpt_destroy(&infer);
@@ -171,11 +171,11 @@ START_TEST(recomputing_changes_nothing)
         c.gelu = run < 2 ? GELU_TANH : GELU_ERF;
         struct gpt all = model(&c, LONG_N, GPT_TRAIN);
         stir(&all);
-        const double loss = gpt_loss_and_grads(&all, ids, ids + 1, b, t, 1, d);
+        const double loss = gpt_loss_and_grads(&all, BATCH(ids, ids + 1, b, t, 1), d);
         for (enum gpt_use use = GPT_TRAIN_RECOMPUTE_GELU; use <= GPT_TRAIN_RECOMPUTE_BLOCK; use++) {
             struct gpt less = model(&c, LONG_N, use);
             stir(&less);
-            require(gpt_loss_and_grads(&less, ids, ids + 1, b, t, 1, d) == loss,
+            require(gpt_loss_and_grads(&less, BATCH(ids, ids + 1, b, t, 1), d) == loss,
                     "use %d: another loss", (int)use);
             require(same_bits(less.grads, all.grads, all.tensors->total),
                     "use %d, run %d: other gradients", (int)use, run);
@@ -197,13 +197,13 @@ START_TEST(the_past_does_not_see_the_future)
         struct gpt g = model(&c, N, GPT_INFER);
         stir(&g);
         real *before = zeros(N * V), *after = zeros(N * V);
-        gpt_logits(&g, before, inputs, B, T);
+        gpt_logits(&g, before, BATCH(inputs, NULL, B, T, 1));
         for (size_t t = 0; t < T; t++) {
             uint32_t changed[N];
             memcpy(changed, inputs, sizeof inputs);
             for (size_t b = 0; b < B; b++)
                 changed[b * T + t] = (changed[b * T + t] + 1) % V;
-            gpt_logits(&g, after, changed, B, T);
+            gpt_logits(&g, after, BATCH(changed, NULL, B, T, 1));
             for (size_t b = 0; b < B; b++) {
                 require(same_bits(after + b * T * V, before + b * T * V, t * V),
                         "token %zu changed what came before", t);
@@ -231,7 +231,7 @@ static real *trained(const struct model_config *c, int threads, int dropped, dou
     struct dropout d = dropout;
     for (d.step = 1; d.step <= 20; d.step++) {
         memset(g.grads, 0, n * sizeof(real));
-        *loss = gpt_loss_and_grads(&g, inputs, targets, B, T, 1, dropped ? &d : NULL);
+        *loss = gpt_loss_and_grads(&g, BATCH(inputs, targets, B, T, 1), dropped ? &d : NULL);
         adamw_update(g.params, m, v, g.grads, clip_factor(gradient_norm(g.grads, g.tensors), 1),
                      g.tensors, &o, 1e-2, d.step);
     }
@@ -282,8 +282,8 @@ START_TEST(padded_vocabulary_changes_nothing)
     struct model_config padded = plain;
     padded.padded_vocab_size = 128;
     struct gpt a = model(&plain, N, GPT_TRAIN), b = model(&padded, N, GPT_TRAIN);
-    const double x = gpt_loss_and_grads(&a, inputs, targets, B, T, 1, NULL),
-                 y = gpt_loss_and_grads(&b, inputs, targets, B, T, 1, NULL);
+    const double x = gpt_loss_and_grads(&a, BATCH(inputs, targets, B, T, 1), NULL),
+                 y = gpt_loss_and_grads(&b, BATCH(inputs, targets, B, T, 1), NULL);
     require_within(fabs(x - y), 64 * ROUNDOFF, "loss");
     for (size_t k = 0; k < a.tensors->count; k++) {
         const struct tensor *s = &a.tensors->list[k], *t = &b.tensors->list[k];
@@ -304,7 +304,7 @@ START_TEST(fresh_model_knows_nothing)
 {
     struct gpt g = model(&plain, N, GPT_INFER);
     const double s2 = 0.02 * 0.02 * (double)plain.n_embd;
-    require_within(fabs(gpt_loss(&g, inputs, targets, B, T, NULL) - log(V) - s2 / 2),
+    require_within(fabs(gpt_loss(&g, BATCH(inputs, targets, B, T, 1), NULL) - log(V) - s2 / 2),
                    5 * sqrt(s2 / N), "loss of a fresh model");
     gpt_destroy(&g);
 }

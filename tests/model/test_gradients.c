@@ -2,6 +2,7 @@
  * checker itself, on backwards that are wrong in ways that other checkers let pass. */
 #include "model/check/gradcheck.h"
 #include "model/gpt.h"
+#include "tests/batch.h"
 #include "tests/test.h"
 #include <math.h>
 #include <stdio.h>
@@ -88,14 +89,14 @@ END_TEST
 /* --- the checker --- */
 
 /* Right to three digits in one tensor, as a float path with a coarse exponential might be. */
-static acc loss_and_coarse_grads(struct gpt *g, const uint32_t *inputs, const uint32_t *targets,
-                                 size_t B, size_t T, double scale, const struct dropout *d)
+static void loss_and_coarse_grads(double loss[2], void *model, const struct batch *batch,
+                                  const struct dropout *d)
 {
-    const acc loss = gpt_loss_and_grads(g, inputs, targets, B, T, scale, d);
+    struct gpt *g = model;
+    model_code_f32.loss_and_grads(loss, g, batch, d);
     const struct tensor *t = tensors_find(g->tensors, LN_F_WEIGHT, 0);
     for (size_t i = 0; i < t->size; i++)
         g->grads[t->offset + i] *= 1.0005f;
-    return loss;
 }
 
 static void count_coarse(void *to, const struct gradcheck_line *l)
@@ -112,7 +113,7 @@ START_TEST(a_coarse_float_model_is_seen)
     const struct gradcheck g = {
         .methods = GRADCHECK_PRECISION, .seed = 20170612, .report = count_coarse, .to = &seen};
     struct gradcheck_model m = gradcheck_model_subject();
-    m.code[NUMBER_F32].loss_and_grads = (op_function *)loss_and_coarse_grads;
+    m.code[NUMBER_F32].loss_and_grads = loss_and_coarse_grads;
     ck_assert_int_eq(gradcheck_model(&g, &m), (int)seen);
     ck_assert_uint_ge(seen, 6);
 }
@@ -194,23 +195,26 @@ START_TEST(wrong_backwards_are_seen_by_each_method)
 }
 END_TEST
 
-/* The shapes as text reach the arrays: each operation's first tensor is an output, and biases go where a case has none. */
+/* Every operation has one output, and cases without biases have none. */
 START_TEST(table_of_operations)
 {
     for (int op = 0; op < OPS; op++) {
-        size_t cases;
-        ck_assert_int_eq(op_info[op].tensors[0].role, ROLE_OUTPUT);
+        const struct op_info *info = &op_info[op];
+        size_t outputs = 0;
+        for (size_t k = 0; k < info->count; k++)
+            outputs += info->tensors[k].role == ROLE_OUTPUT;
+        ck_assert_uint_eq(outputs, 1);
         ck_assert_int_eq(op_find(op_info[op].name), op);
-        const struct op_case *c = op_cases((enum op)op, &cases);
-        for (size_t i = 0; i < cases; i++)
-            for (size_t k = 0; k < op_info[op].count; k++) {
-                const struct op_tensor *t = &op_info[op].tensors[k];
-                ck_assert_msg((op_size(t, &c[i]) == 0) == (t->is_bias && !c[i].bias), "%s %s",
+        for (size_t i = 0; i < info->case_count; i++)
+            for (size_t k = 0; k < info->count; k++) {
+                const struct op_tensor *t = &info->tensors[k];
+                const struct op_case *c = &info->cases[i];
+                ck_assert_msg((op_size(t, c) == 0) == (t->is_bias && !c->bias), "%s %s",
                               op_info[op].name, t->name);
             }
     }
     const struct op_case c = {.B = 2, .T = 3, .C = 5, .H = 7};
-    const struct op_tensor qkv = {"qkv", ROLE_INPUT, "B T 3C", false};
+    const struct op_tensor qkv = {"qkv", ROLE_INPUT, "B T Q", false, false};
     size_t shape[3];
     ck_assert_int_eq(op_shape(shape, &qkv, &c), 3);
     ck_assert_uint_eq(shape[2], 15);

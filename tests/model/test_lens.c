@@ -13,6 +13,7 @@
  */
 #include "model/lens.h"
 #include "model/zero.h"
+#include "tests/batch.h"
 #include "tests/numbers.h"
 
 enum { T = 37, V = 23, LAYERS = 3, H = 2, C = 10 };
@@ -62,7 +63,7 @@ static void weights_of(const struct gpt *g, size_t layer)
 START_TEST(weights_are_attentions_own)
 {
     struct gpt g = model(true);
-    gpt_loss(&g, ids, ids + 1, 1, T, NULL);
+    gpt_loss(&g, BATCH(ids, ids + 1, 1, T, 1), NULL);
     for (size_t l = 0; l < LAYERS; l++)
         weights_of(&g, l);
     gpt_destroy(&g);
@@ -73,8 +74,8 @@ START_TEST(the_last_lens_is_the_model)
 {
     struct gpt g = model(false);
     real *logits = zeros(T * V), *expected = zeros(T * V);
-    gpt_logits(&g, expected, ids, 1, T);
-    gpt_loss(&g, ids, ids + 1, 1, T, NULL);
+    gpt_logits(&g, expected, BATCH(ids, NULL, 1, T, 1));
+    gpt_loss(&g, BATCH(ids, ids + 1, 1, T, 1), NULL);
     lens_logits(logits, &g, T, LAYERS);
     require(same_bits(logits, expected, T * V),
             "the logits after the last block are not the model's");
@@ -97,7 +98,7 @@ START_TEST(the_first_lens_is_the_embedding)
 {
     struct gpt g = model(true);
     real *logits = zeros(T * V), *expected = zeros(T * V);
-    gpt_loss(&g, ids, ids + 1, 1, T, NULL);
+    gpt_loss(&g, BATCH(ids, ids + 1, 1, T, 1), NULL);
     lens_logits(logits, &g, T, 0);
     for (size_t t = 0; t < T; t++) {
         real x[C], mean = 0, variance = 0;
@@ -130,11 +131,11 @@ START_TEST(gradients_by_complex_step)
         struct gpt g = model(bias);
         real *gradient = zeros(T * C), *expected = zeros(T * C);
         for (size_t t = 0; t < T; t += 9) {
-            lens_gradient(gradient, &g, ids, ids + 1, T, t);
+            lens_gradient(gradient, &g, BATCH(ids, ids + 1, 1, T, 1), t);
             for (size_t i = 0; i < T * C; i++) {
                 const real before = g.w[0][WPE][i];
                 g.w[0][WPE][i] += __builtin_complex(0.0, h);
-                gpt_loss(&g, ids, ids + 1, 1, T, NULL);
+                gpt_loss(&g, BATCH(ids, ids + 1, 1, T, 1), NULL);
                 g.w[0][WPE][i] = before;
                 expected[i] = cimag(g.losses[t]) / h;
             }
@@ -157,12 +158,12 @@ START_TEST(gradients_add_up_to_the_means)
     const struct tensor *wpe = tensors_find(g.tensors, WPE, 0);
     real *gradient = zeros(T * C), *sum = zeros(T * C);
     for (size_t t = 0; t < T; t++) {
-        lens_gradient(gradient, &g, ids, ids + 1, T, t);
+        lens_gradient(gradient, &g, BATCH(ids, ids + 1, 1, T, 1), t);
         for (size_t i = 0; i < T * C; i++)
             sum[i] += gradient[i] / T;
     }
     zero(g.grads, g.tensors->total);
-    gpt_loss_and_grads(&g, ids, ids + 1, 1, T, 1, NULL);
+    gpt_loss_and_grads(&g, BATCH(ids, ids + 1, 1, T, 1), NULL);
     require_within(error_of(sum, g.grads + wpe->offset, T * C), 1024 * ROUNDOFF,
                    "the mean of all gradients");
     free(gradient);
@@ -177,7 +178,7 @@ START_TEST(no_gradient_from_the_future)
     real *gradient = zeros(T * C);
     for (size_t t = 0; t < T; t++) {
         memset(gradient, 0xff, T * C * sizeof *gradient);
-        lens_gradient(gradient, &g, ids, ids + 1, T, t);
+        lens_gradient(gradient, &g, BATCH(ids, ids + 1, 1, T, 1), t);
         for (size_t i = 0; i < T * C; i++)
             require(i / C <= t ? gradient[i] == gradient[i] && (i % C || gradient[i] != 0)
                                : gradient[i] == 0,

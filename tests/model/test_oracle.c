@@ -3,6 +3,7 @@
 #include "model/gpt.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
+#include "tests/batch.h"
 #include "tests/test.h"
 #include <hdf5.h>
 #include <stdio.h>
@@ -111,14 +112,14 @@ START_TEST(logits_loss_and_gradients)
 {
     setup();
     real *logits = malloc(B * T * V * sizeof *logits);
-    gpt_logits(&g, logits, inputs[0], B, T);
+    gpt_logits(&g, logits, BATCH(inputs[0], NULL, B, T, 1));
     double *expected = read_doubles("logits", B * T * V), *loss = read_doubles("loss", 1);
     ck_assert_double_le(error_of(logits, expected, B * T * V), TOLERANCE);
-    ck_assert_double_le(fabs(gpt_loss(&g, inputs[0], targets[0], B, T, NULL) - *loss) / *loss,
-                        TOLERANCE);
-    ck_assert_double_le(fabs(gpt_loss_and_grads(&g, inputs[0], targets[0], B, T, 1, NULL) - *loss) /
-                            *loss,
-                        TOLERANCE);
+    ck_assert_double_le(
+        fabs(gpt_loss(&g, BATCH(inputs[0], targets[0], B, T, 1), NULL) - *loss) / *loss, TOLERANCE);
+    ck_assert_double_le(
+        fabs(gpt_loss_and_grads(&g, BATCH(inputs[0], targets[0], B, T, 1), NULL) - *loss) / *loss,
+        TOLERANCE);
     compare(g.grads, "grads", TOLERANCE);
     const struct tensor *wte = tensors_find(g.tensors, WTE, 0);
     for (size_t i = tensor_file_size(wte); i < wte->size; i++)
@@ -137,7 +138,7 @@ START_TEST(five_clipped_adamw_steps)
     real *m = calloc(g.tensors->total, sizeof *m), *v = calloc(g.tensors->total, sizeof *v);
     for (size_t s = 0; s < STEPS; s++) {
         memset(g.grads, 0, g.tensors->total * sizeof *g.grads);
-        const double loss = gpt_loss_and_grads(&g, inputs[s], targets[s], B, T, 1, NULL),
+        const double loss = gpt_loss_and_grads(&g, BATCH(inputs[s], targets[s], B, T, 1), NULL),
                      norm = gradient_norm(g.grads, g.tensors);
         ck_assert_double_le(fabs(loss - losses[s]) / losses[s], s ? TOLERANCE_AFTER : TOLERANCE);
         ck_assert_double_le(fabs(norm - norms[s]) / norms[s], s ? TOLERANCE_AFTER : TOLERANCE);

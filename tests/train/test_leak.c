@@ -1,5 +1,5 @@
-/* test_leak.c: a model that sees the future is refused. This program brings an attention and an embedding of its own, in
- * place of the library's: plain ones that can be made to leak. */
+/* test_leak.c: a model that sees the future is refused. This program replaces the library's attention and
+ * embedding by versions that can be made to leak. */
 #include "base/error.h"
 #include "model/attention.h"
 #include "model/causal_probe.h"
@@ -12,26 +12,37 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static unsigned forward_faults, backward_faults;
+/* Identifiers of attention's planted mistakes that forward and backward make, or NULL. */
+static const char *forward_mistake, *backward_mistake;
+
+typeof(attention_forward) mistaken_attention_forward_f32;
+typeof(attention_backward) mistaken_attention_backward_f32;
+
+static void plant(const char *id)
+{
+    static struct planted planted;
+    size_t i = 0;
+    while (id && (mistakes[i].op != OP_ATTENTION || strcmp(mistakes[i].id, id)))
+        ck_assert_msg(++i < mistakes_count, "no mistake %s", id);
+    planted = (struct planted){&mistakes[i], 0};
+    mistakes_plant(OP_ATTENTION, &planted, id ? 1 : 0);
+}
 
 void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *start, size_t B,
                        size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
-    (void)d, (void)site;
-    const struct op_case c = {
-        .B = B, .T = T, .C = C, .H = H, .start = start, .faults = forward_faults};
-    plain_f32[OP_ATTENTION].call_forward(NULL, (void *[]){y, lse, (void *)qkv}, &c);
+    (void)d;
+    plant(forward_mistake);
+    mistaken_attention_forward_f32(y, lse, qkv, start, B, T, C, H, NULL, site);
 }
 
 void attention_backward(real *dqkv, const real *dy, const real *qkv, const real *y, const real *lse,
                         const uint32_t *start, size_t B, size_t T, size_t C, size_t H,
                         const struct dropout *d, uint32_t site)
 {
-    (void)d, (void)site;
-    const struct op_case c = {
-        .B = B, .T = T, .C = C, .H = H, .start = start, .faults = backward_faults};
-    plain_f32[OP_ATTENTION].call_backward(NULL, (void *[]){(void *)dy, NULL, dqkv},
-                                          (void *[]){(void *)y, (void *)lse, (void *)qkv}, &c);
+    (void)d;
+    plant(backward_mistake);
+    mistaken_attention_backward_f32(dqkv, dy, qkv, y, lse, start, B, T, C, H, NULL, site);
 }
 
 void attention_backward_set(real *dqkv, const real *dy, const real *qkv, const real *y,
@@ -64,12 +75,12 @@ void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *
         }
 }
 
-static int probe(unsigned forward, unsigned backward, bool documents, char message[256])
+static int probe(const char *forward, const char *backward, bool documents, char message[256])
 {
     const struct model_config config = {2, 2, 8, 21, 11, 11, true, GELU_TANH, 0};
     struct gpt g;
-    forward_faults = forward;
-    backward_faults = backward;
+    forward_mistake = forward;
+    backward_mistake = backward;
     message[0] = 0;
     ck_assert_int_eq(gpt_create(&g, tensors_create(&config), 21, GPT_TRAIN), 0);
     gpt_init(&g, 1);
@@ -78,7 +89,7 @@ static int probe(unsigned forward, unsigned backward, bool documents, char messa
     return status;
 }
 
-static void refused(unsigned forward, unsigned backward, bool documents, const char *expected)
+static void refused(const char *forward, const char *backward, bool documents, const char *expected)
 {
     char message[256];
     ck_assert_int_eq(probe(forward, backward, documents, message), -1);
@@ -87,25 +98,26 @@ static void refused(unsigned forward, unsigned backward, bool documents, const c
 
 START_TEST(leaks_are_found)
 {
+    static const char *const across[][2] = {{"document_early", "document_early_both"},
+                                            {"documents_ignored", "documents_ignored_both"}};
     char message[256];
     for (int documents = 0; documents < 2; documents++) {
-        ck_assert_msg(probe(0, 0, documents, message) == 0, "%s", message);
-        refused(ATTENTION_LEAK, ATTENTION_LEAK | ATTENTION_BOTH, documents,
-                "has weights beyond position");
-        refused(ATTENTION_MASK_LATE, 0, documents, "not to one");
-        refused(ATTENTION_OVER_QUERIES, 0, documents, "not to one");
+        ck_assert_msg(probe(NULL, NULL, documents, message) == 0, "%s", message);
+        refused("leak", "leak_both", documents, "has weights beyond position");
+        refused("mask_late", NULL, documents, "instead of 1");
+        refused("over_queries", NULL, documents, "instead of 1");
     }
-    refused(0, ATTENTION_LEAK | ATTENTION_BOTH, false, "the backward leaks");
-    for (unsigned fault = ATTENTION_DOCUMENT_EARLY; fault <= ATTENTION_DOCUMENTS_IGNORED;
-         fault *= 2) {
-        ck_assert_msg(probe(fault, fault | ATTENTION_BOTH, false, message) == 0, "%s", message);
-        refused(fault, fault | ATTENTION_BOTH, true, "has weights before its document");
-        refused(0, fault | ATTENTION_BOTH, true, "the backward leaks");
+    refused(NULL, "leak_both", false, "the backward leaks");
+    for (size_t i = 0; i < sizeof across / sizeof *across; i++) {
+        const char *forward = across[i][0], *backward = across[i][1];
+        ck_assert_msg(probe(forward, backward, false, message) == 0, "%s", message);
+        refused(forward, backward, true, "has weights before the beginning of its document");
+        refused(NULL, backward, true, "the backward leaks");
     }
     peek = true;
-    refused(0, 0, true,
+    refused(NULL, NULL, true,
             "the model leaks: another token at position 13 changes the output at position 12");
-    refused(0, 0, false,
+    refused(NULL, NULL, false,
             "the model leaks: another token at position 20 changes the output at position 19");
 }
 END_TEST
@@ -140,8 +152,8 @@ START_TEST(training_refuses_a_leaking_model)
     in_new_folder();
     ck_assert_int_eq(RUN(command_tokenize, "tokenize", "text", "-o", "data", "--tokenizer", "char"),
                      0);
-    forward_faults = ATTENTION_LEAK;
-    backward_faults = ATTENTION_LEAK | ATTENTION_BOTH;
+    forward_mistake = "leak";
+    backward_mistake = "leak_both";
     ck_assert_int_eq(RUN(command_train, "train", "tiny.ini", "--out", "run"), 1);
     struct stat s;
     ck_assert_msg(stat("run", &s) != 0, "a refused run leaves a folder");

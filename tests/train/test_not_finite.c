@@ -10,18 +10,18 @@ struct plant {
     uint64_t first, last,
         micro; /* steps as trainer->state.step counts them, before they are done; the micro-batch */
     uint64_t batch; /* where not 0: only with the batches of this step */
-    enum gpt_part part;
+    enum gpt_stage stage;
     size_t layer;
     real *(*array)(struct gpt *g, size_t layer);
     real value;
 };
 
-static void plant(struct gpt_hook *hook, struct gpt *g, enum gpt_part part, size_t layer)
+static void plant(struct gpt_hook *hook, struct gpt *g, enum gpt_stage stage, size_t layer)
 {
     const struct plant *p = (const struct plant *)hook;
     const struct train_state *s = &p->trainer->state;
     const uint64_t batch = s->step + s->batch_shift;
-    if (part == p->part && layer == p->layer && s->step >= p->first && s->step <= p->last &&
+    if (stage == p->stage && layer == p->layer && s->step >= p->first && s->step <= p->last &&
         s->micro == p->micro && (!p->batch || batch == p->batch))
         p->array(g, layer)[7] = p->value;
 }
@@ -82,21 +82,21 @@ static void free_arrays(struct arrays *a)
 START_TEST(not_finite_changes_nothing)
 {
     static const struct {
-        enum gpt_part part;
+        enum gpt_stage stage;
         size_t layer;
         real *(*array)(struct gpt *g, size_t layer);
         real value;
         const char *what, *first;
     } cases[] = {
-        {PART_BLOCK, 0, block_output, NAN, "loss",
+        {STAGE_BLOCK, 0, block_output, NAN, "loss",
          "forward, h.0.mlp.c_proj (linear_forward, residual_forward): nan at row 0"},
-        {PART_BLOCK, 1, block_output, INFINITY, "loss",
+        {STAGE_BLOCK, 1, block_output, INFINITY, "loss",
          "forward, h.1.mlp.c_proj (linear_forward, residual_forward): inf"},
-        {PART_BLOCK, 1, attention_scores, NAN, "grad_norm",
+        {STAGE_BLOCK, 1, attention_scores, NAN, "grad_norm",
          "forward, h.1.attn.c_attn (linear_forward): nan at row 0, column 7"},
-        {PART_LN_F, 0, final_layernorm, NAN, "loss",
+        {STAGE_LN_F, 0, final_layernorm, NAN, "loss",
          "forward, ln_f (layernorm_forward): nan at row 0, column 7"},
-        {PART_BLOCK_BACKWARD, 0, gelu_gradient, -INFINITY, "grad_norm",
+        {STAGE_BLOCK_BACKWARD, 0, gelu_gradient, -INFINITY, "grad_norm",
          "backward, gradient of h.0.mlp.c_fc.weight (linear_backward): -inf at row 0, column 7"},
     };
     make_data(false);
@@ -107,7 +107,7 @@ START_TEST(not_finite_changes_nothing)
         t = begin(&c);
         advance(&t, ACCUMULATE * step);
         struct plant p = {
-            {plant},       &t, step, step, micro, 0, cases[i].part, cases[i].layer, cases[i].array,
+            {plant},       &t, step, step, micro, 0, cases[i].stage, cases[i].layer, cases[i].array,
             cases[i].value};
         t.model.hook = &p.hook;
         struct arrays before = copy_arrays(&t);
@@ -143,7 +143,7 @@ START_TEST(a_square_that_overflows)
         c.optim.clip = clips;
         t = begin(&c);
         advance(&t, ACCUMULATE);
-        struct plant p = {{plant}, &t, 1, 1, 0, 0, PART_BLOCK_BACKWARD, 0, gelu_gradient, 1e25f};
+        struct plant p = {{plant}, &t, 1, 1, 0, 0, STAGE_BLOCK_BACKWARD, 0, gelu_gradient, 1e25f};
         t.model.hook = &p.hook;
         struct arrays before = copy_arrays(&t);
         advance(&t, ACCUMULATE);
@@ -213,7 +213,7 @@ START_TEST(resume_with_skipped_steps)
     make_data(false);
     struct config c = small();
     c.train.steps = 5;
-    struct plant p = {{plant}, NULL, 1, 3, 1, 0, PART_BLOCK, 0, block_output, NAN};
+    struct plant p = {{plant}, NULL, 1, 3, 1, 0, STAGE_BLOCK, 0, block_output, NAN};
     struct trainer whole, stopped;
     size_t micro_steps, ignored;
     run_with(&whole, &c, p, 5, SIZE_MAX, &micro_steps);
@@ -242,7 +242,7 @@ START_TEST(rollback_jumps_over_batches)
     OK(trainer_save(&t, path, &err));
     struct arrays saved = copy_arrays(&t);
     advance(&t, ACCUMULATE);
-    struct plant p = {{plant}, &t, 2, 3, 0, 0, PART_BLOCK, 1, block_output, NAN};
+    struct plant p = {{plant}, &t, 2, 3, 0, 0, STAGE_BLOCK, 1, block_output, NAN};
     t.model.hook = &p.hook;
     OK(trainer_micro_step(&t, &err));
     ck_assert(!trainer_must_roll_back(&t));
@@ -302,8 +302,8 @@ START_TEST(spikes)
         t = begin(&c);
         advance(&t, LOSS_WINDOW_MIN + 4);
         ck_assert_uint_eq(t.state.spikes, 0);
-        struct plant p = {{plant},   &t, t.state.step, t.state.step, 0, 0,
-                          PART_LOSS, 0,  losses_of,    1e4};
+        struct plant p = {{plant},    &t, t.state.step, t.state.step, 0, 0,
+                          STAGE_LOSS, 0,  losses_of,    1e4};
         t.model.hook = &p.hook;
         struct arrays before = copy_arrays(&t);
         OK(trainer_micro_step(&t, &err));

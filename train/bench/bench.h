@@ -1,14 +1,15 @@
-/* bench.h: what the parts of `handgrad bench` share. Measuring happens in child processes, so that each one's peak memory is its
- * own and the process that reports never starts a thread; what they find comes back as plain structures. */
+/* bench.h: what the parts of `handgrad bench` share.
+ *
+ * Each measurement runs in a child process that prints its result, so its peak memory is its own,
+ * and a child that the kernel kills costs one measurement. */
 #ifndef BENCH_H
 #define BENCH_H
 
 #include "base/error.h"
-#include "model/check/ops.h"
-#include "train/bench/bench_code.h"
-#include <stdint.h>
-
-/* --- what is measured --- */
+#include "train/bench/precision.h"
+#include "train/config/config.h"
+#include "train/peak.h"
+#include <cjson/cJSON.h>
 
 enum workload_kind { WORKLOAD_TRAIN, WORKLOAD_DECODE, WORKLOAD_MEMORY };
 
@@ -16,7 +17,7 @@ struct workload {
     char name[64]; /* "gpt2-124m:4x64" */
     enum workload_kind kind;
     struct model_config config;
-    size_t B, T;
+    size_t B, T; /* sequences, tokens of each; for WORKLOAD_DECODE, B texts */
 };
 
 enum { WORKLOADS_MAX = 64 };
@@ -26,138 +27,114 @@ struct workloads {
     size_t count;
 };
 
-/* Appends the workload of this name, MODEL or MODEL:BxT or decode or memory. -1 with the line in err. */
-int workloads_add(struct workloads *w, const char *name, struct error *err);
-void workloads_add_default(struct workloads *w);
-void workloads_add_all(struct workloads *w);
-/* The training workloads whose memory `memory` compares. */
-void workloads_add_memory(struct workloads *w);
-/* The names of the models, for --help. */
-const char *workload_models(void);
+enum workload_set { WORKLOADS_DEFAULT, WORKLOADS_ALL, WORKLOADS_MEMORY };
 
-/* --- what is found --- */
+/* Appends MODEL, MODEL:BxT, decode or decode:N, or for "memory" WORKLOADS_MEMORY. Returns -1 and
+ * fills in err if the name is invalid or the list is full. */
+int workloads_add(struct workloads *w, const char *name, struct error *err);
+int workloads_add_set(struct workloads *w, enum workload_set set, struct error *err);
 
 enum { MEMORY_LEVELS = 7 };
 
 struct machine {
-    char cpu[128], unit[32], bf16_unit[32];
-    char products[256]; /* the library that gemm chose, and why */
-    int threads;
-    double float32_peak, bf16_peak; /* FLOP/s of all threads; 0: none */
-    bool bf16_native;               /* the products of this precision run on bf16 instructions */
-    double copy, read;              /* bytes/s, far outside the caches */
+    char cpu[128], products[256]; /* the processor; the library that products run on, and why */
+    struct peak float32, bf16;
+    double precision_peak; /* FLOP/s of the unit that products in this precision run on */
+    double copy, read;     /* bytes/s, outside all caches */
     size_t level_bytes[MEMORY_LEVELS];
-    double level_rate[MEMORY_LEVELS]; /* the faster of both over so many bytes in all */
+    double level_rate[MEMORY_LEVELS]; /* the faster of both over so many bytes */
 };
+
+/* In memory shared with the child processes, which write from `machine` on. */
+struct bench {
+    const struct bench_precision *precision;
+    enum recompute recompute;
+    size_t runs; /* 0: as many as fit into the time budget */
+    bool json;
+    const struct workload *workload; /* being measured; NULL: the machine itself */
+    struct machine machine;
+    double step;       /* seconds, the median of the last workload */
+    double sum, bound; /* seconds, of the operations of a step */
+    size_t rows;       /* of the current text table that have been printed */
+    struct error err;
+};
+
+/* Measures and prints. Returns -1 and fills in b->err on failure. */
+typedef int measurement(struct bench *b);
+measurement measure_machine, measure_steps, measure_operations, measure_products, measure_decode,
+    measure_memory;
+
+/* Runs a measurement in a child process and returns its status; w is NULL for the machine. `what`
+ * is shown meanwhile. */
+int bench_child(struct bench *b, const struct workload *w, const char *what, measurement *measure);
+
+/* Fails with "NAME: not enough memory for WHAT". */
+int bench_no_memory(struct bench *b, const char *what);
+
+/* The peak resident size of this process, in bytes. */
+double bench_peak_memory(void);
 
 struct timing {
     size_t runs;
     double median, q1, q3, min, max; /* seconds */
-    double waited; /* share of their time that the threads waited for a core; NAN: not known */
+    double waited; /* share of the time that threads waited for a core; NAN if unknown */
 };
 
-struct step_result {
-    struct timing time;
-    double float32_peak; /* measured again after the steps */
-    double flops;        /* of one step */
-    size_t n_parameters;
-};
-
-enum { PRODUCTS_MAX = 15 };
-
-struct product_result {
-    char name[32];
-    const char *pass; /* "forward", "dx" or "dW" */
-    struct bench_shape shape;
-    double rate[GEMM_BACKENDS]; /* FLOP/s, the median; 0 where that library is not available */
-};
-
-struct products_result {
-    size_t count;
-    struct product_result list[PRODUCTS_MAX];
-};
-
-enum { OPERATIONS_MAX = 32 };
-
-struct operation_result {
-    char name[40];
-    size_t times;        /* in a step */
-    double time;         /* of one, the median */
-    double flops, bytes; /* of one; flops 0 where there is no product */
-    double bound;        /* seconds that flops and bytes alone would take */
-};
-
-struct operations_result {
-    size_t count;
-    struct operation_result list[OPERATIONS_MAX];
-};
-
-struct decode_result {
-    size_t prompt;      /* tokens before the first that is timed */
-    double prefill;     /* tokens/s where 64 come in one call */
-    struct timing time; /* of one token */
-    double bytes;       /* that a token reads: weights, keys and values */
-    size_t n_parameters;
-};
-
-struct bench {
-    const struct bench_code *code;
-    struct machine machine;
-    enum recompute recompute;
-    size_t runs; /* 0: by the time that they take */
-    bool json;
-};
-
-/* What a child process works on. */
-struct bench_job {
-    const struct bench *bench;
-    const struct workload *workload; /* NULL: the machine itself */
-};
-
-/* The most FLOP/s that products of this precision could reach. */
-double precision_peak(const struct bench *b);
-/* The most bytes/s for work over so many bytes, by the cache that holds them. */
-double bandwidth_for(const struct machine *m, double bytes);
-
-/* Each measures in a child process. peak_memory (bytes, NULL for no interest) is the child's. */
-int measure_machine(struct bench *b, struct error *err);
-int measure_steps(const struct bench *b, const struct workload *w, struct step_result *r,
-                  double *peak_memory, struct error *err);
-int measure_products(const struct bench *b, const struct workload *w, struct products_result *r,
-                     struct error *err);
-int measure_operations(const struct bench *b, const struct workload *w, struct operations_result *r,
-                       struct error *err);
-int measure_decode(const struct bench *b, const struct workload *w, struct decode_result *r,
-                   double *peak_memory, struct error *err);
-/* Allocates as for the whole batch and takes one short step. */
-int measure_memory(const struct bench *b, const struct workload *w, double *peak_memory,
-                   struct error *err);
-
-/* --- how --- */
-
-/* Runs work(job, result, err) in a child process and brings back its result, of `size` bytes. `what` is for those who watch. */
-typedef int bench_work(const struct bench_job *job, void *result, struct error *err);
-int bench_child(bench_work *work, const struct bench_job *job, const char *what, void *result,
-                size_t size, double *peak_memory, struct error *err);
-
-/* Times of f(context): one that does not count, then `runs`, or for 0 as many as fit into `budget` seconds, three at least unless
- * they take much longer. */
+/* Times `runs` calls of f(context) after one that does not count; for 0, as many as fit into
+ * `budget` seconds, and at least three unless they take much longer. */
 struct timing time_runs(void (*f)(void *), void *context, size_t runs, double budget);
 
-/* --- what is printed: text, or an object a line --- */
+/* The best of several measurements in half a second: a core whose other hardware thread serves
+ * another guest of the host is half as fast meanwhile. */
+struct peak best_peak(struct peak (*measure)(void));
 
-/* On a terminal, what is being measured; NULL wipes that out. */
-void report_progress(const struct bench_job *job, const char *what);
-void report_machine(const struct bench *b);
-void report_steps(const struct bench *b, const struct workload *w, const struct step_result *r,
-                  double peak_memory);
-void report_products(const struct bench *b, const struct workload *w,
-                     const struct products_result *r);
-void report_operations(const struct bench *b, const struct workload *w,
-                       const struct operations_result *r, double step);
-void report_decode(const struct bench *b, const struct workload *w, const struct decode_result *r,
-                   double peak_memory);
-void report_memory(const struct bench *b, const struct workload *w, double peak_memory,
-                   bool heading);
+/* Pseudo-random numbers of the size of activations, and token ids below vocab_size. */
+void bench_fill(float *x, size_t n);
+void bench_fill_ids(uint32_t *ids, size_t n, size_t vocab_size);
+
+/* --- printing: docs/benchmark.md explains each key and column --- */
+
+/* A key of the JSON object, a column of the text table, or both. */
+struct field {
+    const char *key;     /* NULL: only in the table */
+    double number;       /* NAN: null in JSON, an empty cell in the table */
+    const char *text;    /* if not NULL, the value instead of `number` */
+    const char *heading; /* NULL: only in JSON */
+    int width, decimals; /* of the column; a negative width aligns left */
+};
+
+#define FIELDS(...) ((const struct field[]){__VA_ARGS__, {0}})
+#define NUMBER(key, x)                                                                             \
+    {                                                                                              \
+        key, x, NULL, NULL, 0, 0                                                                   \
+    }
+#define TEXT(key, s)                                                                               \
+    {                                                                                              \
+        key, NAN, s, NULL, 0, 0                                                                    \
+    }
+#define TIMING(t)                                                                                  \
+    NUMBER("runs", (t).runs), NUMBER("median_s", (t).median), NUMBER("q1_s", (t).q1),              \
+        NUMBER("q3_s", (t).q3), NUMBER("min_s", (t).min), NUMBER("max_s", (t).max),                \
+        NUMBER("waited", (t).waited)
+
+/* The JSON object of these fields, after kind and workload unless kind is NULL. */
+cJSON *report_object(const struct bench *b, const char *kind, const struct field *fields);
+/* Prints the object on a line and deletes it. */
+void report_print(cJSON *object);
+/* Prints a row of a text table, title and headings before the first; nothing with --json. */
+void report_row(struct bench *b, const char *title, const struct field *fields);
+/* Prints the object or the row. */
+void report_fields(struct bench *b, const char *kind, const char *title,
+                   const struct field *fields);
+/* Prints "  LABEL  MEDIAN, median of N (min …, max …)". */
+void report_timing(const char *label, const struct timing *t, bool quartiles);
+
+/* Prints "handgrad: NAME: …" on standard error. */
+void report_warning(const struct bench *b, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Warns if other programs ran meanwhile or the runs differ a lot. */
+void warn_if_noisy(const struct bench *b, const struct timing *t);
+/* Shows on a terminal what is being measured; NULL erases it. */
+void report_progress(const char *name, const char *what);
 
 #endif

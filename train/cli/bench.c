@@ -2,142 +2,76 @@
 #include "train/bench/bench.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
-#include <stdio.h>
-#include <string.h>
+#include "train/config/config_keys.h"
+#include <sys/mman.h>
 
 enum { ALL = 1000, PRECISION, RECOMPUTE, RUNS };
 
 static const struct argp_option options[] = {
-    {"all", ALL, NULL, 0, "Every workload; takes long (gpt2-124m:1x16384 alone several minutes)",
-     0},
-    {"precision", PRECISION, "TYPE", 0, "Of the products: f32 or bf16 (f32)", 0},
+    {"all", ALL, NULL, 0, "Run every workload (gpt2-124m:1x16384 alone takes several minutes)", 0},
+    {"precision", PRECISION, "TYPE", 0, "Precision of matrix products: f32 or bf16 (f32)", 0},
     {"recompute", RECOMPUTE, "WHAT", 0,
-     "Of the backward, as [train] recompute: none, gelu or block (gelu)", 0},
+     "What the backward recomputes, as [train] recompute: none, gelu or block (gelu)", 0},
     {"runs", RUNS, "N", 0,
-     "Measured runs of each thing, after one that does not count (as many as fit into a few "
-     "seconds)",
+     "Runs of each measurement, after one that does not count (as many as fit into a few seconds)",
      0},
-    {"json", 'j', NULL, 0, "One JSON object a line", 0},
+    {"json", 'j', NULL, 0, "Print one JSON object per line", 0},
     {0}};
-
-/* A precision is a row here and a build of bench_code.c. */
-static const struct bench_code *const precisions[] = {&bench_code_f32, &bench_code_bf16};
 
 struct parsed {
     struct bench bench;
     struct workloads workloads;
+    struct config config; /* of which precision and recompute count */
 };
-
-static const struct bench_code *precision(const char *name, struct argp_state *state)
-{
-    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++)
-        if (!strcmp(precisions[i]->precision, name))
-            return precisions[i];
-    argp_error(state, "--precision: '%s' is not one that trains: expected f32 or bf16", name);
-    return NULL;
-}
-
-static enum recompute recompute(const char *name, struct argp_state *state)
-{
-    for (int i = 0; recompute_names[i]; i++)
-        if (!strcmp(recompute_names[i], name))
-            return (enum recompute)i;
-    argp_error(state, "--recompute: '%s': expected none, gelu or block", name);
-    return RECOMPUTE_GELU;
-}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct parsed *p = state->input;
     struct error err;
+    const char *option = key == PRECISION ? "--precision" : "--recompute";
+    int status = 0;
     switch (key) {
     case ALL:
-        workloads_add_all(&p->workloads);
-        return 0;
+        status = workloads_add_set(&p->workloads, WORKLOADS_ALL, &err);
+        break;
     case PRECISION:
-        p->bench.code = precision(arg, state);
-        return 0;
     case RECOMPUTE:
-        p->bench.recompute = recompute(arg, state);
-        return 0;
+        status =
+            config_key_set(config_key_find("train", option + 2), &p->config, arg, option, &err);
+        break;
     case RUNS:
         p->bench.runs = option_u64(state, "--runs", arg, 1, 999);
-        return 0;
+        break;
     case 'j':
         p->bench.json = true;
-        return 0;
+        break;
     case ARGP_KEY_ARG:
-        if (workloads_add(&p->workloads, arg, &err))
-            argp_error(state, "%s", err.text);
-        return 0;
+        status = workloads_add(&p->workloads, arg, &err);
+        break;
     case ARGP_KEY_END:
         if (!p->workloads.count)
-            workloads_add_default(&p->workloads);
-        return 0;
+            status = workloads_add_set(&p->workloads, WORKLOADS_DEFAULT, &err);
+        break;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-static int train_workload(const struct bench *b, const struct workload *w, struct error *err)
-{
-    struct step_result steps;
-    struct products_result products;
-    struct operations_result operations;
-    double memory;
-    if (measure_steps(b, w, &steps, &memory, err))
-        return -1;
-    report_steps(b, w, &steps, memory);
-    if (measure_operations(b, w, &operations, err))
-        return -1;
-    report_operations(b, w, &operations, steps.time.median);
-    if (measure_products(b, w, &products, err))
-        return -1;
-    report_products(b, w, &products);
+    if (status)
+        argp_error(state, "%s", err.text);
     return 0;
 }
 
-static int decode_workload(const struct bench *b, const struct workload *w, struct error *err)
+static int measure(struct bench *b, const struct workload *w)
 {
-    struct decode_result r;
-    double memory;
-    if (measure_decode(b, w, &r, &memory, err))
-        return -1;
-    report_decode(b, w, &r, memory);
-    return 0;
-}
-
-static int memory_workload(const struct bench *b, struct error *err)
-{
-    struct workloads w = {0};
-    workloads_add_memory(&w);
-    for (size_t i = 0; i < w.count; i++) {
-        double memory;
-        if (measure_memory(b, &w.list[i], &memory, err))
-            return -1;
-        report_memory(b, &w.list[i], memory, i == 0);
+    switch (w->kind) {
+    case WORKLOAD_DECODE:
+        return bench_child(b, w, "tokens", measure_decode);
+    case WORKLOAD_MEMORY:
+        return bench_child(b, w, "memory", measure_memory);
+    default:
+        return bench_child(b, w, "steps", measure_steps) ||
+               bench_child(b, w, "operations", measure_operations) ||
+               bench_child(b, w, "products", measure_products);
     }
-    return 0;
-}
-
-/* One that fails does not keep the others from their turn. */
-static int run_bench(struct parsed *p)
-{
-    int code = 0;
-    struct error err;
-    struct bench *b = &p->bench;
-    if (measure_machine(b, &err))
-        return print_error(&err);
-    report_machine(b);
-    for (size_t i = 0; i < p->workloads.count; i++) {
-        const struct workload *w = &p->workloads.list[i];
-        const int status = w->kind == WORKLOAD_TRAIN    ? train_workload(b, w, &err)
-                           : w->kind == WORKLOAD_DECODE ? decode_workload(b, w, &err)
-                                                        : memory_workload(b, &err);
-        if (status)
-            code = print_error(&err);
-    }
-    return code;
 }
 
 int command_bench(int argc, char **argv)
@@ -146,23 +80,34 @@ int command_bench(int argc, char **argv)
         options,
         parse,
         "[WORKLOAD…]",
-        "What this machine could do, and what training reaches on it: its arithmetic peak and "
-        "memory bandwidth; then, for each "
-        "workload, the time of a step, its share of the peak, its memory, the time of each "
-        "operation against that operation's "
-        "own bound, and the rates of matrix products at the sizes of the model.\n\nWORKLOAD is "
-        "MODEL or MODEL:BxT, a training "
-        "step on B sequences of T tokens, where MODEL is one of char-0.8M, char-10.7M, gpt2-124m, "
-        "tiny; or decode (gpt2-124m, "
-        "one token at a time; decode:N: of N texts side by side); or memory (the peak memory of "
-        "several). Without any: "
-        "char-0.8M, gpt2-124m and decode, about a "
-        "minute.\vdocs/benchmark.md says what each column means. Other programs disturb it: it "
-        "says where it noticed them.",
+        "Measures the arithmetic peak and the memory bandwidth of this machine, and what training "
+        "reaches: for each workload the time of a step, its share of the peak, its memory, each "
+        "operation against its own bound, and the rates of the model's matrix products.\n\n"
+        "WORKLOAD is MODEL or MODEL:BxT, a training step on B sequences of T tokens, where MODEL "
+        "is char-0.8M, char-10.7M, gpt2-124m or tiny; or decode or decode:N, gpt2-124m generating "
+        "one token at a time of one or N texts; or memory, the peak memory of several workloads. "
+        "Default: char-0.8M, gpt2-124m and decode, about a minute.\v"
+        "docs/benchmark.md explains each column. A warning is printed if other programs disturb a "
+        "measurement.",
         NULL,
         NULL,
         NULL};
-    struct parsed p = {.bench = {.code = precisions[0], .recompute = RECOMPUTE_GELU}};
+    struct parsed p = {0};
+    config_defaults(&p.config);
     argp_parse(&argp, argc, argv, 0, NULL, &p);
-    return run_bench(&p);
+    p.bench.precision =
+        p.config.train.precision == PRECISION_BF16 ? &bench_precision_bf16 : &bench_precision_f32;
+    p.bench.recompute = (enum recompute)p.config.train.recompute;
+    struct bench *b =
+        mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (b == MAP_FAILED)
+        return print_error(&(struct error){"out of memory"});
+    *b = p.bench;
+    if (bench_child(b, NULL, "peaks", measure_machine))
+        return print_error(&b->err);
+    int code = 0;
+    for (size_t i = 0; i < p.workloads.count; i++)
+        if (measure(b, &p.workloads.list[i])) /* the others are measured nevertheless */
+            code = print_error(&b->err);
+    return code;
 }

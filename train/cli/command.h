@@ -1,6 +1,6 @@
-/* command.h: the subcommands of handgrad. Each takes its own argv (argv[0] is "handgrad NAME"), parses it with argp, prints
- * "handgrad: <line>" to stderr where something is wrong, and returns the exit code: 0, 1 (failed) or 2 (misused).
- * Whether standard output could be written is asked by main, for all. */
+/* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command prints errors to
+ * stderr as "handgrad: …" and returns the exit status: 0, 1 (failure), or 2 (wrong usage). main
+ * checks that standard output was written. */
 #ifndef COMMAND_H
 #define COMMAND_H
 

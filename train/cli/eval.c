@@ -4,104 +4,77 @@
 #include "train/cli/options.h"
 #include "train/evaluate.h"
 #include "train/model_file.h"
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+static const char *const split_names[] = {"train", "val", NULL};
+
 struct arguments {
-    const char *checkpoint, *dir, *split;
+    const char *checkpoint, *dir;
+    int split;     /* index in split_names */
     uint64_t rows; /* 0: the checkpoint's batch_size */
     bool json;
 };
 
-static const struct argp_option options[] = {
-    {"split", 's', "NAME", 0, "train or val (val)", 0},
-    {"batch", 'b', "ROWS", 0, "Windows at a time (the checkpoint's batch_size)", 0},
-    {"json", 'j', NULL, 0, "One JSON object", 0},
-    {0}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *a = state->input;
-    switch (key) {
-    case 's':
-        if (strcmp(arg, "train") != 0 && strcmp(arg, "val") != 0)
-            argp_error(state, "--split: '%s' is neither train nor val", arg);
-        a->split = arg;
-        return 0;
-    case 'b':
-        a->rows = option_u64(state, "--batch", arg, 1, 1 << 20);
-        return 0;
-    case 'j':
-        a->json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->dir)
-            argp_error(state, "'%s': expected CKPT.h5 and DIR", arg);
-        *(a->checkpoint ? &a->dir : &a->checkpoint) = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->dir)
-            argp_error(state, "%s is missing", a->checkpoint ? "DIR" : "CKPT.h5");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 static void print(const struct arguments *a, const struct evaluation *e, uint64_t step)
 {
+    const char *split = split_names[a->split];
     if (a->json) {
-        printf("{\"checkpoint_step\": %llu, \"split\": \"%s\", \"tokens\": %llu, \"loss\": %.9g, "
-               "\"perplexity\": %.9g, ",
-               (unsigned long long)step, a->split, (unsigned long long)e->tokens, e->loss,
-               e->perplexity);
+        printf("{\"checkpoint_step\": %" PRIu64 ", \"split\": \"%s\", \"tokens\": %" PRIu64
+               ", \"loss\": %.9g, \"perplexity\": %.9g, ",
+               step, split, e->tokens, e->loss, e->perplexity);
         printf(isnan(e->bits_per_byte) ? "\"bits_per_byte\": null}\n"
                                        : "\"bits_per_byte\": %.9g}\n",
                e->bits_per_byte);
         return;
     }
-    printf("step %llu, %s: %llu tokens\n", (unsigned long long)step, a->split,
-           (unsigned long long)e->tokens);
+    printf("step %" PRIu64 ", %s: %" PRIu64 " tokens\n", step, split, e->tokens);
     printf("loss           %.4f nats per token\nperplexity     %.3f\n", e->loss, e->perplexity);
     if (!isnan(e->bits_per_byte))
         printf("bits per byte  %.4f\n", e->bits_per_byte);
 }
 
-static int check_tokenizer(const struct model_file *m, const struct split *s, const char *path,
-                           struct error *err)
+static int check_data(const struct model_file *m, const struct split *s, const char *path,
+                      struct error *err)
 {
+    const size_t vocab_size = m->model.tensors->config.vocab_size;
     if (m->tokenizer && strcmp(tokenizer_fingerprint(m->tokenizer), s->tokenizer_fingerprint) != 0)
-        return fail(err, "%s: was tokenized with another tokenizer than that of %s", s->dir, path);
-    if (s->vocab_size > m->model.tensors->config.vocab_size)
-        return fail(err, "%s: has %llu symbols, more than the %zu of %s", s->dir,
-                    (unsigned long long)s->vocab_size, m->model.tensors->config.vocab_size, path);
+        return fail(err, "%s: not tokenized with the tokenizer of %s", s->dir, path);
+    if (s->vocab_size > vocab_size)
+        return fail(err, "%s: vocabulary of %" PRIu64 " tokens, but %s has only %zu", s->dir,
+                    s->vocab_size, path, vocab_size);
     if (s->tokens < 2)
-        return fail(err, "%s/%s: nothing to predict in %llu tokens", s->dir, s->name,
-                    (unsigned long long)s->tokens);
+        return fail(err, "%s/%s: %" PRIu64 " tokens, expected at least 2", s->dir, s->name,
+                    s->tokens);
+    return 0;
+}
+
+static int evaluate_file(const struct arguments *a, struct model_file *m, struct split *s,
+                         struct error *err)
+{
+    struct evaluation e;
+    const struct evaluation_plan plan = {s, a->rows ? a->rows : m->config.train.batch_size, 0,
+                                         m->config.data.mask_documents, m->tokenizer};
+    if (check_data(m, s, a->checkpoint, err) ||
+        evaluate(&e, &m->model, config_model_code(&m->config), &plan, err))
+        return -1;
+    if (e.stopped)
+        return fail(err, "stopped");
+    print(a, &e, m->state.step);
     return 0;
 }
 
 static int run_eval(const struct arguments *a, struct error *err)
 {
-    struct split *s = split_open(a->dir, a->split, err);
+    struct split *s = split_open(a->dir, split_names[a->split], err);
     if (!s)
         return -1;
     struct model_file m;
     int status = model_file_open(&m, a->checkpoint, a->rows, GPT_INFER, err);
     if (status == 0) {
-        struct evaluation e;
-        status = check_tokenizer(&m, s, a->checkpoint, err);
-        if (status == 0)
-            status =
-                evaluate(&e, &m.model, passes_of(&m.config),
-                         &(struct evaluation_plan){s, a->rows ? a->rows : m.config.train.batch_size,
-                                                   0, m.config.data.mask_documents, m.tokenizer},
-                         err);
-        if (status == 0 && e.stopped)
-            status = fail(err, "stopped");
-        if (status == 0)
-            print(a, &e, m.state.step);
+        status = evaluate_file(a, &m, s, err);
         model_file_close(&m);
     }
     split_close(s);
@@ -110,17 +83,20 @@ static int run_eval(const struct arguments *a, struct error *err)
 
 int command_eval(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options,
-        parse,
-        "CKPT.h5 DIR",
-        "The loss of a checkpoint over a whole split of DIR, every token but the first predicted "
-        "once: nats per token, perplexity, bits per byte of the text.",
-        NULL,
-        NULL,
-        NULL};
-    struct arguments a = {.split = "val"};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct arguments a = {.split = 1};
+    const struct option_spec options[] = {
+        {"CKPT.h5", .operand = &a.checkpoint},
+        {"DIR", .operand = &a.dir},
+        {"split", 's', "NAME", "Split to evaluate: train or val (val)", .choice = &a.split,
+         .choices = split_names},
+        {"batch", 'b', "ROWS", "Windows per batch (the checkpoint's batch_size)", .count = &a.rows,
+         .min = 1, .max = 1 << 20},
+        {"json", 'j', NULL, "Print one JSON object", .flag = &a.json},
+        {0}};
+    parse_command_line(argc, argv, options, "CKPT.h5 DIR",
+                       "Computes the loss of a checkpoint over a whole split of the data in "
+                       "DIR: nats per token, perplexity and bits per byte of the text. Every "
+                       "token but the first is predicted once.");
     stop_on_signals(false);
     struct error err;
     return run_eval(&a, &err) ? print_error(&err) : 0;

@@ -2,71 +2,18 @@
 #include "train/checkpoint/checkpoint.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
-#include "train/gradient_types.h"
+#include "train/gradient_file.h"
 #include "train/ids_file.h"
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
+
+static const char *const precisions[] = {"f32", "bf16", "f64", NULL};
 
 struct arguments {
     const char *checkpoint, *ids, *out;
-    gradient_file_writer *write;
+    int precision; /* enum gradient_precision */
 };
-
-enum { IDS = 1000 };
-
-static const struct argp_option options[] = {
-    {"ids", IDS, "FILE", 0,
-     "The batch: rows of T+1 token ids in decimal; inputs are all but the last, targets all but "
-     "the first",
-     0},
-    {"output", 'o', "OUT.h5", 0, "Where loss, logits and grads/<name> go", 0},
-    {"precision", 'p', "TYPE", 0,
-     "f32, bf16 (products of rounded operands) or f64; f32 unless told", 0},
-    {0}};
-
-static const struct {
-    const char *precision;
-    gradient_file_writer *write;
-} writers[] = {{"f32", gradient_file_write_f32},
-               {"bf16", gradient_file_write_bf16},
-               {"f64", gradient_file_write_f64}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *a = state->input;
-    switch (key) {
-    case IDS:
-        a->ids = arg;
-        return 0;
-    case 'o':
-        a->out = arg;
-        return 0;
-    case 'p':
-        for (size_t i = 0; i < sizeof writers / sizeof *writers; i++)
-            if (!strcmp(arg, writers[i].precision)) {
-                a->write = writers[i].write;
-                return 0;
-            }
-        argp_error(state, "--precision: '%s' is none of f32, bf16, f64", arg);
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->checkpoint)
-            argp_error(state, "'%s': one CKPT.h5 is enough", arg);
-        a->checkpoint = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->checkpoint || !a->ids || !a->out)
-            argp_error(state, "%s is missing",
-                       !a->checkpoint ? "CKPT.h5"
-                       : !a->ids      ? "--ids FILE"
-                                      : "-o OUT.h5");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 static int read_sizes(const char *path, struct model_config *sizes, struct error *err)
 {
@@ -79,7 +26,7 @@ static int read_sizes(const char *path, struct model_config *sizes, struct error
     return 0;
 }
 
-/* Rows of T+1 ids into inputs and targets (B,T). */
+/* Splits rows of T+1 ids into inputs and targets (B,T). */
 static void split_rows(const uint32_t *ids, uint32_t *inputs, uint32_t *targets, size_t B, size_t T)
 {
     for (size_t b = 0; b < B; b++)
@@ -89,14 +36,14 @@ static void split_rows(const uint32_t *ids, uint32_t *inputs, uint32_t *targets,
         }
 }
 
-/* A trained model may have taken days. */
+/* Refuses to overwrite an input: a trained model may have taken days. */
 static int check_output(const struct arguments *a, struct error *err)
 {
     const char *inputs[] = {a->checkpoint, a->ids};
     struct stat out, in;
-    for (size_t i = 0; i < sizeof inputs / sizeof *inputs && stat(a->out, &out) == 0; i++)
+    for (size_t i = 0; i < 2 && stat(a->out, &out) == 0; i++)
         if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-            return fail(err, "%s: is read, and cannot be the output as well", a->out);
+            return fail(err, "%s: is an input, so it cannot be the output", a->out);
     return 0;
 }
 
@@ -112,14 +59,18 @@ static int run_grad(const struct arguments *a, struct error *err)
     int status = -1;
     uint32_t *batch = malloc(2 * B * T * sizeof *batch);
     if (T > sizes.block_size) {
-        fail(err, "%s: rows of %zu ids, but block_size %zu takes at most %zu", a->ids, columns,
-             sizes.block_size, sizes.block_size + 1);
+        fail(err, "%s: rows of %zu ids, expected at most %zu, block_size + 1", a->ids, columns,
+             sizes.block_size + 1);
     } else if (!batch) {
-        fail(err, "%s: no memory", a->ids);
+        fail(err, "%s: out of memory", a->ids);
     } else {
         double loss;
         split_rows(ids, batch, batch + B * T, B, T);
-        status = a->write(a->out, a->checkpoint, batch, batch + B * T, B, T, &loss, err);
+        status = gradient_file_write(
+            a->out, a->checkpoint, (enum gradient_precision)a->precision,
+            &(struct batch){
+                .inputs = batch, .targets = batch + B * T, .weight = 1, .rows = B, .block_size = T},
+            &loss, err);
         if (status == 0)
             printf("loss %.9g on %zu x %zu tokens; gradients in %s\n", loss, B, T, a->out);
     }
@@ -130,17 +81,22 @@ static int run_grad(const struct arguments *a, struct error *err)
 
 int command_grad(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options,
-        parse,
-        "CKPT.h5 --ids FILE -o OUT.h5",
-        "Loss, logits and the gradient of every parameter on one batch, without dropout, into an "
-        "HDF5 file.",
-        NULL,
-        NULL,
-        NULL};
-    struct arguments a = {.write = gradient_file_write_f32};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct arguments a = {0};
+    const struct option_spec options[] = {
+        {"CKPT.h5", .operand = &a.checkpoint},
+        {"ids", 0, "FILE",
+         "The batch as text: one row of T+1 token ids per line. All but the last are inputs, all "
+         "but the first are targets",
+         .required = true, .string = &a.ids},
+        {"output", 'o', "OUT.h5", "File to write: loss, logits and grads/NAME", .required = true,
+         .string = &a.out},
+        {"precision", 'p', "TYPE",
+         "f32, bf16 (matrix products with operands rounded to bf16) or f64 (f32)",
+         .choice = &a.precision, .choices = precisions},
+        {0}};
+    parse_command_line(argc, argv, options, "CKPT.h5 --ids FILE -o OUT.h5",
+                       "Computes the loss, the logits and the gradient of every parameter for "
+                       "one batch, without dropout, and writes them to an HDF5 file.");
     struct error err;
     return run_grad(&a, &err) ? print_error(&err) : 0;
 }

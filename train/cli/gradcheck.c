@@ -1,210 +1,121 @@
 /* gradcheck.c: handgrad gradcheck. */
-#include "base/clock.h"
-#include "optim/adamw_check.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 #include "train/grade/gradcheck_report.h"
-#include <math.h>
 #include <string.h>
 
-enum { METHOD = 1000, SWEEP, MISTAKES, DIAGNOSE, TEMPLATE, SEED };
+static const char *const method_names[] = {"central", "complex", "both", NULL};
+static const unsigned methods[] = {GRADCHECK_CENTRAL | GRADCHECK_CONTRACT | GRADCHECK_PRECISION,
+                                   GRADCHECK_COMPLEX | GRADCHECK_CONTRACT | GRADCHECK_PRECISION,
+                                   GRADCHECK_ALL};
 
-static const struct argp_option options[] = {
-    {"method", METHOD, "NAME", 0, "central (differences), complex (step) or both (both)", 0},
-    {"mistakes", MISTAKES, NULL, 0,
-     "Check the checker: how many of the planted mistakes does it catch?", 0},
-    {"sweep", SWEEP, NULL, 0, "The error of each method over the step size, as a picture with -o",
-     0},
-    {"diagnose", DIAGNOSE, "OP", 0,
-     "Check your own OP (not model, adamw), built into the shared object FILE.so, and name its "
-     "mistake",
-     0},
-    {"template", TEMPLATE, "OP", 0,
-     "Write a C file to begin your own OP with (to -o, or standard output)", 0},
-    {"output", 'o', "FILE", 0, "Where --template writes C and --sweep its SVG", 0},
-    {"json", 'j', NULL, 0, "One JSON object a line", 0},
-    {"seed", SEED, "S", 0, "Of the random numbers (1)", 0},
-    {0}};
-
-static const char documentation[] = "Checks every hand-written backward, and that of the whole "
-                                    "model, against derivatives found by the complex step and by "
-                                    "central differences; every forward against its definition; "
-                                    "and float against double. OP is one of\n\n"
-                                    "  embedding linear layernorm gelu_tanh gelu_erf softmax "
-                                    "dropout residual attention mlp loss block model adamw\v"
-                                    "Ends with 1 where anything fails.";
-
-struct parsed {
+struct arguments {
     struct gradcheck_options o;
-    bool any;
+    struct operand_list operands;
+    const char *diagnosed, *template;
+    int method; /* index in methods */
 };
 
-static enum op operation(struct argp_state *state, const char *name)
+static int find_operation(const char *name, enum op *op, struct error *err)
 {
-    const enum op op = op_find(name);
+    *op = op_find(name);
     if (!strcmp(name, "model") || !strcmp(name, "adamw"))
-        argp_error(state, "'%s' is no single operation: it has no template, and is not diagnosed",
-                   name);
-    if (op == OPS)
-        argp_error(state, "'%s' is no operation; --help lists them", name);
-    return op;
+        return fail(err,
+                    "'%s' is not a single operation: --template and --diagnose do not support it",
+                    name);
+    if (*op == OPS)
+        return fail(err, "'%s': unknown operation; --help lists them", name);
+    return 0;
 }
 
-static void argument(struct parsed *p, const char *arg, struct argp_state *state)
+/* The operands select what to check; the default is everything. */
+static int select_operations(struct arguments *a, struct error *err)
 {
-    if (p->o.diagnosed != OPS) {
-        if (p->o.library)
-            argp_error(state, "'%s': one FILE.so is enough", arg);
-        p->o.library = arg;
-        return;
-    }
-    p->any = true;
-    if (!strcmp(arg, "model"))
-        p->o.model = true;
-    else if (!strcmp(arg, "adamw"))
-        p->o.optimiser = true;
-    else
-        p->o.op[operation(state, arg)] = true;
-}
-
-static void method(struct parsed *p, const char *arg, struct argp_state *state)
-{
-    const unsigned others = GRADCHECK_CONTRACT | GRADCHECK_PRECISION;
-    if (!strcmp(arg, "both"))
-        p->o.methods = GRADCHECK_ALL;
-    else if (!strcmp(arg, "central"))
-        p->o.methods = GRADCHECK_CENTRAL | others;
-    else if (!strcmp(arg, "complex"))
-        p->o.methods = GRADCHECK_COMPLEX | others;
-    else
-        argp_error(state, "--method: '%s' is none of central, complex and both", arg);
-}
-
-static void finish(struct parsed *p, struct argp_state *state)
-{
-    if (p->o.diagnosed != OPS && !p->o.library)
-        argp_error(state, "--diagnose: FILE.so is missing");
-    for (int op = 0; op < OPS && !p->any; op++)
-        p->o.op[op] = true;
-    p->o.model |= !p->any;
-    p->o.optimiser |= !p->any;
-}
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct parsed *p = state->input;
-    switch (key) {
-    case METHOD:
-        method(p, arg, state);
-        return 0;
-    case MISTAKES:
-        p->o.mistakes = true;
-        return 0;
-    case SWEEP:
-        p->o.sweep = true;
-        return 0;
-    case DIAGNOSE:
-        p->o.diagnosed = operation(state, arg);
-        return 0;
-    case TEMPLATE:
-        p->o.template = operation(state, arg);
-        return 0;
-    case SEED:
-        p->o.seed = option_u64(state, "--seed", arg, 0, UINT64_MAX);
-        return 0;
-    case 'o':
-        p->o.output = arg;
-        return 0;
-    case 'j':
-        p->o.json = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        argument(p, arg, state);
-        return 0;
-    case ARGP_KEY_END:
-        finish(p, state);
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-/* The update that trains has no backward: its two builds stand against the exact update. */
-static int check_optimiser(struct gradcheck_report *report)
-{
-    const struct {
-        const char *tensor;
-        double error, tolerance;
-    } builds[] = {{"update in double", optcheck_error_f64(OPTIM_RIGHT), OPTCHECK_TOLERANCE_F64},
-                  {"update in float", optcheck_error_f32(OPTIM_RIGHT), OPTCHECK_TOLERANCE_F32}};
-    for (size_t i = 0; i < 2; i++) {
-        struct gradcheck_line line = {.subject = "adamw",
-                                      .method = i ? "float" : "definition",
-                                      .error = builds[i].error,
-                                      .tolerance = builds[i].tolerance};
-        snprintf(line.tensor, sizeof line.tensor, "%s", builds[i].tensor);
-        line.ok = line.error <= line.tolerance && line.error != -1;
-        gradcheck_collect(report, &line);
-        if (line.error == -1)
+    const bool all = !a->operands.n;
+    for (int op = 0; op < OPS; op++)
+        a->o.op[op] = all;
+    a->o.model = a->o.optimiser = all;
+    for (size_t i = 0; i < a->operands.n; i++) {
+        const char *name = a->operands.items[i];
+        enum op op;
+        if (!strcmp(name, "model"))
+            a->o.model = true;
+        else if (!strcmp(name, "adamw"))
+            a->o.optimiser = true;
+        else if (find_operation(name, &op, err))
             return -1;
+        else
+            a->o.op[op] = true;
     }
     return 0;
 }
 
-static int check_all(const struct gradcheck_options *o, struct error *err)
+static int check(struct arguments *a, struct error *err)
 {
-    struct gradcheck_report report = {.json = o->json};
-    const struct gradcheck g = {
-        .methods = o->methods, .seed = o->seed, .report = gradcheck_collect, .to = &report};
-    const double start = seconds();
-    int broken = 0;
-    if (!o->json)
-        gradcheck_print_heading();
-    for (int op = 0; op < OPS && !broken; op++) {
-        if (!o->op[op])
-            continue;
-        const struct gradcheck_subject s = gradcheck_subject((enum op)op);
-        broken = gradcheck_op(&g, &s) < 0;
-        gradcheck_print_rows(&report, s.name);
-    }
-    if (o->model && !broken) {
-        const struct gradcheck_model m = gradcheck_model_subject();
-        broken = gradcheck_model(&g, &m) < 0;
-        gradcheck_print_rows(&report, m.name);
-    }
-    if (o->optimiser && !broken) {
-        broken = check_optimiser(&report) < 0;
-        gradcheck_print_rows(&report, "adamw");
-    }
-    if (broken)
-        return fail(err, "out of memory"), 1;
-    if (!o->json)
-        printf("\n%zu comparisons, %zu failed, in %.1f s. Errors are norm-wise relative; the "
-               "complex step's bar is %.0e\n"
-               "(%.0e for the model), that of differences their own estimate, that of float what "
-               "its rounding can do.\n",
-               report.comparisons, report.failed, seconds() - start, GRADCHECK_OP_TOLERANCE,
-               GRADCHECK_MODEL_TOLERANCE);
-    return report.failed ? 1 : 0;
+    a->o.methods = methods[a->method];
+    if (a->template && find_operation(a->template, &a->o.template, err))
+        return -1;
+    if (!a->diagnosed)
+        return select_operations(a, err);
+    if (a->operands.n != 1)
+        return fail(err, "--diagnose: expected one FILE.so, got %zu", a->operands.n);
+    a->o.library = a->operands.items[0];
+    return find_operation(a->diagnosed, &a->o.diagnosed, err);
+}
+
+/* "embedding linear … block model adamw" */
+static void list_operations(char *text, size_t size)
+{
+    size_t n = 0;
+    for (int op = 0; op < OPS; op++)
+        n += (size_t)snprintf(text + n, size - n, "%s ", op_info[op].name);
+    snprintf(text + n, size - n, "model adamw");
 }
 
 int command_gradcheck(int argc, char **argv)
 {
-    struct parsed p = {
-        .o = {.methods = GRADCHECK_ALL, .seed = 1, .diagnosed = OPS, .template = OPS}};
-    const struct argp argp = {options, parse, "[OP…] [FILE.so]", documentation, NULL, NULL, NULL};
-    argp_parse(&argp, argc, argv, 0, NULL, &p);
+    struct arguments a = {.o = {.seed = 1, .diagnosed = OPS, .template = OPS}, .method = 2};
+    const struct option_spec options[] = {
+        {"OP", .operands = &a.operands, .optional = true},
+        {"method", 0, "NAME", "central (differences), complex (step) or both (both)",
+         .choice = &a.method, .choices = method_names},
+        {"mistakes", 0, NULL, "Count how many of the planted mistakes the checker catches",
+         .flag = &a.o.mistakes},
+        {"sweep", 0, NULL, "Print the error of each method over the step size; draw it with -o",
+         .flag = &a.o.sweep},
+        {"template", 0, "OP", "Write a C file with OP's forward and an empty backward to fill in",
+         .string = &a.template},
+        {"diagnose", 0, "OP",
+         "Check your own implementation of OP, compiled to the shared object FILE.so, and name "
+         "its mistake",
+         .string = &a.diagnosed},
+        {"output", 'o', "FILE", "Write the output of --template, or an SVG of --sweep, to FILE",
+         .string = &a.o.output},
+        {"json", 'j', NULL, "Print one JSON object per line", .flag = &a.o.json},
+        {"seed", 0, "S", "Seed of the random numbers (1)", .count = &a.o.seed},
+        {0}};
     struct error err = {0};
-    int code;
-    if (p.o.template != OPS)
-        code = gradcheck_write_template(&p.o, &err);
-    else if (p.o.diagnosed != OPS)
-        code = gradcheck_diagnose(&p.o, &err);
-    else if (p.o.sweep)
-        code = gradcheck_print_sweep(&p.o, &err);
-    else if (p.o.mistakes)
-        code = gradcheck_print_mistakes(&p.o, &err);
+    char names[512], description[1024];
+    list_operations(names, sizeof names);
+    snprintf(description, sizeof description,
+             "Checks every hand-written backward pass, and that of the whole model, against the "
+             "complex step and central differences. Checks every forward pass against its "
+             "definition, and float against double. OP is one of\n\n  %s\v"
+             "The exit status is 1 if any check fails.",
+             names);
+    parse_command_line(argc, argv, options, "[OP…]\n--diagnose OP FILE.so", description);
+    if (check(&a, &err))
+        return wrong_usage(argv[0], &err);
+    int status;
+    if (a.template)
+        status = gradcheck_write_template(&a.o, &err);
+    else if (a.diagnosed)
+        status = gradcheck_diagnose(&a.o, &err);
+    else if (a.o.sweep)
+        status = gradcheck_print_sweep(&a.o, &err);
+    else if (a.o.mistakes)
+        status = gradcheck_print_mistakes(&a.o, &err);
     else
-        code = check_all(&p.o, &err);
-    return err.text[0] ? print_error(&err) : code;
+        status = gradcheck_run(&a.o, &err);
+    return err.text[0] ? print_error(&err) : status;
 }

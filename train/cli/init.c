@@ -8,41 +8,10 @@
 
 struct arguments {
     const char *config, *out;
-    struct settings settings;
+    struct string_list settings;
 };
 
-enum { SET = 1000 };
-
-static const struct argp_option options[] = {
-    {"output", 'o', "CKPT.h5", 0, "The checkpoint to write, in place of one that is there", 0},
-    {"set", SET, "SECTION.KEY=VALUE", 0, "Overrides a key of CONFIG; may be repeated", 0},
-    {0}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *a = state->input;
-    switch (key) {
-    case 'o':
-        a->out = arg;
-        return 0;
-    case SET:
-        settings_add(&a->settings, arg, state);
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->config)
-            argp_error(state, "'%s': one CONFIG is enough", arg);
-        a->config = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->config || !a->out)
-            argp_error(state, "%s is missing", a->config ? "-o CKPT.h5" : "CONFIG");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-/* The tokenizer of data.dir, where there is one. */
+/* The tokenizer in data.dir, or NULL if the folder has none. */
 static int find_tokenizer(const struct config *config, struct tokenizer **tokenizer,
                           struct error *err)
 {
@@ -65,7 +34,7 @@ static int write_initial(const struct arguments *a, const struct config *config,
     struct gpt g;
     struct tensors *tensors = tensors_create(&sizes);
     if (!tensors || gpt_create(&g, tensors, 1, GPT_INFER))
-        return fail(err, "%s: no memory for a model of these sizes", a->config);
+        return fail(err, "%s: out of memory for a model of these sizes", a->config);
     gpt_init(&g, config->train.seed);
     const struct checkpoint c = {
         .config = *config,
@@ -75,7 +44,7 @@ static int write_initial(const struct arguments *a, const struct config *config,
         .params = g.params};
     const int status = checkpoint_write(&c, a->out, err);
     if (status == 0)
-        printf("%s: %.2f M parameters, %zu symbols%s\n", a->out,
+        printf("%s: %.2f M parameters, vocabulary of %zu%s\n", a->out,
                (double)g.tensors->n_parameters / 1e6, sizes.vocab_size,
                tokenizer ? "" : ", no tokenizer");
     gpt_destroy(&g);
@@ -84,17 +53,17 @@ static int write_initial(const struct arguments *a, const struct config *config,
 
 int command_init(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options,
-        parse,
-        "CONFIG -o CKPT.h5",
-        "Writes a checkpoint of step 0: initial weights, the tokenizer of data.dir where there is "
-        "one, no optimiser state.",
-        NULL,
-        NULL,
-        NULL};
     struct arguments a = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    const struct option_spec options[] = {
+        {"CONFIG", .operand = &a.config},
+        {"output", 'o', "CKPT.h5", "Checkpoint to write; an existing file is replaced",
+         .required = true, .string = &a.out},
+        {"set", 0, "SECTION.KEY=VALUE", "Override a key of CONFIG; may be repeated",
+         .list = &a.settings},
+        {0}};
+    parse_command_line(argc, argv, options, "CONFIG -o CKPT.h5",
+                       "Writes a checkpoint of step 0: initial weights, the tokenizer in "
+                       "data.dir if there is one, no optimiser state.");
     struct error err;
     struct config config;
     struct tokenizer *tokenizer = NULL;

@@ -1,4 +1,5 @@
-/* inspect.h: what the parts of `handgrad inspect` share. */
+/* inspect.h: shared by the parts of handgrad inspect. Each kind of file is described by one JSON
+ * object, which is printed as it is or as text. */
 #ifndef INSPECT_H
 #define INSPECT_H
 
@@ -6,28 +7,25 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
+
+enum { INSPECT_INDENT = 20 }; /* column of the values */
 
 struct inspect {
     const char *path;
     bool verify, json, plot;
-    bool bold;         /* standard output is a terminal */
-    unsigned problems; /* found and printed to stderr */
+    unsigned problems; /* found by --verify */
 };
 
-int inspect_checkpoint(struct inspect *in, struct error *err);
+/* {"kind", "file"}: the members that all descriptions begin with. */
+cJSON *inspect_begin(const struct inspect *in, const char *kind);
+/* Adds "tokenizer": {"kind", "vocab_size", "fingerprint"}. */
+void inspect_add_tokenizer(cJSON *object, const char *kind, uint64_t vocab_size,
+                           const char *fingerprint);
+/* Adds "verified" if the user asked for it, prints the description and frees it. */
+int inspect_print(const struct inspect *in, cJSON *object, struct error *err);
+/* Prints an error message to stderr and counts it. The message names the file. */
+void inspect_problem(struct inspect *in, const struct error *problem);
 
-/* "handgrad: FILE: what", and counts it. */
-void inspect_problem(struct inspect *in, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-/* The first line of a report: "FILE  what, SIZE". */
-void inspect_title(const struct inspect *in, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-/* A line "  label   text". */
-void inspect_line(const char *label, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* 1234567 as "1,234,567". */
-char *inspect_count(uint64_t n, char text[32]);
-/* Prints one object on a line and frees it; -1 where memory was short. */
-int inspect_print_json(cJSON *object, struct error *err);
+int inspect_checkpoint(struct inspect *in, struct error *err);
 
 #endif

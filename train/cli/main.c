@@ -1,8 +1,9 @@
-/* main.c: handgrad, the command. */
+/* main.c: the handgrad command. */
 #include "base/omp_wait.h"
 #include "base/thread.h"
 #include "model/gemm/gemm_backend.h"
 #include "train/cli/command.h"
+#include "train/cli/version.h"
 #include <argp.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -11,38 +12,41 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct {
+static const struct command {
     const char *name, *summary;
     int (*run)(int argc, char **argv);
 } commands[] = {
-    {"tokenize", "text to shards of tokens", command_tokenize},
-    {"tokens", "a text's tokens and ids, and back", command_tokens},
-    {"init", "a step-0 checkpoint", command_init},
-    {"train", "train, watch, stop, resume", command_train},
-    {"eval", "the loss over a whole split", command_eval},
-    {"sample", "let a checkpoint write", command_sample},
-    {"grad", "loss, logits and every gradient of one batch", command_grad},
-    {"gradcheck", "prove every derivative", command_gradcheck},
-    {"lens", "what a model sees in a text", command_lens},
-    {"report", "a page of pictures of a run", command_report},
-    {"serve", "the same page, live", command_serve},
-    {"inspect", "what a checkpoint or shard holds", command_inspect},
-    {"bench", "what this machine could do, and what training reaches on it", command_bench},
+    {"tokenize", "Convert text to shards of tokens", command_tokenize},
+    {"tokens", "Show the tokens of a text, decode ids, export a tokenizer", command_tokens},
+    {"init", "Write a checkpoint with initial weights", command_init},
+    {"train", "Train a model, or resume a run", command_train},
+    {"eval", "Compute the loss over a split", command_eval},
+    {"sample", "Generate text", command_sample},
+    {"grad", "Compute loss, logits and all gradients of one batch", command_grad},
+    {"gradcheck", "Check every derivative", command_gradcheck},
+    {"lens", "Show predictions, attention and gradients for a text", command_lens},
+    {"report", "Write an HTML report of one or several runs", command_report},
+    {"serve", "Serve the report, updated while a run trains", command_serve},
+    {"inspect", "Describe a checkpoint, shard or tokenizer", command_inspect},
+    {"bench", "Measure this machine and the speed of training on it", command_bench},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static void usage(FILE *out)
+static void print_usage(FILE *out)
 {
-    fprintf(out, "Usage: handgrad COMMAND …\n\nTrains small GPT-style language models on CPUs, "
-                 "every gradient derived by hand.\n\n");
+    fprintf(out, "Usage: handgrad COMMAND [OPTION...] ...\n"
+                 "  or:  handgrad --version\n\n"
+                 "Trains small GPT-style language models on CPUs, with every gradient derived by "
+                 "hand.\n\n");
     for (int i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fprintf(out, "\n`handgrad COMMAND --help` tells more.\n");
+    fprintf(out, "\nhandgrad COMMAND --help describes a command.\n");
 }
 
-/* OpenBLAS reads before main which kernels to use. Where it does not know the processor, which costs all but an eighth of the speed,
- * measured (docs/performance.md), the program says it and starts itself again; where it cannot, nothing happens. */
-static void start_again_settled(char **argv)
+/* OpenBLAS selects its kernels before main. If it does not recognise the processor and falls back
+ * to its oldest kernels (an eighth of the speed: docs/performance.md), this sets OPENBLAS_CORETYPE
+ * and executes the program again. On failure, the program continues as it is. */
+static void restart_with_openblas_kernels(char **argv)
 {
     const char *const core = gemm_openblas_core();
     char self[4096];
@@ -50,64 +54,79 @@ static void start_again_settled(char **argv)
     if (n < 0 || setenv("OPENBLAS_CORETYPE", core, 1))
         return;
     self[n] = 0;
-    cpu_set_t all; /* the program that starts shall have them, not the first alone */
+    cpu_set_t
+        all; /* OpenMP may have bound this thread to one processor, and exec would inherit that */
     if (thread_processors(&all))
         sched_setaffinity(0, sizeof all, &all);
     execv(self, argv);
 }
 
-/* A pipe whose reader has left, as head does with what it wanted. */
-static bool is_unread(int fd)
+/* Whether fd is a pipe whose reader has exited, such as head. */
+static bool reader_has_left(int fd)
 {
     struct pollfd p = {.fd = fd};
     return poll(&p, 1, 0) == 1 && p.revents & POLLERR;
 }
 
-/* Whatever a command prints, and --help: what was promised by exit 0 has to be there. (The default action of SIGPIPE ends a command
- * before this; training goes on without a reader.) */
+/* At exit: status 0 promises that standard output was written. If the reader of a pipe has left,
+ * SIGPIPE normally ends the command earlier; training ignores it. */
 static void check_output(int status, void *unused)
 {
     (void)unused;
-    if (status == 0 && (fflush(stdout) || ferror(stdout)) && !is_unread(STDOUT_FILENO)) {
+    if (status == 0 && (fflush(stdout) || ferror(stdout)) && !reader_has_left(STDOUT_FILENO)) {
         fprintf(stderr, "handgrad: standard output cannot be written\n");
         _exit(1);
     }
 }
 
-/* A name that is none would be ignored, and its results taken for those of the library that was meant. */
-static bool library_is_known(void)
+/* An unknown name would be ignored, and the results attributed to the wrong library. */
+static bool gemm_setting_is_valid(void)
 {
-    const char *wish = getenv("HANDGRAD_GEMM");
-    if (!wish || !*wish || !strcmp(wish, "openblas") || !strcmp(wish, "onednn"))
+    const char *name = getenv("HANDGRAD_GEMM");
+    if (!name || !*name || !strcmp(name, "openblas") || !strcmp(name, "onednn"))
         return true;
-    fprintf(stderr, "handgrad: HANDGRAD_GEMM: '%s' is neither openblas nor onednn\n", wish);
+    fprintf(stderr, "handgrad: HANDGRAD_GEMM: '%s': expected openblas or onednn\n", name);
     return false;
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (int i = 0; i < COMMANDS; i++)
+        if (!strcmp(name, commands[i].name))
+            return &commands[i];
+    return NULL;
 }
 
 int main(int argc, char **argv)
 {
     on_exit(check_output, NULL);
     argp_err_exit_status = 2;
-    if (!library_is_known())
+    if (!gemm_setting_is_valid())
         return 2;
     if (argc < 2) {
-        usage(stderr);
+        print_usage(stderr);
         return 2;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
-        usage(stdout);
+        print_usage(stdout);
         return 0;
     }
-    for (int i = 0; i < COMMANDS; i++)
-        if (!strcmp(argv[1], commands[i].name)) {
-            char name[64];
-            start_again_settled(argv);
-            if (commands[i].run != command_bench) /* whose processes do so themselves */
-                omp_wait_adapt();
-            snprintf(name, sizeof name, "handgrad %s", commands[i].name);
-            argv[1] = name;
-            return commands[i].run(argc - 1, argv + 1);
-        }
-    fprintf(stderr, "handgrad: '%s' is no command; `handgrad --help` lists them\n", argv[1]);
-    return 2;
+    const bool version = !strcmp(argv[1], "--version");
+    const struct command *c = find_command(argv[1]);
+    if (!c && !version) {
+        fprintf(stderr, "handgrad: '%s': unknown command; handgrad --help lists the commands\n",
+                argv[1]);
+        return 2;
+    }
+    restart_with_openblas_kernels(argv);
+    if (version) {
+        print_version();
+        return 0;
+    }
+    if (c->run != command_bench) /* whose child processes call it themselves */
+        omp_wait_adapt();
+    char name[64];
+    snprintf(name, sizeof name, "handgrad %s", c->name);
+    argv[1] = name;
+    return c->run(argc - 1, argv + 1);
 }

@@ -1,10 +1,11 @@
 /* options.c: see options.h. */
 #include "train/cli/options.h"
 #include <errno.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { OPTIONS_MAX = 32, FIRST_LONG_KEY = 256 /* above all characters */ };
 
 uint64_t option_u64(struct argp_state *state, const char *name, const char *text, uint64_t min,
                     uint64_t max)
@@ -14,39 +15,145 @@ uint64_t option_u64(struct argp_state *state, const char *name, const char *text
     const unsigned long long value = strtoull(text, &end, 10);
     if (errno || end == text || *end || strchr(text, '-') || value < min || value > max) {
         if (max == UINT64_MAX)
-            argp_error(state, "%s: '%s' is not a whole number of at least %llu", name, text,
+            argp_error(state, "%s: '%s': expected a whole number of at least %llu", name, text,
                        (unsigned long long)min);
         else
-            argp_error(state, "%s: '%s' is not a whole number from %llu to %llu", name, text,
+            argp_error(state, "%s: '%s': expected a whole number from %llu to %llu", name, text,
                        (unsigned long long)min, (unsigned long long)max);
     }
     return value;
 }
 
-double option_double(struct argp_state *state, const char *name, const char *text, double min,
-                     double max)
+static double parse_number(struct argp_state *state, const struct option_spec *o, const char *text)
 {
     char *end;
     const double value = strtod(text, &end);
-    if (end == text || *end || !(value >= min && value <= max))
-        argp_error(state, "%s: '%s' is not a number from %g to %g", name, text, min, max);
+    if (end == text || *end || !(value >= o->low && value <= o->high))
+        argp_error(state, "--%s: '%s': expected a number from %g to %g", o->name, text, o->low,
+                   o->high);
     return value;
 }
 
-void settings_add(struct settings *s, const char *assignment, struct argp_state *state)
+static int parse_choice(struct argp_state *state, const struct option_spec *o, const char *text)
 {
-    if (s->count == sizeof s->list / sizeof *s->list)
-        argp_error(state, "--set: more than %d of them; put them into a file", s->count);
-    s->list[s->count++] = assignment;
+    char expected[256] = "";
+    int i = 0;
+    for (; o->choices[i]; i++) {
+        if (!strcmp(o->choices[i], text))
+            return i;
+        const size_t n = strlen(expected);
+        snprintf(expected + n, sizeof expected - n, "%s%s",
+                 !i                  ? ""
+                 : o->choices[i + 1] ? ", "
+                                     : " or ",
+                 o->choices[i]);
+    }
+    argp_error(state, "--%s: '%s': expected %s", o->name, text, expected);
+    return i;
 }
 
-int settings_load(const struct settings *s, struct config *config, const char *path,
+static void store_option(struct argp_state *state, const struct option_spec *o, const char *text)
+{
+    char name[64];
+    snprintf(name, sizeof name, "--%s", o->name);
+    if (o->flag) {
+        *o->flag = true;
+    } else if (o->string) {
+        *o->string = text;
+    } else if (o->list) {
+        if (o->list->n == STRING_LIST_MAX)
+            argp_error(state, "%s: given more than %d times", name, STRING_LIST_MAX);
+        o->list->items[o->list->n++] = text;
+    } else if (o->count) {
+        *o->count = option_u64(state, name, text, o->min, o->max ? o->max : UINT64_MAX);
+    } else if (o->number) {
+        *o->number = parse_number(state, o, text);
+    } else {
+        *o->choice = parse_choice(state, o, text);
+    }
+}
+
+static bool is_operand(const struct option_spec *o)
+{
+    return o->operand || o->operands;
+}
+
+static void store_operands(struct argp_state *state, const struct option_spec *o)
+{
+    int i = state->next;
+    for (; o->name && i < state->argc; o++)
+        if (o->operand) {
+            *o->operand = state->argv[i++];
+        } else if (o->operands) {
+            *o->operands = (struct operand_list){state->argv + i, (size_t)(state->argc - i)};
+            i = state->argc;
+        }
+    if (i < state->argc)
+        argp_error(state, "'%s': unexpected argument", state->argv[i]);
+}
+
+static void check_required(struct argp_state *state, const struct option_spec *o)
+{
+    for (; o->name; o++)
+        if (is_operand(o) && !o->optional && (o->operand ? !*o->operand : !o->operands->n))
+            argp_error(state, "%s is missing", o->name);
+        else if (o->required && (!*o->string || !**o->string))
+            argp_error(state, "--%s %s is missing", o->name, o->argument);
+}
+
+static int key_of(const struct option_spec *options, size_t i)
+{
+    return options[i].key ? options[i].key : FIRST_LONG_KEY + (int)i;
+}
+
+static error_t parse(int key, char *text, struct argp_state *state)
+{
+    const struct option_spec *options = state->input;
+    if (key == ARGP_KEY_ARGS) {
+        store_operands(state, options);
+        return 0;
+    }
+    if (key == ARGP_KEY_END) {
+        check_required(state, options);
+        return 0;
+    }
+    for (size_t i = 0; options[i].name; i++)
+        if (key == key_of(options, i)) {
+            store_option(state, &options[i], text);
+            return 0;
+        }
+    return ARGP_ERR_UNKNOWN;
+}
+
+void parse_command_line(int argc, char **argv, const struct option_spec *options, const char *usage,
+                        const char *description)
+{
+    struct argp_option list[OPTIONS_MAX] = {0};
+    for (size_t i = 0, n = 0; options[i].name && n < OPTIONS_MAX - 1; i++) {
+        const struct option_spec *o = &options[i];
+        const int group = (int)i + 1; /* keeps the order of the table in --help */
+        if (!is_operand(o))
+            list[n++] =
+                (struct argp_option){o->name, key_of(options, i), o->argument, 0, o->help, group};
+    }
+    const struct argp argp = {list, parse, usage, description, NULL, NULL, NULL};
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, (void *)options);
+}
+
+int wrong_usage(const char *command, const struct error *err)
+{
+    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", command, err->text, command);
+    return argp_err_exit_status;
+}
+
+int settings_load(const struct string_list *settings, struct config *config, const char *path,
                   struct error *err)
 {
     if (config_load(config, path, err))
         return -1;
-    for (int i = 0; i < s->count; i++)
-        if (config_set(config, s->list[i], err))
+    for (size_t i = 0; i < settings->n; i++)
+        if (config_set(config, settings->items[i], err))
             return -1;
     return config_check(config, path, err);
 }

@@ -1,29 +1,66 @@
-/* options.h: how the subcommands read their command lines. */
+/* options.h: command lines described by tables. A command lists its options and operands together
+ * with the variables that take their values. parse_command_line, built on argp, fills them in and
+ * prints --help. */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
 #include "base/error.h"
 #include "train/config/config.h"
 #include <argp.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-/* Numbers of an option: the whole string, in the range, or one line and exit 2, as argp does for its own errors. */
+/* The values of an option that may be repeated, in order. */
+enum { STRING_LIST_MAX = 64 };
+struct string_list {
+    const char *items[STRING_LIST_MAX];
+    size_t n;
+};
+
+/* Operands at the end of a command line: a part of argv. */
+struct operand_list {
+    char **items;
+    size_t n;
+};
+
+struct option_spec {
+    const char *name;     /* the long name, without dashes; of an operand, the name in messages */
+    char key;             /* the short name, or 0 */
+    const char *argument; /* the value as --help shows it; NULL for a flag */
+    const char *help;
+    bool required; /* for string options, which are optional by default */
+    bool optional; /* for operands, which are required by default */
+    /* Where the value goes. Exactly one of these pointers is set; it determines the type. */
+    const char **operand;
+    struct operand_list *operands; /* one or more, after all others */
+    bool *flag;
+    const char **string;
+    struct string_list *list;
+    uint64_t *count, min, max; /* max 0: no limit */
+    double *number, low, high;
+    int *choice;                /* the index of the value in choices */
+    const char *const *choices; /* ends with NULL */
+};
+
+/* Sets the variables of a table, which ends with {0}. `usage` is what follows the options in the
+ * first line of --help, the description what --help prints above the options, then \v and what it
+ * prints below. On wrong usage, prints a message and exits with status 2. */
+void parse_command_line(int argc, char **argv, const struct option_spec *options, const char *usage,
+                        const char *description);
+/* For checks that a table cannot express: prints the message and returns 2, the exit status. */
+int wrong_usage(const char *command, const struct error *err);
+
+/* The value of a numeric option. The whole text must be a number within the range; otherwise
+ * argp_error. */
 uint64_t option_u64(struct argp_state *state, const char *name, const char *text, uint64_t min,
                     uint64_t max);
-double option_double(struct argp_state *state, const char *name, const char *text, double min,
-                     double max);
 
-/* The --set options of a command, in their order. */
-struct settings {
-    const char *list[64];
-    int count;
-};
-void settings_add(struct settings *s, const char *assignment, struct argp_state *state);
-/* The file, then the settings, then config_check. */
-int settings_load(const struct settings *s, struct config *config, const char *path,
+/* Loads the configuration file, applies the --set assignments and checks the result. */
+int settings_load(const struct string_list *settings, struct config *config, const char *path,
                   struct error *err);
 
-/* Prints "handgrad: <line>" and returns 1, the exit code. */
+/* Prints "handgrad: " and the message to stderr. Returns 1, the exit status. */
 int print_error(const struct error *err);
 
 #endif

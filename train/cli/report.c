@@ -1,68 +1,35 @@
-/* report.c: handgrad report: a page of pictures of one run or several, or their metrics as CSV. */
+/* report.c: handgrad report. */
 #include "train/report/report.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 
-enum { RUNS_MAX = 64 };
-
-struct arguments {
-    const char *runs[RUNS_MAX], *out;
-    size_t n;
-    bool csv;
-};
-
-static const struct argp_option options[] = {
-    {"output", 'o', "FILE", 0,
-     "Where to (RUN/report.html; of several runs report.html; --csv: standard output)", 0},
-    {"csv", 'c', NULL, 0, "The metrics of every step as comma-separated values", 0},
-    {0}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *a = state->input;
-    switch (key) {
-    case 'o':
-        a->out = arg;
-        return 0;
-    case 'c':
-        a->csv = true;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->n == RUNS_MAX)
-            argp_error(state, "more than %d runs", RUNS_MAX);
-        a->runs[a->n++] = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->n)
-            argp_error(state, "RUN is missing");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
 int command_report(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options,
-        parse,
-        "RUN…",
-        "Writes one self-contained HTML page about a run, or about several to compare: losses, "
-        "learning rate, gradient norms, speed, the norm of every tensor, samples, configuration, "
-        "data "
-        "and machine. It needs no network. `train` writes it too, when it ends.",
-        NULL,
-        NULL,
-        NULL};
-    struct arguments a = {0};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct operand_list runs = {0};
+    const char *out = NULL;
+    bool csv = false;
+    const struct option_spec options[] = {
+        {"RUN", .operands = &runs},
+        {"output", 'o', "FILE",
+         "File to write (RUN/report.html; report.html for several runs; standard output for "
+         "--csv)",
+         .string = &out},
+        {"csv", 'c', NULL, "Write the metrics of every step as comma-separated values",
+         .flag = &csv},
+        {0}};
+    parse_command_line(
+        argc, argv, options, "RUN…",
+        "Writes a self-contained HTML page about one run, or about several to compare: loss, "
+        "learning rate, gradient norm, speed, the norms of every tensor, samples, "
+        "configuration, data and machine. `train` writes it as well when it ends.");
     struct error err;
     int status;
-    if (a.csv)
-        status = report_csv(a.runs, a.n, a.out, &err);
-    else if (a.n == 1 && !a.out)
-        status = report_write_run(a.runs[0], &err);
+    const char *const *dirs = (const char *const *)runs.items;
+    if (csv)
+        status = report_csv(dirs, runs.n, out, &err);
+    else if (runs.n == 1 && !out)
+        status = report_write_run(dirs[0], &err);
     else
-        status = report_write(a.runs, a.n, a.out ? a.out : "report.html", &err);
+        status = report_write(dirs, runs.n, out ? out : "report.html", &err);
     return status ? print_error(&err) : 0;
 }

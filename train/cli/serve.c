@@ -1,4 +1,4 @@
-/* serve.c: handgrad serve: the live page of a run. */
+/* serve.c: handgrad serve. */
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 #include "train/serve/server.h"
@@ -7,85 +7,47 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-enum { RUNS_MAX = 64, PORT = 8123 };
-
-struct arguments {
-    const char *runs[RUNS_MAX], *address;
-    size_t n;
-    uint16_t port;
-};
-
-enum { BIND = 1000 };
-
-static const struct argp_option options[] = {
-    {"port", 'p', "PORT", 0, "Where to listen (8123; 0: any that is free)", 0},
-    {"bind", BIND, "ADDRESS", 0,
-     "The interface to listen on (127.0.0.1: this machine alone). There is no password: whoever "
-     "reaches the address may look",
-     0},
-    {0}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static int open_runs(struct server *s, const struct operand_list *runs, struct error *err)
 {
-    struct arguments *a = state->input;
-    switch (key) {
-    case 'p':
-        a->port = (uint16_t)option_u64(state, "--port", arg, 0, UINT16_MAX);
-        return 0;
-    case BIND:
-        a->address = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->n == RUNS_MAX)
-            argp_error(state, "more than %d runs", RUNS_MAX);
-        a->runs[a->n++] = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->n)
-            argp_error(state, "RUN is missing");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
-
-static int open_runs(struct server *s, const struct arguments *a, struct error *err)
-{
-    s->runs = calloc(a->n, sizeof *s->runs);
+    s->runs = calloc(runs->n, sizeof *s->runs);
     if (!s->runs)
-        return fail(err, "no memory to serve");
-    for (; s->n < a->n; s->n++)
-        if (history_open(&s->runs[s->n], a->runs[s->n], err))
+        return fail(err, "out of memory");
+    for (; s->n < runs->n; s->n++)
+        if (history_open(&s->runs[s->n], runs->items[s->n], err))
             return -1;
     return 0;
 }
 
 int command_serve(int argc, char **argv)
 {
-    static const struct argp argp = {options,
-                                     parse,
-                                     "RUN…",
-                                     "Shows a run in the browser as it goes: the page that "
-                                     "`handgrad report` writes, live. It only "
-                                     "reads what training writes. Ctrl-C ends it.",
-                                     NULL,
-                                     NULL,
-                                     NULL};
-    struct arguments a = {.address = "127.0.0.1", .port = PORT};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    struct operand_list runs = {0};
+    uint64_t port = 8123;
+    const char *address = "127.0.0.1";
+    const struct option_spec options[] = {
+        {"RUN", .operands = &runs},
+        {"port", 'p', "PORT", "Port to listen on; 0 for any free one (8123)", .count = &port,
+         .max = UINT16_MAX},
+        {"bind", 0, "ADDRESS",
+         "Address to listen on (127.0.0.1: only this machine can connect). There is no password: "
+         "anyone who can reach the address can see the page",
+         .string = &address},
+        {0}};
+    parse_command_line(argc, argv, options, "RUN…",
+                       "Serves the report of one or several runs to a web browser and updates "
+                       "it while they train. It only reads the run folders. Ctrl-C stops it.");
     struct error err;
     struct server s = {0};
     sigset_t stop;
     int signal;
-    setpriority(PRIO_PROCESS, 0, 10); /* training goes first */
+    setpriority(PRIO_PROCESS, 0, 10); /* training has precedence */
     sigemptyset(&stop);
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &stop,
-                    NULL); /* before the server's threads are made: they inherit it */
-    int status = open_runs(&s, &a, &err) || server_start(&s, a.address, a.port, &err);
+    pthread_sigmask(SIG_BLOCK, &stop, NULL); /* inherited by the server's threads */
+    const int status =
+        open_runs(&s, &runs, &err) || server_start(&s, address, (uint16_t)port, &err);
     if (status == 0) {
-        printf("%s  (Ctrl-C ends it)\n", s.url);
+        printf("%s  (Ctrl-C to stop)\n", s.url);
         fflush(stdout);
         sigwait(&stop, &signal);
     }

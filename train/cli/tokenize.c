@@ -1,220 +1,124 @@
-/* tokenize.c: handgrad tokenize: the command; its work is in tokenize_text.c and tokenize_write.c. */
-#include "train/cli/tokenize.h"
+/* tokenize.c: handgrad tokenize. */
+#include "data/tokenize.h"
 #include "base/stop.h"
 #include "data/shard.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
-#include <argp.h>
-#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-
-/* --- the command line --- */
 
 struct arguments {
-    struct tokenize_options options;
-    char separator[256];
-    struct error misuse;
+    struct tokenize_plan plan;
+    struct operand_list texts;
+    struct string_list specials;
+    const char *separator; /* with escape sequences */
+    char unescaped[256];
 };
 
-enum { TOKENIZER = 256, VAL, FORCE, PATTERN, SPECIAL, SEPARATOR, FILES, SHARD };
-
-static const struct argp_option OPTIONS[] = {
-    {"output", 'o', "DIR", 0,
-     "The folder for the shards and tokenizer.h5; it is made where it is missing", 0},
-    {"tokenizer", TOKENIZER, "byte|char|bpe:SIZE|FILE", 0,
-     "byte: the 256 bytes. char: the code points that occur in the text. bpe:SIZE: byte-pair "
-     "encoding learned from the text, "
-     "SIZE tokens "
-     "in all. FILE: an existing tokenizer.h5, tokenizer.json, vocab.json (merges.txt beside it) or "
-     ".tiktoken file, or a "
-     "checkpoint",
-     0},
-    {"pattern", PATTERN, "gpt2|gpt4|gpt4o|REGEX", 0,
-     "bpe: how text is cut into words (default: as GPT-2 does, or as the tokenizer's file says)",
-     0},
-    {"special", SPECIAL, "NAME", 0,
-     "bpe:SIZE: a special token besides <|endoftext|>; may be repeated", 0},
-    {"document-separator", SEPARATOR, "TEXT", 0,
-     "What stands between documents, and is no text; \\n is a new line, \\t a tab", 0},
-    {"document-files", FILES, NULL, 0, "Each file is a document", 0},
-    {"shard-tokens", SHARD, "N", 0, "Tokens of a shard (default 100000000)", 0},
-    {"val", VAL, "FRACTION", 0,
-     "The part of the tokens, at the end, that becomes the val split (default 0.1; 0: none)", 0},
-    {"force", FORCE, NULL, 0, "Replace the shards and the tokenizer that DIR holds", 0},
-    {0}};
-
-static const char DOC[] =
-    "Turns text into shards of tokens: DIR/train-NNNNN.h5, DIR/val-NNNNN.h5 and DIR/tokenizer.h5.\v"
-    "TEXT is a file or a folder. Of a folder all regular files are read, sorted by name, those in "
-    "its folders included; hidden "
-    "files and links are not. Files follow each other with nothing in between.\n\n"
-    "Text is UTF-8: for byte and char a byte that is not is an error; bpe takes any bytes. The cut "
-    "between train and val lies "
-    "between "
-    "two characters, or between two documents where there are any. Behind each document stands "
-    "<|endoftext|>, if the tokenizer "
-    "has it; "
-    "in the text itself that is text like any other.\n\n"
-    "The same text gives the same files, byte for byte. A run that is interrupted leaves nothing "
-    "that is taken for data: run it "
-    "again.";
-
-/* "\\n" to a new line, and so on. */
+/* Replaces \n, \t, \r and \\ in a text of 1 to size - 1 bytes. */
 static bool unescape(const char *text, char *out, size_t size)
 {
+    static const char names[] = "ntr\\", values[] = "\n\t\r\\";
     size_t n = 0;
     for (; *text && n + 1 < size; text++) {
-        if (*text != '\\') {
-            out[n++] = *text;
-            continue;
+        out[n] = *text;
+        if (*text == '\\') {
+            const char *name = *++text ? strchr(names, *text) : NULL;
+            if (!name)
+                return false;
+            out[n] = values[name - names];
         }
-        const char *known = strchr("nntt\\\\r\r", text[1]);
-        if (!text[1] || !known)
-            return false;
-        out[n++] = text[1] == 'n' ? '\n' : text[1] == 't' ? '\t' : text[1] == 'r' ? '\r' : '\\';
-        text++;
+        n++;
     }
     out[n] = '\0';
     return n > 0 && !*text;
 }
 
-static int check(const struct tokenize_options *o, struct error *misuse)
+static int check(struct arguments *a, struct error *err)
 {
-    if (!o->n_texts || !o->dir || !*o->dir || !o->tokenizer)
-        return fail(misuse, "tokenize: %s is missing (handgrad tokenize --help)",
-                    !o->n_texts           ? "TEXT"
-                    : !o->dir || !*o->dir ? "-o DIR"
-                                          : "--tokenizer byte|char|bpe:SIZE|FILE");
-    if ((o->pattern || o->n_specials) &&
-        (!strcmp(o->tokenizer, "byte") || !strcmp(o->tokenizer, "char")))
-        return fail(misuse, "--pattern and --special are for bpe: %s has neither", o->tokenizer);
+    struct tokenize_plan *p = &a->plan;
+    p->texts = (const char *const *)a->texts.items;
+    p->n_texts = a->texts.n;
+    p->specials = a->specials.items;
+    p->n_specials = a->specials.n;
+    if ((p->pattern || p->n_specials) &&
+        (!strcmp(p->tokenizer, "byte") || !strcmp(p->tokenizer, "char")))
+        return fail(err, "--pattern and --special are only valid for bpe, not for %s",
+                    p->tokenizer);
+    if (p->val == 1)
+        return fail(err, "--val: '1': expected a number below 1");
+    if (a->separator && !unescape(a->separator, a->unescaped, sizeof a->unescaped))
+        return fail(err,
+                    "--document-separator: '%s': expected 1 to 255 bytes, with \\ only in "
+                    "\\n, \\t, \\r and \\\\",
+                    a->separator);
+    p->separator = a->separator ? a->unescaped : NULL;
     return 0;
 }
 
-static error_t parse_option(int key, char *arg, struct argp_state *state)
+static void print_summary(const struct tokenize_result *r, const char *dir)
 {
-    struct arguments *a = state->input;
-    struct tokenize_options *o = &a->options;
-    char *end;
-    switch (key) {
-    case 'o':
-        o->dir = arg;
-        break;
-    case TOKENIZER:
-        o->tokenizer = arg;
-        break;
-    case PATTERN:
-        o->pattern = arg;
-        break;
-    case SPECIAL:
-        if (o->n_specials == TOKENIZE_SPECIALS)
-            return fail(&a->misuse, "--special: more than %d", TOKENIZE_SPECIALS), EINVAL;
-        o->specials[o->n_specials++] = arg;
-        break;
-    case SEPARATOR:
-        if (!unescape(arg, a->separator, sizeof a->separator))
-            return fail(&a->misuse,
-                        "--document-separator %s: expected 1 to 255 bytes; \\ only before n, t, r "
-                        "and \\",
-                        arg),
-                   EINVAL;
-        o->separator = a->separator;
-        break;
-    case FILES:
-        o->document_files = true;
-        break;
-    case SHARD:
-        o->shard_tokens = option_u64(state, "--shard-tokens", arg, 1, SHARD_MAX_TOKENS);
-        break;
-    case VAL:
-        o->val = strtod(arg, &end);
-        if (end == arg || *end || !(o->val >= 0 && o->val < 1))
-            return fail(&a->misuse, "--val %s: expected a fraction, 0 <= val < 1", arg), EINVAL;
-        break;
-    case FORCE:
-        o->force = true;
-        break;
-    case ARGP_KEY_ARGS:
-        o->texts = state->argv + state->next;
-        o->n_texts = (size_t)(state->argc - state->next);
-        break;
-    case ARGP_KEY_END:
-        return check(o, &a->misuse) != 0 ? EINVAL : 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-    return 0;
-}
-
-static void print_summary(const struct tokenize_job *j)
-{
-    printf("%zu file%s, %llu bytes: %llu tokens of a vocabulary of %zu (%s)\n", j->text.n,
-           j->text.n == 1 ? "" : "s", (unsigned long long)j->bytes, (unsigned long long)j->tokens,
-           tokenizer_vocab_size(j->tokenizer), tokenizer_kind(j->tokenizer));
-    if (j->documents)
-        printf("%llu document%s\n", (unsigned long long)j->documents, j->documents == 1 ? "" : "s");
-    printf("train %llu, val %llu tokens in %s\n", (unsigned long long)j->train,
-           (unsigned long long)(j->tokens - j->train), j->options->dir);
-}
-
-/* --- all of it --- */
-
-static int collect_text(struct tokenize_job *j, const struct corpus_dir *folder, struct error *err)
-{
-    struct text_outputs outputs = {.is_output = corpus_owns};
-    struct stat s;
-    if (fstat(folder->fd, &outputs.dir) != 0)
-        return fail(err, "%s: %s", folder->path, strerror(errno));
-    for (size_t i = 0; i < j->options->n_texts; i++)
-        if (text_add(&j->text, j->options->texts[i], &outputs, err) != 0)
-            return -1;
-    for (size_t i = 0; i < j->text.n; i++)
-        if (stat(j->text.files[i].path, &s) == 0)
-            j->total_bytes += (uint64_t)s.st_size;
-    return 0;
-}
-
-static int tokenize(const struct tokenize_options *o, struct error *err)
-{
-    struct tokenize_job j = {.options = o};
-    struct corpus_dir folder;
-    if (corpus_dir_open(&folder, o->dir, err) != 0)
-        return -1;
-    int status = 0;
-    if (corpus_dir_is_taken(&folder) && !o->force)
-        status =
-            fail(err, "%s: already holds shards or a tokenizer (--force replaces them)", o->dir);
-    if (status == 0 && (collect_text(&j, &folder, err) != 0 || tokenize_prepare(&j, err) != 0 ||
-                        tokenize_encode(&j, err) != 0 || tokenize_divide(&j, err) != 0))
-        status = -1;
-    if (status == 0)
-        status = corpus_dir_clear(&folder, err);
-    if (status == 0 && tokenize_write(&j, err) != 0) {
-        status = -1;
-        corpus_dir_clear(&folder, NULL);
-    }
-    if (status == 0)
-        print_summary(&j);
-    corpus_dir_close(&folder, status != 0);
-    temp_tokens_destroy(j.spool);
-    tokenizer_destroy(j.tokenizer);
-    text_free(&j.text);
-    return status;
+    printf("%zu file%s, %" PRIu64 " bytes: %" PRIu64 " tokens of a vocabulary of %zu (%s)\n",
+           r->files, r->files == 1 ? "" : "s", r->bytes, r->tokens, r->vocab_size, r->kind);
+    if (r->documents)
+        printf("%" PRIu64 " document%s\n", r->documents, r->documents == 1 ? "" : "s");
+    printf("train %" PRIu64 ", val %" PRIu64 " tokens in %s\n", r->train_tokens,
+           r->tokens - r->train_tokens, dir);
 }
 
 int command_tokenize(int argc, char **argv)
 {
-    static const struct argp parser = {OPTIONS, parse_option, "TEXT...", DOC, NULL, NULL, NULL};
-    struct arguments a = {.options = {.val = 0.1, .shard_tokens = SHARD_TOKENS}};
+    struct arguments a = {.plan = {.val = 0.1, .shard_tokens = SHARD_TOKENS}};
+    struct tokenize_plan *p = &a.plan;
+    const struct option_spec options[] = {
+        {"TEXT", .operands = &a.texts},
+        {"output", 'o', "DIR", "Folder for the shards and tokenizer.h5; created if missing",
+         .required = true, .string = &p->dir},
+        {"tokenizer", 0, "byte|char|bpe:SIZE|FILE",
+         "byte: 256 bytes. char: the code points that occur in the text. bpe:SIZE: byte-pair "
+         "encoding learned from the text, with SIZE tokens in total. FILE: an existing "
+         "tokenizer.h5, tokenizer.json, vocab.json (with merges.txt in the same folder) or "
+         ".tiktoken file, or a checkpoint",
+         .required = true, .string = &p->tokenizer},
+        {"pattern", 0, "gpt2|gpt4|gpt4o|REGEX",
+         "For bpe: how text is split into words (that of the tokenizer's file; otherwise gpt2)",
+         .string = &p->pattern},
+        {"special", 0, "NAME",
+         "For bpe: a special token in addition to <|endoftext|>; may be repeated",
+         .list = &a.specials},
+        {"document-separator", 0, "TEXT",
+         "Separator between documents, which is not part of the text; "
+         "\\n is a line feed, \\t a tab",
+         .string = &a.separator},
+        {"document-files", 0, NULL, "Treat each file as a document", .flag = &p->document_files},
+        {"shard-tokens", 0, "N", "Maximum number of tokens per shard (100000000)",
+         .count = &p->shard_tokens, .min = 1, .max = SHARD_MAX_TOKENS},
+        {"val", 0, "FRACTION",
+         "Fraction of the tokens, taken from the end, for the validation split; 0 for none (0.1)",
+         .number = &p->val, .low = 0, .high = 1},
+        {"force", 0, NULL, "Replace shards and tokenizer that exist in DIR", .flag = &p->force},
+        {0}};
     struct error err;
-    argp_err_exit_status = 2;
-    if (argp_parse(&parser, argc, argv, 0, NULL, &a) != 0) {
-        fprintf(stderr, "handgrad: %s\n", a.misuse.text);
-        return 2;
-    }
+    parse_command_line(
+        argc, argv, options, "TEXT… -o DIR --tokenizer TYPE",
+        "Converts text to shards of tokens: DIR/train-NNNNN.h5, DIR/val-NNNNN.h5 and "
+        "DIR/tokenizer.h5.\v"
+        "TEXT is a file or a folder. Of a folder all regular files are read, recursively and "
+        "sorted by name, except hidden files and symbolic links. Files are concatenated with "
+        "nothing in between.\n\n"
+        "Text is UTF-8. byte and char reject invalid UTF-8; bpe accepts any bytes. The split "
+        "between train and val falls between two characters, or between two documents if there "
+        "are any. <|endoftext|> is appended to each document if the tokenizer has that token; "
+        "in the text itself, the string is ordinary text.\n\n"
+        "Equal input gives equal files, byte for byte. An interrupted run leaves nothing that "
+        "could be mistaken for data.");
+    if (check(&a, &err))
+        return wrong_usage(argv[0], &err);
+    struct tokenize_result result;
     stop_on_signals(false);
-    return tokenize(&a.options, &err) == 0 ? 0 : print_error(&err);
+    if (tokenize(p, &result, &err))
+        return print_error(&err);
+    print_summary(&result, p->dir);
+    return 0;
 }

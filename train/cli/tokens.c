@@ -1,193 +1,99 @@
-/* tokens.c: handgrad tokens: what a tokenizer makes of a text, ids to text, and a tokenizer to the files of others. */
+/* tokens.c: handgrad tokens: text to tokens, ids to text, and export of a tokenizer. */
 #include "base/directories.h"
 #include "base/utf8.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/tokenizer.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
-#include <cjson/cJSON.h>
+#include "train/cli/output.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SPECIALS = 64 };
-
 struct arguments {
-    const char *tokenizer, *text, *export;
+    const char *tokenizer, *text, *export, *regex;
     bool json, decode, special, lines;
-    struct bpe_hints hints;
-    const char *specials[SPECIALS];
+    struct string_list specials;
 };
-
-enum { PATTERN = 1000, ADD_SPECIAL, EXPORT, LINES };
-
-static const struct argp_option options[] = {
-    {"decode", 'd', NULL, 0, "TEXT is ids, with blanks or commas between them: write the text", 0},
-    {"json", 'j', NULL, 0, "One JSON object: ids and pieces, or the text", 0},
-    {"lines", LINES, NULL, 0,
-     "Each line of the input is a JSON string (with --decode an array of ids), and gives a JSON "
-     "object",
-     0},
-    {"special", 's', NULL, 0, "Names of special tokens in the text are these tokens, not text", 0},
-    {"export", EXPORT, "DIR", 0,
-     "Write tokenizer.json, vocab.json and merges.txt there (of a bpe tokenizer)", 0},
-    {"pattern", PATTERN, "gpt2|gpt4|gpt4o|REGEX", 0,
-     "How a .tiktoken file cuts words, where its name does not say", 0},
-    {"add-special", ADD_SPECIAL, "NAME", 0,
-     "A special token that follows those of the file; may be repeated", 0},
-    {0}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
-{
-    struct arguments *a = state->input;
-    switch (key) {
-    case 'd':
-        a->decode = true;
-        return 0;
-    case 'j':
-        a->json = true;
-        return 0;
-    case 's':
-        a->special = true;
-        return 0;
-    case LINES:
-        a->lines = true;
-        return 0;
-    case EXPORT:
-        a->export = arg;
-        return 0;
-    case PATTERN:
-        a->hints.regex = arg;
-        return 0;
-    case ADD_SPECIAL:
-        if (a->hints.n_specials == SPECIALS)
-            argp_error(state, "--add-special: more than %d", SPECIALS);
-        a->specials[a->hints.n_specials++] = arg;
-        return 0;
-    case ARGP_KEY_ARG:
-        if (a->text)
-            argp_error(state,
-                       "'%s': expected TOKENIZER and TEXT; a text of several words wants quotes",
-                       arg);
-        *(a->tokenizer ? &a->text : &a->tokenizer) = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->tokenizer)
-            argp_error(state, "TOKENIZER is missing");
-        if (a->lines && a->text)
-            argp_error(state, "--lines reads standard input: TEXT is one too many");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 /* --- text to ids --- */
 
-/* A piece in quotes, whatever its bytes are. */
-static void print_piece(const char *bytes, size_t n)
+/* A JSON string. JSON cannot hold arbitrary bytes: invalid UTF-8 becomes U+FFFD. */
+static cJSON *json_string(const char *bytes, size_t n)
 {
-    uint32_t c;
-    putchar('"');
-    for (size_t i = 0; i < n;) {
-        const int m = utf8_decode(bytes + i, n - i, &c);
-        const unsigned char byte = (unsigned char)bytes[i];
-        if (byte == '\n' || byte == '"' || byte == '\\')
-            printf("\\%c", byte == '\n' ? 'n' : byte);
-        else if (m <= 0 || byte < 0x20 || byte == 0x7F || (c >= 0x80 && c < 0xA0))
-            printf("\\x%02x", byte);
-        else
-            fwrite(bytes + i, 1, (size_t)m, stdout);
-        i += m > 0 && byte >= 0x20 ? (size_t)m : 1;
-    }
-    putchar('"');
-}
-
-/* JSON has no bytes: those that are no UTF-8 by themselves are shown as U+FFFD. */
-static bool add_string(cJSON *object, const char *name, const char *bytes, size_t n)
-{
-    char *text = malloc(3 * n + 1);
+    char *text = cJSON_malloc(3 * n + 1);
     if (!text)
-        return false;
+        return NULL;
     text[utf8_repair(bytes, n, text)] = '\0';
-    cJSON *item = cJSON_CreateString(text);
-    free(text);
-    return cJSON_IsArray(object) ? cJSON_AddItemToArray(object, item)
-                                 : cJSON_AddItemToObject(object, name, item);
+    cJSON *string = cJSON_CreateString(text);
+    cJSON_free(text);
+    return string;
 }
 
-static int print_json(cJSON *object, struct error *err)
+static cJSON *tokens_json(const struct tokenizer *t, const uint32_t *ids, size_t n, size_t bytes)
 {
-    char *text = object ? cJSON_PrintUnformatted(object) : NULL;
-    if (text)
-        puts(text);
-    cJSON_Delete(object);
-    free(text);
-    return text ? 0 : fail(err, "out of memory");
+    cJSON *object = json_create();
+    cJSON_AddNumberToObject(object, "bytes", (double)bytes);
+    cJSON_AddNumberToObject(object, "tokens", (double)n);
+    cJSON_AddItemToObject(object, "ids", cJSON_CreateIntArray((const int *)ids, (int)n));
+    cJSON *pieces = cJSON_AddArrayToObject(object, "pieces");
+    for (size_t i = 0; i < n; i++) {
+        size_t length;
+        const char *piece = tokenizer_name(t, ids[i], &length);
+        cJSON_AddItemToArray(pieces, json_string(piece, length));
+    }
+    return object;
+}
+
+static void print_tokens(const struct tokenizer *t, const uint32_t *ids, size_t n, size_t bytes)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t length;
+        const char *piece = tokenizer_name(t, ids[i], &length);
+        printf("%8u  \"", ids[i]);
+        print_escaped(piece, length, '"');
+        puts(tokenizer_is_special(t, ids[i]) ? "\"  special" : "\"");
+    }
+    printf("%zu tokens, %zu bytes\n", n, bytes);
 }
 
 static int encode(const struct arguments *a, const struct tokenizer *t, const char *text,
                   size_t length, struct error *err)
 {
     uint32_t *ids;
-    size_t n, m;
-    if ((a->special ? tokenizer_encode_special : tokenizer_encode)(t, text, length, &ids, &n,
-                                                                   err) != 0)
-        return -1;
-    int status = 0;
-    if (a->json || a->lines) {
-        cJSON *o = cJSON_CreateObject(), *list, *pieces;
-        cJSON_AddNumberToObject(o, "bytes", (double)length);
-        cJSON_AddNumberToObject(o, "tokens", (double)n);
-        list = cJSON_AddArrayToObject(o, "ids");
-        pieces = cJSON_AddArrayToObject(o, "pieces");
-        for (size_t i = 0; i < n; i++) {
-            const char *piece = tokenizer_name(t, ids[i], &m);
-            if (!cJSON_AddItemToArray(list, cJSON_CreateNumber(ids[i])) ||
-                !add_string(pieces, NULL, piece, m)) {
-                cJSON_Delete(o);
-                o = NULL;
-                break;
-            }
-        }
-        status = print_json(o, err);
-    } else {
-        for (size_t i = 0; i < n; i++) {
-            const char *piece = tokenizer_name(t, ids[i], &m);
-            printf("%8u  ", ids[i]);
-            print_piece(piece, m);
-            puts(tokenizer_is_special(t, ids[i]) ? "  special" : "");
-        }
-        printf("%zu tokens, %zu bytes\n", n, length);
-    }
+    size_t n;
+    int status =
+        (a->special ? tokenizer_encode_special : tokenizer_encode)(t, text, length, &ids, &n, err);
+    if (status)
+        return status;
+    if (a->json || a->lines)
+        status = json_print(tokens_json(t, ids, n, length), err);
+    else
+        print_tokens(t, ids, n, length);
     free(ids);
     return status;
 }
 
 /* --- ids to text --- */
 
-struct decoded {
-    char *text;
-    size_t n;
-    FILE *stream;
-};
-
-static int add_id(struct decoded *d, const struct tokenizer *t, double id, const char *what,
-                  struct error *err)
+/* Writes the bytes of a token. `what` names the id in the error message. */
+static int write_token(FILE *stream, const struct tokenizer *t, double id, const char *what,
+                       struct error *err)
 {
     const size_t V = tokenizer_vocab_size(t);
     if (!(id >= 0 && id < (double)V) || id != (double)(uint32_t)id)
         return fail(err, "%.40s: expected an id from 0 to %zu", what, V - 1);
     size_t n;
     const char *bytes = tokenizer_name(t, (uint32_t)id, &n);
-    fwrite(bytes, 1, n, d->stream);
+    fwrite(bytes, 1, n, stream);
     return 0;
 }
 
-static int add_ids(struct decoded *d, const struct tokenizer *t, const char *text, size_t length,
-                   struct error *err)
+/* Decodes ids in decimal, separated by white space or commas. */
+static int decode_text(FILE *stream, const struct tokenizer *t, const char *text, size_t length,
+                       struct error *err)
 {
     for (const char *c = text; c < text + length;) {
         if (isspace((unsigned char)*c) || *c == ',') {
@@ -197,41 +103,44 @@ static int add_ids(struct decoded *d, const struct tokenizer *t, const char *tex
         char *end;
         const unsigned long long id =
             isdigit((unsigned char)*c) ? strtoull(c, &end, 10) : UINT64_MAX;
-        if (add_id(d, t, (double)id, c, err) != 0)
+        if (write_token(stream, t, (double)id, c, err) != 0)
             return -1;
         c = end;
     }
     return 0;
 }
 
-static int add_array(struct decoded *d, const struct tokenizer *t, const cJSON *array,
-                     struct error *err)
+static int decode_array(FILE *stream, const struct tokenizer *t, const cJSON *array,
+                        struct error *err)
 {
     for (const cJSON *item = array->child; item; item = item->next)
-        if (add_id(d, t, cJSON_IsNumber(item) ? item->valuedouble : -1, "an element of the array",
-                   err) != 0)
+        if (write_token(stream, t, cJSON_IsNumber(item) ? item->valuedouble : -1,
+                        "an element of the array", err) != 0)
             return -1;
     return 0;
 }
 
-/* Of an array, or of text. */
+/* Decodes a JSON array, or text if array is NULL. */
 static int decode(const struct arguments *a, const struct tokenizer *t, const cJSON *array,
                   const char *text, size_t length, struct error *err)
 {
-    struct decoded d = {0};
-    if (!(d.stream = open_memstream(&d.text, &d.n)))
+    char *decoded = NULL;
+    size_t n = 0;
+    FILE *stream = open_memstream(&decoded, &n);
+    if (!stream)
         return fail(err, "out of memory");
-    int status = array ? add_array(&d, t, array, err) : add_ids(&d, t, text, length, err);
-    if (fclose(d.stream) != 0 && status == 0)
+    int status =
+        array ? decode_array(stream, t, array, err) : decode_text(stream, t, text, length, err);
+    if (fclose(stream) != 0 && status == 0)
         status = fail(err, "out of memory");
     if (status == 0 && (a->json || a->lines)) {
-        cJSON *o = cJSON_CreateObject();
-        add_string(o, "text", d.text, d.n);
-        status = print_json(o, err);
+        cJSON *object = json_create();
+        cJSON_AddItemToObject(object, "text", json_string(decoded, n));
+        status = json_print(object, err);
     } else if (status == 0) {
-        fwrite(d.text, 1, d.n, stdout);
+        fwrite(decoded, 1, n, stdout);
     }
-    free(d.text);
+    free(decoded);
     return status;
 }
 
@@ -245,8 +154,8 @@ static int run_line(const struct arguments *a, const struct tokenizer *t, const 
     if (a->decode ? !cJSON_IsArray(json)
                   : !cJSON_IsString(json) || memmem(line, n, "\\u0000", 6) != NULL)
         status = fail(err, "expected a JSON %s, got %.*s",
-                      a->decode ? "array of ids" : "string, without \\u0000",
-                      (int)(n < 60 ? n : 60), line);
+                      a->decode ? "array of ids" : "string without \\u0000", (int)(n < 60 ? n : 60),
+                      line);
     else if (a->decode)
         status = decode(a, t, json, NULL, 0, err);
     else
@@ -255,63 +164,52 @@ static int run_line(const struct arguments *a, const struct tokenizer *t, const 
     return status;
 }
 
-static int input_failed(struct error *err)
-{
-    return fail(err, "standard input: %s", strerror(errno));
-}
-
 static int run_lines(const struct arguments *a, const struct tokenizer *t, struct error *err)
 {
     char *line = NULL;
-    size_t room = 0;
+    size_t size = 0;
     ssize_t n;
     int status = 0;
-    for (size_t number = 1; status == 0 && (n = getline(&line, &room, stdin)) >= 0; number++) {
+    for (size_t number = 1; status == 0 && (n = getline(&line, &size, stdin)) >= 0; number++) {
         struct error detail;
         if (run_line(a, t, line, (size_t)n, &detail) != 0)
             status = fail(err, "line %zu: %s", number, detail.text);
     }
     if (status == 0 && !feof(stdin))
-        status = input_failed(err);
+        status = fail(err, "standard input: %s", strerror(errno));
     free(line);
     return status;
 }
 
-/* With a zero behind it, where the numbers of a text of ids end. */
+/* All of standard input, with a terminating null byte. */
 static char *read_input(size_t *n, struct error *err)
 {
-    char *text = NULL;
-    size_t room = 0;
-    *n = 0;
-    do {
-        if (room - *n < 4096) {
-            char *larger = realloc(text, room = 2 * room + 8192);
-            if (!larger) {
-                free(text);
-                fail(err, "out of memory for %zu bytes of standard input", room);
-                return NULL;
-            }
-            text = larger;
-        }
-        *n += fread(text + *n, 1, room - *n - 1, stdin);
-    } while (!feof(stdin) && !ferror(stdin));
-    if (ferror(stdin)) {
-        input_failed(err);
-        free(text);
+    char chunk[1 << 16], *text = NULL;
+    FILE *stream = open_memstream(&text, n);
+    if (!stream) {
+        fail(err, "out of memory");
         return NULL;
     }
-    text[*n] = '\0';
-    return text;
+    for (size_t length; (length = fread(chunk, 1, sizeof chunk, stdin));)
+        fwrite(chunk, 1, length, stream);
+    int status = ferror(stdin) ? fail(err, "standard input: %s", strerror(errno)) : 0;
+    if (fclose(stream) != 0 && status == 0)
+        status = fail(err, "out of memory for the %zu bytes of standard input", *n);
+    if (status == 0)
+        return text;
+    free(text);
+    return NULL;
 }
 
 static int run_text(const struct arguments *a, const struct tokenizer *t, struct error *err)
 {
     size_t n = a->text ? strlen(a->text) : 0;
-    char *text = a->text ? strdup(a->text) : read_input(&n, err);
+    char *input = a->text ? NULL : read_input(&n, err);
+    const char *text = a->text ? a->text : input;
     if (!text)
-        return a->text ? fail(err, "out of memory") : -1;
+        return -1;
     const int status = a->decode ? decode(a, t, NULL, text, n, err) : encode(a, t, text, n, err);
-    free(text);
+    free(input);
     return status;
 }
 
@@ -321,30 +219,54 @@ static int export(const struct arguments *a, const struct tokenizer *t, struct e
     if (!b)
         return fail(err, "%s: a %s tokenizer; only byte-pair encodings can be exported",
                     a->tokenizer, tokenizer_kind(t));
-    if (make_directories(a->export, NULL, err))
+    if (make_directories(a->export, NULL, err) || bpe_save_json(b, a->export, err) ||
+        bpe_save_merges(b, a->export, err))
         return -1;
-    return bpe_save_json(b, a->export, err) != 0 || bpe_save_merges(b, a->export, err) != 0 ? -1
-                                                                                            : 0;
+    return 0;
+}
+
+static int check(const struct arguments *a, struct error *err)
+{
+    return a->lines && a->text ? fail(err, "--lines reads standard input: TEXT is not allowed") : 0;
 }
 
 int command_tokens(int argc, char **argv)
 {
-    static const struct argp argp = {options,
-                                     parse,
-                                     "TOKENIZER [TEXT]",
-                                     "Prints the tokens of TEXT (standard input where it is left "
-                                     "out) and their ids; with --decode the text of ids.\v"
-                                     "TOKENIZER is a checkpoint, a folder of shards, tokenizer.h5, "
-                                     "tokenizer.json, vocab.json with merges.txt beside it, or a "
-                                     ".tiktoken file.",
-                                     NULL,
-                                     NULL,
-                                     NULL};
     struct arguments a = {0};
+    const struct option_spec options[] = {
+        {"TOKENIZER", .operand = &a.tokenizer},
+        {"TEXT", .operand = &a.text, .optional = true},
+        {"decode", 'd', NULL, "Print the text of TEXT, a list of ids separated by spaces or commas",
+         .flag = &a.decode},
+        {"json", 'j', NULL, "Print one JSON object: ids and pieces, or the decoded text",
+         .flag = &a.json},
+        {"lines", 0, NULL,
+         "Read a JSON string (with --decode, an array of ids) from each line of standard input and "
+         "print one JSON object for each",
+         .flag = &a.lines},
+        {"special", 's', NULL,
+         "Encode names of special tokens in the text as those tokens instead of as text",
+         .flag = &a.special},
+        {"export", 0, "DIR",
+         "Write tokenizer.json, vocab.json and merges.txt of a BPE tokenizer to DIR",
+         .string = &a.export},
+        {"pattern", 0, "gpt2|gpt4|gpt4o|REGEX",
+         "How a .tiktoken file splits text into words, if its name does not tell",
+         .string = &a.regex},
+        {"add-special", 0, "NAME", "Add a special token after those of the file; may be repeated",
+         .list = &a.specials},
+        {0}};
     struct error err;
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
-    a.hints.specials = a.specials;
-    struct tokenizer *t = tokenizer_load_any(a.tokenizer, &a.hints, &err);
+    parse_command_line(
+        argc, argv, options, "TOKENIZER [TEXT]",
+        "Prints the tokens of TEXT and their ids, or with --decode the text of ids. "
+        "Without TEXT, reads standard input.\v"
+        "TOKENIZER is a checkpoint, a folder of shards, tokenizer.h5, tokenizer.json, "
+        "vocab.json with merges.txt in the same folder, or a .tiktoken file.");
+    if (check(&a, &err))
+        return wrong_usage(argv[0], &err);
+    const struct bpe_hints hints = {a.regex, a.specials.items, a.specials.n};
+    struct tokenizer *t = tokenizer_load_any(a.tokenizer, &hints, &err);
     if (!t)
         return print_error(&err);
     const int status = a.export  ? export(&a, t, &err)

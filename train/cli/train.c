@@ -9,84 +9,38 @@
 #include "train/cli/options.h"
 #include "train/report/report.h"
 #include "train/run.h"
+#include <inttypes.h>
 #include <math.h>
 #include <omp.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 struct arguments {
     const char *config, *out, *init;
-    struct settings settings;
-    struct allowed allowed;
-    bool resume;
+    struct string_list settings, allow;
+    struct allowed allowed; /* parsed from allow */
+    bool resume, keys;
     uint64_t stop_at;
 };
 
-enum { SET = 1000, INIT, RESUME, ALLOW, STOP_AT, KEYS };
-
-static const struct argp_option options[] = {
-    {"out", 'o', "RUN", 0, "The run folder: config.ini, metrics.jsonl, ckpt-STEP.h5, best.h5", 0},
-    {"set", SET, "SECTION.KEY=VALUE", 0, "Overrides a key of CONFIG; may be repeated", 0},
-    {"init", INIT, "CKPT.h5", 0, "Begins with the weights of a checkpoint, at step 0", 0},
-    {"resume", RESUME, NULL, 0,
-     "Goes on with the run in RUN from its newest checkpoint, bit for bit, by its own config.ini "
-     "where no CONFIG is given",
-     0},
-    {"allow", ALLOW, "LIST", 0,
-     "With --resume: what may have changed since, as in data,lr; all else must be as it was", 0},
-    {"stop-at", STOP_AT, "STEP", 0,
-     "Saves and stops after this many steps in all; the schedule stays that of train.steps", 0},
-    {"keys", KEYS, NULL, 0, "Lists every key of a configuration with its default and meaning", 0},
-    {0}};
-
-static error_t parse(int key, char *arg, struct argp_state *state)
+static int check(struct arguments *a, struct error *err)
 {
-    struct arguments *a = state->input;
-    struct error err;
-    switch (key) {
-    case 'o':
-        a->out = arg;
+    if (a->keys)
         return 0;
-    case SET:
-        settings_add(&a->settings, arg, state);
-        return 0;
-    case INIT:
-        a->init = arg;
-        return 0;
-    case RESUME:
-        a->resume = true;
-        return 0;
-    case ALLOW:
-        if (allow(&a->allowed, arg, &err))
-            argp_error(state, "%s", err.text);
-        return 0;
-    case STOP_AT:
-        a->stop_at = option_u64(state, "--stop-at", arg, 1, UINT64_MAX);
-        return 0;
-    case KEYS:
-        config_help(stdout);
-        exit(0);
-    case ARGP_KEY_ARG:
-        if (a->config)
-            argp_error(state, "'%s': one CONFIG is enough", arg);
-        a->config = arg;
-        return 0;
-    case ARGP_KEY_END:
-        if (!a->out)
-            argp_error(state, "--out RUN is missing");
-        if (!a->config && !a->resume)
-            argp_error(state, "CONFIG is missing");
-        if (a->resume && a->init)
-            argp_error(state, "--init begins a run, --resume goes on with one: choose");
-        if (a->allowed.n && !a->resume)
-            argp_error(state, "--allow is for --resume");
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
+    if (!a->out)
+        return fail(err, "--out RUN is missing");
+    if (!a->config && !a->resume)
+        return fail(err, "CONFIG is missing");
+    if (a->resume && a->init)
+        return fail(err, "--init and --resume: expected only one of them");
+    if (a->allow.n && !a->resume)
+        return fail(err, "--allow: only valid with --resume");
+    for (size_t i = 0; i < a->allow.n; i++)
+        if (allow(&a->allowed, a->allow.items[i], err))
+            return -1;
+    return 0;
 }
 
-/* A resumed run may leave CONFIG out: the run folder has it, as resolved. */
+/* Without CONFIG, a resumed run uses the configuration in its run folder. */
 static int load_config(const struct arguments *a, struct config *config, struct error *err)
 {
     char path[CONFIG_PATH_MAX + 16];
@@ -94,36 +48,46 @@ static int load_config(const struct arguments *a, struct config *config, struct 
     return settings_load(&a->settings, config, a->config ? a->config : path, err);
 }
 
-static void announce(const struct run *r)
+static void print_products(bool bf16)
+{
+    const char *why;
+    const enum gemm_backend library = gemm_backend_choice(bf16, &why);
+    printf("matrix products: %s (%s)", gemm_backend_name(library), why);
+    if (bf16)
+        printf(library == GEMM_ONEDNN_BF16
+                   ? ", operands rounded to bf16"
+                   : ", operands rounded to bf16; slower than f32, because this machine has no "
+                     "fast bf16 instructions");
+    putchar('\n');
+}
+
+static void print_memory(const struct run *r)
+{
+    const struct trainer *t = &r->trainer;
+    char needs[24], copy[24], available[24];
+    printf("memory: needs %s%s%s; %s available\n", memory_text(t->needs, needs),
+           r->buffer ? ", and for the copy of a checkpoint " : "",
+           r->buffer ? memory_text(r->buffer, copy) : "",
+           t->available == SIZE_MAX ? "unknown amount" : memory_text(t->available, available));
+    if (!r->buffer)
+        printf("too little memory for the copy of a checkpoint: training waits while each one is "
+               "written\n");
+}
+
+static void print_setup(const struct run *r)
 {
     const struct trainer *t = &r->trainer;
     const struct config *c = &t->config;
-    printf("%.2f M parameters: %llu layers, %llu heads, %llu wide, block %llu, %zu symbols (%s); "
-           "%llu tokens a step; %d threads\n",
-           (double)t->model.tensors->n_parameters / 1e6, (unsigned long long)c->model.n_layer,
-           (unsigned long long)c->model.n_head, (unsigned long long)c->model.n_embd,
-           (unsigned long long)c->model.block_size, tokenizer_vocab_size(t->tokenizer),
-           tokenizer_kind(t->tokenizer), (unsigned long long)config_step_tokens(c),
-           omp_get_max_threads());
-    printf("%s: %llu training tokens, %llu for validation\n", c->data.dir,
-           (unsigned long long)loader_split(t->loader)->tokens,
-           (unsigned long long)(r->val ? r->val->tokens : 0));
-    const char *why;
-    const bool bf16 = c->train.precision == PRECISION_BF16;
-    const enum gemm_backend library = gemm_backend_choice(bf16, &why);
-    printf("products: %s (%s)", gemm_backend_name(library), why);
-    if (bf16)
-        printf(library == GEMM_ONEDNN_BF16 ? ", operands rounded to bf16"
-                                           : ", operands rounded to bf16: slower than f32, as this "
-                                             "machine has no fast instructions for it");
-    printf("\n");
-    char needs[24], copy[24], available[24];
-    printf("needs %s of memory%s%s, %s were free\n", memory_text(t->needs, needs),
-           r->buffer ? " and for the copy of a checkpoint " : "",
-           r->buffer ? memory_text(r->buffer, copy) : "",
-           t->available == SIZE_MAX ? "an unknown amount" : memory_text(t->available, available));
-    if (!r->buffer)
-        printf("too little for a copy: every checkpoint is written while training waits\n");
+    printf("%.2f M parameters: %" PRIu64 " layers, %" PRIu64 " heads, width %" PRIu64
+           ", block size %" PRIu64 ", vocabulary of %zu (%s); %" PRIu64
+           " tokens per step; %d threads\n",
+           (double)t->model.tensors->n_parameters / 1e6, c->model.n_layer, c->model.n_head,
+           c->model.n_embd, c->model.block_size, tokenizer_vocab_size(t->tokenizer),
+           tokenizer_kind(t->tokenizer), config_step_tokens(c), omp_get_max_threads());
+    printf("%s: %" PRIu64 " training tokens, %" PRIu64 " validation tokens\n", c->data.dir,
+           loader_split(t->loader)->tokens, r->val ? r->val->tokens : 0);
+    print_products(c->train.precision == PRECISION_BF16);
+    print_memory(r);
     fflush(stdout);
 }
 
@@ -133,43 +97,67 @@ static void print_best(const struct run *r)
     char path[CONFIG_PATH_MAX + 16];
     struct error ignored;
     uint64_t step;
-    const bool holds = !checkpoint_best_path(r->dir, path, sizeof path, &ignored) &&
+    const bool saved = !checkpoint_best_path(r->dir, path, sizeof path, &ignored) &&
                        !image_step(path, &step, &ignored) && step == s->best_step;
-    printf("best validation loss %.4f after step %llu%s %s/best.h5\n", s->best_val_loss,
-           (unsigned long long)s->best_step, holds ? ":" : ", whose weights are not in", r->dir);
+    printf("best validation loss %.4f after step %" PRIu64 "%s %s/best.h5\n", s->best_val_loss,
+           s->best_step, saved ? ":" : ", whose weights are not in", r->dir);
 }
 
-static void conclude(const struct run *r)
+static void print_summary(const struct run *r)
 {
     const struct train_state *s = &r->trainer.state;
     if (!isnan(s->best_val_loss))
         print_best(r);
     printf("newest checkpoint: %s\n", r->trainer.last_checkpoint);
     if (s->skipped)
-        printf("steps that changed no weights: %llu, of them for spikes %llu; rollbacks: %llu\n",
-               (unsigned long long)s->skipped, (unsigned long long)s->spikes,
-               (unsigned long long)s->rollbacks);
+        printf("steps without update: %" PRIu64 ", of which loss spikes: %" PRIu64
+               "; rollbacks: %" PRIu64 "\n",
+               s->skipped, s->spikes, s->rollbacks);
     const double time = seconds() - r->started;
-    printf("training waited %.2f s of %.0f s for checkpoints (%.2f%%), %.2f s for metrics, norms "
-           "and samples (%.2f%%)\n",
-           r->total_stall_s, time, 100 * r->total_stall_s / time, r->total_log_s,
+    printf("of %.0f s, training waited %.2f s (%.2f%%) for checkpoints and %.2f s (%.2f%%) for "
+           "metrics, norms and samples\n",
+           time, r->total_stall_s, 100 * r->total_stall_s / time, r->total_log_s,
            100 * r->total_log_s / time);
 }
 
 int command_train(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options,
-        parse,
-        "CONFIG --out RUN",
-        "Trains a model as CONFIG, an .ini file, says. Ctrl-C finishes the micro-step, saves and "
-        "exits; --resume goes on.",
-        NULL,
-        NULL,
-        NULL};
     struct arguments a = {.stop_at = UINT64_MAX};
-    argp_parse(&argp, argc, argv, 0, NULL, &a);
+    const struct option_spec options[] = {
+        {"CONFIG", .operand = &a.config, .optional = true},
+        {"out", 'o', "RUN",
+         "Run folder: config.ini, metrics.jsonl, ckpt-STEP.h5, best.h5, report.html",
+         .string = &a.out},
+        {"set", 0, "SECTION.KEY=VALUE", "Override a key of CONFIG; may be repeated",
+         .list = &a.settings},
+        {"init", 0, "CKPT.h5", "Start at step 0 with the weights of this checkpoint",
+         .string = &a.init},
+        {"resume", 0, NULL,
+         "Resume the run in RUN from its newest checkpoint; the result is bit-identical to an "
+         "uninterrupted run. Without CONFIG, RUN/config.ini is used",
+         .flag = &a.resume},
+        {"allow", 0, "LIST",
+         "With --resume: keys that may differ from the checkpoint, such as data,lr; any other "
+         "difference is an error",
+         .list = &a.allow},
+        {"stop-at", 0, "STEP",
+         "Save and stop after STEP steps in total; the learning-rate schedule still follows "
+         "train.steps",
+         .count = &a.stop_at, .min = 1},
+        {"keys", 0, NULL, "List every configuration key with its default and meaning",
+         .flag = &a.keys},
+        {0}};
     struct error err;
+    parse_command_line(argc, argv, options, "CONFIG --out RUN",
+                       "Trains a model as described by CONFIG, an INI file. Ctrl-C finishes "
+                       "the current micro-batch, saves a checkpoint and exits; --resume "
+                       "continues from there.");
+    if (check(&a, &err))
+        return wrong_usage(argv[0], &err);
+    if (a.keys) {
+        config_help(stdout);
+        return 0;
+    }
     struct config config;
     if (load_config(&a, &config, &err))
         return print_error(&err);
@@ -178,14 +166,14 @@ int command_train(int argc, char **argv)
     const struct run_plan plan = {a.out, a.resume ? RUN_RESUME : RUN_FRESH, a.init, &a.allowed};
     if (run_open(&run, &config, &plan, &err))
         return print_error(&err);
-    announce(&run);
+    print_setup(&run);
     const int status =
         run_train(&run, a.stop_at < config.train.steps ? a.stop_at : config.train.steps, &err);
     log_end_line(&run.log);
     if (status)
         print_error(&err);
     else
-        conclude(&run);
+        print_summary(&run);
     run_close(&run);
     if (report_write_run(a.out, &err))
         print_error(&err);

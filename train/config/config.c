@@ -284,3 +284,16 @@ uint64_t config_step_tokens(const struct config *c)
 {
     return c->train.batch_size * c->train.accumulate * c->model.block_size;
 }
+
+const struct model_code *config_model_code(const struct config *c)
+{
+    return c->train.precision == PRECISION_BF16 ? &model_code_bf16 : &model_code_f32;
+}
+
+enum gpt_use config_gpt_use(const struct config *c)
+{
+    static const enum gpt_use uses[] = {[RECOMPUTE_NONE] = GPT_TRAIN,
+                                        [RECOMPUTE_GELU] = GPT_TRAIN_RECOMPUTE_GELU,
+                                        [RECOMPUTE_BLOCK] = GPT_TRAIN_RECOMPUTE_BLOCK};
+    return uses[c->train.recompute];
+}

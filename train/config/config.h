@@ -5,6 +5,8 @@
 
 #include "base/error.h"
 #include "data/loader.h"
+#include "model/gpt.h"
+#include "model/model_code.h"
 #include "model/tensors.h"
 #include "optim/schedule.h"
 #include <stdbool.h>
@@ -75,6 +77,9 @@ void config_help(FILE *out);
  * tokenizer's pads wte in memory; one below it is an error. `name` as above. */
 int config_model(const struct config *c, size_t tokenizer_symbols, struct model_config *model,
                  const char *name, struct error *err);
+/* The build of the model for train.precision, and what a model is created for by train.recompute. */
+const struct model_code *config_model_code(const struct config *c);
+enum gpt_use config_gpt_use(const struct config *c);
 struct schedule config_schedule(const struct config *c);
 /* Tokens of a whole step. */
 uint64_t config_step_tokens(const struct config *c);

@@ -1,4 +1,4 @@
-/* diagnosis.h: what is wrong with somebody's own forward or backward. */
+/* diagnosis.h: finds out what is wrong with a given forward or backward. */
 #ifndef DIAGNOSIS_H
 #define DIAGNOSIS_H
 
@@ -8,13 +8,14 @@
 enum verdict { NOT_GIVEN, RIGHT, KNOWN_MISTAKE, UNKNOWN_MISTAKE };
 
 struct diagnosis {
-    char doing[192]; /* the call that is running, for one that never returns; "" once done */
+    char doing[192]; /* the call that is running, in case it does not return; "" between calls */
     enum verdict forward, backward;
     char forward_text[768], backward_text[768]; /* one sentence each */
     bool out_of_memory;
 };
 
-/* Looks at a forward and a backward (NULL where not given) with the natural signatures, in double, of operation op. */
+/* Diagnoses a forward and a backward of an operation, in double and of the types in its header; either
+ * may be NULL. */
 void diagnose(struct diagnosis *d, enum op op, op_function *forward, op_function *backward);
 
 #endif

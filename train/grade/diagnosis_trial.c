@@ -1,37 +1,32 @@
-/* diagnosis_trial.c: memory and runs of a diagnosis. Arrays lie between guards, so that what goes beyond an end is seen. */
+/* diagnosis_trial.c: see diagnosis_trial.h. */
 #include "train/grade/diagnosis_trial.h"
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* As wide as the array and 64 elements more. Not a number, so that what is read there shows too; these bits, so that what is
- * written does. */
+/* Guards are as wide as the array plus 64 elements. They hold a NaN, so that reading them shows in the
+ * results, with these bits, so that writing them is detected. */
 static const uint64_t CANARY = 0x7FF8BADBADBADBAD;
 
-static size_t guard(const struct harness *b, size_t t)
+enum { SCRATCH_SEED = 3, GRADIENT_SEED = 5 };
+
+static size_t guard(const struct harness *h, size_t t)
 {
-    return b->size[t] + 64;
+    return h->size[t] + 64;
 }
 
-static int create_set(struct set *s, const struct harness *b)
+static int create_set(struct set *s, const struct harness *h)
 {
-    for (size_t t = 0; t < b->info->count; t++) {
-        if (b->size[t] == 0)
+    for (size_t t = 0; t < h->info->count; t++) {
+        if (h->size[t] == 0)
             continue;
-        const size_t n = b->size[t] + 2 * guard(b, t);
-        if (!(s->room[t] = malloc(n * sizeof(double))))
+        const size_t n = h->size[t] + 2 * guard(h, t);
+        if (!(s->memory[t] = malloc(n * sizeof(double))))
             return -1;
         for (size_t i = 0; i < n; i++)
-            memcpy(&s->room[t][i], &CANARY, sizeof CANARY);
-        s->x[t] = s->room[t] + guard(b, t);
+            memcpy(&s->memory[t][i], &CANARY, sizeof CANARY);
+        s->x[t] = s->memory[t] + guard(h, t);
     }
     return 0;
-}
-
-static void free_set(struct set *s)
-{
-    for (size_t t = 0; t < OP_TENSORS_MAX; t++)
-        free(s->room[t]);
 }
 
 static bool is_canary(const double *x)
@@ -39,118 +34,117 @@ static bool is_canary(const double *x)
     return !memcmp(x, &CANARY, sizeof CANARY);
 }
 
-size_t trial_overrun(const struct set *s, const struct harness *b)
+size_t trial_overrun(const struct set *s, const struct harness *h)
 {
-    for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; b->size[t] && i < guard(b, t); i++)
-            if (!is_canary(&s->room[t][i]) || !is_canary(&s->room[t][guard(b, t) + b->size[t] + i]))
+    for (size_t t = 0; t < h->info->count; t++)
+        for (size_t i = 0; h->size[t] && i < guard(h, t); i++)
+            if (!is_canary(&s->memory[t][i]) ||
+                !is_canary(&s->memory[t][guard(h, t) + h->size[t] + i]))
                 return t;
-    return b->info->count;
+    return h->info->count;
 }
 
 static int copy_symbols(struct trial *t)
 {
-    const size_t N = t->b.c.B * t->b.c.T;
+    const size_t N = t->h.c.B * t->h.c.T;
     if (!(t->symbols = malloc(2 * N * sizeof *t->symbols)))
         return -1;
-    memcpy(t->symbols, t->b.ids, N * sizeof *t->symbols);
-    memcpy(t->symbols + N, t->b.targets, N * sizeof *t->symbols);
+    memcpy(t->symbols, t->h.ids, N * sizeof *t->symbols);
+    memcpy(t->symbols + N, t->h.targets, N * sizeof *t->symbols);
     return 0;
 }
 
 bool trial_symbols_kept(const struct trial *t)
 {
-    const size_t N = t->b.c.B * t->b.c.T;
-    return !memcmp(t->symbols, t->b.ids, N * sizeof *t->symbols) &&
-           !memcmp(t->symbols + N, t->b.targets, N * sizeof *t->symbols);
+    const size_t N = t->h.c.B * t->h.c.T;
+    return !memcmp(t->symbols, t->h.ids, N * sizeof *t->symbols) &&
+           !memcmp(t->symbols + N, t->h.targets, N * sizeof *t->symbols);
 }
 
-/* Scratch holds the same odd numbers in every run: a function that forgets to clear it is still a function. */
-static void fill_scratch(struct set *s, const struct harness *b)
+/* Scratch holds the same random numbers in every run, so that a backward that does not clear it is still
+ * a function of its arguments. */
+static void fill_scratch(struct set *s, const struct harness *h)
 {
-    uint64_t random = 3;
-    for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; b->info->tensors[t].role == ROLE_SCRATCH && i < b->size[t]; i++)
+    uint64_t random = SCRATCH_SEED;
+    for (size_t t = 0; t < h->info->count; t++)
+        for (size_t i = 0; h->info->tensors[t].role == ROLE_SCRATCH && i < h->size[t]; i++)
             ((double *)s->x[t])[i] = random_normal(&random);
 }
 
-void trial_forward(struct set *s, const struct harness *b, const struct op_code *code,
-                   const struct op_case *c)
+void trial_forward(struct set *s, const struct harness *h, const struct op_code *code)
 {
-    for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; i < b->size[t]; i++)
-            ((double *)s->x[t])[i] = b->value[t] ? b->value[t][i] : NAN;
-    fill_scratch(s, b);
-    code->call_forward(code->forward, s->x, c);
+    for (size_t t = 0; t < h->info->count; t++)
+        for (size_t i = 0; i < h->size[t]; i++)
+            ((double *)s->x[t])[i] = h->value[t] ? h->value[t][i] : NAN;
+    fill_scratch(s, h);
+    code->call_forward(code->forward, s->x, &h->c);
 }
 
-static double before(uint64_t *random)
-{
-    return random_normal(random);
-}
-
-void trial_backward(struct set *dx, struct set *x, const struct harness *b,
-                    const struct op_code *code, const struct op_case *c)
+void trial_backward(struct set *dx, struct set *x, const struct harness *h,
+                    const struct op_code *code)
 {
     void *pointers[OP_TENSORS_MAX] = {0};
-    uint64_t random = 5;
-    for (size_t t = 0; t < b->info->count; t++) {
-        const enum role role = b->info->tensors[t].role;
-        if (b->size[t] == 0 || role == ROLE_SAVED || role == ROLE_SCRATCH)
+    uint64_t random = GRADIENT_SEED;
+    for (size_t t = 0; t < h->info->count; t++) {
+        const bool output = h->info->tensors[t].role == ROLE_OUTPUT;
+        if (h->size[t] == 0 || !(output || op_differentiable(&h->info->tensors[t])))
             continue;
         pointers[t] = dx->x[t];
-        for (size_t i = 0; i < b->size[t]; i++)
-            ((double *)dx->x[t])[i] = role == ROLE_OUTPUT ? b->upstream[0][t][i] : before(&random);
+        for (size_t i = 0; i < h->size[t]; i++)
+            ((double *)dx->x[t])[i] = output ? h->upstream[0][t][i] : random_normal(&random);
     }
-    fill_scratch(x, b);
-    code->call_backward(code->backward, pointers, x->x, c);
+    fill_scratch(x, h);
+    code->call_backward(code->backward, pointers, x->x, &h->c);
 }
 
-/* What stood in the gradient of tensor k before a backward. */
-void trial_start(double *start, const struct harness *b, size_t k)
+void trial_start(double *start, const struct harness *h, size_t k)
 {
-    uint64_t random = 5;
-    for (size_t s = 0; s <= k; s++)
-        for (size_t i = 0; op_differentiable(&b->info->tensors[s]) && i < b->size[s]; i++) {
-            const double x = before(&random);
-            if (s == k)
+    uint64_t random = GRADIENT_SEED;
+    for (size_t t = 0; t <= k; t++)
+        for (size_t i = 0; op_differentiable(&h->info->tensors[t]) && i < h->size[t]; i++) {
+            const double x = random_normal(&random);
+            if (t == k)
                 start[i] = x;
         }
 }
 
-bool trial_touched(const struct set *dx, const struct harness *b)
+bool trial_touched(const struct set *dx, const struct harness *h)
 {
-    uint64_t random = 5;
+    uint64_t random = GRADIENT_SEED;
     bool touched = false;
-    for (size_t t = 0; t < b->info->count; t++)
-        for (size_t i = 0; op_differentiable(&b->info->tensors[t]) && i < b->size[t]; i++)
-            touched |= ((double *)dx->x[t])[i] != before(&random);
+    for (size_t t = 0; t < h->info->count; t++)
+        for (size_t i = 0; op_differentiable(&h->info->tensors[t]) && i < h->size[t]; i++)
+            touched |= ((double *)dx->x[t])[i] != random_normal(&random);
     return touched;
 }
+
+#define SETS(t)                                                                                    \
+    {                                                                                              \
+        &(t)->forward, &(t)->saved, &(t)->given_forward, &(t)->right, &(t)->given, &(t)->other     \
+    }
 
 int trial_create(struct trial *t, const struct gradcheck_subject *s, const struct op_case *c,
                  uint64_t seed)
 {
-    struct set *const sets[] = {&t->forward, &t->saved, &t->given_forward,
-                                &t->right,   &t->given, &t->other};
-    if (harness_create(&t->b, s, c, seed) || copy_symbols(t))
+    struct set *const sets[] = SETS(t);
+    if (harness_create(&t->h, s, c, seed) || copy_symbols(t))
         return -1;
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        if (create_set(sets[i], &t->b))
+        if (create_set(sets[i], &t->h))
             return -1;
     const struct op_code *code = &s->code[NUMBER_F64];
-    trial_forward(&t->forward, &t->b, code, &t->b.c);
-    trial_forward(&t->saved, &t->b, code, &t->b.c);
-    trial_backward(&t->right, &t->saved, &t->b, code, &t->b.c);
+    trial_forward(&t->forward, &t->h, code);
+    trial_forward(&t->saved, &t->h, code);
+    trial_backward(&t->right, &t->saved, &t->h, code);
     return 0;
 }
 
 void trial_destroy(struct trial *t)
 {
-    struct set *const sets[] = {&t->forward, &t->saved, &t->given_forward,
-                                &t->right,   &t->given, &t->other};
+    struct set *const sets[] = SETS(t);
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-        free_set(sets[i]);
+        for (size_t k = 0; k < OP_TENSORS_MAX; k++)
+            free(sets[i]->memory[k]);
     free(t->symbols);
-    harness_destroy(&t->b);
+    harness_destroy(&t->h);
 }

@@ -1,7 +1,6 @@
-/* gradcheck_diagnose.c: handgrad gradcheck --diagnose OP FILE.so. The file is loaded and run in a child process with limits on
- * time and memory: what it does to itself is reported, not suffered. */
+/* gradcheck_diagnose.c: handgrad gradcheck --diagnose OP FILE.so. The file is loaded and run in a child
+ * process with limits on time and memory, so that whatever it does is only reported. */
 #include "train/grade/diagnosis.h"
-#include "train/grade/diagnosis_candidates.h"
 #include "train/grade/gradcheck_report.h"
 #include <cjson/cJSON.h>
 #include <dlfcn.h>
@@ -18,11 +17,11 @@
 
 enum { CPU_SECONDS = 60, WALL_SECONDS = 120, BUSY_SECONDS = 5, MEMORY = 1 << 30 };
 
-/* What parent and child share. */
+/* Shared by parent and child. */
 struct report {
     struct diagnosis d;
     bool loaded;
-    char error[512]; /* that the file could not be used */
+    char error[512]; /* why the file cannot be used */
 };
 
 static void limit(int resource, rlim_t value)
@@ -34,7 +33,7 @@ static void limit(int resource, rlim_t value)
     }
 }
 
-/* Memory beyond what the process has now. Under AddressSanitizer, whose shadow is terabytes, there is no such limit. */
+/* Limits memory beyond what the process has now, except under AddressSanitizer, which maps terabytes. */
 static void limit_memory(void)
 {
 #if !defined __SANITIZE_ADDRESS__
@@ -53,24 +52,24 @@ void dropout_mask_f64(double *mask, const struct dropout *d, uint32_t site, uint
 static op_function *find(void *library, enum op op, const char *direction)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s_%s", op_symbol(op), direction);
+    snprintf(name, sizeof name, "%s_%s", op_info[op].function, direction);
     op_function *f;
     void *symbol = dlsym(library, name);
     memcpy(&f, &symbol, sizeof f);
     return f;
 }
 
-/* All that runs the file's code. */
+/* Runs the code of the file. */
 static void child(struct report *r, enum op op, const char *path)
 {
     const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
-        signal(fatal[i], SIG_DFL); /* a sanitizer would turn them into an exit */
+        signal(fatal[i], SIG_DFL); /* sanitizers turn them into an exit */
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_CPU, CPU_SECONDS);
     limit_memory();
     omp_set_num_threads(1);             /* the cases are small */
-    dup2(STDERR_FILENO, STDOUT_FILENO); /* what the file prints is no part of the answer */
+    dup2(STDERR_FILENO, STDOUT_FILENO); /* what the file prints is not part of the answer */
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         snprintf(r->error, sizeof r->error, "%.500s", dlerror());
@@ -84,13 +83,13 @@ static void child(struct report *r, enum op op, const char *path)
     op_function *forward = find(library, op, "forward"), *backward = find(library, op, "backward");
     if (!forward && !backward)
         snprintf(r->error, sizeof r->error, "%.300s: defines neither %s_forward nor %s_backward",
-                 path, op_symbol(op), op_symbol(op));
+                 path, op_info[op].function, op_info[op].function);
     else
         diagnose(&r->d, op, forward, backward);
 }
 
-/* Waits for the child, at most so long: in one call of the file's code BUSY_SECONDS, in all WALL_SECONDS. Returns its status; a
- * child that took too long is killed, and *late set. */
+/* Waits for the child, at most BUSY_SECONDS in one call of the file's code and WALL_SECONDS in total.
+ * Returns its status. A child that takes too long is killed, and *late is set. */
 static int wait_for(pid_t pid, const struct report *r, bool *late)
 {
     const struct timespec tick = {0, 10 * 1000 * 1000};
@@ -157,7 +156,7 @@ static int conclude(const struct gradcheck_options *o, const struct report *r, i
 
 int gradcheck_diagnose(const struct gradcheck_options *o, struct error *err)
 {
-    /* A bare name is a file here, not one on the library path. */
+    /* A bare name is a file in this directory, not one on the library path. */
     char path[4096];
     if (snprintf(path, sizeof path, "%s%s", strchr(o->library, '/') ? "" : "./", o->library) >=
         (int)sizeof path)

@@ -1,8 +1,6 @@
-/* gradcheck_mistakes.c: handgrad gradcheck --mistakes: how many of the planted mistakes each way of checking sees. */
-#include "model/check/mistakes.h"
+/* gradcheck_mistakes.c: handgrad gradcheck --mistakes: which of the planted mistakes each method sees. */
 #include "optim/adamw_check.h"
 #include "train/grade/gradcheck_report.h"
-#include <stdlib.h>
 
 struct count {
     size_t planted, caught, complex, central, contract, naive;
@@ -13,25 +11,31 @@ static const char *mark(bool caught)
     return caught ? "seen" : "-";
 }
 
-static void print_line(const struct gradcheck_options *o, const char *op, const char *name,
-                       const char *why, const struct gradcheck_caught *c, bool caught)
+static const char *json(bool x)
 {
+    return x ? "true" : "false";
+}
+
+/* Prints and counts one mistake. */
+static void report(const struct gradcheck_options *o, struct count *n, const char *op,
+                   const char *name, const char *why, const struct gradcheck_caught *c)
+{
+    const bool caught = c->complex || c->central || c->contract;
+    n->planted++;
+    n->caught += caught;
+    n->complex += c->complex;
+    n->central += c->central;
+    n->contract += c->contract;
+    n->naive += c->naive;
     if (o->json)
         printf("{\"op\": \"%s\", \"mistake\": \"%s\", \"caught\": %s, \"complex\": %s, "
-               "\"central\": %s, \"contract\": %s, "
-               "\"naive\": %s}\n",
-               op, name, caught ? "true" : "false", c->complex ? "true" : "false",
-               c->central ? "true" : "false", c->contract ? "true" : "false",
-               c->naive ? "true" : "false");
+               "\"central\": %s, \"contract\": %s, \"naive\": %s}\n",
+               op, name, json(caught), json(c->complex), json(c->central), json(c->contract),
+               json(c->naive));
     else
         printf("%-10s %-38s %-8s %-8s %-9s %-6s %s%s\n", op, name, mark(c->complex),
                mark(c->central), mark(c->contract), mark(c->naive), caught ? "" : "MISSED: ", why);
     fflush(stdout);
-}
-
-static bool wanted(const struct gradcheck_options *o, const struct mistake *m)
-{
-    return m->op == OPS ? o->model : o->op[m->op];
 }
 
 static int operations(const struct gradcheck_options *o, struct count *n)
@@ -41,25 +45,28 @@ static int operations(const struct gradcheck_options *o, struct count *n)
     for (size_t i = 0; i < mistakes_count; i++) {
         const struct mistake *m = &mistakes[i];
         struct gradcheck_caught c = {0};
-        const int status = wanted(o, m) ? gradcheck_mistake(&c, i, o->seed) : 0;
+        const int status = o->op[m->op] ? gradcheck_mistake(&c, m, o->seed) : 0;
 #pragma omp ordered
-        if (wanted(o, m)) {
-            const bool caught = c.complex || c.central || c.contract;
+        if (o->op[m->op]) {
             failed |= status;
-            n->planted++;
-            n->caught += caught;
-            n->complex += c.complex;
-            n->central += c.central;
-            n->contract += c.contract;
-            n->naive += c.naive;
-            print_line(o, m->op == OPS ? "model" : op_info[m->op].name, m->name, m->why, &c,
-                       caught);
+            report(o, n, op_info[m->op].name, m->name, m->why, &c);
         }
     }
     return failed;
 }
 
-/* The optimiser has no derivative: the exact update is its only oracle. */
+static int model(const struct gradcheck_options *o, struct count *n)
+{
+    int failed = 0;
+    for (size_t i = 0; i < MODEL_MISTAKES && o->model; i++) {
+        struct gradcheck_caught c = {0};
+        failed |= gradcheck_model_mistake(&c, i, o->seed);
+        report(o, n, "model", model_mistakes_f64[i].name, model_mistakes_f64[i].why, &c);
+    }
+    return failed;
+}
+
+/* An optimiser has no derivative: it is compared with the exact update. */
 static int optimiser(const struct gradcheck_options *o, struct count *n)
 {
     int failed = 0;
@@ -68,10 +75,7 @@ static int optimiser(const struct gradcheck_options *o, struct count *n)
         const double error = optcheck_error_f64(i);
         const struct gradcheck_caught c = {.contract = !(error <= OPTCHECK_TOLERANCE_F64)};
         failed |= error == -1;
-        n->planted++;
-        n->caught += c.contract;
-        n->contract += c.contract;
-        print_line(o, "adamw", m->name, m->why, &c, c.contract);
+        report(o, n, "adamw", m->name, m->why, &c);
     }
     return failed;
 }
@@ -81,19 +85,16 @@ int gradcheck_print_mistakes(const struct gradcheck_options *o, struct error *er
     struct count n = {0};
     if (!o->json)
         printf("%-10s %-38s %-8s %-8s %-9s %-6s %s\n", "operation", "planted mistake", "complex",
-               "central", "contract", "naive", "why it happens, or what it does");
-    if (operations(o, &n) || optimiser(o, &n)) {
+               "central", "contract", "naive", "why people make it, or what it does");
+    if (operations(o, &n) || model(o, &n) || optimiser(o, &n)) {
         fail(err, "out of memory");
         return 1;
     }
-    if (!o->json)
-        printf("\ncaught %zu of %zu planted mistakes (complex step alone %zu, central differences "
-               "alone %zu, contract alone %zu;\n"
-               "in float with an upstream gradient of ones and one step size: %zu)\n",
-               n.caught, n.planted, n.complex, n.central, n.contract, n.naive);
-    else
-        printf("{\"caught\": %zu, \"planted\": %zu, \"complex\": %zu, \"central\": %zu, "
-               "\"contract\": %zu, \"naive\": %zu}\n",
-               n.caught, n.planted, n.complex, n.central, n.contract, n.naive);
+    printf(o->json ? "{\"caught\": %zu, \"planted\": %zu, \"complex\": %zu, \"central\": %zu, "
+                     "\"contract\": %zu, \"naive\": %zu}\n"
+                   : "\ncaught %zu of %zu planted mistakes (the complex step alone %zu, central "
+                     "differences alone %zu,\nthe contract alone %zu; float with an upstream "
+                     "gradient of ones and one step size: %zu)\n",
+           n.caught, n.planted, n.complex, n.central, n.contract, n.naive);
     return n.caught == n.planted ? 0 : 1;
 }

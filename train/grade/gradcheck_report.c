@@ -1,4 +1,4 @@
-/* gradcheck_report.c: the table of `handgrad gradcheck`, and its JSON. */
+/* gradcheck_report.c: the table of `handgrad gradcheck`, and its JSON form. */
 #include "train/grade/gradcheck_report.h"
 #include "model/check/harness.h"
 #include <cjson/cJSON.h>
@@ -14,7 +14,7 @@ static void print_json(const struct gradcheck_line *l)
     cJSON_AddStringToObject(o, "case", l->sizes);
     cJSON_AddNumberToObject(o, "size", (double)l->size);
     cJSON_AddNumberToObject(o, "checked", (double)l->checked);
-    cJSON_AddNumberToObject(o, "error", l->error); /* null where it is not finite */
+    cJSON_AddNumberToObject(o, "error", l->error); /* null if it is not finite */
     cJSON_AddNumberToObject(o, "worst", l->worst);
     cJSON_AddNumberToObject(o, "tolerance", l->tolerance);
     cJSON_AddBoolToObject(o, "ok", l->ok);
@@ -29,7 +29,7 @@ static void print_json(const struct gradcheck_line *l)
     cJSON_Delete(o);
 }
 
-/* "h.3.ln_1.weight" as "h.*.ln_1.weight": the layers of a model share a row. */
+/* Writes "h.3.ln_1.weight" as "h.*.ln_1.weight": the layers of a model share a row. */
 static void row_name(char *name, size_t size, const char *tensor)
 {
     const char *rest = tensor;
@@ -56,7 +56,7 @@ static struct gradcheck_row *find_row(struct gradcheck_report *r, const char *te
     return row;
 }
 
-/* The error nearest to its bar, with the bar. */
+/* Keeps the error closest to its tolerance, and the tolerance. */
 static void keep_nearest(double *worst, double *allowed, const struct gradcheck_line *l)
 {
     if (!isnan(*worst) &&
@@ -66,7 +66,7 @@ static void keep_nearest(double *worst, double *allowed, const struct gradcheck_
     }
 }
 
-/* The column of a method that compares with double, or their number. */
+/* The index of a precision method, or their number. */
 static size_t precision_of(const char *method)
 {
     size_t p = 0;
@@ -105,10 +105,10 @@ void gradcheck_print_heading(void)
     for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
         printf("   %s for double%*s", gradcheck_precisions[p].name,
                8 - (int)strlen(gradcheck_precisions[p].name), "");
-    printf("\n%-10s %-23s %8s   %8s   %8s %9s", "operation", "tensor", "step", "error", "bar",
+    printf("\n%-10s %-23s %8s   %8s   %8s %9s", "operation", "tensor", "step", "error", "limit",
            "contract");
     for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
-        printf("   %8s   %8s", "error", "bar");
+        printf("   %8s   %8s", "error", "limit");
     putchar('\n');
 }
 
@@ -130,7 +130,7 @@ static void print_pair(double error, double allowed)
 
 static void print_failure(const struct gradcheck_line *l)
 {
-    printf("    %s [%s] %s: error %.3g, bar %.3g", l->tensor, l->sizes, l->method, l->error,
+    printf("    %s [%s] %s: error %.3g, limit %.3g", l->tensor, l->sizes, l->method, l->error,
            l->tolerance);
     if (l->where[0])
         printf("; at %s expected %.17g, got %.17g", l->where, l->expected, l->got);

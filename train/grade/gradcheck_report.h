@@ -19,9 +19,9 @@ struct gradcheck_options {
 /* One row of the table: a tensor of a subject, over all its cases. */
 struct gradcheck_row {
     char tensor[52];
-    double complex, definition;      /* worst errors; negative: not looked at */
-    double central, central_allowed; /* those that came nearest to their bar */
-    double low[GRADCHECK_PRECISIONS], low_allowed[GRADCHECK_PRECISIONS];
+    double complex, definition;      /* largest errors; negative: not checked */
+    double central, central_allowed; /* the error closest to its tolerance, and the tolerance */
+    double low[GRADCHECK_PRECISIONS], low_allowed[GRADCHECK_PRECISIONS]; /* the same */
     bool ok;
 };
 
@@ -31,17 +31,19 @@ struct gradcheck_report {
     bool json;
     struct gradcheck_row row[GRADCHECK_ROWS];
     size_t rows;
-    struct gradcheck_line failure[GRADCHECK_FAILURES]; /* the first of this subject */
-    size_t failures, comparisons, failed;              /* of this subject; of all */
+    struct gradcheck_line failure[GRADCHECK_FAILURES]; /* the first ones of this subject */
+    size_t failures;                                   /* of this subject, at most as many */
+    size_t comparisons, failed;                        /* of all subjects */
 };
 
-/* Collects (or, as JSON, prints) one line: struct gradcheck's report. */
+/* The report function of struct gradcheck: collects one line, or prints it as JSON. */
 void gradcheck_collect(void *report, const struct gradcheck_line *line);
 void gradcheck_print_heading(void);
-/* Prints and forgets what was collected of a subject. */
+/* Prints what was collected of a subject, and clears it. */
 void gradcheck_print_rows(struct gradcheck_report *report, const char *subject);
 
-/* Each returns an exit code: 0, 1 where a check fails or err is filled in. */
+/* Each returns an exit status: 0, or 1 if a check fails or err is filled in. */
+int gradcheck_run(const struct gradcheck_options *o, struct error *err);
 int gradcheck_print_mistakes(const struct gradcheck_options *o, struct error *err);
 int gradcheck_print_sweep(const struct gradcheck_options *o, struct error *err);
 int gradcheck_diagnose(const struct gradcheck_options *o, struct error *err);

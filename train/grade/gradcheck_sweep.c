@@ -1,4 +1,4 @@
-/* gradcheck_sweep.c: handgrad gradcheck --sweep: tables, JSON, and a picture. */
+/* gradcheck_sweep.c: handgrad gradcheck --sweep: a table, JSON, and a picture. */
 #include "train/grade/gradcheck_report.h"
 #include "train/grade/sweep.h"
 #include <errno.h>
@@ -32,7 +32,7 @@ static void print_table(const struct sweep *s)
     }
 }
 
-/* One operation: the one that is named, or layernorm. */
+/* The selected operation; layernorm if several are selected. */
 static enum op chosen(const struct gradcheck_options *o)
 {
     enum op op = 0;

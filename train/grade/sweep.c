@@ -1,18 +1,18 @@
-/* sweep.c: what makes a checker good or bad is its step.
+/* sweep.c: the error of numerical derivatives as a function of the step size.
  *
- * A central difference errs by h^2 f'''/6 where h is large and by u |f| / h where it is small, u being half a unit in the last place:
- * a V whose bottom lies at h ~ u^(1/3) with an error of u^(2/3), 1e-5 in float and 1e-10 in double. The complex step has the first
- * arm alone: nothing is subtracted, so smaller is better down to the rounding of f itself.
+ * The error of a central difference is h^2 f'''/6 for large h and u |f| / h for small h, where u is the
+ * unit roundoff: a V whose minimum, u^(2/3), lies at h ~ u^(1/3): 1e-5 in float and 1e-10 in double. The
+ * complex step has only the first arm: nothing is subtracted, so the smaller the step the better, down
+ * to the rounding of f itself.
  */
 #include "train/grade/sweep.h"
 #include "model/check/harness.h"
-#include <math.h>
 #include <stdlib.h>
 
 const char *const sweep_names[SWEEP_METHODS] = {
     "central differences in float", "central differences in double", "complex step in double"};
 
-/* The sum over all outputs of dy y, or of its imaginary part. */
+/* The sum of dy y over all outputs, or of its imaginary part. */
 static double output_sum(struct harness *b, enum number n, size_t t, size_t i, double re, double im)
 {
     number_put(n, b->x[n][t], i, b->value[t][i] + re, im);
@@ -31,12 +31,13 @@ static double output_sum(struct harness *b, enum number n, size_t t, size_t i, d
     return n == NUMBER_F32 ? (double)sum_f32 : sum;
 }
 
-static double derivative(struct harness *b, enum sweep_method method, size_t t, size_t i, double h)
+static double derivative(struct harness *b, enum sweep_method method, size_t t, size_t i,
+                         double step)
 {
     if (method == SWEEP_COMPLEX)
-        return output_sum(b, NUMBER_C128, t, i, 0, h) / h;
+        return output_sum(b, NUMBER_C128, t, i, 0, step) / step;
     const enum number n = method == SWEEP_CENTRAL_F32 ? NUMBER_F32 : NUMBER_F64;
-    return (output_sum(b, n, t, i, h, 0) - output_sum(b, n, t, i, -h, 0)) / (2 * h);
+    return (output_sum(b, n, t, i, step, 0) - output_sum(b, n, t, i, -step, 0)) / (2 * step);
 }
 
 static void measure(struct sweep *s, struct harness *b, double *const gradient[OP_TENSORS_MAX])
@@ -57,15 +58,14 @@ static void measure(struct sweep *s, struct harness *b, double *const gradient[O
     }
 }
 
-/* The first case that is not of single elements. */
+/* The first case with several rows and columns. */
 static const struct op_case *choose_case(enum op op)
 {
-    size_t count;
-    const struct op_case *cases = op_cases(op, &count);
-    for (size_t i = 0; i < count; i++)
-        if (cases[i].C > 2 && cases[i].B * cases[i].T > 2)
-            return &cases[i];
-    return cases;
+    const struct op_info *info = &op_info[op];
+    for (size_t i = 0; i < info->case_count; i++)
+        if (info->cases[i].C > 2 && info->cases[i].B * info->cases[i].T > 2)
+            return &info->cases[i];
+    return info->cases;
 }
 
 int sweep_run(struct sweep *s, enum op op, uint64_t seed)
@@ -87,8 +87,7 @@ int sweep_run(struct sweep *s, enum op op, uint64_t seed)
         for (enum number n = 0; n < NUMBERS; n++)
             harness_reset(&b, n);
         harness_forward(&b, NUMBER_F64);
-        subject.code[NUMBER_F64].call_backward(subject.code[NUMBER_F64].backward, dx,
-                                               b.x[NUMBER_F64], &b.c);
+        harness_backward(&b, NUMBER_F64, dx);
         measure(s, &b, gradient);
     }
     for (size_t t = 0; t < OP_TENSORS_MAX; t++)

@@ -43,7 +43,9 @@ void inspection_close(struct inspection *r)
 static int forward(struct inspection *r, size_t n, struct error *err)
 {
     const struct model_config *c = &r->file.model.tensors->config;
-    gpt_loss(&r->file.model, r->ids, r->ids + 1, 1, n, NULL);
+    const struct batch batch = {
+        .inputs = r->ids, .targets = r->ids + 1, .weight = 1, .rows = 1, .block_size = n};
+    gpt_loss(&r->file.model, &batch, NULL);
     memcpy(r->losses, r->file.model.losses, n * sizeof *r->losses);
     for (size_t t = 0; t < n; t++)
         if (!isfinite(r->losses[t]))
@@ -128,7 +130,9 @@ void inspection_attention(struct inspection *r, size_t layer)
 
 void inspection_gradient(struct inspection *r, size_t t)
 {
-    lens_gradient(r->gradient, &r->file.model, r->ids, r->ids + 1, r->T, t);
+    const struct batch batch = {
+        .inputs = r->ids, .targets = r->ids + 1, .weight = 1, .rows = 1, .block_size = r->T};
+    lens_gradient(r->gradient, &r->file.model, &batch, t);
 }
 
 double inspection_gradient_norm(const struct inspection *r, size_t position)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The commands as a person uses them: text to model, stop, resume, kill, write; and what they say where something is wrong.
+# The commands from end to end: from text to a trained model, stop, resume, kill, generate; and their error messages.
 # Prints "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
@@ -10,7 +10,7 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 
-# A text with structure enough to learn: numbers and their names, no two lines alike.
+# A text with enough structure to learn; no two lines are equal.
 awk 'BEGIN { srand(7); for (i = 0; i < 400; i++) printf "line %d: the %s of %c is née %d\n", i, (i % 3 ? "weight" : "bias"), 97 + i % 26, int(rand() * 1000) }' >text.txt
 cat >small.ini <<'EOF'
 [model]
@@ -35,27 +35,27 @@ keep = 3
 seed = 5
 EOF
 train() { "$HANDGRAD" train small.ini "$@"; }
-# metrics without what the clock decides
+# metrics without the fields that depend on the clock
 metrics() { sed -E 's/, "(tokens_per_s|mfu|stall_s)": [^,}]+//g' "$1/metrics.jsonl"; }
 same_metrics() { diff <(metrics "$1") <(metrics "$2"); }
 value() { sed -nE "s/.*\"$2\": ([-0-9.e+]+).*/\1/p" <<<"$1"; }
 close() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; exit !(a != "" && b != "" && d <= t) }'; }
 
-# --- the way through ---
+# --- from text to a trained model ---
 check "tokenize" "$HANDGRAD" tokenize text.txt -o data --tokenizer char
 check "train" train --out whole
-check "a run folder in folders that are not there yet" train --out a/new/run --stop-at 1
-check "checkpoints are rotated, best is kept" test "$(ls whole)" = "$(printf '%s\n' best.h5 ckpt-16.h5 ckpt-24.h5 ckpt-8.h5 config.ini metrics.jsonl report.html samples.jsonl starts.jsonl tensors.jsonl)"
-check "one line of metrics a step" test "$(wc -l <whole/metrics.jsonl)" -eq 24
+check "the run folder and its parents are created" train --out a/new/run --stop-at 1
+check "checkpoints are rotated, best.h5 is kept" test "$(ls whole)" = "$(printf '%s\n' best.h5 ckpt-16.h5 ckpt-24.h5 ckpt-8.h5 config.ini metrics.jsonl report.html samples.jsonl starts.jsonl tensors.jsonl)"
+check "one line of metrics per step" test "$(wc -l <whole/metrics.jsonl)" -eq 24
 check "inspect --verify" "$HANDGRAD" inspect whole/ckpt-24.h5 --verify
 
-check "stop at 12" train --out half --stop-at 12
+check "--stop-at 12" train --out half --stop-at 12
 check "resume" train --out half --resume
-check "2N steps are N, stop, resume, N: weights, moments, state" cmp whole/ckpt-24.h5 half/ckpt-24.h5
-check "… and metrics" same_metrics whole half
-check "resume from the run folder's own configuration" "$HANDGRAD" train --out half --resume
+check "a stopped and resumed run has the same checkpoint" cmp whole/ckpt-24.h5 half/ckpt-24.h5
+check "… and the same metrics" same_metrics whole half
+check "resume without CONFIG" "$HANDGRAD" train --out half --resume
 
-# Ctrl-C and SIGTERM: exit 0, and nothing lost
+# Ctrl-C and SIGTERM: exit status 0, and no work is lost
 interrupt() {
     "$HANDGRAD" train long.ini --out "$2" >"$2.log" 2>&1 &
     local pid=$! i
@@ -71,14 +71,14 @@ for signal in INT TERM; do
     interrupt $signal int-$signal
     code=$?
     check "SIG$signal exits 0" test $code -eq 0
-    check "SIG$signal names where to go on" grep -q "resume goes on from" int-$signal.log
+    check "SIG$signal names the checkpoint to resume from" grep -q "resume goes on from" int-$signal.log
     step=$(tail -n 1 int-$signal/metrics.jsonl | sed -nE 's/.*"step": ([0-9]+).*/\1/p')
-    check "SIG$signal, resumed" "$HANDGRAD" train long.ini --out int-$signal --resume --stop-at $((step + 5))
-    check "the run without SIG$signal" "$HANDGRAD" train long.ini --out long-$signal --stop-at $((step + 5))
-    check "SIG$signal, resumed, is bit for bit the run without" cmp {long,int}-$signal/ckpt-$((step + 5)).h5
+    check "resume after SIG$signal" "$HANDGRAD" train long.ini --out int-$signal --resume --stop-at $((step + 5))
+    check "the same run without SIG$signal" "$HANDGRAD" train long.ini --out long-$signal --stop-at $((step + 5))
+    check "both have the same checkpoint" cmp {long,int}-$signal/ckpt-$((step + 5)).h5
 done
 
-# SIGUSR1 saves and goes on; meanwhile nobody else may use the folder; --resume falls back, and says so
+# SIGUSR1 saves a checkpoint and training continues. A second run in the folder is refused. --resume skips a damaged checkpoint.
 "$HANDGRAD" train long.ini --out asked >asked.log 2>&1 &
 pid=$!
 for i in $(seq 1200); do
@@ -91,27 +91,27 @@ for i in $(seq 1200); do
     grep -q "saved: asked/ckpt-" asked.log && break
     sleep 0.05
 done
-check "SIGUSR1 saves" grep -q "saved: asked/ckpt-[1-9]" asked.log
+check "SIGUSR1 saves a checkpoint" grep -q "saved: asked/ckpt-[1-9]" asked.log
 kill -0 $pid 2>/dev/null
-check "… and the run goes on" test $? -eq 0
+check "… and training continues" test $? -eq 0
 kill -9 $pid
 wait $pid 2>killed.msg
 newest=$(ls asked/ckpt-*.h5 | sort -V | tail -n 1) before=$(ls asked/ckpt-*.h5 | sort -V | tail -n 2 | head -n 1)
 truncate -s -1 "$newest"
 "$HANDGRAD" train long.ini --out asked --resume --stop-at 1 >fallback.txt 2>&1
-check "the lock of a killed run is taken over" grep -q "asked/lock: process $pid on host .* taken over" fallback.txt
-check "a damaged checkpoint is passed over, loudly" grep -q "^handgrad: passing over $newest: truncated" fallback.txt
-check "… for the one before" grep -q "resumes at step [0-9]* from $before" fallback.txt
+check "a run takes over the lock of a killed run" grep -q "asked/lock: process $pid on host .* taken over" fallback.txt
+check "a damaged checkpoint is skipped with a message" grep -q "^handgrad: passing over $newest: truncated" fallback.txt
+check "… and the previous one is used" grep -q "resumes at step [0-9]* from $before" fallback.txt
 refused "a changed configuration on resume" "optim.lr 0.003 != 0.5; --allow lr" train --out half --resume --set optim.lr=0.5
-refused "a run that no memory holds" "batch_size 1048576 .*needs .* of memory, .* are free" train --out r9 --set train.batch_size=1048576
+refused "a run that does not fit in memory" "batch_size 1048576 .*needs .* of memory, .* are free" train --out r9 --set train.batch_size=1048576
 
-# a best.h5 that cannot be saved, which ends no run, is not named as if it were there
+# If best.h5 cannot be saved, training continues, and the summary does not claim that best.h5 holds the best weights.
 mkdir -p nobest/best.h5
-check "best.h5 cannot be saved" bash -c '"$1" train small.ini --out nobest --stop-at 9 >nobest.txt 2>&1' _ "$HANDGRAD"
-check "… which is told, beside the checkpoint that was" grep -qE "^handgrad: .*best.h5.*last checkpoint: nobest/ckpt-8.h5" nobest.txt
-check "… and at the end" grep -qE "best validation loss [0-9.]+ after step 8, whose weights are not in nobest/best.h5" nobest.txt
+check "training continues if best.h5 cannot be saved" bash -c '"$1" train small.ini --out nobest --stop-at 9 >nobest.txt 2>&1' _ "$HANDGRAD"
+check "… with a message that names the last checkpoint" grep -qE "^handgrad: .*best.h5.*last checkpoint: nobest/ckpt-8.h5" nobest.txt
+check "… and a summary that says so" grep -qE "best validation loss [0-9.]+ after step 8, whose weights are not in nobest/best.h5" nobest.txt
 
-# kill -9 costs no more than the work since the last checkpoint
+# kill -9 loses only the work since the last checkpoint.
 "$HANDGRAD" train small.ini --out killed >killed.log 2>&1 &
 pid=$!
 for i in $(seq 1200); do
@@ -120,50 +120,50 @@ for i in $(seq 1200); do
 done
 kill -9 $pid
 wait $pid 2>killed.msg
-check "kill -9, resume" train --out killed --resume
-check "kill -9, resumed, is bit for bit the run without" cmp whole/ckpt-24.h5 killed/ckpt-24.h5
-check "… and has one line of metrics a step" same_metrics whole killed
+check "resume after kill -9" train --out killed --resume
+check "the checkpoint is that of an uninterrupted run" cmp whole/ckpt-24.h5 killed/ckpt-24.h5
+check "… and so are the metrics" same_metrics whole killed
 
-# a large batch and its accumulation: one loss curve
-check "large batch" train --out large --set train.batch_size=8 --set train.accumulate=1
+# Gradient accumulation gives the loss curve of the large batch.
+check "a large batch without accumulation" train --out large --set train.batch_size=8 --set train.accumulate=1
 curve() { sed -nE 's/.*"loss": ([^,]+).*/\1/p' "$1/metrics.jsonl"; }
-check "accumulation gives the loss curve of the large batch" \
+check "has the loss curve of accumulation" \
     awk 'NR == FNR { a[NR] = $1; next } { d = a[FNR] - $1; if (d < 0) d = -d; if (d > 1e-4) exit 1; n++ } END { exit n != 24 }' <(curve whole) <(curve large)
 
 # evaluation
 logged=$(value "$(grep '"step": 24' whole/metrics.jsonl)" val_loss)
 for rows in 1 3 64; do
     got=$(value "$("$HANDGRAD" eval whole/ckpt-24.h5 data --json --batch $rows)" loss)
-    check "eval at batch $rows is what train logged ($got, $logged)" close "$got" "$logged" 2e-6
+    check "eval with batch size $rows gives the loss that train logged ($got, $logged)" close "$got" "$logged" 2e-6
 done
-check "eval predicts every token of the split but the first" test "$(value "$("$HANDGRAD" eval whole/ckpt-24.h5 data --json)" tokens)" = \
+check "eval predicts every token of the split except the first" test "$(value "$("$HANDGRAD" eval whole/ckpt-24.h5 data --json)" tokens)" = \
     $(($("$HANDGRAD" inspect data/val-00000.h5 --json | sed -nE 's/.*"tokens": ?([0-9]+).*/\1/p') - 1))
 
-# writing
+# sampling
 check "sample" "$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias"
-check "the prompt comes first" grep -q "^the bias" <("$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias")
-check "the same seed writes the same text" test "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)"
-check "greedy at temperature 0, whatever the seed" test "$("$HANDGRAD" sample whole/best.h5 -n 50 -t 0 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --temperature 0 --seed 4)"
+check "the text starts with the prompt" grep -q "^the bias" <("$HANDGRAD" sample whole/best.h5 --tokens 60 --prompt "the bias")
+check "the same seed gives the same text" test "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --seed 3)"
+check "temperature 0 is greedy for any seed" test "$("$HANDGRAD" sample whole/best.h5 -n 50 -t 0 --seed 3)" = "$("$HANDGRAD" sample whole/best.h5 -n 50 --temperature 0 --seed 4)"
 sample3() { "$HANDGRAD" sample whole/best.h5 -n 40 --batch 3 "$@"; }
-check "three texts side by side" test "$(sample3 | grep -c "^---------------$")" -eq 2
-check "the same seed writes the same texts" test "$(sample3)" = "$(sample3)"
+check "--batch 3 prints three texts" test "$(sample3 | grep -c "^---------------$")" -eq 2
+check "the same seed gives the same texts" test "$(sample3)" = "$(sample3)"
 texts() { rm -f drawn.* && awk -v RS='---------------\n' '{ printf "%s", $0 > ("drawn." NR) }' <(sample3 "$@") && test -s drawn.3; }
-check "three texts, divided" texts
-check "each draws its own numbers" bash -c '! cmp -s drawn.1 drawn.2 && ! cmp -s drawn.2 drawn.3'
-check "three texts, greedy" texts -t 0
-check "greedy texts are all the same" bash -c 'cmp drawn.1 drawn.2 && cmp drawn.2 drawn.3'
-check "what is written is UTF-8" iconv -f utf-8 -t utf-8 <("$HANDGRAD" sample whole/best.h5 -n 300 -t 2)
+check "the three texts can be separated" texts
+check "they differ" bash -c '! cmp -s drawn.1 drawn.2 && ! cmp -s drawn.2 drawn.3'
+check "three texts at temperature 0" texts -t 0
+check "greedy texts are equal" bash -c 'cmp drawn.1 drawn.2 && cmp drawn.2 drawn.3'
+check "the output is valid UTF-8" iconv -f utf-8 -t utf-8 <("$HANDGRAD" sample whole/best.h5 -n 300 -t 2)
 
-# gradients, and a fresh start from given weights
+# gradients, and training from given weights
 printf '%s\n' "1 2 3 4 5" "5 4 3 2 1" >ids.txt
 check "init" "$HANDGRAD" init small.ini -o init.h5
 check "grad" "$HANDGRAD" grad init.h5 --ids ids.txt -o grad.h5 --precision f64
-refused "gradients in place of the weights" "init.h5: is read" "$HANDGRAD" grad init.h5 --ids ids.txt -o ./init.h5
-check "a run from given weights" train --out tuned --init whole/best.h5 --stop-at 1
+refused "an output that is the checkpoint" "init.h5: is an input" "$HANDGRAD" grad init.h5 --ids ids.txt -o ./init.h5
+check "a run with --init" train --out tuned --init whole/best.h5 --stop-at 1
 
-# --- what is refused ---
-for f in "$here"/tests/fuzz/cases/hdf5-crash-*; do # their checksums are right, and libhdf5 1.10.8 crashes where it reads them
-    refused "a hostile file, ${f##*/}" "/${f##*/}: " "$HANDGRAD" inspect "$f"
+# --- errors ---
+for f in "$here"/tests/fuzz/cases/hdf5-crash-*; do # the checksums are right, but libhdf5 1.10.8 crashes when it reads these files
+    refused "a malicious file, ${f##*/}" "/${f##*/}: " "$HANDGRAD" inspect "$f"
 done
 refused "a missing text" "nowhere.txt: No such file" "$HANDGRAD" tokenize nowhere.txt -o d2 --tokenizer char
 : >empty.txt
@@ -178,14 +178,14 @@ sed 's/n_embd/n_emb/' small.ini >typo.ini
 refused "an unknown key" "typo.ini:[0-9]+.*n_emb.*n_embd" "$HANDGRAD" train typo.ini --out r1
 refused "an unknown key from --set" "n_layers.*n_layer" train --out r1 --set model.n_layers=3
 refused "n_embd not divisible by n_head" "n_embd.*25.*n_head" train --out r1 --set model.n_embd=25
-refused "data that is not there" "nodata" train --out r1 --set data.dir=nodata
-refused "no data named" "data.dir is not set" train --out r1 --set data.dir=
+refused "missing data" "nodata" train --out r1 --set data.dir=nodata
+refused "no data folder" "data.dir is not set" train --out r1 --set data.dir=
 refused "a run folder that exists" "whole.*holds a run" train --out whole
 refused "nothing to resume" "nothing-here.*no run" train --out nothing-here --resume
 refused "a checkpoint of another shape" "init.h5: model.n_embd is 24, expected 32" train --out r2 --init init.h5 --set model.n_embd=32
 "$HANDGRAD" tokenize text.txt -o bytes --tokenizer byte >/dev/null
 refused "other data on resume" "half/ckpt-[0-9]+.h5: model.vocab_size is [0-9]+, expected 256" train --out half --resume --set data.dir=bytes
-refused "a shard of another tokenizer" "tokenizer" "$HANDGRAD" eval whole/best.h5 bytes
+refused "data of another tokenizer" "tokenizer" "$HANDGRAD" eval whole/best.h5 bytes
 cp -r data mixed && cp bytes/train-00000.h5 mixed/
 refused "a shard of another tokenizer in the folder" "mixed/train-00000.h5.*tokenizer" train --out r3 --set data.dir=mixed
 head -c 5000 whole/best.h5 >cut.h5
@@ -199,49 +199,49 @@ else
     refused "an unwritable folder" "/proc/run.*" train --out /proc/run
 fi
 train --out diverged --set optim.lr=1e6 --set optim.weight_decay=1e6 >diverged.txt 2>&1
-check "a loss that is never finite ends the run" test $? -eq 1
-check "… after skipping steps and going back once" test "$(grep -c 'changes no weights: loss is' diverged.txt) $(grep -c 'goes back from step' diverged.txt)" = "10 1"
-check "… and says where it began" grep -qE '^handgrad: step [0-9]+: loss is nan; first in micro-batch 1, .*(parameter|_forward).*last checkpoint: diverged/ckpt-' diverged.txt
-check "… and nothing is overwritten" "$HANDGRAD" inspect diverged/ckpt-0.h5 --verify
+check "a loss that stays non-finite ends the run" test $? -eq 1
+check "… after skipped steps and one rollback" test "$(grep -c 'changes no weights: loss is' diverged.txt) $(grep -c 'goes back from step' diverged.txt)" = "10 1"
+check "… with a message that names the first operation" grep -qE '^handgrad: step [0-9]+: loss is nan; first in micro-batch 1, .*(parameter|_forward).*last checkpoint: diverged/ckpt-' diverged.txt
+check "… and the checkpoint is intact" "$HANDGRAD" inspect diverged/ckpt-0.h5 --verify
 refused "a prompt with an unknown character" "prompt.*U\+20AC|prompt.*€" "$HANDGRAD" sample whole/best.h5 --prompt "5 €"
 echo "1 2 x" >ids.txt
-refused "ids that are none" "ids.txt.*'x'" "$HANDGRAD" grad init.h5 --ids ids.txt -o g.h5
+refused "ids that are not numbers" "ids.txt.*'x'" "$HANDGRAD" grad init.h5 --ids ids.txt -o g.h5
 
-# Standard output on a disk that is full.
+# Standard output on a full disk.
 full() { "$HANDGRAD" "$@" >/dev/full; }
 for command in "eval whole/best.h5 data --json" "inspect whole/best.h5" "inspect --json whole/best.h5" "inspect --plot whole" "train --keys" \
     "gradcheck softmax --json" "tokens data bias" "tokens data bias --json" "sample whole/best.h5 -n 5" "sample whole/best.h5 -n 5 --batch 2" \
     "lens whole/best.h5 --text bias" "report whole --csv" "init --help"; do
-    refused "to lose the output of $command" "^handgrad: standard output cannot be written$" full $command
+    refused "lost output of $command" "^handgrad: standard output cannot be written$" full $command
 done
-{ sleep 0.2; train --out unread 2>unread.err; echo $? >unread.code; } | : # which leaves at once
-check "a run whose reader has left ends as any other" test "$(cat unread.code unread.err)" = 0
+{ sleep 0.2; train --out unread 2>unread.err; echo $? >unread.code; } | : # exits immediately
+check "a run succeeds although the reader of its output has exited" test "$(cat unread.code unread.err)" = 0
 
-check "a run that is done says so" bash -c '"$0" train --out whole --resume | grep -q "^all 24 steps are done: "' "$HANDGRAD"
+check "resuming a finished run says so" bash -c '"$0" train --out whole --resume | grep -q "^all 24 steps are done: "' "$HANDGRAD"
 
-misused() { # exit 2
+misused() { # misused NAME COMMAND…: exit status 2
     local name=$1
     shift
     "$@" >out.txt 2>&1
     local code=$?
-    check "misused: $name" test $code -eq 2
+    check "wrong usage: $name" test $code -eq 2
 }
 misused "an unknown command" "$HANDGRAD" trian
 misused "an unknown option" train --out x --stop-after 3
 misused "no arguments" "$HANDGRAD" eval
-misused "a library that is none" env HANDGRAD_GEMM=onedn "$HANDGRAD" inspect init.h5
-misused "a plot as JSON" "$HANDGRAD" inspect --plot whole --json
-misused "a plot that verifies" "$HANDGRAD" inspect --plot whole --verify
-for c in tokenize init train eval sample grad inspect; do check "$c --help" "$HANDGRAD" $c --help; done
+misused "an unknown library" env HANDGRAD_GEMM=onedn "$HANDGRAD" inspect init.h5
+misused "--plot with --json" "$HANDGRAD" inspect --plot whole --json
+misused "--plot with --verify" "$HANDGRAD" inspect --plot whole --verify
+for c in tokenize tokens init train eval sample grad gradcheck lens report serve inspect bench; do check "$c --help" "$HANDGRAD" $c --help; done
 
-# Where the program starts itself again, OMP_PROC_BIND does not bind all of it to one core.
+# If the program restarts itself to select OpenBLAS kernels, OMP_PROC_BIND does not confine it to one processor.
 starts() { OMP_DISPLAY_ENV=true "$@" "$HANDGRAD" eval --help 2>&1 | grep -c 'DISPLAY ENVIRONMENT BEGIN'; }
 threads() { timeout -s INT 60 "$@" "$HANDGRAD" bench tiny --runs 1 2>&1 | sed -nE '1s/.* ([0-9]+) threads.*/\1/p'; }
-check "the program starts itself not more than once" test "$(starts env -u OPENBLAS_CORETYPE)" -le 2
-check "… and not where OpenBLAS has been told" test "$(starts env OPENBLAS_CORETYPE=Haswell)" = 1
-check "… and threads that are bound have a core each" test "$(threads env -u OPENBLAS_CORETYPE OMP_PROC_BIND=true)" = "$(threads env)"
+check "the program restarts at most once" test "$(starts env -u OPENBLAS_CORETYPE)" -le 2
+check "… and not if OPENBLAS_CORETYPE is set" test "$(starts env OPENBLAS_CORETYPE=Haswell)" = 1
+check "… and bound threads have a processor each" test "$(threads env -u OPENBLAS_CORETYPE OMP_PROC_BIND=true)" = "$(threads env)"
 
-# In company, threads wait briefly: one stands by for that (train/waiting.c).
+# While other programs compete for the processors, waiting threads sleep: an extra thread makes them (base/omp_wait.c).
 waits_briefly() {
     local busy=() i pid status=1
     for ((i = 0; i < $(nproc) + 2; i++)); do
@@ -260,8 +260,8 @@ waits_briefly() {
     rm -rf company
     return $status
 } 2>/dev/null
-# Threads that do not compute, the writer and the loader among them, are bound to no core.
-free_threads() { # how many
+# Threads that do not compute, such as the writer and the loader, are not bound to a processor.
+free_threads() { # prints how many threads are not bound
     OMP_PROC_BIND=true OMP_NUM_THREADS=2 "$HANDGRAD" train long.ini --out bound >bound.log 2>&1 &
     local pid=$! i n=0 all
     all=$(grep Cpus_allowed_list /proc/self/status)
@@ -275,8 +275,8 @@ free_threads() { # how many
     echo "$n"
 } 2>/dev/null
 if ldd "$HANDGRAD" | grep -q libgomp && [ "$(nproc)" -gt 1 ]; then
-    check "the writer and the loader run wherever they can" test "$(free_threads)" -ge 2
-    check "in company, threads wait briefly" waits_briefly env
-    check "… or as the user says" eval '! waits_briefly env OMP_WAIT_POLICY=active'
+    check "writer and loader are not bound" test "$(free_threads)" -ge 2
+    check "threads sleep while other programs compete" waits_briefly env
+    check "… unless OMP_WAIT_POLICY says otherwise" eval '! waits_briefly env OMP_WAIT_POLICY=active'
 fi
 cd "$here" || exit 1

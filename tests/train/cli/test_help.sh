@@ -1,49 +1,73 @@
 #!/usr/bin/env bash
-# The manual page and the completions say what the commands say, and are well formed.
+# --help, --version, the manual page and the shell completions.
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
+. tests/checks.bash
 : "${HANDGRAD:=$PWD/handgrad}"
 export HANDGRAD
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-check() { # check NAME COMMAND…
-    local name=$1
-    shift
-    if "$@" >"$work/out" 2>&1; then echo "ok - $name"; else
-        echo "not ok - $name"
-        sed 's/^/#   /' "$work/out"
-    fi
-}
+here=$PWD
+cd "$work" || exit 1
+
+# --- manual page and completions ---
 for form in man bash zsh; do
-    check "$form is made" sh -c "DATE='January 1, 2000' awk -f docs/man/man.awk -v form=$form >'$work/$form'"
+    check "man.awk writes the $form form" sh -c "cd '$here' && DATE='January 1, 2000' awk -f docs/man/man.awk -v form=$form >'$work/$form'"
 done
-# (from its standard input: mandoc takes a dot and a digit anywhere in a path for a section)
-check "the manual page has no fault" sh -c "mandoc -T lint -W warning <'$work/man'"
-mandoc -T utf8 "$work/man" | sed 's/.\x08//g' >"$work/text"
+# mandoc reads standard input because it mistakes a dot and a digit in a path for a section.
+check "mandoc accepts the manual page" sh -c "mandoc -T lint -W warning <man"
+mandoc -T utf8 man | sed 's/.\x08//g' >text
 commands=$("$HANDGRAD" --help | sed -nE 's/^  ([a-z]+)  .*/\1/p')
 missing=0
 for c in $commands; do
     for o in $("$HANDGRAD" "$c" --help | grep -oE '^ +(-., )?--[a-z-]+' | grep -oE -- '--[a-z-]+'); do
-        for f in text bash zsh; do grep -qe "$o" "$work/$f" || { missing=1 && echo "#   $c $o is not in $f"; }; done
+        for f in text bash zsh; do grep -qe "$o" $f || { missing=1 && echo "#   $c $o is not in $f"; }; done
     done
 done
-check "every option of every command is in all three" test "$missing" -eq 0 -a -n "$commands"
-check "every option says what it does" sh -c "! awk '/^\.It Fl/ { t = 1; next } t && /^\$/ { bad = 1 } { t = 0 } END { exit !bad }' '$work/man'"
-check "zsh reads its own" zsh -n "$work/zsh"
+check "every option of every command is in all three forms" test "$missing" -eq 0 -a -n "$commands"
+check "every option has a help text" sh -c "! awk '/^\.It Fl/ { t = 1; next } t && /^\$/ { bad = 1 } { t = 0 } END { exit !bad }' man"
+check "every usage line is in the manual page" test "$(grep -c '^     handgrad .*OPTION' text)" -eq \
+    "$(for c in $commands; do "$HANDGRAD" "$c" --help; done | grep -cE '^(Usage:|  or: ) handgrad ')"
+check "zsh parses its completions" zsh -n zsh
 
-complete_() { # what bash offers after these words; the last is the one begun
+complete_() { # prints what bash offers for these words; the last one is incomplete
     (
-        source "$work/bash"
+        source ./bash
         COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*"
         COMP_POINT=${#COMP_LINE} COMPREPLY=()
         _handgrad 2>/dev/null
         echo "${COMPREPLY[*]}"
     )
 }
-check "a command" test "$(complete_ handgrad le)" = lens
-check "an option" test "$(complete_ handgrad lens --la)" = "--layer="
-check "an operation" test "$(complete_ handgrad gradcheck layer)" = layernorm
-check "words of an option" test "$(complete_ handgrad tokenize --tokenizer=b)" = "byte bpe:"
-check "keys of the configuration" test "$(complete_ handgrad train --set=model.n_h)" = "model.n_head="
-touch "$work/one.h5"
-check "files" test "$(cd "$work" && source ./bash && COMP_WORDS=(handgrad lens on) COMP_CWORD=2 COMP_LINE='handgrad lens on' COMP_POINT=16 && _handgrad 2>/dev/null; echo "${COMPREPLY[*]}")" = one.h5
+check "completes a command" test "$(complete_ handgrad le)" = lens
+check "completes --version" test "$(complete_ handgrad --v)" = --version
+check "completes an option" test "$(complete_ handgrad lens --la)" = "--layer="
+check "completes an operation" test "$(complete_ handgrad gradcheck layer)" = layernorm
+check "completes the value of an option" test "$(complete_ handgrad tokenize --tokenizer=b)" = "byte bpe:"
+check "completes a configuration key" test "$(complete_ handgrad train --set=model.n_h)" = "model.n_head="
+touch one.h5
+check "completes a file name" test "$(complete_ handgrad lens on)" = one.h5
+
+# --- --version ---
+check "--version" "$HANDGRAD" --version
+mv out.txt version.txt
+version=$(sed -nE 's/^#define HANDGRAD_VERSION "(.*)"/\1/p' "$here/train/cli/version.h")
+check "the first line is the version" test "$(head -n 1 version.txt)" = "handgrad $version"
+describe() { git -C "$here" describe --tags --always 2>/dev/null; }
+if [ -e "$here/.git" ] && describe >/dev/null; then
+    check "the commit is that of the checkout" test "$(sed -nE 's/^commit +//p' version.txt | sed 's/-dirty$//')" = "$(describe)"
+fi
+check "compiler" grep -qE '^compiler +.*(gcc|clang).* [0-9]+\.[0-9]' <(tr A-Z a-z <version.txt)
+check "number of processors" grep -qE "^processors +$(env -u OMP_NUM_THREADS nproc) × " version.txt
+if [ "$(uname -m)" = x86_64 ]; then
+    check "instruction sets that were compiled for" grep -qE '^compiled for +x86-64' version.txt
+    for set in avx2 avx512f; do
+        check "$set is listed as available if the processor has it" \
+            test "$(grep -cE "^available .* $set( |$)" version.txt)" -eq "$(grep -cwm 1 $set /proc/cpuinfo)"
+    done
+fi
+for library in OpenBLAS HDF5 zlib PCRE2 cJSON inih nettle libmicrohttpd glibc; do
+    check "version of $library" grep -qE "^$library +[0-9]" version.txt
+done
+check "kernel set of OpenBLAS" grep -qE '^OpenBLAS .*kernels for [A-Za-z]' version.txt
+refused "lost output of --version" "^handgrad: standard output cannot be written$" sh -c '"$HANDGRAD" --version >/dev/full'

@@ -54,7 +54,7 @@ result "the sweep's picture" $?
 [ $? -eq 2 ]
 result "an unknown operation is a misuse" $?
 "$HANDGRAD" gradcheck --template model >"$work/out.txt" 2>&1
-[ $? -eq 2 ] && grep -q "'model' is no single operation" "$work/out.txt"
+[ $? -eq 2 ] && grep -q "'model' is not a single operation" "$work/out.txt"
 result "the model has no template" $?
 "$HANDGRAD" gradcheck --diagnose softmax >"$work/out.txt" 2>&1
 [ $? -eq 2 ]

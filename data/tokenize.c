@@ -1,0 +1,388 @@
+/* tokenize.c: see tokenize.h. */
+#include "data/tokenize.h"
+#include "base/input_file.h"
+#include "base/minmax.h"
+#include "base/progress.h"
+#include "base/stop.h"
+#include "base/utf8.h"
+#include "data/corpus.h"
+#include "data/encoder.h"
+#include "data/shard.h"
+#include "data/text.h"
+#include "data/tokenizer/bpe_files.h"
+#include "data/tokenizer/bpe_train.h"
+#include "data/tokenizer/word_counter.h"
+#include <ctype.h>
+#include <errno.h>
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct tokenize_job {
+    const struct tokenize_plan *plan;
+    struct tokenize_result *result;
+    const char *separator; /* "" if there is none */
+    struct text text;
+    uint64_t total_bytes; /* of the text, for the progress display */
+    struct progress progress;
+    struct tokenizer *tokenizer;
+    FILE *tokens; /* temporary: their number must be known before shards are written */
+    struct pretokenizer *input; /* takes the text that is read */
+};
+
+/* A text_reader: passes the text on. */
+static int take_piece(void *job, const struct text_file *file, const char *piece, size_t n,
+                      uint64_t offset, struct error *err)
+{
+    struct tokenize_job *j = job;
+    (void)offset;
+    j->result->bytes += n;
+    progress_set(&j->progress, j->result->bytes);
+    if (stop_requested())
+        return fail(err, "stopped");
+    const int status = n > 0                     ? pretokenizer_append(j->input, piece, n, err)
+                       : j->plan->document_files ? pretokenizer_end_document(j->input, err)
+                                                 : pretokenizer_end_file(j->input, err);
+    if (status != 0 && !(j->tokens && ferror(j->tokens)))
+        fail(err, "%s: %s", file->path, err->text);
+    return status;
+}
+
+static int read_text(struct tokenize_job *j, const char *what, struct pretokenizer *input,
+                     struct error *err)
+{
+    j->input = input;
+    j->result->bytes = 0;
+    progress_begin(&j->progress, what, j->total_bytes, "MB", 1e6);
+    return text_read(&j->text, take_piece, j, err);
+}
+
+/* --- char: the code points that occur --- */
+
+static int see_words(void *seen, size_t thread, size_t slot, const struct word_run *run,
+                     struct error *err)
+{
+    (void)thread, (void)slot, (void)err;
+    for (size_t i = 0; i < run->n; i++) {
+        const struct word w = run->words[i];
+        uint32_t c = 0;
+        for (size_t at = w.begin; at < w.end;) {
+            at += (size_t)utf8_decode(run->text + at, w.end - at, &c);
+#pragma omp atomic write
+            ((uint8_t *)seen)[c] = 1;
+        }
+    }
+    return 0;
+}
+
+static struct tokenizer *make_char(struct tokenize_job *j, struct error *err)
+{
+    uint8_t *seen = calloc(CODE_POINTS, 1);
+    uint32_t *code_points = malloc(CODE_POINTS * sizeof *code_points);
+    struct tokenizer *t = NULL;
+    struct pretokenizer *p = NULL;
+    const struct pretokenizer_config config = {
+        NULL, j->separator, strlen(j->separator), see_words, NULL, seen, 0};
+    if (!seen || !code_points)
+        fail(err, "out of memory");
+    else if ((p = pretokenizer_create(&config, err)) && read_text(j, "reading", p, err) == 0 &&
+             pretokenizer_finish(p, err) == 0) {
+        size_t n = 0;
+        for (uint32_t c = 0; c < CODE_POINTS; c++)
+            if (seen[c])
+                code_points[n++] = c;
+        t = tokenizer_create_char(code_points, n, err);
+    }
+    pretokenizer_destroy(p);
+    free(seen);
+    free(code_points);
+    return t;
+}
+
+/* --- bpe:SIZE: merges learned from the words --- */
+
+static int count_words(struct tokenize_job *j, const char *regex, struct bytemap *counts,
+                       struct error *err)
+{
+    struct pattern *p = pattern_create(regex, err);
+    struct word_counter *c =
+        p ? word_counter_create(p, j->separator, strlen(j->separator), err) : NULL;
+    const int status =
+        c && read_text(j, "reading", c->input, err) == 0 ? word_counter_finish(c, counts, err) : -1;
+    word_counter_destroy(c);
+    pattern_destroy(p);
+    return status;
+}
+
+static void show_merges(void *progress, size_t merges, size_t of)
+{
+    (void)of;
+    progress_set(progress, merges);
+}
+
+static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct error *err)
+{
+    const struct tokenize_plan *p = j->plan;
+    const char *specials[p->n_specials + 1];
+    specials[0] = "<|endoftext|>";
+    memcpy(specials + 1, p->specials, p->n_specials * sizeof *specials);
+    const struct bpe_plan plan = {
+        size,        specials,    p->n_specials + 1, p->pattern ? p->pattern : "gpt2",
+        show_merges, &j->progress};
+    struct bytemap counts = {0};
+    struct tokenizer *t = NULL;
+    if (count_words(j, plan.regex, &counts, err) == 0) {
+        progress_end(&j->progress);
+        progress_begin(&j->progress, "merging", size, "merges", 1);
+        if (counts.n == 0)
+            fail(err, "%s: no text", p->texts[0]);
+        else if (!(t = tokenizer_create_bpe(bpe_train(&counts, &plan, err), err)))
+            fail(err, "--tokenizer %s: %s", p->tokenizer, err->text);
+    }
+    bytemap_free(&counts);
+    return t;
+}
+
+/* The SIZE of "bpe:SIZE", checked before the text is read. */
+static int parse_size(const struct tokenize_plan *p, size_t *size, struct error *err)
+{
+    const char *text = p->tokenizer + strlen("bpe:");
+    char *end;
+    const size_t min = BPE_BYTES + 1 + p->n_specials; /* 1 for <|endoftext|> */
+    errno = 0;
+    const unsigned long long n = strtoull(text, &end, 10);
+    if (errno || !isdigit((unsigned char)*text) || *end || n < min || n > BPE_MAX_VOCAB)
+        return fail(err,
+                    "--tokenizer %s: expected a number of tokens from %zu to %d, as in bpe:8192",
+                    p->tokenizer, min, BPE_MAX_VOCAB);
+    *size = n;
+    return 0;
+}
+
+static struct tokenizer *load(const struct tokenize_plan *p, struct error *err)
+{
+    const struct bpe_hints hints = {p->pattern, p->specials, p->n_specials};
+    struct tokenizer *t = tokenizer_load_any(p->tokenizer, &hints, err);
+    if (!t)
+        fail(err, "--tokenizer: not byte, char or bpe:SIZE, and not a tokenizer: %s", err->text);
+    return t;
+}
+
+/* Builds or loads the tokenizer. */
+static int prepare(struct tokenize_job *j, struct error *err)
+{
+    const char *name = j->plan->tokenizer;
+    const bool learns = strncmp(name, "bpe:", 4) == 0;
+    size_t size = 0;
+    if (learns && parse_size(j->plan, &size, err) != 0)
+        return -1;
+    if (j->total_bytes == 0)
+        return fail(err, "%s: no text: %zu file%s with 0 bytes", j->plan->texts[0], j->text.n,
+                    j->text.n == 1 ? "" : "s");
+    j->text.any_bytes = learns;
+    j->tokenizer = learns                  ? make_bpe(j, size, err)
+                   : !strcmp(name, "byte") ? tokenizer_create_byte(err)
+                   : !strcmp(name, "char") ? make_char(j, err)
+                                           : load(j->plan, err);
+    progress_end(&j->progress);
+    if (!j->tokenizer)
+        return -1;
+    j->text.any_bytes = tokenizer_bpe(j->tokenizer) != NULL;
+    return 0;
+}
+
+/* --- encoding --- */
+
+static int save_tokens(void *job, const uint32_t *ids, size_t n, struct error *err)
+{
+    struct tokenize_job *j = job;
+    j->result->tokens += n;
+    for (size_t i = 0; i < n; i++)
+        j->result->documents += (ids[i] & ENCODER_DOCUMENT) != 0;
+    return fwrite(ids, sizeof *ids, n, j->tokens) == n
+               ? 0
+               : fail(err, "%s: writing tokens: %s", j->plan->dir, strerror(errno));
+}
+
+static int encode(struct tokenize_job *j, struct error *err)
+{
+    const struct encoder_config config = {.tokenizer = j->tokenizer,
+                                          .separator = j->separator,
+                                          .separator_length = strlen(j->separator),
+                                          .documents = *j->separator || j->plan->document_files,
+                                          .sink = save_tokens,
+                                          .context = j};
+    struct encoder *e = (j->tokens = corpus_temporary_file(j->plan->dir, err))
+                            ? encoder_create(&config, err)
+                            : NULL;
+    int status =
+        e && read_text(j, "encoding", encoder_input(e), err) == 0 ? encoder_finish(e, err) : -1;
+    if (status == 0 && fflush(j->tokens) != 0)
+        status = fail(err, "%s: writing tokens: %s", j->plan->dir, strerror(errno));
+    encoder_destroy(e);
+    progress_end(&j->progress);
+    if (status == 0 && j->result->tokens == 0)
+        status = fail(err, "%s: no text but separators", j->plan->texts[0]);
+    return status;
+}
+
+/* --- writing --- */
+
+enum { CHUNK = 1 << 16 }; /* tokens */
+
+/* Whether a split may begin with this token: with a document if the text has documents, otherwise
+ * with a character. */
+static bool may_begin(const struct tokenize_job *j, uint32_t id)
+{
+    if (j->result->documents)
+        return id & ENCODER_DOCUMENT;
+    return strcmp(tokenizer_kind(j->tokenizer), "byte") != 0 || (id & 0xC0) != 0x80;
+}
+
+/* Reads tokens [first, first + n). */
+static int read_tokens(struct tokenize_job *j, uint64_t first, size_t n, uint32_t *ids,
+                       struct error *err)
+{
+    return input_file_read(fileno(j->tokens), first * sizeof *ids, ids, n * sizeof *ids,
+                           j->plan->dir, err);
+}
+
+/* Finds the last position up to `at` where a split may begin; 0 if there is none. */
+static int find_cut(struct tokenize_job *j, uint64_t at, uint64_t *cut, struct error *err)
+{
+    static uint32_t ids[CHUNK];
+    *cut = size_min(at + 1, j->result->tokens);
+    while (*cut > 0) {
+        const size_t n = size_min(CHUNK, *cut);
+        if (read_tokens(j, *cut - n, n, ids, err) != 0)
+            return -1;
+        for (size_t i = n; i-- > 0; --*cut)
+            if (may_begin(j, ids[i])) {
+                --*cut;
+                return 0;
+            }
+    }
+    return 0;
+}
+
+/* Decides where the training split ends: at floor(n (1 - val)), as nanoGPT's int(n * 0.9), or
+ * before. The factor keeps rounding errors of the product from moving the cut. */
+static int divide(struct tokenize_job *j, struct error *err)
+{
+    const double val = j->plan->val;
+    const uint64_t n = j->result->tokens, max = j->plan->shard_tokens;
+    uint64_t train = n;
+    if (val > 0) {
+        const uint64_t at = (uint64_t)floor((double)n * (1 - val) * (1 + 4 * DBL_EPSILON));
+        if (find_cut(j, at, &train, err) != 0)
+            return -1;
+        if (train == 0 && j->result->documents) /* a single document is divided */
+            train = at;
+    }
+    if (train == 0 || (val > 0 && train >= n))
+        return fail(err, "%s: %" PRIu64 " tokens are too few for a validation split of --val %g",
+                    j->plan->texts[0], n, val);
+    const uint64_t longer = size_max(train, n - train);
+    if (ceil_div(longer, max) > SHARD_MAX_COUNT)
+        return fail(err,
+                    "--shard-tokens %" PRIu64 ": %" PRIu64
+                    " tokens of a split make more than %d shards",
+                    max, longer, SHARD_MAX_COUNT);
+    j->result->train_tokens = train;
+    return 0;
+}
+
+static int copy_tokens(struct tokenize_job *j, struct corpus_writer *w, struct error *err)
+{
+    static uint32_t ids[CHUNK];
+    const uint64_t total = j->result->tokens;
+    int status = 0;
+    progress_begin(&j->progress, "writing", total, "M tokens", 1e6);
+    for (uint64_t first = 0; first < total && status == 0; first += CHUNK) {
+        const size_t n = size_min(CHUNK, total - first);
+        if (stop_requested())
+            status = fail(err, "stopped");
+        else if ((status = read_tokens(j, first, n, ids, err)) == 0)
+            status = corpus_writer_append(w, ids, n, err);
+        progress_set(&j->progress, first + n);
+    }
+    progress_end(&j->progress);
+    return status;
+}
+
+static int write_shards(struct tokenize_job *j, struct error *err)
+{
+    const struct tokenize_result *r = j->result;
+    char *sources = text_json(&j->text);
+    if (!sources)
+        return fail(err, "out of memory");
+    const struct corpus_plan plan = {.dir = j->plan->dir,
+                                     .tokenizer = j->tokenizer,
+                                     .train = r->train_tokens,
+                                     .val = r->tokens - r->train_tokens,
+                                     .max_tokens = j->plan->shard_tokens,
+                                     .documents = r->documents > 0,
+                                     .sources = sources};
+    struct corpus_writer *w = corpus_writer_create(&plan, err);
+    int status = w ? copy_tokens(j, w, err) : -1;
+    if (status == 0)
+        status = corpus_writer_finish(w, err);
+    else
+        corpus_writer_discard(w);
+    free(sources);
+    return status;
+}
+
+/* --- the whole job --- */
+
+static int collect_text(struct tokenize_job *j, const struct corpus_dir *dir, struct error *err)
+{
+    struct text_outputs outputs = {.is_output = corpus_owns};
+    struct stat s;
+    if (fstat(dir->fd, &outputs.dir) != 0)
+        return fail(err, "%s: %s", dir->path, strerror(errno));
+    for (size_t i = 0; i < j->plan->n_texts; i++)
+        if (text_add(&j->text, j->plan->texts[i], &outputs, err) != 0)
+            return -1;
+    for (size_t i = 0; i < j->text.n; i++)
+        if (stat(j->text.files[i].path, &s) == 0)
+            j->total_bytes += (uint64_t)s.st_size;
+    return 0;
+}
+
+static int run(struct tokenize_job *j, struct corpus_dir *dir, struct error *err)
+{
+    if (corpus_dir_is_taken(dir) && !j->plan->force)
+        return fail(err, "%s: already holds shards or a tokenizer (--force replaces them)",
+                    j->plan->dir);
+    if (collect_text(j, dir, err) || prepare(j, err) || encode(j, err) || divide(j, err) ||
+        corpus_dir_clear(dir, err))
+        return -1;
+    if (write_shards(j, err) != 0) {
+        corpus_dir_clear(dir, NULL);
+        return -1;
+    }
+    j->result->files = j->text.n;
+    j->result->vocab_size = tokenizer_vocab_size(j->tokenizer);
+    j->result->kind = tokenizer_kind(j->tokenizer);
+    return 0;
+}
+
+int tokenize(const struct tokenize_plan *plan, struct tokenize_result *result, struct error *err)
+{
+    struct tokenize_job j = {
+        .plan = plan, .result = result, .separator = plan->separator ? plan->separator : ""};
+    struct corpus_dir dir;
+    *result = (struct tokenize_result){0};
+    if (corpus_dir_open(&dir, plan->dir, err) != 0)
+        return -1;
+    const int status = run(&j, &dir, err);
+    corpus_dir_close(&dir, status != 0);
+    if (j.tokens)
+        fclose(j.tokens);
+    tokenizer_destroy(j.tokenizer);
+    text_free(&j.text);
+    return status;
+}

@@ -1,0 +1,190 @@
+/* precision.c: the builds of low precision, with their fast paths, against the double build on the same
+ * inputs.
+ *
+ * How large the error of float may be follows from the operation. A stable algorithm returns what exact
+ * arithmetic would return for inputs that each differ by a few roundings u = 2^-24 (Higham 2002,
+ * "Accuracy and Stability of Numerical Algorithms", section 1.5). So inputs and upstream gradients are
+ * perturbed by u at random, in double. The resulting change of a result f,
+ *
+ *     kappa = |f(x (1 + u delta)) - f(x)|,   |delta_i| <= 1,   as the root mean square of a few draws,
+ *
+ * is the effect that u has on this result.
+ *
+ * A chain of stable operations need not be stable, however: no change of the inputs may have the effect
+ * of a rounding error inside the chain. For example, dx of a LayerNorm is orthogonal to 1 and to xhat
+ * for all inputs, so of three elements one direction remains. After rounding, a difference of much
+ * larger terms also points in the other directions, and the next matrix may enlarge these. The effect of
+ * roundings inside is therefore measured too. To first order, each of them, delta_i, changes the result
+ * by c_i delta_i, with the same c_i in every precision of the same code. So the scatter of double's own
+ * results, if inputs that change in their last digit draw its roundings anew, is that of float in other
+ * units:
+ *
+ *     rho = 2^28 |f64(x (1 + 2^-52 delta)) - f64(x)|,   where 2^28 is the ratio of both perturbations
+ *
+ * The bound is K sqrt(n) (max(kappa, rho) + u |f|), for a chain of n operations that round
+ * independently. Sums make kappa grow like the error of float itself, with the root of their length, so
+ * K does not depend on it. With products of bf16 operands everything else rounds as in float, so rho is
+ * the same.
+ *
+ * K is 8 for float, in which every step rounds and fast exponentials err by more than one rounding. It
+ * is 2 for bf16, in which only the operands of products are rounded, once per pass.
+ *
+ * Another precision is another row of the table below and another build in enum number.
+ */
+#include "model/check/gradcheck.h"
+#include "model/check/harness.h"
+#include <float.h>
+#include <stdlib.h>
+
+const struct gradcheck_precision gradcheck_precisions[GRADCHECK_PRECISIONS] = {
+    {"float", NUMBER_F32, FLT_EPSILON / 2, 8},
+    {"bf16", NUMBER_BF16, 0x1p-8, 2}, /* of the operands of products */
+};
+
+/* The length of the chain of operations in an operation. */
+static double chain(enum op op)
+{
+    return op == OP_MLP ? 3 : op == OP_BLOCK ? 9 : 1;
+}
+
+double precision_perturb(double x, double unit, uint64_t *random)
+{
+    return x * (1 + unit * ((double)(random_bits(random) >> 11) * 0x1p-52 - 1));
+}
+
+static double distance(const double *x, const double *y, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += (x[i] - y[i]) * (x[i] - y[i]);
+    return sqrt(sum);
+}
+
+double precision_unit(const struct gradcheck_precision *p, size_t m)
+{
+    return m < PRECISION_DRAWS ? p->unit : DBL_EPSILON;
+}
+
+/* Root mean square of the distances of some perturbed results from the exact one. */
+static double scatter(const struct precision_results *r,
+                      const double *const perturbed[PRECISION_DRAWS])
+{
+    double sum = 0;
+    for (size_t m = 0; m < PRECISION_DRAWS; m++)
+        sum += pow(distance(perturbed[m], r->exact, r->size), 2) / PRECISION_DRAWS;
+    return sqrt(sum);
+}
+
+struct gradcheck_line precision_line(const struct gradcheck_precision *p,
+                                     const struct precision_results *r, double chain)
+{
+    double size = 0;
+    for (size_t i = 0; i < r->size; i++)
+        size += r->exact[i] * r->exact[i];
+    size = sqrt(size);
+    const double kappa = scatter(r, r->perturbed),
+                 rho = FLT_EPSILON / 2 / DBL_EPSILON * scatter(r, r->perturbed + PRECISION_DRAWS);
+    const double error = distance(r->low, r->exact, r->size);
+    return (struct gradcheck_line){
+        .method = p->name,
+        .size = r->size,
+        .checked = r->size,
+        .error = error == 0 ? 0 : error / size,
+        .at = SIZE_MAX,
+        .tolerance = size == 0 ? 0 : p->factor * sqrt(chain) * (fmax(kappa, rho) / size + p->unit)};
+}
+
+/* --- an operation --- */
+
+/* Of one pass: outputs, and gradients of inputs and parameters that start at zero. */
+struct results {
+    double *x[OP_TENSORS_MAX];
+};
+
+static void free_results(struct results *r)
+{
+    for (size_t t = 0; t < OP_TENSORS_MAX; t++)
+        free(r->x[t]);
+}
+
+/* Runs forward and backward in one number type on the numbers in h->x, with upstream gradients
+ * perturbed by unit. */
+static int pass(struct results *r, struct harness *h, enum number n, double unit, uint64_t *random)
+{
+    void *dx[OP_TENSORS_MAX] = {0};
+    int failed = 0;
+    for (size_t t = 0; t < h->info->count; t++) {
+        const bool output = h->info->tensors[t].role == ROLE_OUTPUT;
+        if (h->size[t] == 0 || !(output || op_differentiable(&h->info->tensors[t])))
+            continue;
+        dx[t] = calloc(h->size[t], number_size(n));
+        r->x[t] = malloc(h->size[t] * sizeof(double));
+        failed |= !dx[t] || !r->x[t];
+        for (size_t i = 0; output && !failed && i < h->size[t]; i++)
+            number_put(n, dx[t], i, precision_perturb(h->upstream[0][t][i], unit, random), 0);
+    }
+    if (!failed) {
+        harness_forward(h, n);
+        harness_poison(h, n, ROLE_SCRATCH);
+        harness_backward(h, n, dx);
+    }
+    for (size_t t = 0; t < h->info->count; t++) {
+        const bool output = h->info->tensors[t].role == ROLE_OUTPUT;
+        for (size_t i = 0; !failed && dx[t] && i < h->size[t]; i++)
+            r->x[t][i] = number_get(n, output ? h->x[n][t] : dx[t], i);
+        free(dx[t]);
+    }
+    return failed ? -1 : 0;
+}
+
+static int pass_from(struct results *r, struct harness *h, enum number n, double unit,
+                     uint64_t *random)
+{
+    harness_reset(h, n);
+    for (size_t t = 0; t < h->info->count; t++)
+        for (size_t i = 0; unit > 0 && h->value[t] && i < h->size[t]; i++)
+            number_put(n, h->x[n][t], i, precision_perturb(h->value[t][i], unit, random), 0);
+    return pass(r, h, n, unit, random);
+}
+
+static void compare(struct check *k, const struct gradcheck_precision *p,
+                    const struct results *exact, const struct results *low,
+                    const struct results perturbed[PRECISION_PERTURBED])
+{
+    for (size_t t = 0; t < k->h.info->count; t++) {
+        if (!exact->x[t])
+            continue;
+        struct precision_results r = {.exact = exact->x[t], .low = low->x[t], .size = k->h.size[t]};
+        for (size_t m = 0; m < PRECISION_PERTURBED; m++)
+            r.perturbed[m] = perturbed[m].x[t];
+        struct gradcheck_line line = precision_line(p, &r, chain(k->h.subject->op));
+        check_report(k, t, &line);
+    }
+}
+
+static int check_one(struct check *k, const struct gradcheck_precision *p)
+{
+    struct results exact = {0}, low = {0}, perturbed[PRECISION_PERTURBED] = {0};
+    uint64_t random = k->g->seed ^ 0x666C6F61;
+    int failed = pass_from(&low, &k->h, p->number, 0, &random) ||
+                 pass_from(&exact, &k->h, NUMBER_F64, 0, &random);
+    for (size_t m = 0; m < PRECISION_PERTURBED && !failed; m++)
+        failed = pass_from(&perturbed[m], &k->h, NUMBER_F64, precision_unit(p, m), &random);
+    if (!failed)
+        compare(k, p, &exact, &low, perturbed);
+    free_results(&exact);
+    free_results(&low);
+    for (size_t m = 0; m < PRECISION_PERTURBED; m++)
+        free_results(&perturbed[m]);
+    return failed ? -1 : 0;
+}
+
+int check_precision(struct check *k)
+{
+    int failed = 0;
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS && !failed && !harness_degenerate(&k->h); p++)
+        if (k->h.subject->code[gradcheck_precisions[p].number]
+                .forward) /* planted mistakes have no bf16 build */
+            failed = check_one(k, &gradcheck_precisions[p]);
+    return failed;
+}

@@ -1,0 +1,18 @@
+/* batch.h: batches for calls in tests. */
+#ifndef TESTS_BATCH_H
+#define TESTS_BATCH_H
+
+#include "base/batch.h"
+
+#define BATCH(ids, next, B, T, share) DOCUMENTS(ids, next, NULL, B, T, share)
+
+/* The same, divided into documents. */
+#define DOCUMENTS(ids, next, starts, B, T, share)                                                  \
+    (&(struct batch){.inputs = ids,                                                                \
+                     .targets = next,                                                              \
+                     .start = starts,                                                              \
+                     .weight = share,                                                              \
+                     .rows = B,                                                                    \
+                     .block_size = T})
+
+#endif

@@ -1,0 +1,106 @@
+/* version.c: handgrad --version. The Makefile defines COMMIT and INIH_VERSION. */
+#include "train/cli/version.h"
+#include "model/gemm/gemm_backend.h"
+#include "train/machine.h"
+#include <cblas.h>
+#include <cjson/cJSON.h>
+#include <gnu/libc-version.h>
+#include <hdf5.h>
+#include <microhttpd.h>
+#include <nettle/version.h>
+#include <omp.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <zlib.h>
+#ifdef HAVE_SECCOMP
+#include <seccomp.h>
+#endif
+#ifdef HAVE_ONEDNN
+#if __has_include(<oneapi/dnnl/dnnl.h>)
+#include <oneapi/dnnl/dnnl.h>
+#else
+#include <dnnl.h>
+#endif
+#endif
+
+#ifdef __clang__
+#define COMPILER __VERSION__
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
+static void print_instruction_sets(void)
+{
+#ifdef __x86_64__
+#define TEXT(x)           #x
+#define IS_ENABLED(macro) (*TEXT(macro) == '1') /* the compiler defines it as 1, or not at all */
+#define ROW(name, macro)                                                                           \
+    {                                                                                              \
+        name, IS_ENABLED(macro), __builtin_cpu_supports(name) != 0                                 \
+    }
+    const struct {
+        const char *name;
+        bool compiled, found;
+    } sets[] = {ROW("avx2", __AVX2__), ROW("fma", __FMA__), ROW("avx512f", __AVX512F__),
+                ROW("avx512bf16", __AVX512BF16__)};
+    for (int found = 0; found < 2; found++) {
+        printf("%-15s", found ? "available" : "compiled for");
+        printf("x86-64");
+        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+            if (found ? sets[i].found : sets[i].compiled)
+                printf(" %s", sets[i].name);
+        putchar('\n');
+    }
+#endif
+}
+
+static void print_products(bool bf16)
+{
+    const char *why;
+    const enum gemm_backend b = gemm_backend_choice(bf16, &why);
+    printf("%-15s%s (%s)\n", bf16 ? "bf16 products" : "f32 products", gemm_backend_name(b), why);
+}
+
+static void print_libraries(void)
+{
+    char openblas[32] = "", pcre2[64];
+    unsigned major, minor, patch;
+    sscanf(openblas_get_config(), "OpenBLAS %31s", openblas);
+    printf("OpenBLAS       %s, kernels for %s\n", openblas, openblas_get_corename());
+#ifdef HAVE_ONEDNN
+    const dnnl_version_t *dnnl = dnnl_version();
+    printf("oneDNN         %d.%d.%d\n", dnnl->major, dnnl->minor, dnnl->patch);
+#endif
+    H5get_libversion(&major, &minor, &patch);
+    printf("HDF5           %u.%u.%u\n", major, minor, patch);
+    printf("zlib           %s\n", zlibVersion());
+    pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
+    printf("PCRE2          %s\n", pcre2);
+    printf("cJSON          %s\n", cJSON_Version());
+    printf("inih           %s\n", INIH_VERSION);
+    printf("nettle         %d.%d\n", nettle_version_major(), nettle_version_minor());
+    printf("libmicrohttpd  %s\n", MHD_get_version());
+#ifdef HAVE_SECCOMP
+    const struct scmp_version *seccomp = seccomp_version();
+    printf("libseccomp     %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);
+#endif
+    printf("glibc          %s\n", gnu_get_libc_version());
+}
+
+void print_version(void)
+{
+    char cpu[256];
+    machine_cpu(cpu, sizeof cpu, "unknown");
+    printf("handgrad " HANDGRAD_VERSION "\n");
+    if (*COMMIT)
+        printf("commit         " COMMIT "\n");
+    printf("compiler       " COMPILER "\n");
+    print_instruction_sets();
+    printf("processors     %d × %s, %d threads\n", omp_get_num_procs(), cpu, omp_get_max_threads());
+    print_products(false);
+    print_products(true);
+    print_libraries();
+}
