@@ -1,15 +1,14 @@
 /* bpe_encode.c: encodes words as tokens.
  *
- * Words recur: a cache of recent words answers nine of ten. For the others, pairs are merged: in short
- * words by scanning all pairs for the lowest rank each time, O(n^2) with a tiny constant; in long ones
- * (genome data, base64) with a heap of pairs, O(n log n).
+ * Words recur: a cache of recent words answers nine of ten. The others are merged with a heap of
+ * pairs, O(n log n), so that long words (genome data, base64) take no longer per byte.
  */
 #include "base/utf8.h"
 #include "data/tokenizer/bpe.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { CACHE = 1 << 14, CACHED_BYTES = 15, CACHED_TOKENS = 3, SHORT = 48, NOTHING = UINT32_MAX };
+enum { CACHE = 1 << 14, CACHED_BYTES = 15, CACHED_TOKENS = 3, NOTHING = UINT32_MAX };
 
 /* A word of up to 15 bytes, with its length in the 16th, and its tokens. n = 0: free. */
 struct cached {
@@ -46,36 +45,7 @@ void bpe_workspace_destroy(struct bpe_workspace *s)
     free(s);
 }
 
-/* --- short words --- */
-
-/* Merges symbols[0 ... n) in place and returns how many remain. */
-static size_t merge_short(const struct bpe *b, uint32_t *symbols, size_t n)
-{
-    uint32_t ranks[SHORT]; /* of symbols i and i + 1 */
-    for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = pairmap_find(&b->pairs, symbols[i], symbols[i + 1]);
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (ranks[i] < ranks[best])
-                best = i;
-        if (ranks[best] == NOTHING)
-            break;
-        symbols[best] = b->model.merges[ranks[best]].result;
-        n--;
-        for (size_t i = best + 1; i < n; i++) {
-            symbols[i] = symbols[i + 1];
-            ranks[i - 1] = ranks[i];
-        }
-        if (best + 1 < n)
-            ranks[best] = pairmap_find(&b->pairs, symbols[best], symbols[best + 1]);
-        if (best > 0)
-            ranks[best - 1] = pairmap_find(&b->pairs, symbols[best - 1], symbols[best]);
-    }
-    return n;
-}
-
-/* --- long words --- */
+/* --- merging --- */
 
 static bool before(struct candidate a, struct candidate b)
 {
@@ -133,7 +103,7 @@ static void rank_pair(const struct bpe *b, struct bpe_workspace *s, uint32_t i)
         push(s, (struct candidate){s->ranks[i], i});
 }
 
-static size_t merge_long(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,
+static size_t merge(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,
                          uint32_t *ids)
 {
     if (n > BPE_MAX_WORD || !reserve(s, n))
@@ -178,11 +148,7 @@ static size_t encode(const struct bpe *b, struct bpe_workspace *s, const char *w
             return 1;
         }
     }
-    if (n > SHORT)
-        return merge_long(b, s, word, n, ids);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = b->byte_ids[(uint8_t)word[i]];
-    return merge_short(b, ids, n);
+    return merge(b, s, word, n, ids);
 }
 
 size_t bpe_encode_word(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,

@@ -6,23 +6,13 @@
 
 enum { MAX_ENTRIES = 1 << 30 };
 
-/* Folds in eight bytes at a time by multiplications whose halves are mixed, as in Wang Yi's wyhash. */
-static uint64_t fold(uint64_t a, uint64_t b)
-{
-    const unsigned __int128 p = (unsigned __int128)a * b;
-    return (uint64_t)p ^ (uint64_t)(p >> 64);
-}
-
+/* FNV-1a (Fowler, Noll and Vo), folded. */
 static uint32_t hash_bytes(const char *key, size_t n)
 {
-    uint64_t h = 0x9E3779B97F4A7C15 ^ n, word;
-    for (; n >= 8; key += 8, n -= 8) {
-        memcpy(&word, key, 8);
-        h = fold(h ^ word, 0xD6E8FEB86659FD93);
-    }
-    word = 0;
-    memcpy(&word, key, n);
-    return (uint32_t)fold(h ^ word, 0xA0761D6478BD642F);
+    uint64_t h = 0xCBF29CE484222325;
+    for (size_t i = 0; i < n; i++)
+        h = (h ^ (uint8_t)key[i]) * 0x100000001B3;
+    return (uint32_t)(h ^ h >> 32);
 }
 
 /* The slot of a string, or the free slot where it belongs. */

@@ -108,14 +108,10 @@ static int add_barrier(struct pretokenizer *p, size_t begin, size_t end, bool do
     return 0;
 }
 
-/* Skips ASCII, eight bytes at a time. */
 static size_t skip_ascii(const char *text, size_t i, size_t end)
 {
-    for (uint64_t eight; i + 8 <= end; i += 8) {
-        memcpy(&eight, text + i, 8);
-        if (eight & 0x8080808080808080)
-            break;
-    }
+    while (i < end && (uint8_t)text[i] < 0x80)
+        i++;
     return i;
 }
 
