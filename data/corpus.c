@@ -15,10 +15,8 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-enum { N_SPLITS = 2 };
-static const char *const SPLITS[N_SPLITS] = {"train", "val"};
+static const char *const SPLITS[] = {"train", "val"};
 static const char TOKENIZER[] = "tokenizer.h5";
-static const size_t MAX_SOURCES = 16 << 20; /* bytes: H5_MAX_STRING */
 
 /* --- the directory --- */
 
@@ -42,13 +40,12 @@ bool corpus_owns(const char *name)
 
 int corpus_dir_open(struct corpus_dir *d, const char *path, struct error *err)
 {
-    *d = (struct corpus_dir){.fd = -1};
+    *d = (struct corpus_dir){.path = path, .fd = -1};
     if (make_directories(path, &d->created, err) != 0)
         return -1;
-    d->path = strdup(path);
     d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int status = 0;
-    if (!d->path || d->fd < 0)
+    if (d->fd < 0)
         status = fail(err, "%s: %s", path, strerror(errno));
     else if (faccessat(d->fd, ".", W_OK | X_OK, AT_EACCESS) != 0)
         status = fail(err, "%s: cannot write to this directory: %s", path, strerror(errno));
@@ -85,12 +82,11 @@ int corpus_dir_clear(const struct corpus_dir *d, struct error *err)
 
 void corpus_dir_close(struct corpus_dir *d, bool discard)
 {
-    if (discard && d->created && d->path)
+    if (discard && d->created)
         (void)rmdir(d->path);
     if (d->fd >= 0)
         close(d->fd);
-    free(d->path);
-    *d = (struct corpus_dir){.fd = -1};
+    d->fd = -1;
 }
 
 FILE *corpus_temporary_file(const char *dir, struct error *err)
@@ -114,21 +110,10 @@ FILE *corpus_temporary_file(const char *dir, struct error *err)
 
 /* --- writing --- */
 
-struct corpus_writer {
-    struct corpus_plan plan;
-    struct shard_info info; /* of the current shard */
-    struct shard_writer *shard;
-    uint64_t left, bytes;     /* of the current shard: tokens that it still needs, bytes so far */
-    uint64_t total[N_SPLITS]; /* tokens of each split */
-    uint64_t done;            /* tokens of the current split */
-    size_t split;
-};
-
 /* Identifies the run by everything that determines its tokens and their division into files. */
-static void identify_corpus(struct corpus_writer *w)
+static void identify_corpus(const struct corpus_plan *p, char hex[DIGEST_HEX])
 {
     char sizes[80];
-    const struct corpus_plan *p = &w->plan;
     snprintf(sizes, sizeof sizes, "%" PRIu64 " %" PRIu64 " %" PRIu64 "%s", p->train, p->val,
              p->max_tokens, p->documents ? " documents" : "");
     struct digest d;
@@ -136,105 +121,73 @@ static void identify_corpus(struct corpus_writer *w)
     digest_update_string(&d, tokenizer_fingerprint(p->tokenizer));
     digest_update_string(&d, sizes);
     digest_update_string(&d, p->sources);
-    digest_finish(&d, w->info.corpus);
+    digest_finish(&d, hex);
 }
 
-struct corpus_writer *corpus_writer_create(const struct corpus_plan *plan, struct error *err)
-{
-    struct corpus_writer *w = calloc(1, sizeof *w);
-    if (!w)
-        return fail_null(err, "%s: out of memory", plan->dir);
-    w->plan = *plan;
-    w->total[0] = plan->train;
-    w->total[1] = plan->val;
-    identify_corpus(w);
-    snprintf(w->info.tokenizer_kind, SHARD_NAME, "%s", tokenizer_kind(plan->tokenizer));
-    strcpy(w->info.tokenizer_fingerprint, tokenizer_fingerprint(plan->tokenizer));
-    w->info.has_documents = plan->documents;
-    w->info.vocab_size = tokenizer_vocab_size(plan->tokenizer);
-    /* A list too long to be read back is omitted; info.corpus still covers it. */
-    w->info.sources = strlen(plan->sources) < MAX_SOURCES ? plan->sources : "[]";
-    return w;
-}
-
-/* Moves on from complete splits; whether all of them are complete. */
-static bool is_complete(struct corpus_writer *w)
-{
-    while (w->split < N_SPLITS - 1 && w->done == w->total[w->split])
-        w->split++, w->done = 0;
-    return w->done == w->total[w->split];
-}
-
-/* Begins the shard of the next token. */
-static int begin_shard(struct corpus_writer *w, struct error *err)
-{
-    if (is_complete(w))
-        return fail(err, "%s: more tokens than were counted", w->plan.dir);
-    const uint64_t max = w->plan.max_tokens, total = w->total[w->split];
-    struct shard_info *i = &w->info;
-    strcpy(i->split, SPLITS[w->split]);
-    i->index = w->done / max;
-    i->count = ceil_div(total, max);
-    i->tokens = w->left = size_min(total - w->done, max);
-    w->bytes = 0;
-    char path[PATH_MAX];
-    if (shard_path(path, w->plan.dir, i->split, i->index, err) != 0)
-        return -1;
-    w->shard = shard_writer_create(path, i, err);
-    return w->shard ? 0 : -1;
-}
-
-static int end_shard(struct corpus_writer *w, struct error *err)
-{
-    struct shard_writer *shard = w->shard;
-    w->shard = NULL;
-    return shard_writer_finish(shard, w->bytes, err);
-}
-
-static int append_token(struct corpus_writer *w, uint32_t id, struct error *err)
+/* Appends a token to a shard, and adds its length to *bytes. */
+static int append_token(const struct corpus_plan *p, struct shard_writer *w, uint32_t id,
+                        uint64_t *bytes, struct error *err)
 {
     size_t length;
-    if (w->plan.documents && id & ENCODER_DOCUMENT) {
+    if (p->documents && id & ENCODER_DOCUMENT) {
         id &= ~ENCODER_DOCUMENT;
-        if (shard_writer_document(w->shard, err) != 0)
+        if (shard_writer_document(w, err) != 0)
             return -1;
     }
-    if (shard_writer_append(w->shard, &id, 1, err) != 0)
+    if (shard_writer_append(w, &id, 1, err) != 0)
         return -1;
-    tokenizer_bytes(w->plan.tokenizer, id, &length);
-    w->bytes += length;
-    w->left--;
-    w->done++;
+    tokenizer_bytes(p->tokenizer, id, &length);
+    *bytes += length;
     return 0;
 }
 
-int corpus_writer_append(struct corpus_writer *w, const uint32_t *ids, size_t n, struct error *err)
+/* Writes the shard whose first token is `first`. */
+static int write_shard(const struct corpus_plan *p, const struct shard_info *info, uint64_t first,
+                       struct error *err)
 {
-    for (size_t i = 0; i < n; i++)
-        if ((!w->shard && begin_shard(w, err) != 0) || append_token(w, ids[i], err) != 0 ||
-            (w->left == 0 && end_shard(w, err) != 0))
-            return -1;
-    return 0;
-}
-
-void corpus_writer_discard(struct corpus_writer *w)
-{
-    if (!w)
-        return;
-    shard_writer_discard(w->shard);
-    free(w);
-}
-
-int corpus_writer_finish(struct corpus_writer *w, struct error *err)
-{
+    enum { CHUNK = 1 << 14 };
+    uint32_t ids[CHUNK];
     char path[PATH_MAX];
-    int status = 0;
-    if (!is_complete(w))
-        status = fail(err, "%s: fewer tokens than were counted", w->plan.dir);
-    else if (snprintf(path, sizeof path, "%s/%s", w->plan.dir, TOKENIZER) >= PATH_MAX)
-        status = fail(err, "%s: %s", w->plan.dir, strerror(ENAMETOOLONG));
-    else
-        status = tokenizer_save(w->plan.tokenizer, path, err);
-    corpus_writer_discard(w);
-    return status;
+    uint64_t bytes = 0;
+    if (shard_path(path, p->dir, info->split, info->index, err) != 0)
+        return -1;
+    struct shard_writer *w = shard_writer_create(path, info, err);
+    int status = w ? 0 : -1;
+    for (uint64_t done = 0; status == 0 && done < info->tokens; done += CHUNK) {
+        const size_t n = size_min(CHUNK, info->tokens - done);
+        status = p->read(p->context, first + done, n, ids, err);
+        for (size_t i = 0; i < n && status == 0; i++)
+            status = append_token(p, w, ids[i], &bytes, err);
+    }
+    if (status == 0)
+        return shard_writer_finish(w, bytes, err);
+    shard_writer_discard(w);
+    return -1;
+}
+
+int corpus_write(const struct corpus_plan *p, struct error *err)
+{
+    struct shard_info info = {.has_documents = p->documents,
+                              .vocab_size = tokenizer_vocab_size(p->tokenizer),
+                              .sources = p->sources};
+    char path[PATH_MAX];
+    uint64_t first = 0;
+    identify_corpus(p, info.corpus);
+    strcpy(info.tokenizer_kind, tokenizer_kind(p->tokenizer));
+    strcpy(info.tokenizer_fingerprint, tokenizer_fingerprint(p->tokenizer));
+    if (strlen(p->sources) >= H5_MAX_STRING) /* cannot be read back; info.corpus still covers it */
+        info.sources = "[]";
+    for (int split = 0; split < 2; split++) {
+        const uint64_t total = split ? p->val : p->train;
+        strcpy(info.split, SPLITS[split]);
+        info.count = ceil_div(total, p->max_tokens);
+        for (info.index = 0; info.index < info.count; info.index++, first += info.tokens) {
+            info.tokens = size_min(total - info.index * p->max_tokens, p->max_tokens);
+            if (write_shard(p, &info, first, err) != 0)
+                return -1;
+        }
+    }
+    return snprintf(path, sizeof path, "%s/%s", p->dir, TOKENIZER) < PATH_MAX
+               ? tokenizer_save(p->tokenizer, path, err)
+               : fail(err, "%s: %s", p->dir, strerror(ENAMETOOLONG));
 }

@@ -19,12 +19,13 @@
 bool corpus_owns(const char *name);
 
 struct corpus_dir {
-    char *path;
+    const char *path;
     int fd;       /* locked against other writers */
     bool created; /* by corpus_dir_open */
 };
 
-/* Creates the directory if it is missing, checks that it is writable, and locks it. */
+/* Creates the directory if it is missing, checks that it is writable, and locks it. `path` must
+ * outlive d. */
 int corpus_dir_open(struct corpus_dir *d, const char *path, struct error *err);
 /* Whether it contains a complete corpus. */
 bool corpus_dir_is_taken(const struct corpus_dir *d);
@@ -43,14 +44,13 @@ struct corpus_plan {
     uint64_t max_tokens; /* of a shard: at most SHARD_MAX_TOKENS */
     bool documents;      /* ids with ENCODER_DOCUMENT added begin documents */
     const char *sources; /* as in struct shard_info */
+    /* Reads tokens [first, first + n); train precedes val. */
+    int (*read)(void *context, uint64_t first, size_t n, uint32_t *ids, struct error *err);
+    void *context;
 };
 
-/* Takes all tokens in order, train before val. corpus_writer_finish writes tokenizer.h5 and frees
- * the writer. After an error, corpus_dir_clear removes what was written. */
-struct corpus_writer;
-struct corpus_writer *corpus_writer_create(const struct corpus_plan *plan, struct error *err);
-int corpus_writer_append(struct corpus_writer *w, const uint32_t *ids, size_t n, struct error *err);
-int corpus_writer_finish(struct corpus_writer *w, struct error *err);
-void corpus_writer_discard(struct corpus_writer *w);
+/* Writes the shards, and then tokenizer.h5. After an error, corpus_dir_clear removes what was
+ * written. */
+int corpus_write(const struct corpus_plan *plan, struct error *err);
 
 #endif

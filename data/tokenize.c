@@ -294,22 +294,12 @@ static int divide(struct tokenize_job *j, struct error *err)
     return 0;
 }
 
-static int copy_tokens(struct tokenize_job *j, struct corpus_writer *w, struct error *err)
+/* The same for corpus_write. */
+static int next_tokens(void *job, uint64_t first, size_t n, uint32_t *ids, struct error *err)
 {
-    static uint32_t ids[CHUNK];
-    const uint64_t total = j->result->tokens;
-    int status = 0;
-    progress_begin(&j->progress, "writing", total, "M tokens", 1e6);
-    for (uint64_t first = 0; first < total && status == 0; first += CHUNK) {
-        const size_t n = size_min(CHUNK, total - first);
-        if (stop_requested())
-            status = fail(err, "stopped");
-        else if ((status = read_tokens(j, first, n, ids, err)) == 0)
-            status = corpus_writer_append(w, ids, n, err);
-        progress_set(&j->progress, first + n);
-    }
-    progress_end(&j->progress);
-    return status;
+    struct tokenize_job *j = job;
+    progress_set(&j->progress, first);
+    return stop_requested() ? fail(err, "stopped") : read_tokens(j, first, n, ids, err);
 }
 
 static int write_shards(struct tokenize_job *j, struct error *err)
@@ -324,13 +314,12 @@ static int write_shards(struct tokenize_job *j, struct error *err)
                                      .val = r->tokens - r->train_tokens,
                                      .max_tokens = j->plan->shard_tokens,
                                      .documents = r->documents > 0,
-                                     .sources = sources};
-    struct corpus_writer *w = corpus_writer_create(&plan, err);
-    int status = w ? copy_tokens(j, w, err) : -1;
-    if (status == 0)
-        status = corpus_writer_finish(w, err);
-    else
-        corpus_writer_discard(w);
+                                     .sources = sources,
+                                     .read = next_tokens,
+                                     .context = j};
+    progress_begin(&j->progress, "writing", r->tokens, "M tokens", 1e6);
+    const int status = corpus_write(&plan, err);
+    progress_end(&j->progress);
     free(sources);
     return status;
 }

@@ -51,8 +51,17 @@ FIXTURE bool nothing_open(void)
     return n == 0;
 }
 
-/* n random tokens of the byte tokenizer; of them the first train are the train split. Where begins (n) is given, documents begin
- * with the tokens that it marks. The caller frees them. */
+/* Reads from an array of tokens: struct corpus_plan's read. */
+FIXTURE int read_array(void *tokens, uint64_t first, size_t n, uint32_t *ids, struct error *e)
+{
+    (void)e;
+    memcpy(ids, (uint32_t *)tokens + first, n * sizeof *ids);
+    return 0;
+}
+
+/* Makes a corpus of n random tokens of the byte tokenizer, of which the first `train` are the train
+ * split. Documents begin with the tokens that begins (n) marks, unless it is NULL. Returns the
+ * tokens, which the caller frees. */
 FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t max_tokens,
                                  const bool *begins)
 {
@@ -60,15 +69,9 @@ FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t
     for (size_t i = 0; i < n; i++)
         tokens[i] = (uint32_t)random_below(256) | (begins && begins[i] ? ENCODER_DOCUMENT : 0);
     struct tokenizer *t = tokenizer_create_byte(&err);
-    const struct corpus_plan plan = {dir, t, train, n - train, max_tokens, begins != NULL, "[]"};
-    struct corpus_writer *w = corpus_writer_create(&plan, &err);
-    ck_assert_msg(w, "%s", err.text);
-    for (size_t i = 0, m; i < n; i += m) { /* in pieces of any length */
-        m = 1 + random_below(1000);
-        m = m < n - i ? m : n - i;
-        OK(corpus_writer_append(w, tokens + i, m, &err));
-    }
-    OK(corpus_writer_finish(w, &err));
+    const struct corpus_plan plan = {dir,  t,          train, n - train, max_tokens, begins != NULL,
+                                     "[]", read_array, tokens};
+    OK(corpus_write(&plan, &err));
     tokenizer_destroy(t);
     for (size_t i = 0; i < n; i++)
         tokens[i] &= ~(uint32_t)ENCODER_DOCUMENT;
