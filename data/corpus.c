@@ -3,7 +3,7 @@
 #include "base/atomic.h"
 #include "base/directories.h"
 #include "base/minmax.h"
-#include "data/encoder.h"
+#include "data/documents.h"
 #include "data/shard.h"
 #include <dirent.h>
 #include <errno.h>
@@ -124,45 +124,24 @@ static void identify_corpus(const struct corpus_plan *p, char hex[DIGEST_HEX])
     digest_finish(&d, hex);
 }
 
-/* Appends a token to a shard, and adds its length to *bytes. */
-static int append_token(const struct corpus_plan *p, struct shard_writer *w, uint32_t id,
-                        uint64_t *bytes, struct error *err)
-{
-    size_t length;
-    if (p->documents && id & ENCODER_DOCUMENT) {
-        id &= ~ENCODER_DOCUMENT;
-        if (shard_writer_document(w, err) != 0)
-            return -1;
-    }
-    if (shard_writer_append(w, &id, 1, err) != 0)
-        return -1;
-    tokenizer_bytes(p->tokenizer, id, &length);
-    *bytes += length;
-    return 0;
-}
+struct source {
+    const struct corpus_plan *plan;
+    uint64_t first; /* token of the shard */
+};
 
-/* Writes the shard whose first token is `first`. */
-static int write_shard(const struct corpus_plan *p, const struct shard_info *info, uint64_t first,
-                       struct error *err)
+/* Provides tokens of a shard: a shard_source. */
+static int read_shard(void *source, uint64_t first, size_t n, uint32_t *ids, uint64_t *bytes,
+                      struct error *err)
 {
-    enum { CHUNK = 1 << 14 };
-    uint32_t ids[CHUNK];
-    char path[PATH_MAX];
-    uint64_t bytes = 0;
-    if (shard_path(path, p->dir, info->split, info->index, err) != 0)
+    const struct source *s = source;
+    const uint32_t mask = s->plan->documents ? ~DOCUMENT_BEGIN : UINT32_MAX;
+    if (s->plan->read(s->plan->context, s->first + first, n, ids, err) != 0)
         return -1;
-    struct shard_writer *w = shard_writer_create(path, info, err);
-    int status = w ? 0 : -1;
-    for (uint64_t done = 0; status == 0 && done < info->tokens; done += CHUNK) {
-        const size_t n = size_min(CHUNK, info->tokens - done);
-        status = p->read(p->context, first + done, n, ids, err);
-        for (size_t i = 0; i < n && status == 0; i++)
-            status = append_token(p, w, ids[i], &bytes, err);
+    for (size_t i = 0, length; i < n; i++) {
+        tokenizer_bytes(s->plan->tokenizer, ids[i] & mask, &length);
+        *bytes += length;
     }
-    if (status == 0)
-        return shard_writer_finish(w, bytes, err);
-    shard_writer_discard(w);
-    return -1;
+    return 0;
 }
 
 int corpus_write(const struct corpus_plan *p, struct error *err)
@@ -171,7 +150,7 @@ int corpus_write(const struct corpus_plan *p, struct error *err)
                               .vocab_size = tokenizer_vocab_size(p->tokenizer),
                               .sources = p->sources};
     char path[PATH_MAX];
-    uint64_t first = 0;
+    struct source source = {p, 0};
     identify_corpus(p, info.corpus);
     strcpy(info.tokenizer_kind, tokenizer_kind(p->tokenizer));
     strcpy(info.tokenizer_fingerprint, tokenizer_fingerprint(p->tokenizer));
@@ -181,9 +160,10 @@ int corpus_write(const struct corpus_plan *p, struct error *err)
         const uint64_t total = split ? p->val : p->train;
         strcpy(info.split, SPLITS[split]);
         info.count = ceil_div(total, p->max_tokens);
-        for (info.index = 0; info.index < info.count; info.index++, first += info.tokens) {
+        for (info.index = 0; info.index < info.count; info.index++, source.first += info.tokens) {
             info.tokens = size_min(total - info.index * p->max_tokens, p->max_tokens);
-            if (write_shard(p, &info, first, err) != 0)
+            if (shard_path(path, p->dir, info.split, info.index, err) != 0 ||
+                shard_write(path, &info, read_shard, &source, err) != 0)
                 return -1;
         }
     }

@@ -42,7 +42,7 @@ struct corpus_plan {
     const struct tokenizer *tokenizer;
     uint64_t train, val; /* tokens of each split; val may be 0 */
     uint64_t max_tokens; /* of a shard: at most SHARD_MAX_TOKENS */
-    bool documents;      /* ids with ENCODER_DOCUMENT added begin documents */
+    bool documents;      /* ids with DOCUMENT_BEGIN added begin documents */
     const char *sources; /* as in struct shard_info */
     /* Reads tokens [first, first + n); train precedes val. */
     int (*read)(void *context, uint64_t first, size_t n, uint32_t *ids, struct error *err);

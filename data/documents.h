@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Added to the id of a token that begins a document. */
+#define DOCUMENT_BEGIN ((uint32_t)1 << 31)
+
 struct documents {
     uint64_t *begins; /* (count), ascending; begins[0] = 0, whatever preceded token 0 */
     size_t count;

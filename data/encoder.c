@@ -78,7 +78,7 @@ static int pass_on(void *encoder, size_t slot, struct error *err)
         for (end = i; end < r->n && r->ids[end] != DOCUMENT_END; end++)
             ;
         if (end > i && !e->inside && c->documents)
-            r->ids[i] |= ENCODER_DOCUMENT;
+            r->ids[i] |= DOCUMENT_BEGIN;
         e->inside |= end > i;
         if ((end > i && c->sink(c->context, r->ids + i, end - i, err) != 0) ||
             (end < r->n && end_document(e, err) != 0))

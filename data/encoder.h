@@ -3,20 +3,18 @@
 #define ENCODER_H
 
 #include "base/error.h"
+#include "data/documents.h"
 #include "data/tokenizer/pretokenizer.h"
 #include "data/tokenizer/tokenizer.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Added to the id of a token that begins a document. */
-#define ENCODER_DOCUMENT ((uint32_t)1 << 31)
-
 struct encoder_config {
     const struct tokenizer *tokenizer;
     const char *separator; /* as in struct pretokenizer_config */
     size_t separator_length;
-    /* Mark the first token of each document with ENCODER_DOCUMENT, and append the end-of-text token
+    /* Mark the first token of each document with DOCUMENT_BEGIN, and append the end-of-text token
      * to each, if the tokenizer has one. Empty documents are omitted. */
     bool documents;
     /* Gets all tokens, in order. */

@@ -42,16 +42,13 @@ int shard_path(char *path, const char *dir, const char *split, uint64_t index, s
 /* Whether `name` is the file name of a shard of this split, and its index. */
 bool shard_parse_name(const char *name, const char *split, uint64_t *index);
 
-/* Writing: exactly info->tokens tokens must be appended; bytes, sha256 and documents are determined
- * at the end. shard_writer_finish writes the file atomically and frees the writer, also on error. */
-struct shard_writer;
-struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info,
-                                         struct error *err);
-int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, struct error *err);
-/* A document begins with the next token. Requires info->has_documents. */
-int shard_writer_document(struct shard_writer *w, struct error *err);
-int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *err);
-void shard_writer_discard(struct shard_writer *w);
+/* Provides tokens [first, first + n) of a shard, and adds the bytes of text that they stand for to
+ * *bytes. With has_documents, ids that begin documents have DOCUMENT_BEGIN added. */
+typedef int shard_source(void *context, uint64_t first, size_t n, uint32_t *ids, uint64_t *bytes,
+                         struct error *err);
+/* Writes a shard atomically. Of info, bytes, sha256 and documents are determined. */
+int shard_write(const char *path, const struct shard_info *info, shard_source *source,
+                void *context, struct error *err);
 
 /* Reading. Files are untrusted: types, sizes and attributes are checked when a file is opened,
  * checksums and ids when they are read. Up to cache_bytes of unpacked chunks are kept. */

@@ -1,6 +1,8 @@
 /* shard_write.c: writing shards. See shard.h. */
 #include "base/array.h"
 #include "base/atomic.h"
+#include "base/minmax.h"
+#include "data/documents.h"
 #include "data/hdf5/h5.h"
 #include "data/shard_format.h"
 #include <inttypes.h>
@@ -27,21 +29,18 @@ bool shard_parse_name(const char *name, const char *split, uint64_t *index)
     return *index < SHARD_MAX_COUNT;
 }
 
-struct shard_writer {
-    char *path;
+struct writer {
+    const char *path;
     struct shard_info info;
     struct h5_image image;
-    hid_t dataset; /* closed with the image */
-    uint64_t written;
-    size_t pending; /* tokens in `ids` */
+    hid_t tokens; /* the dataset, closed with the image */
     struct digest digest;
     uint64_t *documents;
     size_t documents_capacity;
-    uint32_t ids[SHARD_CHUNK];
 };
 
 /* Writes SHARD_FIELDS[first ... end). */
-static int write_fields(struct shard_writer *w, size_t first, size_t end, struct error *err)
+static int write_fields(struct writer *w, size_t first, size_t end, struct error *err)
 {
     int status = 0;
     for (size_t i = first; i < end && status == 0; i++) {
@@ -54,129 +53,91 @@ static int write_fields(struct shard_writer *w, size_t first, size_t end, struct
     return status;
 }
 
-static int create_file(struct shard_writer *w, struct error *err)
+/* Writes a chunk, which is packed in place. */
+static int write_chunk(struct writer *w, uint64_t first, size_t n, uint32_t *ids, struct error *err)
 {
-    const struct shard_info *i = &w->info;
-    if (h5_image_create(&w->image, w->path, err) != 0 ||
-        h5_write_u64(w->image.file, "format", SHARD_FORMAT, w->path, err) != 0 ||
-        write_fields(w, 0, SHARD_KNOWN_FIELDS, err) != 0 ||
-        h5_write_string(w->image.file, "sources", i->sources ? i->sources : "[]", w->path, err))
-        return -1;
-    w->dataset = h5_dataset_create(w->image.file, "tokens", shard_token_type(i->vocab_size),
-                                   i->tokens, SHARD_CHUNK, w->path, err);
-    return w->dataset < 0 ? -1 : 0;
-}
-
-struct shard_writer *shard_writer_create(const char *path, const struct shard_info *info,
-                                         struct error *err)
-{
-    if (info->tokens == 0)
-        return fail_null(err, "%s: a shard without tokens", path);
-    struct shard_writer *w = calloc(1, sizeof *w);
-    if (!w || !(w->path = strdup(path))) {
-        free(w);
-        return fail_null(err, "%s: out of memory", path);
+    struct shard_info *info = &w->info;
+    const enum h5_type type = shard_token_type(info->vocab_size);
+    for (size_t i = 0; i < n; i++) {
+        if (info->has_documents && ids[i] & DOCUMENT_BEGIN) {
+            if (!array_reserve(&w->documents, &w->documents_capacity, info->documents + 1))
+                return fail(err, "%s: out of memory for its documents", w->path);
+            w->documents[info->documents++] = first + i;
+            ids[i] &= ~DOCUMENT_BEGIN;
+        }
+        if (ids[i] >= info->vocab_size)
+            return fail(err, "%s: token id %u, but vocab_size is %" PRIu64, w->path, ids[i],
+                        info->vocab_size);
     }
-    w->info = *info;
-    w->info.documents = 0;
-    w->image.file = -1;
-    digest_init(&w->digest);
-    h5_lock();
-    const int status = create_file(w, err);
-    h5_unlock();
-    if (status == 0)
-        return w;
-    shard_writer_discard(w);
-    return NULL;
-}
-
-/* Writes a whole chunk, or the remainder at the end, so that no chunk is packed twice. */
-static int flush(struct shard_writer *w, struct error *err)
-{
-    const hsize_t first = w->written, n = w->pending;
-    if (n == 0)
-        return 0;
-    const enum h5_type type = shard_token_type(w->info.vocab_size);
-    digest_update(&w->digest, w->ids, shard_pack(w->ids, n, type));
-    h5_lock();
-    const hid_t file_space = H5Dget_space(w->dataset), memory_space = H5Screate_simple(1, &n, NULL);
+    digest_update(&w->digest, ids, shard_pack(ids, n, type));
+    const hid_t file_space = H5Dget_space(w->tokens),
+                memory_space = H5Screate_simple(1, (hsize_t[]){n}, NULL);
     int status = 0;
-    if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, &first, NULL, &n, NULL) < 0 ||
-        H5Dwrite(w->dataset, h5_type_id(type, false), memory_space, file_space, H5P_DEFAULT,
-                 w->ids) < 0)
+    if (H5Sselect_hyperslab(file_space, H5S_SELECT_SET, (hsize_t[]){first}, NULL, (hsize_t[]){n},
+                            NULL) < 0 ||
+        H5Dwrite(w->tokens, h5_type_id(type, false), memory_space, file_space, H5P_DEFAULT, ids) <
+            0)
         status = h5_fail(err, w->path, "packing tokens");
     H5Sclose(file_space);
     H5Sclose(memory_space);
-    h5_unlock();
-    w->written += n;
-    w->pending = 0;
     return status;
 }
 
-int shard_writer_append(struct shard_writer *w, const uint32_t *ids, size_t n, struct error *err)
+static int write_tokens(struct writer *w, shard_source *source, void *context, struct error *err)
 {
-    if (n > w->info.tokens - w->written - w->pending)
-        return fail(err, "%s: more than the %" PRIu64 " tokens announced", w->path, w->info.tokens);
-    for (size_t i = 0; i < n; i++) {
-        if (ids[i] >= w->info.vocab_size)
-            return fail(err, "%s: token id %u, but vocab_size is %" PRIu64, w->path, ids[i],
-                        w->info.vocab_size);
-        w->ids[w->pending++] = ids[i];
-        if (w->pending == SHARD_CHUNK && flush(w, err) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-int shard_writer_document(struct shard_writer *w, struct error *err)
-{
-    if (!array_reserve(&w->documents, &w->documents_capacity, w->info.documents + 1))
-        return fail(err, "%s: out of memory for its documents", w->path);
-    w->documents[w->info.documents++] = w->written + w->pending;
-    return 0;
-}
-
-void shard_writer_discard(struct shard_writer *w)
-{
-    if (!w)
-        return;
-    h5_image_free(&w->image);
-    free(w->documents);
-    free(w->path);
-    free(w);
-}
-
-/* Writes what is known at the end, and closes the file. */
-static int finish_file(struct shard_writer *w, struct error *err)
-{
-    struct shard_info *i = &w->info;
-    digest_finish(&w->digest, i->sha256);
-    digest_init(&w->digest);
-    digest_update(&w->digest, w->documents, i->documents * sizeof *w->documents);
-    digest_finish(&w->digest, i->documents_sha256);
-    if (write_fields(w, SHARD_KNOWN_FIELDS,
-                     i->has_documents ? SHARD_ALL_FIELDS : SHARD_COMMON_FIELDS, err) != 0 ||
-        (i->documents && h5_write_array(w->image.file, "documents", TYPE_U64, i->documents,
-                                        SHARD_CHUNK, w->documents, w->path, err) != 0))
+    struct shard_info *info = &w->info;
+    uint32_t ids[SHARD_CHUNK];
+    int status = 0;
+    w->tokens = h5_dataset_create(w->image.file, "tokens", shard_token_type(info->vocab_size),
+                                  info->tokens, SHARD_CHUNK, w->path, err);
+    if (w->tokens < 0)
         return -1;
-    return H5Dclose(w->dataset) < 0 ? h5_fail(err, w->path, "packing tokens")
-                                    : h5_image_finish(&w->image, w->path, err);
+    digest_init(&w->digest);
+    for (uint64_t first = 0; first < info->tokens && status == 0; first += SHARD_CHUNK) {
+        const size_t n = size_min(SHARD_CHUNK, info->tokens - first);
+        status = source(context, first, n, ids, &info->bytes, err);
+        if (status == 0)
+            status = write_chunk(w, first, n, ids, err);
+    }
+    digest_finish(&w->digest, info->sha256);
+    return status;
 }
 
-int shard_writer_finish(struct shard_writer *w, uint64_t bytes, struct error *err)
+/* Writes the fields that are known after the tokens, and the documents. */
+static int finish(struct writer *w, struct error *err)
 {
-    int status = flush(w, err);
-    w->info.bytes = bytes;
-    if (status == 0 && w->written != w->info.tokens)
-        status = fail(err, "%s: only %" PRIu64 " of the %" PRIu64 " tokens announced", w->path,
-                      w->written, w->info.tokens);
-    if (status == 0) {
-        h5_lock();
-        status = finish_file(w, err);
-        h5_unlock();
-    }
+    struct shard_info *info = &w->info;
+    digest_init(&w->digest);
+    digest_update(&w->digest, w->documents, info->documents * sizeof *w->documents);
+    digest_finish(&w->digest, info->documents_sha256);
+    if (write_fields(w, SHARD_KNOWN_FIELDS,
+                     info->has_documents ? SHARD_ALL_FIELDS : SHARD_COMMON_FIELDS, err) != 0 ||
+        (info->documents && h5_write_array(w->image.file, "documents", TYPE_U64, info->documents,
+                                           SHARD_CHUNK, w->documents, w->path, err) != 0))
+        return -1;
+    return H5Dclose(w->tokens) < 0 ? h5_fail(err, w->path, "packing tokens")
+                                   : h5_image_finish(&w->image, w->path, err);
+}
+
+int shard_write(const char *path, const struct shard_info *info, shard_source *source,
+                void *context, struct error *err)
+{
+    struct writer w = {.path = path, .info = *info};
+    w.info.bytes = w.info.documents = 0;
+    if (info->tokens == 0)
+        return fail(err, "%s: a shard without tokens", path);
+    h5_lock();
+    int status = h5_image_create(&w.image, path, err);
+    if (status == 0 && (h5_write_u64(w.image.file, "format", SHARD_FORMAT, path, err) != 0 ||
+                        write_fields(&w, 0, SHARD_KNOWN_FIELDS, err) != 0 ||
+                        h5_write_string(w.image.file, "sources",
+                                        info->sources ? info->sources : "[]", path, err) != 0 ||
+                        write_tokens(&w, source, context, err) != 0 || finish(&w, err) != 0))
+        status = -1;
+    h5_unlock();
     if (status == 0)
-        status = atomic_write(w->path, w->image.bytes, w->image.size, err);
-    shard_writer_discard(w);
+        status = atomic_write(path, w.image.bytes, w.image.size, err);
+    h5_image_free(&w.image);
+    free(w.documents);
     return status;
 }

@@ -200,7 +200,7 @@ static int save_tokens(void *job, const uint32_t *ids, size_t n, struct error *e
     struct tokenize_job *j = job;
     j->result->tokens += n;
     for (size_t i = 0; i < n; i++)
-        j->result->documents += (ids[i] & ENCODER_DOCUMENT) != 0;
+        j->result->documents += (ids[i] & DOCUMENT_BEGIN) != 0;
     return fwrite(ids, sizeof *ids, n, j->tokens) == n
                ? 0
                : fail(err, "%s: writing tokens: %s", j->plan->dir, strerror(errno));
@@ -237,7 +237,7 @@ enum { CHUNK = 1 << 16 }; /* tokens */
 static bool may_begin(const struct tokenize_job *j, uint32_t id)
 {
     if (j->result->documents)
-        return id & ENCODER_DOCUMENT;
+        return id & DOCUMENT_BEGIN;
     return strcmp(tokenizer_kind(j->tokenizer), "byte") != 0 || (id & 0xC0) != 0x80;
 }
 

@@ -67,14 +67,14 @@ FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t
 {
     uint32_t *tokens = malloc(n * sizeof *tokens);
     for (size_t i = 0; i < n; i++)
-        tokens[i] = (uint32_t)random_below(256) | (begins && begins[i] ? ENCODER_DOCUMENT : 0);
+        tokens[i] = (uint32_t)random_below(256) | (begins && begins[i] ? DOCUMENT_BEGIN : 0);
     struct tokenizer *t = tokenizer_create_byte(&err);
     const struct corpus_plan plan = {dir,  t,          train, n - train, max_tokens, begins != NULL,
                                      "[]", read_array, tokens};
     OK(corpus_write(&plan, &err));
     tokenizer_destroy(t);
     for (size_t i = 0; i < n; i++)
-        tokens[i] &= ~(uint32_t)ENCODER_DOCUMENT;
+        tokens[i] &= ~(uint32_t)DOCUMENT_BEGIN;
     return tokens;
 }
 FIXTURE uint32_t *make_corpus(const char *dir, size_t n, size_t train, size_t max_tokens)

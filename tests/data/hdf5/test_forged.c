@@ -58,6 +58,18 @@ static void forge(const char *path, const struct forgery *f)
     H5Fclose(file);
 }
 
+/* Tokens 0, 1, ...; documents begin with 0, 10 and 50. */
+static int number_tokens(void *context, uint64_t first, size_t n, uint32_t *ids, uint64_t *bytes,
+                         struct error *e)
+{
+    (void)context, (void)e;
+    for (uint32_t i = 0; i < n; i++)
+        ids[i] = (uint32_t)first + i;
+    ids[0] |= DOCUMENT_BEGIN, ids[10] |= DOCUMENT_BEGIN, ids[50] |= DOCUMENT_BEGIN;
+    *bytes += n;
+    return 0;
+}
+
 static void write_shard(const char *path)
 {
     static const char HEX[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
@@ -69,17 +81,7 @@ static void write_shard(const char *path)
                               .has_documents = true};
     strcpy(info.tokenizer_fingerprint, HEX);
     strcpy(info.corpus, HEX);
-    uint32_t ids[TOKENS];
-    for (uint32_t i = 0; i < TOKENS; i++)
-        ids[i] = i;
-    struct shard_writer *w = shard_writer_create(path, &info, &err);
-    ck_assert_msg(w, "%s", err.text);
-    static const size_t ENDS[] = {0, 10, 50, TOKENS};
-    for (size_t i = 0; i < 3; i++) {
-        OK(shard_writer_document(w, &err));
-        OK(shard_writer_append(w, ids + ENDS[i], ENDS[i + 1] - ENDS[i], &err));
-    }
-    OK(shard_writer_finish(w, TOKENS, &err));
+    OK(shard_write(path, &info, number_tokens, NULL, &err));
 }
 
 START_TEST(documents)

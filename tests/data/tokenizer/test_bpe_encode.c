@@ -149,7 +149,7 @@ START_TEST(documents)
 {
     struct tokenizer *ts[] = {trained(600, "gpt2"), tokenizer_create_byte(&err)};
     collected = malloc(100 * sizeof *collected);
-    const uint32_t D = ENCODER_DOCUMENT, E = 597;
+    const uint32_t D = DOCUMENT_BEGIN, E = 597;
     const uint32_t bpe[] = {'q' | D, E, 'x' | D, '\n', E, 'y' | D, E, 'z' | D, E},
                    byte[] = {'q' | D, 'x' | D, '\n', 'y' | D, 'z' | D};
     for (size_t i = 0; i < 2; i++) {
