@@ -39,7 +39,7 @@ int make_directories(const char *path, bool *created, struct error *err)
         if (path[i] != '/' && path[i] != '\0')
             continue;
         snprintf(part, sizeof part, "%.*s", (int)i, path);
-        if (make_one(part, &any, err) != 0)
+        if (make_one(part, &any, err))
             return -1;
     }
     if (created)

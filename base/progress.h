@@ -7,7 +7,7 @@
 
 struct progress {
     const char *what; /* such as "encoding" */
-    uint64_t done, total;
+    uint64_t total;
     const char *unit; /* such as "MB", with per_unit = 1e6 */
     double per_unit, started, shown;
     bool live;

@@ -41,7 +41,7 @@ bool corpus_owns(const char *name)
 int corpus_dir_open(struct corpus_dir *d, const char *path, struct error *err)
 {
     *d = (struct corpus_dir){.path = path, .fd = -1};
-    if (make_directories(path, &d->created, err) != 0)
+    if (make_directories(path, &d->created, err))
         return -1;
     d->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int status = 0;
@@ -135,7 +135,7 @@ static int read_shard(void *source, uint64_t first, size_t n, uint32_t *ids, uin
 {
     const struct source *s = source;
     const uint32_t mask = s->plan->documents ? ~DOCUMENT_BEGIN : UINT32_MAX;
-    if (s->plan->read(s->plan->context, s->first + first, n, ids, err) != 0)
+    if (s->plan->read(s->plan->context, s->first + first, n, ids, err))
         return -1;
     for (size_t i = 0, length; i < n; i++) {
         tokenizer_bytes(s->plan->tokenizer, ids[i] & mask, &length);
@@ -162,8 +162,8 @@ int corpus_write(const struct corpus_plan *p, struct error *err)
         info.count = ceil_div(total, p->max_tokens);
         for (info.index = 0; info.index < info.count; info.index++, source.first += info.tokens) {
             info.tokens = size_min(total - info.index * p->max_tokens, p->max_tokens);
-            if (shard_path(path, p->dir, info.split, info.index, err) != 0 ||
-                shard_write(path, &info, read_shard, &source, err) != 0)
+            if (shard_path(path, p->dir, info.split, info.index, err) ||
+                shard_write(path, &info, read_shard, &source, err))
                 return -1;
         }
     }

@@ -31,7 +31,7 @@ static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, cons
     if (!array_reserve(&r->ids, &r->capacity, r->n + n))
         return fail(err, "out of memory for %zu tokens", r->n + n);
     if (!tokenizer_bpe(t)) {
-        if (tokenizer_encode_piece(t, word, n, offset, r->ids + r->n, &count, err) != 0)
+        if (tokenizer_encode_piece(t, word, n, offset, r->ids + r->n, &count, err))
             return -1;
     } else if ((count = bpe_encode_word(tokenizer_bpe(t), e->workspaces[thread], word, n,
                                         r->ids + r->n)) == SIZE_MAX)
@@ -50,7 +50,7 @@ static int encode_run(void *encoder, size_t thread, size_t slot, const struct wo
         const struct word w = run->words[i];
         if (w.begin < w.end) {
             if (encode_word(e, thread, r, run->text + w.begin, w.end - w.begin,
-                            run->offset + w.begin, err) != 0)
+                            run->offset + w.begin, err))
                 return -1;
         } else if (array_reserve(&r->ids, &r->capacity, r->n + 1))
             r->ids[r->n++] = DOCUMENT_END;
@@ -80,8 +80,8 @@ static int pass_on(void *encoder, size_t slot, struct error *err)
         if (end > i && !e->inside && c->documents)
             r->ids[i] |= DOCUMENT_BEGIN;
         e->inside |= end > i;
-        if ((end > i && c->sink(c->context, r->ids + i, end - i, err) != 0) ||
-            (end < r->n && end_document(e, err) != 0))
+        if ((end > i && c->sink(c->context, r->ids + i, end - i, err)) ||
+            (end < r->n && end_document(e, err)))
             return -1;
     }
     return 0;
@@ -137,5 +137,5 @@ struct pretokenizer *encoder_input(struct encoder *e)
 
 int encoder_finish(struct encoder *e, struct error *err)
 {
-    return pretokenizer_finish(e->input, err) != 0 ? -1 : end_document(e, err);
+    return pretokenizer_finish(e->input, err) ? -1 : end_document(e, err);
 }

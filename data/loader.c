@@ -192,7 +192,7 @@ static int read_batch(struct loader *l, struct position p, struct slot *s)
     s->weight = weight(l, p);
     for (size_t r = 0; r < rows; r++) {
         const uint64_t begin = row_begin(l, p.step, p.micro * rows + r);
-        if (split_read_wrapped(l->split, begin, T + 1, l->window, &s->err) != 0)
+        if (split_read_wrapped(l->split, begin, T + 1, l->window, &s->err))
             return -1;
         memcpy(s->inputs + r * T, l->window, T * sizeof *l->window);
         memcpy(s->targets + r * T, l->window + 1, T * sizeof *l->window);

@@ -23,7 +23,7 @@ struct shard {
 static int read_string(struct shard *s, const struct shard_field *f, char *out, struct error *err)
 {
     char *text;
-    if (h5_read_string(h5_root(s->file), f->name, &text, err) != 0)
+    if (h5_read_string(h5_root(s->file), f->name, &text, err))
         return -1;
     int status = 0;
     if (strlen(text) >= f->size)
@@ -75,14 +75,14 @@ static int read_attributes(struct shard *s, struct error *err)
 {
     const struct h5_node root = h5_root(s->file);
     uint64_t format;
-    if (h5_read_u64(root, "format", &format, err) != 0)
+    if (h5_read_u64(root, "format", &format, err))
         return -1;
     if (format != SHARD_FORMAT)
         return fail(err, "%s: shard format %" PRIu64 "; this handgrad reads %d", s->path, format,
                     SHARD_FORMAT);
     s->info.has_documents = h5_has_attribute(root, "documents");
     if (read_fields(s, 0, s->info.has_documents ? SHARD_ALL_FIELDS : SHARD_COMMON_FIELDS, err) ||
-        h5_read_string(root, "sources", &s->sources, err) != 0)
+        h5_read_string(root, "sources", &s->sources, err))
         return -1;
     s->info.sources = s->sources;
     return check_info(s, err);
@@ -92,7 +92,7 @@ static int find_tokens(struct shard *s, struct error *err)
 {
     const struct shard_info *i = &s->info;
     if (h5_find_dataset(h5_root(s->file), "tokens", shard_token_type(i->vocab_size), MAX_TOKENS,
-                        &s->tokens, err) != 0)
+                        &s->tokens, err))
         return -1;
     const uint64_t length = s->tokens.entry->dims[0];
     return length == i->tokens ? 0
@@ -145,7 +145,7 @@ int shard_read(struct shard *s, uint64_t first, size_t n, uint32_t *tokens, stru
     if (first > s->info.tokens || n > s->info.tokens - first)
         return fail(err, "%s: tokens %" PRIu64 " to %" PRIu64 " are not all among its %" PRIu64,
                     s->path, first, first + n, s->info.tokens);
-    if (h5_read_cached(s->tokens, &s->cache, first, n, tokens, err) != 0)
+    if (h5_read_cached(s->tokens, &s->cache, first, n, tokens, err))
         return -1;
     if (h5_width(s->tokens) == 2)
         widen(tokens, n);

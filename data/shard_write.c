@@ -111,9 +111,9 @@ static int finish(struct writer *w, struct error *err)
     digest_update(&w->digest, w->documents, info->documents * sizeof *w->documents);
     digest_finish(&w->digest, info->documents_sha256);
     if (write_fields(w, SHARD_KNOWN_FIELDS,
-                     info->has_documents ? SHARD_ALL_FIELDS : SHARD_COMMON_FIELDS, err) != 0 ||
+                     info->has_documents ? SHARD_ALL_FIELDS : SHARD_COMMON_FIELDS, err) ||
         (info->documents && h5_write_array(w->image.file, "documents", TYPE_U64, info->documents,
-                                           SHARD_CHUNK, w->documents, w->path, err) != 0))
+                                           SHARD_CHUNK, w->documents, w->path, err)))
         return -1;
     return H5Dclose(w->tokens) < 0 ? h5_fail(err, w->path, "packing tokens")
                                    : h5_image_finish(&w->image, w->path, err);
@@ -128,11 +128,11 @@ int shard_write(const char *path, const struct shard_info *info, shard_source *s
         return fail(err, "%s: a shard without tokens", path);
     h5_lock();
     int status = h5_image_create(&w.image, path, err);
-    if (status == 0 && (h5_write_u64(w.image.file, "format", SHARD_FORMAT, path, err) != 0 ||
-                        write_fields(&w, 0, SHARD_KNOWN_FIELDS, err) != 0 ||
+    if (status == 0 && (h5_write_u64(w.image.file, "format", SHARD_FORMAT, path, err) ||
+                        write_fields(&w, 0, SHARD_KNOWN_FIELDS, err) ||
                         h5_write_string(w.image.file, "sources",
-                                        info->sources ? info->sources : "[]", path, err) != 0 ||
-                        write_tokens(&w, source, context, err) != 0 || finish(&w, err) != 0))
+                                        info->sources ? info->sources : "[]", path, err) ||
+                        write_tokens(&w, source, context, err) || finish(&w, err)))
         status = -1;
     h5_unlock();
     if (status == 0)

@@ -67,8 +67,8 @@ static int open_shards(struct split *s, struct error *err)
         return fail(err, "%s/%s: out of memory", s->dir, s->name);
     for (size_t i = 0; i < s->n_shards; i++) {
         char path[PATH_MAX];
-        if (shard_path(path, s->dir, s->name, i, err) != 0 ||
-            !(s->shards[i] = shard_open(path, cache, err)) || check_shard(s, i, path, err) != 0)
+        if (shard_path(path, s->dir, s->name, i, err) ||
+            !(s->shards[i] = shard_open(path, cache, err)) || check_shard(s, i, path, err))
             return -1;
         const struct shard_info *info = shard_get_info(s->shards[i]);
         s->tokens = s->first[i + 1] = s->first[i] + info->tokens;
@@ -132,7 +132,7 @@ static int add_documents(struct split *s, size_t i, struct error *err)
     const uint64_t n = shard_get_info(s->shards[i])->documents;
     struct documents *d = &s->documents;
     uint64_t *begins;
-    if (shard_read_documents(s->shards[i], &begins, err) != 0)
+    if (shard_read_documents(s->shards[i], &begins, err))
         return -1;
     for (uint64_t k = 0; k < n; k++)
         if (s->first[i] + begins[k] > 0)
@@ -160,7 +160,7 @@ const struct documents *split_documents(struct split *s, struct error *err)
     if (!d->begins)
         return fail_null(err, "%s/%s: out of memory for %" PRIu64 " documents", s->dir, s->name, n);
     for (size_t i = 0; i < s->n_shards; i++)
-        if (add_documents(s, i, err) != 0) {
+        if (add_documents(s, i, err)) {
             free(d->begins);
             d->begins = NULL;
             return NULL;
@@ -176,7 +176,7 @@ int split_read_wrapped(struct split *s, uint64_t first, size_t n, uint32_t *toke
         i++;
     while (n > 0) {
         const size_t m = size_min(n, s->first[i + 1] - first);
-        if (shard_read(s->shards[i], first - s->first[i], m, tokens, err) != 0)
+        if (shard_read(s->shards[i], first - s->first[i], m, tokens, err))
             return -1;
         tokens += m, n -= m;
         i = (i + 1) % s->n_shards;

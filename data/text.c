@@ -4,14 +4,12 @@
 #include "base/utf8.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <fts.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* --- finding files --- */
 
@@ -107,23 +105,6 @@ void text_free(struct text *t)
 
 /* --- reading --- */
 
-/* Reads until the buffer is full or the file ends. */
-static ssize_t read_full(int fd, char *buffer, size_t size)
-{
-    size_t n = 0;
-    while (n < size) {
-        const ssize_t m = read(fd, buffer + n, size - n);
-        if (m < 0 && errno == EINTR)
-            continue;
-        if (m < 0)
-            return -1;
-        if (m == 0)
-            break;
-        n += (size_t)m;
-    }
-    return (ssize_t)n;
-}
-
 /* Checks n bytes at `offset` of the file; they end with a complete character if they are valid. */
 static int check_utf8(const char *path, const char *piece, size_t n, uint64_t offset,
                       struct error *err)
@@ -149,30 +130,29 @@ static int fail_changed(const struct text_file *f, struct error *err)
     return fail(err, "%s: changed between two readings", f->path);
 }
 
-static int read_file(struct text_file *f, bool any_bytes, int fd, char *buffer, text_reader *reader,
-                     void *context, struct error *err)
+static int read_file(struct text_file *f, bool any_bytes, FILE *file, char *buffer,
+                     text_reader *reader, void *context, struct error *err)
 {
     const bool first = !f->sha256[0];
     uint64_t offset = 0; /* of the buffer */
     size_t kept = 0;     /* bytes of a character that the last piece cut */
-    ssize_t got;
     char hex[DIGEST_HEX];
     struct digest d;
     digest_init(&d);
-    while ((got = read_full(fd, buffer + kept, TEXT_PIECE - kept)) > 0) {
-        digest_update(&d, buffer + kept, (size_t)got);
-        const size_t n = kept + (size_t)got, complete = any_bytes ? n : utf8_complete(buffer, n);
+    for (size_t got; (got = fread(buffer + kept, 1, TEXT_PIECE - kept, file)) > 0;) {
+        digest_update(&d, buffer + kept, got);
+        const size_t n = kept + got, complete = any_bytes ? n : utf8_complete(buffer, n);
         if (!first && offset + n > f->bytes)
             return fail_changed(f, err);
-        if (!any_bytes && check_utf8(f->path, buffer, complete, offset, err) != 0)
+        if (!any_bytes && check_utf8(f->path, buffer, complete, offset, err))
             return first ? -1 : fail_changed(f, err);
-        if (complete && reader(context, f, buffer, complete, offset, err) != 0)
+        if (complete && reader(context, f, buffer, complete, offset, err))
             return -1;
         kept = n - complete;
         memmove(buffer, buffer + complete, kept);
         offset += complete;
     }
-    if (got < 0)
+    if (ferror(file))
         return fail(err, "%s: %s", f->path, strerror(errno));
     digest_finish(&d, hex);
     if (!first && (offset + kept != f->bytes || strcmp(hex, f->sha256) != 0))
@@ -190,14 +170,11 @@ int text_read(struct text *t, text_reader *reader, void *context, struct error *
     char *buffer = malloc(TEXT_PIECE);
     int status = buffer ? 0 : fail(err, "out of memory");
     for (size_t i = 0; i < t->n && status == 0; i++) {
-        const int fd = open(t->files[i].path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) {
-            status = fail(err, "%s: %s", t->files[i].path, strerror(errno));
-            break;
-        }
-        (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        status = read_file(&t->files[i], t->any_bytes, fd, buffer, reader, context, err);
-        close(fd);
+        FILE *file = fopen(t->files[i].path, "re");
+        status = file ? read_file(&t->files[i], t->any_bytes, file, buffer, reader, context, err)
+                      : fail(err, "%s: %s", t->files[i].path, strerror(errno));
+        if (file)
+            fclose(file);
     }
     free(buffer);
     return status;

@@ -116,9 +116,8 @@ static int count_words(struct tokenize_job *j, const char *regex, struct bytemap
     return status;
 }
 
-static void show_merges(void *progress, size_t merges, size_t of)
+static void show_merges(void *progress, size_t merges)
 {
-    (void)of;
     progress_set(progress, merges);
 }
 
@@ -176,7 +175,7 @@ static int prepare(struct tokenize_job *j, struct error *err)
     const char *name = j->plan->tokenizer;
     const bool learns = strncmp(name, "bpe:", 4) == 0;
     size_t size = 0;
-    if (learns && parse_size(j->plan, &size, err) != 0)
+    if (learns && parse_size(j->plan, &size, err))
         return -1;
     if (j->total_bytes == 0)
         return fail(err, "%s: no text: %zu file%s with 0 bytes", j->plan->texts[0], j->text.n,
@@ -256,7 +255,7 @@ static int find_cut(struct tokenize_job *j, uint64_t at, uint64_t *cut, struct e
     *cut = size_min(at + 1, j->result->tokens);
     while (*cut > 0) {
         const size_t n = size_min(CHUNK, *cut);
-        if (read_tokens(j, *cut - n, n, ids, err) != 0)
+        if (read_tokens(j, *cut - n, n, ids, err))
             return -1;
         for (size_t i = n; i-- > 0; --*cut)
             if (may_begin(j, ids[i])) {
@@ -276,7 +275,7 @@ static int divide(struct tokenize_job *j, struct error *err)
     uint64_t train = n;
     if (val > 0) {
         const uint64_t at = (uint64_t)floor((double)n * (1 - val) * (1 + 4 * DBL_EPSILON));
-        if (find_cut(j, at, &train, err) != 0)
+        if (find_cut(j, at, &train, err))
             return -1;
         if (train == 0 && j->result->documents) /* a single document is divided */
             train = at;
@@ -333,7 +332,7 @@ static int collect_text(struct tokenize_job *j, const struct corpus_dir *dir, st
     if (fstat(dir->fd, &outputs.dir) != 0)
         return fail(err, "%s: %s", dir->path, strerror(errno));
     for (size_t i = 0; i < j->plan->n_texts; i++)
-        if (text_add(&j->text, j->plan->texts[i], &outputs, err) != 0)
+        if (text_add(&j->text, j->plan->texts[i], &outputs, err))
             return -1;
     for (size_t i = 0; i < j->text.n; i++)
         if (stat(j->text.files[i].path, &s) == 0)
@@ -349,7 +348,7 @@ static int run(struct tokenize_job *j, struct corpus_dir *dir, struct error *err
     if (collect_text(j, dir, err) || prepare(j, err) || encode(j, err) || divide(j, err) ||
         corpus_dir_clear(dir, err))
         return -1;
-    if (write_shards(j, err) != 0) {
+    if (write_shards(j, err)) {
         corpus_dir_clear(dir, NULL);
         return -1;
     }
@@ -365,7 +364,7 @@ int tokenize(const struct tokenize_plan *plan, struct tokenize_result *result, s
         .plan = plan, .result = result, .separator = plan->separator ? plan->separator : ""};
     struct corpus_dir dir;
     *result = (struct tokenize_result){0};
-    if (corpus_dir_open(&dir, plan->dir, err) != 0)
+    if (corpus_dir_open(&dir, plan->dir, err))
         return -1;
     const int status = run(&j, &dir, err);
     corpus_dir_close(&dir, status != 0);

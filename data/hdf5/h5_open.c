@@ -98,7 +98,7 @@ static int scan(struct h5_reader *r, const void *bytes, struct error *err)
 {
     struct h5_scan s = {bytes, r->size};
     return h5_sandbox_run(&r->index, h5_scan, &s, H5_INDEX_MAX, "damaged or malicious: reading it",
-                          r->file, err) != 0
+                          r->file, err)
                ? -1
                : take_index(r, err);
 }

@@ -169,7 +169,7 @@ void *h5_read_array(struct h5_node group, const char *name, enum h5_type type, u
 {
     struct h5_node d;
     const char *file = group.reader->file;
-    if (h5_find_dataset(group, name, type, (uint64_t)1 << 40, &d, err) != 0)
+    if (h5_find_dataset(group, name, type, (uint64_t)1 << 40, &d, err))
         return NULL;
     if (d.entry->dims[0] != length)
         return fail_null(err, "%s: /%s: %" PRIu64 " elements, expected %" PRIu64, file, name,
@@ -259,7 +259,7 @@ static int unpack_chunk(struct h5_node d, const struct h5_chunk *c, struct unpac
 {
     const size_t width = h5_width(d), raw = d.entry->chunk * width;
     const char *error = NULL;
-    if (read_bytes(d.reader, c->offset, u->from, c->size, err) != 0)
+    if (read_bytes(d.reader, c->offset, u->from, c->size, err))
         return -1;
     for (uint32_t i = d.entry->n_filters; i-- > 0 && !error;)
         if (!(c->skipped >> i & 1))
@@ -321,7 +321,7 @@ static const unsigned char *get_chunk(struct h5_node d, struct h5_cache *c, uint
     if (c->held[slot] == k)
         return chunk;
     c->held[slot] = UINT64_MAX;
-    if (read_chunk(d, k, chunk, err) != 0)
+    if (read_chunk(d, k, chunk, err))
         return NULL;
     c->held[slot] = k;
     return chunk;
@@ -356,7 +356,7 @@ int h5_read_cached(struct h5_node d, struct h5_cache *c, uint64_t first, size_t 
 int h5_read(struct h5_node d, uint64_t first, size_t n, void *elements, struct error *err)
 {
     struct h5_cache cache;
-    if (h5_cache_create(&cache, d, 0, err) != 0)
+    if (h5_cache_create(&cache, d, 0, err))
         return -1;
     const int status = h5_read_cached(d, &cache, first, n, elements, err);
     h5_cache_free(&cache);

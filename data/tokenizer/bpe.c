@@ -79,7 +79,7 @@ static int index_tokens(struct bpe *b, struct error *err)
         return fail(err, "%zu special or unused ids: expected at most %d", others, BPE_MAX_SPECIAL);
     memset(b->byte_ids, 0xFF, sizeof b->byte_ids);
     for (size_t i = 0; i < m->vocab_size; i++)
-        if (index_token(b, (uint32_t)i, err) != 0)
+        if (index_token(b, (uint32_t)i, err))
             return -1;
     for (size_t i = 0; i < BPE_BYTES; i++)
         if (b->byte_ids[i] == BPE_NONE)
@@ -152,18 +152,8 @@ void bpe_destroy(struct bpe *b)
     free(b);
 }
 
-static uint32_t find(const struct bytemap *map, const char *key, size_t length)
-{
-    const struct bytemap_entry *e = bytemap_find(map, key, length);
-    return e ? (uint32_t)e->value : BPE_NONE;
-}
-
 uint32_t bpe_find(const struct bpe *b, const char *bytes, size_t length)
 {
-    return find(&b->tokens, bytes, length);
-}
-
-uint32_t bpe_find_special(const struct bpe *b, const char *name, size_t length)
-{
-    return find(&b->specials, name, length);
+    const struct bytemap_entry *e = bytemap_find(&b->tokens, bytes, length);
+    return e ? (uint32_t)e->value : BPE_NONE;
 }

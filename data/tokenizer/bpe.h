@@ -73,9 +73,8 @@ void bpe_destroy(struct bpe *b);
 /* Appends a merge, with the same checks. */
 int bpe_merge(struct bpe *b, struct merge merge, struct error *err);
 
-/* The normal token of these bytes, or the special token of this name; BPE_NONE if there is none. */
+/* The normal token of these bytes; BPE_NONE if there is none. */
 uint32_t bpe_find(const struct bpe *b, const char *bytes, size_t length);
-uint32_t bpe_find_special(const struct bpe *b, const char *name, size_t length);
 
 /* The memory of one thread that encodes, including a cache of recent words. */
 struct bpe_workspace;

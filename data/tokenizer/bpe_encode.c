@@ -104,7 +104,7 @@ static void rank_pair(const struct bpe *b, struct bpe_workspace *s, uint32_t i)
 }
 
 static size_t merge(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,
-                         uint32_t *ids)
+                    uint32_t *ids)
 {
     if (n > BPE_MAX_WORD || !reserve(s, n))
         return SIZE_MAX;
@@ -204,8 +204,8 @@ static int add_word(struct encoding *e, const char *word, size_t n, struct error
 static int add_valid(struct encoding *e, const char *text, size_t n, struct error *err)
 {
     for (size_t i = 0, end; i < n; i = end)
-        if (matcher_next(e->matcher, text, n, i, false, false, &end, err) != 0 ||
-            add_word(e, text + i, end - i, err) != 0)
+        if (matcher_next(e->matcher, text, n, i, false, false, &end, err) ||
+            add_word(e, text + i, end - i, err))
             return -1;
     return 0;
 }
@@ -218,11 +218,11 @@ static int add_bytes(struct encoding *e, const char *text, size_t n, struct erro
         int length;
         for (end = begin; end < n && (length = utf8_decode(text + end, n - end, &c)) > 0;)
             end += (size_t)length;
-        if (add_valid(e, text + begin, end - begin, err) != 0)
+        if (add_valid(e, text + begin, end - begin, err))
             return -1;
         for (begin = end; end < n && utf8_decode(text + end, n - end, &c) <= 0; end++)
             ;
-        if (add_word(e, text + begin, end - begin, err) != 0)
+        if (add_word(e, text + begin, end - begin, err))
             return -1;
     }
     return 0;

@@ -76,7 +76,7 @@ static cJSON *vocab_json(const struct bpe *b)
 
 int bpe_save_merges(const struct bpe *b, const char *dir, struct error *err)
 {
-    if (save_json(dir, "vocab.json", vocab_json(b), err) != 0)
+    if (save_json(dir, "vocab.json", vocab_json(b), err))
         return -1;
     char *text = NULL;
     size_t n = 0;

@@ -39,13 +39,13 @@ int bpe_write(const struct bpe *b, hid_t group, const char *file, struct error *
                   {"token_ends", TYPE_U32, m->vocab_size, m->ends},
                   {"token_kinds", TYPE_U8, m->vocab_size, m->kinds},
                   {"merges", TYPE_U32, 3 * m->n_merges, m->merges}};
-    if (h5_write_string(group, "pattern", m->regex, file, err) != 0 ||
-        h5_write_u64(group, "n_merges", m->n_merges, file, err) != 0 ||
-        h5_write_u64(group, "whole_words", m->whole_words, file, err) != 0)
+    if (h5_write_string(group, "pattern", m->regex, file, err) ||
+        h5_write_u64(group, "n_merges", m->n_merges, file, err) ||
+        h5_write_u64(group, "whole_words", m->whole_words, file, err))
         return -1;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
         if (arrays[i].n && h5_write_array(group, arrays[i].name, arrays[i].type, arrays[i].n, CHUNK,
-                                          arrays[i].data, file, err) != 0)
+                                          arrays[i].data, file, err))
             return -1;
     return 0;
 }
@@ -55,9 +55,9 @@ static int read_model(struct bpe_model *m, struct h5_node group, uint64_t vocab_
 {
     const char *file = h5_file_name(group);
     uint64_t n_merges, whole_words;
-    if (h5_read_string(group, "pattern", &m->regex, err) != 0 ||
-        h5_read_u64(group, "n_merges", &n_merges, err) != 0 ||
-        h5_read_u64(group, "whole_words", &whole_words, err) != 0)
+    if (h5_read_string(group, "pattern", &m->regex, err) ||
+        h5_read_u64(group, "n_merges", &n_merges, err) ||
+        h5_read_u64(group, "whole_words", &whole_words, err))
         return -1;
     if (vocab_size == 0 || vocab_size > BPE_MAX_VOCAB || n_merges > UINT32_MAX / 3 ||
         whole_words > 1)

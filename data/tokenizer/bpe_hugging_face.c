@@ -93,7 +93,7 @@ static int read_added(struct vocabulary *v, const cJSON *added, struct error *er
                         "the added token \"%.60s\" stands for text (special: false), which is "
                         "not supported",
                         content);
-        if (vocabulary_set(v, id->valuedouble, content, strlen(content), BPE_SPECIAL, err) != 0)
+        if (vocabulary_set(v, id->valuedouble, content, strlen(content), BPE_SPECIAL, err))
             return -1;
     }
     return 0;
@@ -109,7 +109,7 @@ static int read_vocab(struct vocabulary *v, const cJSON *vocab, struct error *er
         if (t && t->kind == BPE_SPECIAL && t->length == strlen(item->string) &&
             memcmp(t->bytes, item->string, t->length) == 0)
             continue;
-        if (vocabulary_set_printable(v, id, item->string, err) != 0)
+        if (vocabulary_set_printable(v, id, item->string, err))
             return -1;
     }
     return 0;
@@ -131,16 +131,15 @@ static int read_merge(struct bpe *b, const cJSON *item, struct error *err)
         n_left = strlen(left);
         right = item->child->next->valuestring;
     }
-    return bpe_find_merge(b, left, n_left, right, strlen(right), &m, err) != 0
-               ? -1
-               : bpe_merge(b, m, err);
+    return bpe_find_merge(b, left, n_left, right, strlen(right), &m, err) ? -1
+                                                                          : bpe_merge(b, m, err);
 }
 
 static int read_merges(struct bpe *b, const cJSON *merges, struct error *err)
 {
     size_t number = 0;
     for (const cJSON *item = merges->child; item; item = item->next, number++)
-        if (read_merge(b, item, err) != 0)
+        if (read_merge(b, item, err))
             return fail(err, "merge %zu: %s", number, err->text);
     return 0;
 }
@@ -159,7 +158,7 @@ struct bpe *bpe_read_hugging_face(cJSON *root, const struct bpe_hints *hints, st
         read_vocab(&v, vocab, err) == 0)
         b = vocabulary_finish(&v, hints && hints->regex ? hints->regex : regex, hints, err);
     vocabulary_free(&v);
-    if (b && read_merges(b, get(model, "merges"), err) != 0) {
+    if (b && read_merges(b, get(model, "merges"), err)) {
         bpe_destroy(b);
         b = NULL;
     }

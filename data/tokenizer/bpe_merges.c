@@ -48,7 +48,7 @@ static int read_line(struct bpe *b, const char *line, size_t n, bool *made, stru
     struct merge m;
     if (!space)
         return fail(err, "expected two tokens separated by a space, got \"%.*s\"", (int)n, line);
-    return bpe_find_merge(b, line, n_left, space + 1, n - n_left - 1, &m, err) != 0
+    return bpe_find_merge(b, line, n_left, space + 1, n - n_left - 1, &m, err)
                ? -1
                : add_merge(b, m, made, err);
 }
@@ -60,8 +60,7 @@ static int read_lines(struct bpe *b, const char *text, bool *made, struct error 
         end = line + strcspn(line, "\n");
         size_t n = (size_t)(end - line);
         n -= n && line[n - 1] == '\r';
-        if ((number > 1 || strncmp(line, "#version", 8) != 0) &&
-            read_line(b, line, n, made, err) != 0)
+        if ((number > 1 || strncmp(line, "#version", 8) != 0) && read_line(b, line, n, made, err))
             return fail(err, "line %zu: %s", number, err->text);
     }
     return 0;

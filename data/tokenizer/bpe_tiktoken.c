@@ -84,7 +84,7 @@ static int read_lines(struct vocabulary *v, char *text, struct error *err)
         end += *end == '\n';
         n -= n && line[n - 1] == '\r';
         number++;
-        if (n && read_line(v, line, n, number, err) != 0)
+        if (n && read_line(v, line, n, number, err))
             return -1;
     }
     return 0;
@@ -140,7 +140,7 @@ static int find_merges(struct bpe *b, struct error *err)
         if (n > LONG)
             return fail(err, "token %u has %zu bytes: expected at most %d", id, n, LONG);
         all = split_token(b, bytes, n, id, ends) == 2;
-        if (all && add_split(b, id, ends[0], err) != 0)
+        if (all && add_split(b, id, ends[0], err))
             return -1;
     }
     if (all)
@@ -151,7 +151,7 @@ static int find_merges(struct bpe *b, struct error *err)
     for (uint32_t id = 0; id < b->model.vocab_size; id++) {
         bpe_token(&b->model, id, &n);
         for (size_t at = 1; b->model.kinds[id] == BPE_NORMAL && at < n; at++)
-            if (add_split(b, id, at, err) != 0)
+            if (add_split(b, id, at, err))
                 return -1;
     }
     return 0;
@@ -178,7 +178,7 @@ struct bpe *bpe_read_tiktoken(const char *name, char *text, const struct bpe_hin
                                 strlen(known->specials[i].name), BPE_SPECIAL, err);
     struct bpe *b = status == 0 ? vocabulary_finish(&v, regex, hints, err) : NULL;
     vocabulary_free(&v);
-    if (b && find_merges(b, err) != 0) {
+    if (b && find_merges(b, err)) {
         bpe_destroy(b);
         b = NULL;
     }

@@ -194,7 +194,7 @@ static int merge_pair(struct trainer *t, uint32_t best, struct error *err)
 {
     const struct pair p = t->pairs[best];
     const size_t n_before = t->n_pairs;
-    if (add_token(t, &p, err) != 0)
+    if (add_token(t, &p, err))
         return -1;
     /* Overlaps, as in a a a, uncount the pair itself, so its record is reset again below. */
     t->pairs[best] = (struct pair){.left = p.left, .right = p.right};
@@ -220,7 +220,7 @@ static int prepare(struct trainer *t, struct error *err)
     if (!t->symbols || !t->lengths || !pairmap_reserve(&t->numbers, 1))
         return fail(err, "out of memory for %zu words", words->n);
     for (int i = 0; i < BPE_BYTES; i++)
-        if (bpe_add_token(&t->model, (const char[]){(char)i}, 1, BPE_NORMAL, err) != 0)
+        if (bpe_add_token(&t->model, (const char[]){(char)i}, 1, BPE_NORMAL, err))
             return -1;
     for (size_t i = 0; i < words->used; i++)
         t->symbols[i] = (uint8_t)words->bytes[i];
@@ -247,14 +247,14 @@ static int learn(struct trainer *t, const struct bpe_plan *plan, struct error *e
                 "a vocabulary of %zu: the text gives only %zu (256 bytes, %zu merges, %zu special)",
                 plan->vocab_size, t->model.vocab_size + plan->n_specials, t->model.n_merges,
                 plan->n_specials);
-        if (merge_pair(t, best, err) != 0)
+        if (merge_pair(t, best, err))
             return -1;
         if (plan->progress)
-            plan->progress(plan->context, t->model.n_merges, merges);
+            plan->progress(plan->context, t->model.n_merges);
     }
     for (size_t i = 0; i < plan->n_specials; i++)
         if (bpe_add_token(&t->model, plan->specials[i], strlen(plan->specials[i]), BPE_SPECIAL,
-                          err) != 0)
+                          err))
             return -1;
     return (t->model.regex = strdup(plan->regex)) ? 0 : fail(err, "out of memory");
 }

@@ -16,7 +16,7 @@ struct bpe_plan {
     const char *const *specials; /* their names */
     size_t n_specials;
     const char *regex; /* name or expression of the pre-tokenizer that found the words */
-    void (*progress)(void *context, size_t merges, size_t of);
+    void (*progress)(void *context, size_t merges); /* or NULL */
     void *context;
 };
 

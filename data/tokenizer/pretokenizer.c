@@ -126,7 +126,7 @@ static int find_invalid(struct pretokenizer *p, size_t begin, size_t end, struct
             bad = size_min(bad, i++);
             continue;
         }
-        if (bad < end && add_barrier(p, bad, i, false, err) != 0)
+        if (bad < end && add_barrier(p, bad, i, false, err))
             return -1;
         bad = end;
         i = skip_ascii(p->text, i + (size_t)n, end);
@@ -152,7 +152,7 @@ static int find_barriers(struct pretokenizer *p, struct error *err)
     for (const char *s;
          m && (s = memmem(p->text + begin, p->used - begin, p->config.separator, m));) {
         const size_t at = (size_t)(s - p->text);
-        if (find_invalid(p, begin, at, err) != 0 || add_barrier(p, at, at + m, true, err) != 0)
+        if (find_invalid(p, begin, at, err) || add_barrier(p, at, at + m, true, err))
             return -1;
         begin = at + m;
     }
@@ -194,7 +194,7 @@ static int find_end(struct pretokenizer *p, struct task *t, struct matcher *m, s
     }
     const bool open = end == p->limit && !p->last;
     if (matcher_next(m, p->text + begin, end - begin, at - begin, open, begin == 0 && p->middle,
-                     word_end, &t->err) != 0)
+                     word_end, &t->err))
         return -1;
     *word_end += *word_end ? begin : 0;
     return 0;
@@ -297,7 +297,7 @@ static int pass_on(struct pretokenizer *p, struct error *err)
         if (p->tasks[i].status != 0)
             return fail(err, "%s", p->tasks[i].err.text);
     for (size_t i = 0; i < p->n_tasks && c->commit; i++)
-        if (c->commit(c->context, i, err) != 0)
+        if (c->commit(c->context, i, err))
             return -1;
     return 0;
 }
@@ -329,10 +329,10 @@ static int process(struct pretokenizer *p, bool last, struct error *err)
     p->last = last;
     if (p->used == p->start)
         return 0;
-    if (find_barriers(p, err) != 0)
+    if (find_barriers(p, err))
         return -1;
     make_tasks(p);
-    if (find_words(p, &taken, err) != 0 || pass_on(p, err) != 0)
+    if (find_words(p, &taken, err) || pass_on(p, err))
         return -1;
     keep_rest(p, taken);
     p->batch = min_batch(p);
@@ -356,7 +356,7 @@ int pretokenizer_append(struct pretokenizer *p, const char *bytes, size_t n, str
 
 int pretokenizer_finish(struct pretokenizer *p, struct error *err)
 {
-    if (process(p, true, err) != 0)
+    if (process(p, true, err))
         return -1;
     p->start = p->used = 0;
     p->offset = 0;
@@ -373,8 +373,8 @@ int pretokenizer_end_document(struct pretokenizer *p, struct error *err)
 {
     const struct pretokenizer_config *c = &p->config;
     const struct word_run run = {p->text, 0, &(struct word){0, 0}, 1};
-    return pretokenizer_finish(p, err) != 0 || c->take(c->context, 0, 0, &run, err) != 0 ||
-                   (c->commit && c->commit(c->context, 0, err) != 0)
+    return pretokenizer_finish(p, err) || c->take(c->context, 0, 0, &run, err) ||
+                   (c->commit && c->commit(c->context, 0, err))
                ? -1
                : 0;
 }

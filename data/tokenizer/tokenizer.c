@@ -79,7 +79,7 @@ static int check_alphabet(const uint32_t *c, size_t n, struct error *err)
 
 struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, struct error *err)
 {
-    if (check_alphabet(code_points, n, err) != 0)
+    if (check_alphabet(code_points, n, err))
         return NULL;
     struct tokenizer *t = calloc(1, sizeof *t);
     if (t) {
@@ -236,22 +236,23 @@ bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id)
 {
     if (t->kind != BPE)
         return false;
-    const struct bpe_model *m = &t->bpe->model;
-    *id = bpe_find_special(t->bpe, "<|endoftext|>", strlen("<|endoftext|>"));
-    for (uint32_t i = 0; *id == BPE_NONE && i < m->vocab_size; i++)
-        if (m->kinds[i] == BPE_SPECIAL)
-            *id = i;
-    return *id != BPE_NONE;
+    const struct bytemap *specials = &t->bpe->specials;
+    const struct bytemap_entry *e =
+        bytemap_find(specials, "<|endoftext|>", strlen("<|endoftext|>"));
+    if (!e && specials->n)
+        e = specials->entries; /* entries are in the order of ids */
+    *id = e ? (uint32_t)e->value : BPE_NONE;
+    return e;
 }
 
 /* --- files --- */
 
 int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, struct error *err)
 {
-    if (h5_write_u64(group, "format", FORMAT, file, err) != 0 ||
-        h5_write_string(group, "kind", tokenizer_kind(t), file, err) != 0 ||
-        h5_write_u64(group, "vocab_size", t->vocab_size, file, err) != 0 ||
-        h5_write_string(group, "fingerprint", t->fingerprint, file, err) != 0)
+    if (h5_write_u64(group, "format", FORMAT, file, err) ||
+        h5_write_string(group, "kind", tokenizer_kind(t), file, err) ||
+        h5_write_u64(group, "vocab_size", t->vocab_size, file, err) ||
+        h5_write_string(group, "fingerprint", t->fingerprint, file, err))
         return -1;
     if (t->kind == BPE)
         return bpe_write(t->bpe, group, file, err);
@@ -277,10 +278,9 @@ struct tokenizer *tokenizer_read(struct h5_node group, struct error *err)
     uint64_t format, vocab_size;
     char *kind = NULL, *fingerprint = NULL;
     struct tokenizer *t = NULL;
-    if (h5_read_u64(group, "format", &format, err) != 0 ||
-        h5_read_string(group, "kind", &kind, err) != 0 ||
-        h5_read_u64(group, "vocab_size", &vocab_size, err) != 0 ||
-        h5_read_string(group, "fingerprint", &fingerprint, err) != 0)
+    if (h5_read_u64(group, "format", &format, err) || h5_read_string(group, "kind", &kind, err) ||
+        h5_read_u64(group, "vocab_size", &vocab_size, err) ||
+        h5_read_string(group, "fingerprint", &fingerprint, err))
         goto out;
     if (format != FORMAT)
         fail(err, "%s: tokenizer format %" PRIu64 "; this handgrad reads %d", file, format, FORMAT);

@@ -61,13 +61,13 @@ void word_counter_destroy(struct word_counter *c)
 
 int word_counter_finish(struct word_counter *c, struct bytemap *counts, struct error *err)
 {
-    if (pretokenizer_finish(c->input, err) != 0)
+    if (pretokenizer_finish(c->input, err))
         return -1;
     for (size_t i = 1; i < c->threads; i++) {
         const struct bytemap *from = &c->counts[i];
         for (size_t k = 0; k < from->n; k++) {
             const struct bytemap_entry *e = &from->entries[k];
-            if (add(&c->counts[0], bytemap_key(from, e), e->length, e->value, err) != 0)
+            if (add(&c->counts[0], bytemap_key(from, e), e->length, e->value, err))
                 return -1;
         }
         bytemap_free(&c->counts[i]);
