@@ -45,7 +45,8 @@ PACKAGES := build-essential \
             libpcre2-dev \
             libmicrohttpd-dev \
             libjs-dygraphs \
-            libpng-dev \
+            libcairo2-dev \
+            libpango1.0-dev \
             check \
             mandoc \
             zsh \
@@ -79,14 +80,15 @@ PKGS    := hdf5 \
            libcjson \
            nettle \
            libpcre2-8 \
-           libmicrohttpd \
-           libpng
+           libmicrohttpd
+# Only their headers are needed: train/report/drawing.c loads the libraries when it draws.
+LOADED  := pangocairo
 # Optional: the process that parses files of others may then make no system call but those of malloc (data/sandbox.c). SECCOMP= leaves it out.
 SECCOMP := $(shell pkg-config --exists libseccomp 2>/dev/null && echo libseccomp)
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
 OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))
 LDLIBS  := $(if $(OPENBLAS),-L$(OPENBLAS) -Wl$(comma)-rpath$(comma)$(OPENBLAS)) $(shell pkg-config --libs $(PKGS) $(SECCOMP) 2>/dev/null) -lm -pthread
-CFLAGS  += $(if $(SECCOMP),-DHAVE_SECCOMP) $(shell pkg-config --cflags $(PKGS) $(SECCOMP) 2>/dev/null)
+CFLAGS  += $(if $(SECCOMP),-DHAVE_SECCOMP) $(shell pkg-config --cflags $(PKGS) $(LOADED) $(SECCOMP) 2>/dev/null)
 # oneDNN, where it is installed: bf16 products, and float ones on AVX-512. ONEDNN=0 leaves it out.
 ONEDNN  ?= $(if $(wildcard /usr/include/oneapi/dnnl/dnnl.h /usr/include/dnnl.h /usr/local/include/oneapi/dnnl/dnnl.h),1,0)
 ifneq ($(ONEDNN),0)
@@ -152,7 +154,7 @@ $(BUILD)/generated/plain_%.c: model/plain/%.c $(GENERATE)
 $(BUILD)/generated/mistaken_%.c: model/check/mistakes/%.txt model/plain/%.c $(GENERATE)
 	$(call generated,mistaken,$(filter-out $(GENERATE),$^))
 # in the order of ops.def
-OPERATIONS := $(shell sed -n 's/^OP.[A-Z_]*, [a-z_]*, \([a-z]*\),$$/\1/p' model/check/ops.def | uniq) block
+OPERATIONS := $(shell sed -n 's/^OP.[A-Z0-9_]*, [a-z0-9_]*, \([a-z0-9_]*\),$$/\1/p' model/check/ops.def | uniq) block
 $(BUILD)/generated/mistakes.c: $(OPERATIONS:%=model/check/mistakes/%.txt) model/check/ops.def $(GENERATE)
 	$(call generated,list,$(OPERATIONS:%=model/check/mistakes/%.txt))
 $(BUILD)/generated/templates.c: model/block_parts.def $(PLAIN:%=model/plain/%.c) $(GENERATE)
@@ -217,6 +219,7 @@ $(eval $(call typed_test,f64,F64))
 $(eval $(call typed_test,c128,C128))
 $(TESTS): %: %.o $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs check) $(LDLIBS)
+$(BUILD)/tests/train/lens/test_lens: LDLIBS += -lcairo # to read a PNG
 tests-build: $(TESTS)
 check-run: $(BINARY) $(TESTS)
 	@HANDGRAD=$(abspath $(BINARY)) WRAPPER="$(WRAPPER)" tests/run $(BUILD) $(ONLY)
@@ -313,14 +316,14 @@ check-browser: $(BINARY)
 	@cp tests/browser/package.json $(BROWSER) && npm install --prefix $(BROWSER) --no-audit --no-fund --silent
 	@node tests/browser/test.mjs $(abspath $(BINARY)) $$(command -v chromium) $(abspath $(BROWSER)) $(SHOTS)
 asan:
-	@$(MAKE) --no-print-directory check-run BUILD=build-asan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
+	@LSAN_OPTIONS=print_suppressions=0:suppressions=$(CURDIR)/tests/leaks.txt $(MAKE) --no-print-directory check-run BUILD=build-asan OPT='$(LIGHTLY)' EXTRA_CFLAGS='-fsanitize=address,undefined -fno-sanitize-recover=undefined -DDEBUG' \
 	    EXTRA_LDFLAGS=-fsanitize=address,undefined
 memcheck:
 	@$(NO_FMA) OMP_NUM_THREADS=1 CK_TIMEOUT_MULTIPLIER=20 $(MAKE) --no-print-directory check-run $(MEMCHECK) WRAPPER='valgrind -q --error-exitcode=9 --trace-children=yes --trace-children-skip=*/cc,*/gcc,*/clang --soname-synonyms=somalloc=nouserintercepts'
 
 # --- from a bare clone: what is missing is installed first, then make starts anew and finds it ---
 ready:
-	@{ pkg-config --exists $(PKGS) check && ls $(DYGRAPHS)/dygraph.min.js && ls /usr/share/games/fortunes/literature; } >/dev/null 2>&1 || $(MAKE) --no-print-directory deps
+	@{ pkg-config --exists $(PKGS) $(LOADED) check && ls $(DYGRAPHS)/dygraph.min.js && ls /usr/share/games/fortunes/literature; } >/dev/null 2>&1 || $(MAKE) --no-print-directory deps
 check demo: ready
 	@$(MAKE) --no-print-directory $@-run
 deps:
@@ -329,7 +332,7 @@ deps:
 	    $$sudo apt-get update -q && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -q --no-install-recommends $(PACKAGES); \
 	else \
 	    echo "make deps installs with apt-get, which is not here. Needed: a C11 compiler with OpenMP, make, pkg-config, OpenBLAS (its"; \
-	    echo "OpenMP build), HDF5, zlib, inih, cJSON, nettle, PCRE2, libmicrohttpd, libpng, dygraphs (DYGRAPHS=folder), Check; for the demo a text"; \
+	    echo "OpenMP build), HDF5, zlib, inih, cJSON, nettle, PCRE2, libmicrohttpd, Cairo, Pango, dygraphs (DYGRAPHS=folder), Check; for the demo a text"; \
 	    echo "(fortunes, or DEMO_TEXT=file). Better with oneDNN (bf16, AVX-512) and libseccomp (the process that parses files of others)."; \
 	    exit 1; \
 	fi

@@ -118,7 +118,7 @@ static void identify_corpus(const struct corpus_plan *p, char hex[DIGEST_HEX])
              p->max_tokens, p->documents ? " documents" : "");
     struct digest d;
     digest_init(&d);
-    digest_update_string(&d, tokenizer_fingerprint(p->tokenizer));
+    digest_update_string(&d, p->tokenizer->fingerprint);
     digest_update_string(&d, sizes);
     digest_update_string(&d, p->sources);
     digest_finish(&d, hex);
@@ -147,13 +147,13 @@ static int read_shard(void *source, uint64_t first, size_t n, uint32_t *ids, uin
 int corpus_write(const struct corpus_plan *p, struct error *err)
 {
     struct shard_info info = {.has_documents = p->documents,
-                              .vocab_size = tokenizer_vocab_size(p->tokenizer),
+                              .vocab_size = p->tokenizer->vocab_size,
                               .sources = p->sources};
     char path[PATH_MAX];
     struct source source = {p, 0};
     identify_corpus(p, info.corpus);
-    strcpy(info.tokenizer_kind, tokenizer_kind(p->tokenizer));
-    strcpy(info.tokenizer_fingerprint, tokenizer_fingerprint(p->tokenizer));
+    strcpy(info.tokenizer_kind, p->tokenizer->kind);
+    strcpy(info.tokenizer_fingerprint, p->tokenizer->fingerprint);
     if (strlen(p->sources) >= H5_MAX_STRING) /* cannot be read back; info.corpus still covers it */
         info.sources = "[]";
     for (int split = 0; split < 2; split++) {

@@ -30,10 +30,10 @@ static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, cons
     size_t count = 0;
     if (!array_reserve(&r->ids, &r->capacity, r->n + n))
         return fail(err, "out of memory for %zu tokens", r->n + n);
-    if (!tokenizer_bpe(t)) {
+    if (!t->bpe) {
         if (tokenizer_encode_piece(t, word, n, offset, r->ids + r->n, &count, err))
             return -1;
-    } else if ((count = bpe_encode_word(tokenizer_bpe(t), e->workspaces[thread], word, n,
+    } else if ((count = bpe_encode_word(t->bpe, e->workspaces[thread], word, n,
                                         r->ids + r->n)) == SIZE_MAX)
         return fail(err, "out of memory for a word of %zu bytes", n);
     r->n += count;
@@ -90,7 +90,7 @@ static int pass_on(void *encoder, size_t slot, struct error *err)
 struct encoder *encoder_create(const struct encoder_config *config, struct error *err)
 {
     struct encoder *e = calloc(1, sizeof *e);
-    const struct bpe *b = tokenizer_bpe(config->tokenizer);
+    const struct bpe *b = config->tokenizer->bpe;
     int status = 0;
     if (e) {
         e->config = *config;

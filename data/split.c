@@ -90,8 +90,8 @@ static int read_tokenizer(struct split *s, struct error *err)
     struct tokenizer *t = tokenizer_load(path, err);
     if (!t)
         return -1;
-    strcpy(s->tokenizer_fingerprint, tokenizer_fingerprint(t));
-    s->vocab_size = tokenizer_vocab_size(t);
+    strcpy(s->tokenizer_fingerprint, t->fingerprint);
+    s->vocab_size = t->vocab_size;
     tokenizer_destroy(t);
     return 0;
 }

@@ -188,7 +188,7 @@ static int prepare(struct tokenize_job *j, struct error *err)
     progress_end(&j->progress);
     if (!j->tokenizer)
         return -1;
-    j->text.any_bytes = tokenizer_bpe(j->tokenizer) != NULL;
+    j->text.any_bytes = j->tokenizer->bpe != NULL;
     return 0;
 }
 
@@ -237,7 +237,7 @@ static bool may_begin(const struct tokenize_job *j, uint32_t id)
 {
     if (j->result->documents)
         return id & DOCUMENT_BEGIN;
-    return strcmp(tokenizer_kind(j->tokenizer), "byte") != 0 || (id & 0xC0) != 0x80;
+    return strcmp(j->tokenizer->kind, "byte") != 0 || (id & 0xC0) != 0x80;
 }
 
 /* Reads tokens [first, first + n). */
@@ -353,8 +353,8 @@ static int run(struct tokenize_job *j, struct corpus_dir *dir, struct error *err
         return -1;
     }
     j->result->files = j->text.n;
-    j->result->vocab_size = tokenizer_vocab_size(j->tokenizer);
-    j->result->kind = tokenizer_kind(j->tokenizer);
+    j->result->vocab_size = j->tokenizer->vocab_size;
+    j->result->kind = j->tokenizer->kind;
     return 0;
 }
 

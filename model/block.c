@@ -12,7 +12,6 @@
 #include "model/block.h"
 #include "base/minmax.h"
 #include "model/attention.h"
-#include "model/gelu.h"
 #include "model/layernorm.h"
 #include "model/linear.h"
 #include "model/mlp.h"
@@ -124,7 +123,7 @@ static void mlp_branch_backward(real *dx, real *const *dw, const struct block_sc
         const size_t now = size_min(rows, N - n);
         const real *fc = a->fc + n * F, *act = a->act ? a->act + n * F : s->act;
         if (!a->act)
-            gelu_forward(s->act, fc, now * F, c->gelu);
+            mlp_activate(s->act, fc, now, F, c->gelu);
         mlp_backward(s->dnorm + n * C, dw[C_FC_WEIGHT], dw[C_FC_BIAS], dw[MLP_C_PROJ_WEIGHT],
                      dw[MLP_C_PROJ_BIAS], s->dproj, s->dact, dbranch + n * C, fc, act,
                      a->ln_2 + n * C, w[C_FC_WEIGHT], w[MLP_C_PROJ_WEIGHT], now, C, F, c->gelu);

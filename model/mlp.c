@@ -8,12 +8,17 @@
 #include "model/linear.h"
 #include "model/real.h"
 
+void mlp_activate(real *act, const real *fc, size_t N, size_t F, enum gelu_kind kind)
+{
+    gelu_forward(act, fc, N * F, kind);
+}
+
 void mlp_forward(real *y, real *fc, real *act, const real *x, const real *w_fc, const real *b_fc,
                  const real *w_proj, const real *b_proj, size_t N, size_t C, size_t F,
                  enum gelu_kind kind)
 {
     linear_forward(fc, x, w_fc, b_fc, N, C, F);
-    gelu_forward(act, fc, N * F, kind);
+    mlp_activate(act, fc, N, F, kind);
     linear_forward(y, act, w_proj, b_proj, N, F, C);
 }
 

@@ -11,7 +11,7 @@ static int encode_prompt(struct generator *g, const struct tokenizer *t, const c
 {
     const char *text = prompt && *prompt ? prompt : "\n";
     struct error unknown;
-    if (tokenizer_encode(t, text, strlen(text), &g->ids, &g->n, &unknown) != 0) {
+    if (tokenizer_encode(t, text, strlen(text), false, &g->ids, &g->n, &unknown) != 0) {
         if (text == prompt)
             return fail(err, "--prompt: %s", unknown.text);
         g->n = 1;

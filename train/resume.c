@@ -87,11 +87,11 @@ int check_tokenizer(const struct trainer *t, const struct checkpoint *c, const c
                     struct error *err)
 {
     if (c->tokenizer &&
-        strcmp(tokenizer_fingerprint(c->tokenizer), tokenizer_fingerprint(t->tokenizer)) != 0)
+        strcmp(c->tokenizer->fingerprint, t->tokenizer->fingerprint) != 0)
         return fail(err, "%s: its tokenizer (%s, %zu symbols) is not that of %s (%s, %zu symbols)",
-                    path, tokenizer_kind(c->tokenizer), tokenizer_vocab_size(c->tokenizer),
-                    t->config.data.dir, tokenizer_kind(t->tokenizer),
-                    tokenizer_vocab_size(t->tokenizer));
+                    path, c->tokenizer->kind, c->tokenizer->vocab_size,
+                    t->config.data.dir, t->tokenizer->kind,
+                    t->tokenizer->vocab_size);
     return 0;
 }
 

@@ -25,7 +25,7 @@ static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
     snprintf(path, sizeof path, "%s/tokenizer.h5", t->config.data.dir);
     t->tokenizer = tokenizer_load(path, err);
     if (!t->tokenizer ||
-        config_model(&t->config, tokenizer_vocab_size(t->tokenizer), &sizes, "configuration", err))
+        config_model(&t->config, t->tokenizer->vocab_size, &sizes, "configuration", err))
         return NULL;
     struct tensors *tensors = tensors_create(&sizes);
     if (!tensors)

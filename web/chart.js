@@ -1,9 +1,10 @@
-// chart.js: a chart of lines over steps, drawn by dygraphs: smoothing, the extremes of what is gathered, one cursor and one zoom
-// for all charts, and keys. A series is {x, mean, low, high, weight}: low and high are null where nothing was gathered.
+// chart.js: line charts over steps, drawn by dygraphs, with smoothing, the extremes of bucketed
+// rows, keyboard control, and a cursor and a zoom that all charts share. A series is {x, mean, low,
+// high, weight}; weight is the number of rows per bucket, low and high are null if it is 1.
 "use strict";
 
 const charts = [];
-const view = { range: null, logX: false, axis: "step", smoothing: 0 }; // shared by all charts
+const view = { range: null, logX: false, axis: "step", smoothing: 0 }; // of all charts
 
 function css(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
 function color(i) { return css("--c" + i % 8); }
@@ -18,7 +19,7 @@ function element(tag, attributes, ...children) {
   return e;
 }
 
-// 1234567 → "1.23M"; three significant digits.
+// Three significant digits: 1234567 → "1.23M".
 function short(v) {
   if (v === null || v === undefined || !isFinite(v)) return "–";
   const a = Math.abs(v);
@@ -37,7 +38,7 @@ function duration(s) {
   return Math.floor(s / 3600) + ":" + pad(s % 3600 / 60) + " h";
 }
 
-// The exponential moving mean over `span` rows, with its start unbiased.
+// Exponential moving average over `span` rows, with bias correction at the start.
 function smooth(series, span) {
   if (!span) return series.mean;
   const out = new Array(series.mean.length);
@@ -63,7 +64,8 @@ function nearest(x, v) {
   return i === 0 ? 0 : i === x.length || v - x[i - 1] < x[i] - v ? i - 1 : i;
 }
 
-// What is drawn of a range in `buckets` columns of pixels: of each the lowest, the highest, and the last of the line.
+// Reduces a range of a series to `buckets` columns of pixels: the minimum and maximum of the series
+// and the last value of the line in each.
 function reduce(series, line, range, buckets) {
   const [from, to] = range ? [Math.max(0, lowerBound(series.x, range[0]) - 1), Math.min(series.x.length, lowerBound(series.x, range[1]) + 2)] : [0, series.x.length];
   const step = Math.max(1, Math.ceil((to - from) / buckets)), raw = [], lines = [];
@@ -85,8 +87,9 @@ function reduce(series, line, range, buckets) {
   return { raw, lines };
 }
 
-// options: title, unit, format (of values), wide, logY, floor (lowest y shown), limit (a line to draw across: {y, name}), note.
-// source(): [{name, series, color, smooth: bool, points: bool, dash: bool}], anew for each drawing.
+// options: title, format (of values), wide, logY, zero (y starts there), limit() (a horizontal line
+// {y, name}) and note(range). source() returns [{name, series, color, smooth: bool, points: bool,
+// dash: bool}] for each drawing.
 class Chart {
   constructor(parent, options, source) {
     this.options = options;
@@ -143,7 +146,7 @@ class Chart {
     this.xs = rows.map(r => r[0]);
     if (this.graph) this.graph.updateOptions({ file: rows, ...options });
     else this.graph = new Dygraph(this.plot, rows, { ...options, interactionModel: matchMedia("(pointer: coarse)").matches ? {} : Dygraph.defaultInteractionModel });
-    this.axisName.textContent = { step: "steps", tokens: "tokens", seconds: "time of training" }[view.axis];
+    this.axisName.textContent = { step: "steps", tokens: "tokens", seconds: "training time" }[view.axis];
     this.note.textContent = this.options.note ? this.options.note(view.range) : "";
     this.tell(null);
   }
@@ -185,7 +188,7 @@ class Chart {
     context.restore();
   }
 
-  // Values at x, or the last ones.
+  // Shows the values at x; null: the last ones.
   tell(x) {
     const format = this.options.format || short, parts = [];
     if (x !== null) parts.push(element("span", {}, atX(x)));
@@ -230,7 +233,7 @@ function select(x, from) {
   selecting = false;
 }
 
-// All charts show this range of x; null, or what covers everything: all of it.
+// Sets the range of x of all charts; null or a range that covers all data resets it.
 function zoom(range) {
   const all = charts.map(c => c.extent()).filter(Boolean), first = Math.min(...all.map(e => e[0])), last = Math.max(...all.map(e => e[1]));
   view.range = range && (range[0] > first || range[1] < last) ? [Math.max(range[0], first), Math.min(range[1], last)] : null;

@@ -1,4 +1,4 @@
-/* files.S: the files of the page, as strings in the binary. */
+/* files.S: embeds the files of the page in the binary as strings. */
 #define FILE(name, path) .globl name; name: .incbin path; .byte 0
     .section .rodata
 FILE(web_report_html, "web/report.html")

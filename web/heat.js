@@ -1,8 +1,8 @@
-// heat.js: the norms of all tensors over the run, as one picture: a row for each tensor, time from left to right. A row can be chosen,
-// with the pointer or the arrow keys, and read.
+// heat.js: a heat map of the norms of all tensors over the run, with a row for each tensor. A row
+// can be selected with the pointer or the arrow keys.
 "use strict";
 
-// Light to dark where the page is light, the other way where it is dark: more is always further from the page.
+// Larger values contrast more with the page: darker in light mode, lighter in dark mode.
 const heatStops = {
   light: [[236, 242, 250], [158, 196, 226], [64, 134, 190], [24, 72, 138], [10, 28, 70]],
   dark: [[30, 36, 48], [38, 74, 118], [52, 132, 168], [120, 196, 170], [250, 236, 160]],
@@ -14,7 +14,7 @@ function heatColor(t) {
 }
 
 class Heat {
-  // choose(name): a row was chosen.
+  // choose(name) is called when a row is selected.
   constructor(figure, choose) {
     this.figure = figure;
     this.choose = choose;
@@ -33,7 +33,7 @@ class Heat {
     new ResizeObserver(() => this.names && this.draw()).observe(figure);
   }
 
-  // rows: [{name, values}], over the steps x; chosen: the rows that are marked.
+  // rows: [{name, values}] over the steps x; chosen: names of the rows to mark.
   show(title, x, rows, chosen) {
     this.title.textContent = title;
     this.x = x;
@@ -76,7 +76,7 @@ class Heat {
     this.low.textContent = short(Math.exp(low));
     this.high.textContent = short(Math.exp(high));
     this.ramp.style.background = "linear-gradient(90deg," + [0, .25, .5, .75, 1].map(heatColor).join() + ")";
-    this.canvas.setAttribute("aria-label", this.title.textContent + ": " + rows + " tensors, from " + this.low.textContent + " to " + this.high.textContent + "; arrow keys choose a tensor");
+    this.canvas.setAttribute("aria-label", this.title.textContent + ": " + rows + " tensors, from " + this.low.textContent + " to " + this.high.textContent + "; arrow keys select a tensor");
   }
 
   at(e) {
@@ -91,7 +91,7 @@ class Heat {
   key(e) {
     const move = { ArrowUp: -1, ArrowDown: 1 }[e.key];
     if (!move) return;
-    const now = this.chosen.has(this.names[this.row]) ? this.row : this.names.findIndex(n => this.chosen.has(n)); // one of all layers'
+    const now = this.chosen.has(this.names[this.row]) ? this.row : this.names.findIndex(n => this.chosen.has(n)); // if all layers are selected, the first
     this.row = Math.min(this.names.length - 1, Math.max(0, now + move));
     this.choose(this.names[this.row]);
     this.tell({ row: this.row, i: this.x.length - 1 });

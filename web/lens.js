@@ -1,9 +1,10 @@
-// lens.js: the section that looks into a model, on the live page: what it expects next, attention, gradients, and what it writes.
+// lens.js: the section of the live page that inspects a model: its predictions, attention,
+// gradients and generated text.
 "use strict";
 
-const lens = { reading: null, position: 0, layers: [], large: null, query: "", request: 0, writing: null };
+const lens = { inspection: null, position: 0, layers: [], large: null, query: "", request: 0, writing: null };
 
-// The colours of heatmap.c; a weight's square root picks one. Zero is not painted at all.
+// The colours of heatmap.c, by the square root of the weight.
 const viridis = [[68, 1, 84], [72, 40, 120], [62, 73, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
 function weightColor(w) {
   const at = Math.sqrt(Math.min(Math.max(w, 0), 1)) * (viridis.length - 1), i = Math.min(viridis.length - 2, Math.floor(at));
@@ -24,7 +25,7 @@ async function ask(path, parameters) {
 
 const lensRun = () => $("lens-run").value || "0";
 const chosen = () => ({ run: lensRun(), checkpoint: $("lens-checkpoint").value });
-const shownToken = t => lens.reading.tokens[t].shown;
+const shownToken = t => lens.inspection.tokens[t].shown;
 function say(text, bad) { $("lens-status").textContent = text; $("lens-status").classList.toggle("bad", !!bad); }
 
 // --- the form ---
@@ -38,47 +39,47 @@ async function fillCheckpoints() {
   try {
     const { checkpoints } = await (await ask("/lens/checkpoints", { run: lensRun() })).json();
     fillSelect($("lens-checkpoint"), checkpoints.map(name => [name, name]));
-    if (!checkpoints.length) say("There is no checkpoint yet.");
+    if (!checkpoints.length) say("No checkpoint yet.");
     return checkpoints.length;
   } catch (e) { say(e.message, true); return 0; }
 }
 
 function makeLens() {
-  const section = $("lens"), text = element("textarea", { id: "lens-text", rows: "2", spellcheck: "false", "aria-label": "Text that the model reads" });
+  const section = $("lens"), text = element("textarea", { id: "lens-text", rows: "2", spellcheck: "false", "aria-label": "Text for the model" });
   const form = element("form", { class: "lens-form" }, element("label", { class: "wide-label" }, "Text", text),
     element("span", { class: "controls-row" }, element("label", { id: "lens-run-label", hidden: "" }, "Run ", element("select", { id: "lens-run" })),
-      element("label", {}, "Checkpoint ", element("select", { id: "lens-checkpoint" })), element("button", { type: "submit" }, "Read it"), element("span", { id: "lens-status", role: "status" })));
+      element("label", {}, "Checkpoint ", element("select", { id: "lens-checkpoint" })), element("button", { type: "submit" }, "Run"), element("span", { id: "lens-status", role: "status" })));
   section.append(element("h2", {}, "Inside the model"), form, element("div", { id: "lens-result", hidden: "" },
-    element("div", { id: "lens-tokens", class: "tokens", role: "toolbar", "aria-label": "Tokens; arrow keys choose one" }),
+    element("div", { id: "lens-tokens", class: "tokens", role: "toolbar", "aria-label": "Tokens; arrow keys select one" }),
     element("p", { id: "lens-note", class: "summary" }),
     element("div", { class: "pair" },
       element("article", { class: "card" }, element("h3", { id: "lens-next-title" }), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-next" }))),
       element("article", { class: "card" }, element("h3", { id: "lens-gradient-title" }), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-gradient" })))),
-    element("article", { class: "card block" }, element("h3", {}, "If the model ended there: the likeliest next token after the embedding and after each block"), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-depths", class: "depths" }))),
-    element("article", { class: "card block" }, element("h3", {}, "Attention: rows look at columns"), element("p", { id: "lens-zero", class: "summary" }),
+    element("article", { class: "card block" }, element("h3", {}, "Logit lens: the most likely next token after the embedding and after each block"), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-depths", class: "depths" }))),
+    element("article", { class: "card block" }, element("h3", {}, "Attention: rows are queries, columns are keys"), element("p", { id: "lens-zero", class: "summary" }),
       element("div", { class: "pair" }, element("div", { id: "lens-maps", class: "maps" }), element("figure", { id: "lens-large", hidden: "" })))), makeWriter());
-  form.addEventListener("submit", e => { e.preventDefault(); readText(); });
-  text.addEventListener("keydown", e => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); readText(); } });
-  $("lens-checkpoint").addEventListener("change", () => { if (lens.reading) readText(); });
-  $("lens-checkpoint").addEventListener("focus", fillCheckpoints); // newer ones may have come
+  form.addEventListener("submit", e => { e.preventDefault(); runModel(); });
+  text.addEventListener("keydown", e => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); runModel(); } });
+  $("lens-checkpoint").addEventListener("change", () => { if (lens.inspection) runModel(); });
+  $("lens-checkpoint").addEventListener("focus", fillCheckpoints); // there may be newer ones
   runSelect("lens-run");
   $("lens-run").addEventListener("change", fillCheckpoints);
   $("lens-tokens").addEventListener("keydown", moveToken);
   text.value = firstText();
   section.hidden = false;
-  fillCheckpoints().then(n => { if (n && text.value) readText(); });
+  fillCheckpoints().then(n => { if (n && text.value) runModel(); });
   new ResizeObserver(() => { if (lens.large && !$("lens-large").hidden) drawLarge(); }).observe($("lens-maps"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (lens.large) drawLarge(); });
 }
 
-async function readText() {
+async function runModel() {
   const request = ++lens.request, parameters = { ...chosen(), text: $("lens-text").value };
-  say("reading …");
+  say("running …");
   try {
-    const reading = await (await ask("/lens", parameters)).json();
+    const inspection = await (await ask("/lens", parameters)).json();
     if (request !== lens.request) return;
-    Object.assign(lens, { reading, parameters, layers: [], large: null });
-    lens.position = Math.min(lens.position, reading.tokens.length - 1);
+    Object.assign(lens, { inspection, parameters, layers: [], large: null });
+    lens.position = Math.min(lens.position, inspection.tokens.length - 1);
     $("lens-result").hidden = false;
     $("lens-large").hidden = true;
     say("");
@@ -86,28 +87,28 @@ async function readText() {
     drawDepths();
     choose(lens.position);
     await readAttention(request);
-  } catch (e) { if (request === lens.request) { say(e.message, true); $("lens-result").hidden = true; lens.reading = null; } }
+  } catch (e) { if (request === lens.request) { say(e.message, true); $("lens-result").hidden = true; lens.inspection = null; } }
 }
 
-// --- tokens, and what is expected ---
+// --- tokens and predictions ---
 
-const model = () => lens.reading.depths.at(-1);
+const model = () => lens.inspection.depths.at(-1);
 function drawTokens() {
-  const { tokens } = lens.reading, losses = model().positions.map(p => p.loss);
+  const { tokens } = lens.inspection, losses = model().positions.map(p => p.loss);
   $("lens-tokens").replaceChildren(...tokens.map((token, t) => {
-    const b = button({ class: "token", tabindex: "-1", title: "position " + t + (t && losses[t - 1] !== null ? ": came with a loss of " + losses[t - 1].toFixed(3) : "") }, token.shown, () => choose(t));
+    const b = button({ class: "token", tabindex: "-1", title: "position " + t + (t && losses[t - 1] !== null ? ", loss " + losses[t - 1].toFixed(3) : "") }, token.shown, () => choose(t));
     if (t && losses[t - 1] !== null) b.style.setProperty("--surprise", Math.min(1, losses[t - 1] / 8));
     return b;
   }));
-  $("lens-note").textContent = whole(tokens.length) + " tokens, step " + whole(lens.reading.step) + (model().loss === null ? "" : ", mean loss " + model().loss.toFixed(4) + " nats") +
-    ". The darker its edge, the less a token was expected. Choose one to see what comes after it.";
+  $("lens-note").textContent = whole(tokens.length) + " tokens, step " + whole(lens.inspection.step) + (model().loss === null ? "" : ", mean loss " + model().loss.toFixed(4) + " nats") +
+    ". The darker the edge of a token, the larger its loss. Select a token to see the predictions for the next one.";
 }
 
 function moveToken(e) {
   const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1, Home: -1e9, End: 1e9 }[e.key];
   if (!step) return;
   e.preventDefault();
-  choose(Math.max(0, Math.min(lens.reading.tokens.length - 1, lens.position + step)));
+  choose(Math.max(0, Math.min(lens.inspection.tokens.length - 1, lens.position + step)));
   $("lens-tokens").children[lens.position].focus();
 }
 
@@ -117,17 +118,17 @@ function choose(t) {
   lens.position = t;
   [...$("lens-tokens").children].forEach((b, i) => { b.setAttribute("aria-pressed", i === t); b.tabIndex = i === t ? 0 : -1; });
   [...$("lens-depths").querySelectorAll("tbody tr")].forEach((row, i) => row.classList.toggle("differs", i === t));
-  const { tokens } = lens.reading, { loss, top } = model().positions[t], next = tokens[t + 1];
-  $("lens-next-title").textContent = "After " + t + " “" + tokens[t].shown + "”" + (next ? " came “" + next.shown + "”: probability " + percent(Math.exp(-loss)) + ", loss " + loss.toFixed(3) : ", where the text ends");
+  const { tokens } = lens.inspection, { loss, top } = model().positions[t], next = tokens[t + 1];
+  $("lens-next-title").textContent = "After position " + t + ", “" + tokens[t].shown + "”: " + (next ? "next token “" + next.shown + "”, probability " + percent(Math.exp(-loss)) + ", loss " + loss.toFixed(3) : "the end of the text");
   $("lens-next").replaceChildren(...top.map(g => element("tr", { class: next && g.id === next.id ? "differs" : "" }, element("th", { scope: "row" }, g.shown), bar(g.p, percent(g.p)))));
   drawGradient(t);
 }
 
 async function drawGradient(t) {
-  const { tokens } = lens.reading, request = lens.request;
+  const { tokens } = lens.inspection, request = lens.request;
   $("lens-gradient").replaceChildren();
-  if (t + 1 >= tokens.length) { $("lens-gradient-title").textContent = "No gradient: the last token has no next one, so no loss"; return; }
-  $("lens-gradient-title").textContent = "Gradient of the loss at " + t + ": its norm at each input embedding";
+  if (t + 1 >= tokens.length) { $("lens-gradient-title").textContent = "No gradient: the last position has no next token, so no loss"; return; }
+  $("lens-gradient-title").textContent = "Gradient of the loss at position " + t + ": its norm at each input embedding";
   try {
     const { norms } = await (await ask("/lens/gradient", { ...lens.parameters, position: t })).json(), most = Math.max(...norms);
     if (request !== lens.request || t !== lens.position) return;
@@ -137,7 +138,7 @@ async function drawGradient(t) {
 }
 
 function drawDepths() {
-  const { tokens, depths } = lens.reading;
+  const { tokens, depths } = lens.inspection;
   const head = element("tr", {}, element("th", { scope: "col" }, "token"), ...depths.map(d => element("th", { scope: "col" }, d.after)));
   const rows = tokens.map((token, t) => {
     const row = element("tr", {}, element("th", { scope: "row" }, t + " " + token.shown), ...depths.map(d => {
@@ -154,7 +155,7 @@ function drawDepths() {
 // --- attention ---
 
 async function readAttention(request) {
-  const { n_layer, n_head, tokens } = lens.reading, T = tokens.length, maps = $("lens-maps");
+  const { n_layer, n_head, tokens } = lens.inspection, T = tokens.length, maps = $("lens-maps");
   let later = 0, zero = 0;
   maps.replaceChildren();
   maps.style.setProperty("--heads", n_head);
@@ -169,7 +170,7 @@ async function readAttention(request) {
       maps.append(mapButton(layer, head, w, T));
     }
   }
-  $("lens-zero").textContent = whole(zero) + " of " + whole(later) + " weights beyond their query, in all heads, are exactly zero: nothing is painted there. Colours go by the square root of the weight. A click enlarges.";
+  $("lens-zero").textContent = whole(zero) + " of " + whole(later) + " weights of later tokens, in all heads, are exactly zero and left blank. Colours show the square root of the weight. Click a map to enlarge it.";
 }
 
 function paint(canvas, w, T) {
@@ -193,7 +194,7 @@ function enlarge(layer, head, b) {
   for (const other of $("lens-maps").children) other.setAttribute("aria-pressed", other === b && !same);
   figure.hidden = same;
   if (same) return;
-  const T = lens.reading.tokens.length;
+  const T = lens.inspection.tokens.length;
   lens.large = { layer, head, b, T, w: lens.layers[layer].subarray(head * T * T, (head + 1) * T * T), at: null };
   const canvas = element("canvas", { tabindex: "0", role: "img", "aria-label": "Attention of layer " + layer + ", head " + head + "; arrow keys move over its cells" });
   lens.large.canvas = canvas;
@@ -207,7 +208,7 @@ function enlarge(layer, head, b) {
 
 function drawLarge() {
   const m = lens.large, { canvas, T, w } = m, ratio = devicePixelRatio || 1, context = canvas.getContext("2d");
-  const longest = Math.min(10, Math.max(...lens.reading.tokens.map(t => t.shown.length))), margin = 8 + 7.5 * longest;
+  const longest = Math.min(10, Math.max(...lens.inspection.tokens.map(t => t.shown.length))), margin = 8 + 7.5 * longest;
   const room = Math.min($("lens-large").clientWidth, 760) - margin - 4;
   m.cell = Math.max(2, Math.min(26, room / T));
   if (m.cell > 4) m.cell = Math.floor(m.cell); // no seams
@@ -244,7 +245,7 @@ function drawLarge() {
   context.strokeStyle = css("--accent");
   context.lineWidth = 2;
   context.strokeRect(margin + k * m.cell, margin + q * m.cell, m.cell, m.cell);
-  $("lens-read").textContent = q + " “" + shownToken(q) + "” looks at " + k + " “" + shownToken(k) + "”: " + (weight === 0 ? (k > q ? "exactly 0, later" : "0") : weight.toPrecision(4));
+  $("lens-read").textContent = "query " + q + " “" + shownToken(q) + "”, key " + k + " “" + shownToken(k) + "”: " + (weight === 0 ? (k > q ? "exactly 0, later" : "0") : weight.toPrecision(4));
 }
 
 function cellAt(e) {
@@ -262,7 +263,7 @@ function moveCell(e) {
   drawLarge();
 }
 
-// --- writing ---
+// --- generated text ---
 
 function field(id, name, value, attributes) { return element("label", {}, name + " ", element("input", { id: "write-" + id, type: "number", value, ...attributes })); }
 
@@ -270,9 +271,9 @@ function makeWriter() {
   const form = element("form", { class: "lens-form" }, element("label", { class: "wide-label" }, "Prompt", element("textarea", { id: "write-prompt", rows: "1", spellcheck: "false" })),
     element("span", { class: "controls-row" }, field("tokens", "Tokens", 300, { min: 1, max: 10000 }), field("temperature", "Temperature", .8, { min: 0, max: 10, step: "any" }),
       field("top_k", "Top-k", 200, { min: 0 }), field("top_p", "Top-p", 1, { min: 0, max: 1, step: "any" }), field("seed", "Seed", 1337, { min: 0 }),
-      element("button", { id: "write-go", type: "submit" }, "Write"), element("span", { id: "write-status", role: "status" })));
+      element("button", { id: "write-go", type: "submit" }, "Generate"), element("span", { id: "write-status", role: "status" })));
   form.addEventListener("submit", e => { e.preventDefault(); lens.writing ? lens.writing.abort() : write(); });
-  return element("div", { class: "writer" }, element("h3", {}, "Let it write"), form, element("pre", { id: "written", class: "sample", tabindex: "0", hidden: "" }));
+  return element("div", { class: "writer" }, element("h3", {}, "Generate text"), form, element("pre", { id: "written", class: "sample", tabindex: "0", hidden: "" }));
 }
 
 async function write() {
@@ -293,7 +294,7 @@ async function write() {
     }
   } catch (e) { if (e.name !== "AbortError") $("write-status").textContent = e.message; }
   lens.writing = null;
-  $("write-go").textContent = "Write";
+  $("write-go").textContent = "Generate";
 }
 
 if (page.live) makeLens();

@@ -1,4 +1,5 @@
-// report.js: the page of one run or several: what is shown of the data that came with it, and, live, of what is new.
+// report.js: the page about one or several runs: shows the data embedded in it and, on the live
+// page, new data.
 "use strict";
 
 const $ = id => document.getElementById(id);
@@ -6,7 +7,7 @@ const page = JSON.parse($("data").textContent);
 const runs = page.runs.map((data, index) => ({ data, index, hidden: false }));
 const several = runs.length > 1;
 
-// A run's name: its folder, with as many of the folders above as tell the runs apart.
+// Names each run by its folder, with as many parent folders as are needed to distinguish the runs.
 function nameRuns() {
   const parts = runs.map(r => r.data.name.split("/").filter(Boolean));
   for (let depth = 1; ; depth++) {
@@ -19,9 +20,10 @@ function nameRuns() {
 }
 nameRuns();
 
-// --- series out of the tables ---
+// --- series from the tables ---
 
-// The x of a table's rows, in what the axis counts: by interpolation in the table of steps, for tables that have steps alone.
+// The x values of a table's rows in the unit of the axis. Tables that have only steps are
+// interpolated from the table of steps.
 function xs(run, table) {
   if (view.axis === "step") return table.x;
   const { x, columns } = run.data.steps, y = columns[view.axis];
@@ -55,7 +57,7 @@ function lossLines() {
   return out;
 }
 
-// The share of steps whose gradient was scaled down, or that changed no weights, in a range of x.
+// The share of steps in a range of x that were clipped or skipped.
 function share(run, column, range) {
   const { x, columns } = run.data.steps, at = xs(run, run.data.steps), mean = columns[column].mean;
   let sum = 0, n = 0;
@@ -69,11 +71,11 @@ const clipOf = run => { const c = parseFloat(((run.data.config || {}).optim || {
 function note(list, column, what, range) {
   return list.map(run => {
     const part = share(run, column, range);
-    return part === null ? "" : (several ? run.name + ": " : "") + percent(part) + " of the steps " + what;
+    return part === null ? "" : (several ? run.name + ": " : "") + percent(part) + " of steps " + what;
   }).filter(Boolean).join(", ");
 }
 function clipNote(range) { return note(shown().filter(clipOf), "clipped", "clipped", range); }
-function skipNote(range) { return note(shown().filter(run => share(run, "skipped", range)), "skipped", "changed no weights", range); }
+function skipNote(range) { return note(shown().filter(run => share(run, "skipped", range)), "skipped", "skipped (weights unchanged)", range); }
 
 function percent(v) { return v === null || v === undefined ? "–" : v > 0 && v < .001 ? "<0.1%" : trim((100 * v).toPrecision(3)) + "%"; }
 
@@ -84,7 +86,7 @@ function makeCharts() {
   new Chart(parent, { title: "Gradient norm", logY: true, note: clipNote, limit: () => { const c = shown().map(clipOf).find(Boolean); return c ? { y: c, name: "clip " + c } : null; } }, lines("norm", "grad_norm"));
   new Chart(parent, { title: "Learning rate", zero: true }, lines("lr", "lr"));
   new Chart(parent, { title: "Tokens per second", zero: true }, lines("tokens/s", "tokens_per_s"));
-  new Chart(parent, { title: "Share of peak", zero: true, format: percent }, lines("share", "mfu"));
+  new Chart(parent, { title: "MFU (share of peak)", zero: true, format: percent }, lines("MFU", "mfu"));
 }
 
 // --- tensors ---
@@ -110,7 +112,7 @@ function tensorParts(run, kind, name) {
 
 const tensorRun = () => runs[$("tensor-run").value || 0];
 
-// From the first layer to the last: along one ramp.
+// A colour for each layer, from the first (0) to the last (1).
 function ramp(t) {
   const stops = matchMedia("(prefers-color-scheme: dark)").matches
     ? [[90, 120, 240], [80, 200, 190], [240, 210, 90]] : [[50, 60, 160], [20, 140, 130], [200, 120, 10]];
@@ -213,7 +215,7 @@ function drawFacts() {
     }
     if (machine)
       cards.push(card("Machine" + title, element("table", {}, row("processor", machine.cpu), row("cores, threads", machine.cores + ", " + machine.threads), row("memory", unit(machine.memory, "B")),
-        row("peak of multiply-adds", unit(machine.peak_flops, "FLOP/s")), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
+        row("measured peak", unit(machine.peak_flops, "FLOP/s")), row("matrix products", machine.products), row("compiler", machine.compiler), row("system", machine.system),
         ...run.data.starts.map((x, i) => row(i ? "resumed" : "started", date(x.time) + (x.step ? ", step " + whole(x.step) : ""))))));
     const { x, columns } = run.data.evaluations;
     if (x.length) {
@@ -225,7 +227,7 @@ function drawFacts() {
   facts.replaceChildren(configuration(), ...cards);
 }
 
-// --- the head ---
+// --- the header ---
 
 function planned(run) { return parseFloat(((run.data.config || {}).train || {}).steps); }
 function finished(run) { return run.data.last.step >= planned(run); }
@@ -242,13 +244,13 @@ function drawHead() {
     if (best.val_loss !== null) tiles.push(tile("best validation loss", best.val_loss.toFixed(4), "after step " + whole(best.step)));
     if (last.loss !== null) tiles.push(tile("training loss", last.loss.toFixed(4), "in the last step"));
     if (last.step !== null) tiles.push(tile("steps", whole(last.step), isFinite(steps) ? "of " + whole(steps) : ""));
-    if (last.tokens !== null) tiles.push(tile("tokens", short(last.tokens), s.data ? trim((last.tokens / s.data.train_tokens).toPrecision(2)) + " times the data" : ""));
-    if (last.seconds) tiles.push(tile("time of training", duration(last.seconds), short(last.tokens / last.seconds) + " tokens/s"));
+    if (last.tokens !== null) tiles.push(tile("tokens", short(last.tokens), s.data ? trim((last.tokens / s.data.train_tokens).toPrecision(2)) + " epochs" : ""));
+    if (last.seconds) tiles.push(tile("training time", duration(last.seconds), short(last.tokens / last.seconds) + " tokens/s"));
     if (s.parameters) tiles.push(tile("parameters", short(s.parameters), data.config && data.config.model ? data.config.model.n_layer + " layers, " + data.config.model.n_embd + " wide" : ""));
   } else
     for (const run of runs) tiles.push(tile(run.name, run.data.best.val_loss !== null ? run.data.best.val_loss.toFixed(4) : run.data.last.loss !== null ? run.data.last.loss.toFixed(4) : "–", run.data.best.val_loss !== null ? "best validation loss, step " + whole(run.data.best.step) : "training loss"));
   $("tiles").replaceChildren(...tiles);
-  $("summary").textContent = runs.every(r => r.data.last.step === null) ? "No step is finished yet." : runs.some(r => r.data.bad_lines) ? "Lines that could not be read were passed over: " + runs.map(r => r.data.bad_lines).reduce((a, b) => a + b) + "." : "";
+  $("summary").textContent = runs.every(r => r.data.last.step === null) ? "No step has finished yet." : runs.some(r => r.data.bad_lines) ? "Invalid lines that were skipped: " + runs.map(r => r.data.bad_lines).reduce((a, b) => a + b) + "." : "";
 }
 
 function status(text, kind) { $("status").textContent = text; $("status").className = "status " + (kind || ""); }
@@ -312,18 +314,17 @@ function spliceColumns(to, from, new_) {
     if (Array.isArray(part)) splice(to[name], from, part); else spliceColumns(to[name], from, part);
 }
 
-// Takes over what is new of a table; returns whether anything is.
+// Adds the new rows to a table.
 function update(table, new_) {
-  if (new_.epoch !== table.epoch || !new_.from) { Object.assign(table, new_); return true; }
-  if (new_.list) splice(table.list, new_.from, new_.list);
+  if (!new_.from) Object.assign(table, new_);
+  else if (new_.list) splice(table.list, new_.from, new_.list);
   else { splice(table.x, new_.from, new_.x); spliceColumns(table.columns, new_.from, new_.columns); }
-  return true;
 }
 
 const tables = ["steps", "evaluations", "tensors", "samples"];
 async function refresh(run) {
-  const query = tables.map(t => t + "=" + run.data[t].epoch + "." + (run.data[t].list || run.data[t].x).length).join("&");
-  const response = await fetch("data?run=" + run.index + "&" + query);
+  const seen = [run.data.epoch, ...tables.map(t => (run.data[t].list || run.data[t].x).length)].join(".");
+  const response = await fetch("data?run=" + run.index + "&seen=" + seen);
   if (!response.ok) throw new Error(await response.text());
   const new_ = await response.json(), before = run.data.last.step;
   for (const t of tables) update(run.data[t], new_[t]);
@@ -331,7 +332,7 @@ async function refresh(run) {
   return new_.last.step !== before;
 }
 
-const often = 2000; // milliseconds: an answer costs the machine that trains about three
+const often = 2000; // milliseconds; an answer takes the server about three
 async function follow() {
   for (let wait = often;;) {
     await new Promise(resolve => setTimeout(resolve, wait));
@@ -341,7 +342,7 @@ async function follow() {
       if (changed) drawAll(); else drawStatus();
       wait = changed ? often : Math.min(5000, wait + 500);
     } catch (e) {
-      status("the server does not answer; this is what it last said", "lost");
+      status("connection lost, showing the last data", "lost");
       wait = Math.min(10000, wait * 2);
     }
   }

@@ -19,31 +19,14 @@
 
 enum { FORMAT = 1 };
 
-enum kind { BYTE, CHAR, BPE };
-static const char *const KINDS[] = {"byte", "char", "bpe"};
-
-struct tokenizer {
-    enum kind kind;
-    size_t vocab_size;
-    struct token {
-        char bytes[UTF8_MAX];
-        uint8_t length;
-    } * tokens;            /* byte and char: of each id */
-    uint32_t *code_points; /* char: of each id, ascending */
-    uint32_t *ids;         /* (n_ids) char: 1 + the id of each code point, or 0 */
-    size_t n_ids;
-    struct bpe *bpe;
-    char fingerprint[DIGEST_HEX];
-};
-
 static void compute_fingerprint(struct tokenizer *t)
 {
     struct digest d;
     digest_init(&d);
-    digest_update_string(&d, tokenizer_kind(t));
-    for (size_t i = 0; i < t->vocab_size && t->kind == CHAR; i++)
+    digest_update_string(&d, t->kind);
+    for (size_t i = 0; i < t->vocab_size && t->code_points; i++)
         digest_update_u32(&d, t->code_points[i]);
-    if (t->kind == BPE)
+    if (t->bpe)
         bpe_digest(t->bpe, &d);
     digest_finish(&d, t->fingerprint);
 }
@@ -55,6 +38,7 @@ struct tokenizer *tokenizer_create_byte(struct error *err)
         free(t);
         return fail_null(err, "byte tokenizer: out of memory");
     }
+    t->kind = "byte";
     t->vocab_size = BPE_BYTES;
     for (size_t i = 0; i < BPE_BYTES; i++)
         t->tokens[i] = (struct token){.bytes = {(char)i}, .length = 1};
@@ -83,7 +67,7 @@ struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, s
         return NULL;
     struct tokenizer *t = calloc(1, sizeof *t);
     if (t) {
-        t->kind = CHAR;
+        t->kind = "char";
         t->vocab_size = n;
         t->n_ids = code_points[n - 1] + 1;
         t->tokens = calloc(n, sizeof *t->tokens);
@@ -112,7 +96,7 @@ struct tokenizer *tokenizer_create_bpe(struct bpe *bpe, struct error *err)
     }
     if (!t)
         return NULL;
-    t->kind = BPE;
+    t->kind = "bpe";
     t->bpe = bpe;
     t->vocab_size = bpe->model.vocab_size;
     compute_fingerprint(t);
@@ -130,33 +114,13 @@ void tokenizer_destroy(struct tokenizer *t)
     free(t);
 }
 
-const char *tokenizer_kind(const struct tokenizer *t)
-{
-    return KINDS[t->kind];
-}
-
-const struct bpe *tokenizer_bpe(const struct tokenizer *t)
-{
-    return t->bpe;
-}
-
-size_t tokenizer_vocab_size(const struct tokenizer *t)
-{
-    return t->vocab_size;
-}
-
-const char *tokenizer_fingerprint(const struct tokenizer *t)
-{
-    return t->fingerprint;
-}
-
 int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t length,
                            uint64_t offset, uint32_t *ids, size_t *n, struct error *err)
 {
     *n = 0;
-    if (t->kind == BPE)
+    if (t->bpe)
         return fail(err, "a piece of text cannot be encoded by itself"); /* a word may continue */
-    if (t->kind == BYTE) {
+    if (!t->code_points) {
         for (size_t i = 0; i < length; i++)
             ids[i] = (uint8_t)text[i];
         *n = length;
@@ -182,14 +146,14 @@ int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t l
     return 0;
 }
 
-static int encode(const struct tokenizer *t, const char *text, size_t length, bool special,
-                  uint32_t **ids, size_t *n, struct error *err)
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, bool special,
+                     uint32_t **ids, size_t *n, struct error *err)
 {
     *n = 0;
     *ids = malloc((length ? length : 1) * sizeof **ids);
     if (!*ids)
         return fail(err, "out of memory for the tokens of %zu bytes", length);
-    const int status = t->kind == BPE ? bpe_encode(t->bpe, text, length, special, *ids, n, err)
+    const int status = t->bpe ? bpe_encode(t->bpe, text, length, special, *ids, n, err)
                                       : tokenizer_encode_piece(t, text, length, 0, *ids, n, err);
     if (status != 0) {
         free(*ids);
@@ -199,21 +163,9 @@ static int encode(const struct tokenizer *t, const char *text, size_t length, bo
     return status;
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids,
-                     size_t *n, struct error *err)
-{
-    return encode(t, text, length, false, ids, n, err);
-}
-
-int tokenizer_encode_special(const struct tokenizer *t, const char *text, size_t length,
-                             uint32_t **ids, size_t *n, struct error *err)
-{
-    return encode(t, text, length, true, ids, n, err);
-}
-
 const char *tokenizer_name(const struct tokenizer *t, uint32_t id, size_t *length)
 {
-    if (t->kind == BPE)
+    if (t->bpe)
         return bpe_token(&t->bpe->model, id, length);
     *length = t->tokens[id].length;
     return t->tokens[id].bytes;
@@ -221,7 +173,7 @@ const char *tokenizer_name(const struct tokenizer *t, uint32_t id, size_t *lengt
 
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
 {
-    return t->kind == BPE && t->bpe->model.kinds[id] != BPE_NORMAL;
+    return t->bpe && t->bpe->model.kinds[id] != BPE_NORMAL;
 }
 
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *length)
@@ -234,7 +186,7 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *leng
 
 bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id)
 {
-    if (t->kind != BPE)
+    if (!t->bpe)
         return false;
     const struct bytemap *specials = &t->bpe->specials;
     const struct bytemap_entry *e =
@@ -250,16 +202,15 @@ bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id)
 int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, struct error *err)
 {
     if (h5_write_u64(group, "format", FORMAT, file, err) ||
-        h5_write_string(group, "kind", tokenizer_kind(t), file, err) ||
+        h5_write_string(group, "kind", t->kind, file, err) ||
         h5_write_u64(group, "vocab_size", t->vocab_size, file, err) ||
         h5_write_string(group, "fingerprint", t->fingerprint, file, err))
         return -1;
-    if (t->kind == BPE)
+    if (t->bpe)
         return bpe_write(t->bpe, group, file, err);
-    if (t->kind == BYTE)
-        return 0;
-    return h5_write_array(group, "code_points", TYPE_U32, t->vocab_size, 0, t->code_points, file,
-                          err);
+    return t->code_points ? h5_write_array(group, "code_points", TYPE_U32, t->vocab_size, 0,
+                                           t->code_points, file, err)
+                          : 0;
 }
 
 static struct tokenizer *read_char(struct h5_node group, uint64_t vocab_size, struct error *err)
@@ -284,11 +235,11 @@ struct tokenizer *tokenizer_read(struct h5_node group, struct error *err)
         goto out;
     if (format != FORMAT)
         fail(err, "%s: tokenizer format %" PRIu64 "; this handgrad reads %d", file, format, FORMAT);
-    else if (strcmp(kind, KINDS[BYTE]) == 0)
+    else if (strcmp(kind, "byte") == 0)
         t = tokenizer_create_byte(err);
-    else if (strcmp(kind, KINDS[CHAR]) == 0)
+    else if (strcmp(kind, "char") == 0)
         t = read_char(group, vocab_size, err);
-    else if (strcmp(kind, KINDS[BPE]) == 0)
+    else if (strcmp(kind, "bpe") == 0)
         t = tokenizer_create_bpe(bpe_read(group, vocab_size, err), err);
     else
         fail(err, "%s: tokenizer kind \"%s\": expected byte, char or bpe", file, kind);

@@ -3,7 +3,9 @@
 #ifndef TOKENIZER_H
 #define TOKENIZER_H
 
+#include "base/digest.h"
 #include "base/error.h"
+#include "base/utf8.h"
 #include "data/hdf5/h5_read.h"
 #include "data/tokenizer/bpe.h"
 #include <hdf5.h>
@@ -11,8 +13,25 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct tokenizer;
 struct bpe_hints;
+
+/* Read-only for its users. */
+struct tokenizer {
+    const char *kind; /* "byte", "char" or "bpe" */
+    size_t vocab_size;
+    /* SHA-256, in hexadecimal, of kind and vocabulary: equal if and only if two tokenizers always
+     * give the same ids. */
+    char fingerprint[DIGEST_HEX];
+    struct bpe *bpe; /* of kind bpe, or NULL */
+    /* private */
+    struct token {
+        char bytes[UTF8_MAX];
+        uint8_t length;
+    } * tokens;            /* byte and char: of each id */
+    uint32_t *code_points; /* char: of each id, ascending */
+    uint32_t *ids;         /* (n_ids) char: 1 + the id of each code point, or 0 */
+    size_t n_ids;
+};
 
 struct tokenizer *tokenizer_create_byte(struct error *err);
 /* code_points are ascending. */
@@ -21,21 +40,11 @@ struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, s
 struct tokenizer *tokenizer_create_bpe(struct bpe *bpe, struct error *err);
 void tokenizer_destroy(struct tokenizer *t);
 
-const char *tokenizer_kind(const struct tokenizer *t);      /* "byte", "char", "bpe" */
-const struct bpe *tokenizer_bpe(const struct tokenizer *t); /* NULL for other kinds */
-size_t tokenizer_vocab_size(const struct tokenizer *t);
-/* SHA-256, in hexadecimal, of kind and vocabulary: equal if and only if two tokenizers always give
- * the same ids. */
-const char *tokenizer_fingerprint(const struct tokenizer *t);
-
 /* Encodes a complete text of `length` bytes. The caller frees *ids. byte and bpe accept any bytes;
- * for char, an unknown or invalid character is an error that gives its byte offset. Names of special
- * tokens are encoded as ordinary text. */
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids,
-                     size_t *n, struct error *err);
-/* The same, but names of special tokens become those tokens. */
-int tokenizer_encode_special(const struct tokenizer *t, const char *text, size_t length,
-                             uint32_t **ids, size_t *n, struct error *err);
+ * for char, an unknown or invalid character is an error that gives its byte offset. special: names of
+ * special tokens become those tokens, otherwise they are ordinary text. */
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, bool special,
+                     uint32_t **ids, size_t *n, struct error *err);
 /* For byte and char: encodes a piece of a stream, of complete characters, into ids, which holds
  * `length`. `offset` is the piece's position for error messages. For bpe see encoder.h. */
 int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t length,

@@ -27,13 +27,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 /* As if nothing had been read. */
 static void forget(void)
 {
-    struct tail *tails[] = {&history.metrics_file, &history.tensors_file, &history.samples_file,
-                            &history.starts_file};
-    for (size_t i = 0; i < sizeof tails / sizeof *tails; i++)
-        tails[i]->inode = 0;
+    for (size_t i = 0; i < HISTORY_FILES; i++)
+        history.files[i].inode = 0;
     cJSON_Delete(history.config);
     history.config = NULL;
-    history.steps_planned = history.clip = NAN;
+    history.clip = NAN;
 }
 
 static void cut(uint64_t step)
@@ -64,9 +62,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             data++, size--;
     }
     forget();
-    if (history_refresh(&history, &err) == 0 && whole % 4 != 1)
-        whole % 4 ? history_json(&history, &nothing, nowhere)
-                  : plot_losses(nowhere, &history, &terminal);
+    if (history_refresh(&history, &err) == 0 && whole % 4 != 1) {
+        if (whole % 4)
+            free(history_json(&history, &nothing));
+        else
+            plot_losses(nowhere, &history, &terminal);
+    }
     if (whole % 4 == 1)
         cut(3);
     return 0;

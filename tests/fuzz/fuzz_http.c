@@ -35,30 +35,30 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     if (!getenv("FUZZ_RUN") || history_open(&run, getenv("FUZZ_RUN"), &err) ||
         !(server.policy = page_policy()))
         abort();
-    lens_room_open(&server.lens);
+    model_cache_create(&server.cache);
     return 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char *text = fuzz_text(data, size), *rest = text, *line;
-    struct reply r = {0};
+    struct request q = {.server = &server};
     memset(&request, 0, sizeof request);
     while (request.n < 32 && (line = strsep(&rest, "\n")))
         request.lines[request.n++] = line;
     if (request.n >= 4 &&
         (size % 16 == 0 ||
          strcmp(request.lines[1], "/"))) { /* the page is long and always the same */
-        answer(&server, NULL, request.lines[1], request.lines[0], &r);
+        answer(&q, request.lines[1], request.lines[0]);
         char bytes[64];
-        for (int i = 0; r.next && i < 16 && r.next(r.stream, bytes, 1 + size % sizeof bytes) > 0;
+        for (int i = 0; q.next && i < 16 && q.next(q.stream, 0, bytes, 1 + size % sizeof bytes) > 0;
              i++)
             ;
-        if (r.next)
-            r.end(r.stream);
-        else if (!r.type || (!r.text && r.size) || (r.status && (r.status < 200 || r.status > 599)))
+        if (q.next)
+            q.end(q.stream);
+        else if (!q.type || (!q.text && q.size) || (q.status && (q.status < 200 || q.status > 599)))
             abort();
-        free(r.text);
+        free(q.text);
     }
     free(text);
     return 0;

@@ -118,7 +118,7 @@ static void stream(const struct tokenizer *t, const char *text, size_t n, size_t
     struct error err;
     uint32_t *ids;
     struct ids whole = {0};
-    if (tokenizer_encode(t, text, n, &ids, &whole.n, &err) != 0)
+    if (tokenizer_encode(t, text, n, false, &ids, &whole.n, &err) != 0)
         return;
     whole.list = ids;
     struct encoder *e = encoder_create(

@@ -13,7 +13,9 @@ int trainee_create(struct trainee *t, struct bench *b, size_t B, size_t T)
     struct tensors *tensors = t->inputs ? tensors_create(&b->workload->config) : NULL;
     const size_t moments = tensors ? 2 * tensors->total : 0;
     arena_take(&t->moments, moments, sizeof *t->m);
-    if (!tensors || gpt_create(&t->model, tensors, N, config_gpt_use(&(struct config){.train.recompute = b->recompute})) ||
+    if (!tensors ||
+        gpt_create(&t->model, tensors, N,
+                   config_gpt_use(&(struct config){.train.recompute = b->recompute})) ||
         arena_allocate(&t->moments)) {
         trainee_destroy(t);
         return bench_no_memory(b, "model and optimiser");
@@ -57,11 +59,8 @@ void trainee_step(void *trainee)
 {
     struct trainee *t = trainee;
     trainee_zero_grads(t);
-    const struct batch batch = {.inputs = t->inputs,
-                                .targets = t->targets,
-                                .weight = 1,
-                                .rows = t->B,
-                                .block_size = t->T};
+    const struct batch batch = {
+        .inputs = t->inputs, .targets = t->targets, .weight = 1, .rows = t->B, .block_size = t->T};
     double loss[2];
     t->precision->model->loss_and_grads(loss, &t->model, &batch, NULL);
     trainee_grad_norm(t);

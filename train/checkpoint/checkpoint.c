@@ -37,7 +37,7 @@ const size_t state_field_count = sizeof state_fields / sizeof *state_fields;
 int checkpoint_check(const struct checkpoint *c, const char *path, struct error *err)
 {
     struct model_config model;
-    const size_t symbols = c->tokenizer ? tokenizer_vocab_size(c->tokenizer) : 0;
+    const size_t symbols = c->tokenizer ? c->tokenizer->vocab_size : 0;
     if (config_check(&c->config, path, err) || config_model(&c->config, symbols, &model, path, err))
         return -1;
     if (c->state.micro && !c->grads)
@@ -74,7 +74,7 @@ size_t checkpoint_size(const struct checkpoint *c)
 {
     const float *arrays[4];
     const char *groups[4];
-    const size_t tokenizer = c->tokenizer ? 4 * tokenizer_vocab_size(c->tokenizer) : 0;
+    const size_t tokenizer = c->tokenizer ? 4 * c->tokenizer->vocab_size : 0;
     return checkpoint_arrays(c, arrays, groups) *
                (4 * c->tensors->n_parameters + 80 * c->tensors->count) +
            checkpoint_metadata_size(c) + tokenizer + ((size_t)1 << 20);

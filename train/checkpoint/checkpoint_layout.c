@@ -294,7 +294,7 @@ static int list_tensors(struct snapshot *s, const struct checkpoint *c, const ch
 /* Strings and tokenizers are small; memory that is not written to is not taken. */
 static size_t room_around(const struct checkpoint *c, const struct snapshot *s)
 {
-    const size_t symbols = c->tokenizer ? tokenizer_vocab_size(c->tokenizer) : 0;
+    const size_t symbols = c->tokenizer ? c->tokenizer->vocab_size : 0;
     return sizeof(struct layout) + s->count * sizeof(size_t) + checkpoint_metadata_size(c) +
            64 * symbols + ((size_t)16 << 20);
 }

@@ -185,7 +185,7 @@ static int make_table(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
     struct model_config model;
-    const size_t symbols = c->tokenizer ? tokenizer_vocab_size(c->tokenizer) : 0;
+    const size_t symbols = c->tokenizer ? c->tokenizer->vocab_size : 0;
     if (config_model(&c->config, symbols, &model, f->path, err))
         return -1;
     c->tensors = tensors_create(&model);

@@ -40,7 +40,7 @@ static int check_data(const struct model_file *m, const struct split *s, const c
                       struct error *err)
 {
     const size_t vocab_size = m->model.tensors->config.vocab_size;
-    if (m->tokenizer && strcmp(tokenizer_fingerprint(m->tokenizer), s->tokenizer_fingerprint) != 0)
+    if (m->tokenizer && strcmp(m->tokenizer->fingerprint, s->tokenizer_fingerprint) != 0)
         return fail(err, "%s: not tokenized with the tokenizer of %s", s->dir, path);
     if (s->vocab_size > vocab_size)
         return fail(err, "%s: vocabulary of %" PRIu64 " tokens, but %s has only %zu", s->dir,

@@ -89,7 +89,8 @@ int command_gradcheck(int argc, char **argv)
          "Check your own implementation of OP, compiled to the shared object FILE.so, and name "
          "its mistake",
          .string = &a.diagnosed},
-        {"output", 'o', "FILE", "Write the output of --template, or an SVG of --sweep, to FILE",
+        {"output", 'o', "FILE",
+         "Write the output of --template, or a picture of --sweep (.png, .svg or .pdf), to FILE",
          .string = &a.o.output},
         {"json", 'j', NULL, "Print one JSON object per line", .flag = &a.o.json},
         {"seed", 0, "S", "Seed of the random numbers (1)", .count = &a.o.seed},

@@ -23,13 +23,7 @@ int command_report(int argc, char **argv)
         "learning rate, gradient norm, speed, the norms of every tensor, samples, "
         "configuration, data and machine. `train` writes it as well when it ends.");
     struct error err;
-    int status;
-    const char *const *dirs = (const char *const *)runs.items;
-    if (csv)
-        status = report_csv(dirs, runs.n, out, &err);
-    else if (runs.n == 1 && !out)
-        status = report_write_run(dirs[0], &err);
-    else
-        status = report_write(dirs, runs.n, out ? out : "report.html", &err);
+    const int status =
+        (csv ? report_csv : report_write)((const char *const *)runs.items, runs.n, out, &err);
     return status ? print_error(&err) : 0;
 }

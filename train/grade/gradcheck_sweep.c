@@ -1,9 +1,7 @@
 /* gradcheck_sweep.c: handgrad gradcheck --sweep: a table, JSON, and a picture. */
 #include "train/grade/gradcheck_report.h"
 #include "train/grade/sweep.h"
-#include <errno.h>
 #include <math.h>
-#include <string.h>
 
 static void print_json(const struct sweep *s)
 {
@@ -41,21 +39,22 @@ static enum op chosen(const struct gradcheck_options *o)
     return op == OPS || o->op[OP_LAYERNORM] ? OP_LAYERNORM : op;
 }
 
+static int draw(const struct sweep *s, const char *path, struct error *err)
+{
+    struct drawing *d = drawing_create(err);
+    if (!d)
+        return -1;
+    sweep_draw(s, d);
+    return drawing_save(d, path, err);
+}
+
 int gradcheck_print_sweep(const struct gradcheck_options *o, struct error *err)
 {
     struct sweep s;
-    FILE *svg = o->output ? fopen(o->output, "w") : NULL;
-    if (o->output && !svg)
-        return fail(err, "%s: %s", o->output, strerror(errno)), 1;
+    if (o->output && drawing_check_name(o->output, err))
+        return 1;
     if (sweep_run(&s, chosen(o), o->seed))
-        fail(err, "out of memory");
-    else if (o->json)
-        print_json(&s);
-    else
-        print_table(&s);
-    if (svg && !err->text[0])
-        sweep_svg(&s, svg);
-    if (svg && (ferror(svg) | fclose(svg)) && !err->text[0])
-        fail(err, "%s: %s", o->output, strerror(errno));
-    return err->text[0] ? 1 : 0;
+        return fail(err, "out of memory"), 1;
+    (o->json ? print_json : print_table)(&s);
+    return o->output && draw(&s, o->output, err) ? 1 : 0;
 }

@@ -1,159 +1,105 @@
-/* inspection_json.c: see reading_json.h. */
+/* inspection_json.c: see inspection_json.h. */
 #include "train/lens/inspection_json.h"
-#include "base/printable.h"
 #include "base/utf8.h"
-#include <math.h>
+#include "train/report/json_numbers.h"
 #include <stdlib.h>
+#include <string.h>
 
-static void number(FILE *f, double x)
-{
-    if (isfinite(x))
-        fprintf(f, "%.9g", x);
-    else
-        fputs("null", f);
-}
+enum { DIGITS = 9 /* enough to read a float back exactly */ };
 
-static void string(FILE *f, const char *bytes, size_t n)
-{
-    fputc('"', f);
-    for (size_t at = 0; at < n;) {
-        uint32_t c;
-        const int length = utf8_decode(bytes + at, n - at, &c);
-        if (length <= 0) {
-            fputs("\\ufffd", f);
-            at++;
-            continue;
-        }
-        if (c < 0x20 || c == '"' || c == '\\' || c == 0x2028 || c == 0x2029)
-            fprintf(f, "\\u%04x", c);
-        else
-            fwrite(bytes + at, 1, (size_t)length, f);
-        at += (size_t)length;
-    }
-    fputc('"', f);
-}
-
-static void token(FILE *f, const struct inspection *r, uint32_t id)
+static cJSON *token(const struct inspection *in, uint32_t id)
 {
     size_t n;
     char shown[PRINTABLE_MAX];
-    const char *bytes = tokenizer_bytes(r->file.tokenizer, id, &n);
-    fprintf(f, "\"id\": %u, \"text\": ", id);
-    string(f, bytes, n);
-    fputs(", \"shown\": \"", f);
-    printable(shown, bytes, n, PRINTABLE_MAX);
-    for (const char *p = shown; *p; p++)
-        fprintf(f, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
-    fputc('"', f);
+    const char *bytes = tokenizer_bytes(in->file.tokenizer, id, &n);
+    cJSON *object = cJSON_CreateObject();
+    char *text = malloc(4 * n + 1), *copy = text + 3 * n;
+    if (text) {
+        for (size_t i = 0; i < n; i++)
+            copy[i] = bytes[i] ? bytes[i] : (char)0xff; /* which is not UTF-8 */
+        text[utf8_repair(copy, n, text)] = 0;
+    }
+    inspection_token(shown, in, id, PRINTABLE_MAX);
+    cJSON_AddNumberToObject(object, "id", id);
+    cJSON_AddStringToObject(object, "text", text);
+    cJSON_AddStringToObject(object, "shown", shown);
+    free(text);
+    return object;
 }
 
-const char *inspection_depth_name(char name[32], size_t depth)
-{
-    snprintf(name, 32, depth ? "h.%zu" : "embedding", depth - 1);
-    return name;
-}
-
-double inspection_mean_loss(const float *losses, size_t T)
-{
-    double sum = 0;
-    size_t n = 0;
-    for (size_t t = 0; t < T; t++)
-        if (!isnan(losses[t])) {
-            sum += losses[t];
-            n++;
-        }
-    return n ? sum / (double)n : NAN;
-}
-
-static void depth_json(FILE *f, struct inspection *r, struct guess *top, float *losses,
-                       size_t depth, size_t k)
+/* What inspection_predict found. */
+static cJSON *predictions(const struct inspection *in, size_t depth, size_t k)
 {
     char name[32];
-    inspection_guesses(top, losses, r, depth, k);
-    fprintf(f, "%s{\"after\": \"%s\", \"loss\": ", depth ? ", " : "",
-            inspection_depth_name(name, depth));
-    number(f, inspection_mean_loss(losses, r->T));
-    fputs(", \"positions\": [", f);
-    for (size_t t = 0; t < r->T; t++) {
-        fputs(t ? ", {\"loss\": " : "{\"loss\": ", f);
-        number(f, losses[t]);
-        fputs(", \"top\": [", f);
-        for (size_t i = 0; i < k; i++) {
-            fputs(i ? ", {" : "{", f);
-            token(f, r, top[t * k + i].id);
-            fputs(", \"p\": ", f);
-            number(f, top[t * k + i].p);
-            fputc('}', f);
+    cJSON *object = cJSON_CreateObject(), *positions;
+    cJSON_AddStringToObject(object, "after", inspection_depth_name(name, depth));
+    cJSON_AddNumberToObject(object, "loss", in->mean_loss);
+    positions = cJSON_AddArrayToObject(object, "positions");
+    for (size_t t = 0; t < in->T; t++) {
+        cJSON *position = cJSON_CreateObject(), *top;
+        cJSON_AddNumberToObject(position, "loss", in->top_losses[t]);
+        top = cJSON_AddArrayToObject(position, "top");
+        for (size_t i = t * k; i < (t + 1) * k; i++) {
+            cJSON *prediction = token(in, in->top[i].id);
+            cJSON_AddNumberToObject(prediction, "p", in->top[i].p);
+            cJSON_AddItemToArray(top, prediction);
         }
-        fputs("]}", f);
+        cJSON_AddItemToArray(positions, position);
     }
-    fputs("]}", f);
+    return object;
 }
 
-int inspection_json_begin(FILE *f, struct inspection *r, size_t k, struct error *err)
+cJSON *inspection_json(struct inspection *in, size_t k, struct error *err)
 {
-    const struct model_config *c = &r->file.model.tensors->config;
-    struct guess *top = malloc(r->T * k * sizeof *top);
-    float *losses = malloc(r->T * sizeof *losses);
-    const int status = top && losses ? 0 : fail(err, "no memory for %zu x %zu tokens", r->T, k);
-    if (status == 0) {
-        fprintf(f,
-                "{\"step\": %llu, \"n_layer\": %zu, \"n_head\": %zu, \"n_embd\": %zu, "
-                "\"block_size\": %zu, \"tokens\": [",
-                (unsigned long long)r->file.state.step, c->n_layer, c->n_head, c->n_embd,
-                c->block_size);
-        for (size_t t = 0; t < r->T; t++) {
-            fputs(t ? ", {" : "{", f);
-            token(f, r, r->ids[t]);
-            fputc('}', f);
+    const struct model_config *c = in->config;
+    cJSON *object = cJSON_CreateObject(), *tokens, *depths;
+    cJSON_AddNumberToObject(object, "step", (double)in->file.state.step);
+    cJSON_AddNumberToObject(object, "n_layer", (double)c->n_layer);
+    cJSON_AddNumberToObject(object, "n_head", (double)c->n_head);
+    cJSON_AddNumberToObject(object, "n_embd", (double)c->n_embd);
+    cJSON_AddNumberToObject(object, "block_size", (double)c->block_size);
+    tokens = cJSON_AddArrayToObject(object, "tokens");
+    for (size_t t = 0; t < in->T; t++)
+        cJSON_AddItemToArray(tokens, token(in, in->ids[t]));
+    depths = cJSON_AddArrayToObject(object, "depths");
+    for (size_t depth = 0; depth <= c->n_layer; depth++) {
+        if (inspection_predict(in, depth, k, err)) {
+            cJSON_Delete(object);
+            return NULL;
         }
-        fputs("], \"depths\": [", f);
-        for (size_t depth = 0; depth <= c->n_layer; depth++)
-            depth_json(f, r, top, losses, depth, k);
-        fputs("]", f);
+        cJSON_AddItemToArray(depths, predictions(in, depth, k));
     }
-    free(top);
-    free(losses);
-    return status;
+    return object;
 }
 
-static void rows(FILE *f, const float *x, size_t n, size_t m)
+static void add_matrix(cJSON *object, const char *name, const float *x, size_t rows, size_t columns)
 {
-    fputc('[', f);
-    for (size_t i = 0; i < n; i++) {
-        fputs(i ? ", [" : "[", f);
-        for (size_t j = 0; j < m; j++) {
-            if (j)
-                fputs(", ", f);
-            number(f, x[i * m + j]);
-        }
-        fputc(']', f);
+    cJSON *array = cJSON_AddArrayToObject(object, name);
+    for (size_t i = 0; i < rows; i++) {
+        double row[columns];
+        for (size_t j = 0; j < columns; j++)
+            row[j] = x[i * columns + j];
+        cJSON_AddItemToArray(array, json_numbers(row, columns, 1, DIGITS));
     }
-    fputc(']', f);
 }
 
-void inspection_json_attention(FILE *f, const struct inspection *r, size_t layer, size_t head)
+cJSON *inspection_json_attention(const struct inspection *in, size_t layer, size_t head)
 {
-    fprintf(f, "{\"layer\": %zu, \"head\": %zu, \"weights\": ", layer, head);
-    rows(f, r->weights + head * r->T * r->T, r->T, r->T);
-    fputc('}', f);
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddNumberToObject(object, "layer", (double)layer);
+    cJSON_AddNumberToObject(object, "head", (double)head);
+    add_matrix(object, "weights", in->weights + head * in->T * in->T, in->T, in->T);
+    return object;
 }
 
-void inspection_json_gradient(FILE *f, struct inspection *r, size_t position, bool vectors)
+cJSON *inspection_json_gradient(struct inspection *in, size_t position, bool vectors)
 {
-    inspection_gradient(r, position);
-    fprintf(f, "{\"position\": %zu, \"loss\": ", position);
-    number(f, r->losses[position]);
-    fputs(", \"norms\": [", f);
-    for (size_t t = 0; t < r->T; t++) {
-        if (t)
-            fputs(", ", f);
-        number(f, inspection_gradient_norm(r, t));
-    }
-    fputc(']', f);
-    if (vectors) {
-        fputs(", \"vectors\": ", f);
-        rows(f, r->gradient, r->T, r->file.model.tensors->config.n_embd);
-    }
-    fputc('}', f);
+    cJSON *object = cJSON_CreateObject();
+    inspection_gradient(in, position);
+    cJSON_AddNumberToObject(object, "position", (double)position);
+    cJSON_AddNumberToObject(object, "loss", in->losses[position]);
+    cJSON_AddItemToObject(object, "norms", json_numbers(in->norms, in->T, 1, DIGITS));
+    if (vectors)
+        add_matrix(object, "vectors", in->gradient, in->T, in->config->n_embd);
+    return object;
 }

@@ -1,173 +1,140 @@
 /* lens_print.c: see lens_print.h. */
 #include "train/lens/lens_print.h"
-#include "base/printable.h"
-#include "train/lens/inspection_json.h"
+#include "base/minmax.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { LONGEST = 16 /* columns of a token */, GUESSED = 8 /* of one among others */ };
+enum {
+    TOKEN_COLUMNS = 16,    /* of a token, at most */
+    PREDICTION_COLUMNS = 8 /* of a predicted one, without its probability */
+};
 
-/* A token in `columns` columns, and a blank. */
-static void put_token(FILE *f, const struct inspection *r, uint32_t id, size_t columns)
+/* A token in `columns` columns, and a space. */
+static void put_token(FILE *f, const struct inspection *in, uint32_t id, size_t columns)
 {
     char shown[PRINTABLE_MAX];
-    size_t n;
-    const char *bytes = tokenizer_bytes(r->file.tokenizer, id, &n);
-    const size_t used = printable(shown, bytes, n, columns);
+    const size_t used = inspection_token(shown, in, id, columns);
     fprintf(f, "%s%*s", shown, (int)(columns - used + 1), "");
 }
 
-/* "token* 12%" in `columns`, marked where it is the one that came. */
-static void put_guess(FILE *f, const struct terminal *t, const struct inspection *r, struct guess g,
-                      bool came, size_t columns)
+/* "token 12%" in `columns` columns, marked if it is the token that follows position t. */
+static void put_prediction(FILE *f, const struct terminal *terminal, const struct inspection *in,
+                           struct prediction p, size_t t, size_t columns)
 {
-    const bool colours = t->colours != TERMINAL_PLAIN;
+    const bool right = t + 1 < in->T && p.id == in->ids[t + 1],
+               underline = right && terminal->colours != TERMINAL_PLAIN, star = right && !underline;
     char shown[PRINTABLE_MAX], percent[8];
-    size_t n;
-    const char *bytes = tokenizer_bytes(r->file.tokenizer, g.id, &n);
-    const size_t used = printable(shown, bytes, n, GUESSED);
-    const size_t digits = (size_t)snprintf(percent, sizeof percent, "%.0f%%", 100 * g.p),
-                 star = came && !colours;
-    fprintf(f, "%s%s%s%s %s%*s", came && colours ? "\033[1;4m" : "", shown,
-            came && colours ? "\033[0m" : "", star ? "*" : "", percent,
-            (int)(columns - used - star - digits - 1), "");
+    const size_t used = inspection_token(shown, in, p.id, PREDICTION_COLUMNS),
+                 digits = (size_t)snprintf(percent, sizeof percent, "%.0f%%", 100 * p.p);
+    fprintf(f, "%s%s%s%s %s%*s", underline ? "\033[1;4m" : "", shown, underline ? "\033[0m" : "",
+            star ? "*" : "", percent, (int)(columns - used - star - digits - 1), "");
 }
 
-static size_t longest_token(const struct inspection *r)
+static size_t longest_token(const struct inspection *in)
 {
-    size_t most = 4;
-    for (size_t t = 0; t < r->T; t++) {
+    size_t longest = 4;
+    for (size_t t = 0; t < in->T; t++) {
         char shown[PRINTABLE_MAX];
-        size_t n;
-        const char *bytes = tokenizer_bytes(r->file.tokenizer, r->ids[t], &n);
-        const size_t used = printable(shown, bytes, n, LONGEST);
-        most = used > most ? used : most;
+        const size_t used = inspection_token(shown, in, in->ids[t], TOKEN_COLUMNS);
+        longest = size_max(longest, used);
     }
-    return most;
+    return longest;
 }
 
-/* Columns of a guess, with a gap. */
-static size_t guess_columns(size_t token)
+/* Columns of a prediction and a gap, and how many of at most `wanted` fit on a line after `used`
+ * columns: at least one. */
+static size_t prediction_columns(const struct terminal *t, size_t longest, size_t used,
+                                 size_t wanted, size_t *fitting)
 {
-    return (token < GUESSED ? token : GUESSED) + sizeof "* 100%  " - 1;
+    const size_t columns = size_min(longest, PREDICTION_COLUMNS) + sizeof "* 100%  " - 1,
+                 n = t->width > used + columns ? (t->width - used) / columns : 1;
+    *fitting = size_min(n, wanted);
+    return columns;
 }
 
-static int memory(struct guess **top, float **losses, const struct inspection *r, size_t k,
-                  struct error *err)
-{
-    *top = malloc(r->T * k * sizeof **top);
-    *losses = malloc(r->T * sizeof **losses);
-    if (*top && *losses)
-        return 0;
-    free(*top);
-    free(*losses);
-    return fail(err, "no memory for %zu x %zu tokens", r->T, k);
-}
-
-int lens_print_predictions(FILE *f, const struct terminal *t, struct inspection *r, size_t k,
+int lens_print_predictions(FILE *f, const struct terminal *t, struct inspection *in, size_t k,
                            struct error *err)
 {
-    struct guess *top;
-    float *losses;
-    if (memory(&top, &losses, r, k, err))
+    const size_t token = longest_token(in);
+    size_t fitting;
+    const size_t columns = prediction_columns(t, token, 6 + 2 * (token + 1) + 16, k, &fitting);
+    if (inspection_predict(in, in->config->n_layer, k, err))
         return -1;
-    inspection_guesses(top, losses, r, r->file.model.tensors->config.n_layer, k);
-    const size_t token = longest_token(r), guess = guess_columns(token),
-                 begin = 6 + 2 * (token + 1) + 16;
-    const size_t fit = t->width > begin ? (t->width - begin) / guess : 0, shown = fit < 1   ? 1
-                                                                                  : fit < k ? fit
-                                                                                            : k;
-    fprintf(f, "%4s  %-*s %-*s %7s %6s  likeliest next (%s: the one that came)\n", "", (int)token,
-            "token", (int)token, "next", "loss", "p",
+    fprintf(f, "%4s  %-*s %-*s %7s %6s  most likely next (%s: the one that follows)\n", "",
+            (int)token, "token", (int)token, "next", "loss", "p",
             t->colours == TERMINAL_PLAIN ? "*" : "underlined");
-    for (size_t i = 0; i < r->T; i++) {
+    for (size_t i = 0; i < in->T; i++) {
         fprintf(f, "%4zu  ", i);
-        put_token(f, r, r->ids[i], token);
-        if (i + 1 < r->T) {
-            put_token(f, r, r->ids[i + 1], token);
-            fprintf(f, "%7.3f %5.1f%%  ", losses[i], 100 * exp(-losses[i]));
+        put_token(f, in, in->ids[i], token);
+        if (i + 1 < in->T) {
+            put_token(f, in, in->ids[i + 1], token);
+            fprintf(f, "%7.3f %5.1f%%  ", in->losses[i], 100 * exp(-in->losses[i]));
         } else
             fprintf(f, "%-*s %7s %6s  ", (int)token, "", "", "");
-        for (size_t j = 0; j < shown; j++)
-            put_guess(f, t, r, top[i * k + j], i + 1 < r->T && top[i * k + j].id == r->ids[i + 1],
-                      guess);
+        for (size_t j = 0; j < fitting; j++)
+            put_prediction(f, t, in, in->top[i * k + j], i, columns);
         fputc('\n', f);
     }
-    if (r->T > 1)
+    if (in->T > 1)
         fprintf(f, "%4s  %-*s %-*s %7.3f %5.1f%%\n", "", (int)token, "mean", (int)token, "",
-                inspection_mean_loss(losses, r->T), 100 * exp(-inspection_mean_loss(losses, r->T)));
-    free(top);
-    free(losses);
+                in->mean_loss, 100 * exp(-in->mean_loss));
     return 0;
 }
 
-/* The depths that fit, evenly spread: the last is the model itself. */
-static size_t depth_of(size_t column, size_t columns, size_t L)
+int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *in, struct error *err)
 {
-    return columns > 1 ? column * L / (columns - 1) : L;
-}
-
-int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *r, struct error *err)
-{
-    const size_t L = r->file.model.tensors->config.n_layer, token = longest_token(r),
-                 guess = guess_columns(token), begin = 6 + token + 1;
-    const size_t fit = t->width > begin + guess ? (t->width - begin) / guess : 1,
-                 columns = L + 1 < fit ? L + 1 : fit;
-    struct guess *top; /* (columns, T) */
-    float *losses;
-    double *mean = malloc(columns * sizeof *mean);
-    if (!mean || memory(&top, &losses, r, columns, err)) {
-        free(mean);
-        return mean ? -1 : fail(err, "no memory for %zu depths", columns);
+    const size_t L = in->config->n_layer, T = in->T, token = longest_token(in);
+    size_t n; /* depths that fit: evenly spaced, the last is the whole model */
+    const size_t columns = prediction_columns(t, token, 6 + token + 1, L + 1, &n);
+    struct prediction *top = malloc(n * T * sizeof *top); /* (n,T) */
+    double *mean = malloc(n * sizeof *mean);
+    int status = top && mean ? 0 : fail(err, "no memory for %zu depths of %zu tokens", n, T);
+    if (status == 0)
+        fprintf(f, "%4s  %-*s ", "", (int)token, "token");
+    for (size_t i = 0; i < n && status == 0; i++) {
+        char name[32];
+        const size_t depth = n > 1 ? i * L / (n - 1) : L;
+        status = inspection_predict(in, depth, 1, err);
+        if (status == 0)
+            memcpy(top + i * T, in->top, T * sizeof *top);
+        mean[i] = in->mean_loss;
+        fprintf(f, "%-*s", (int)columns, inspection_depth_name(name, depth));
     }
-    char name[32];
-    fprintf(f, "%4s  %-*s ", "", (int)token, "token");
-    for (size_t c = 0; c < columns; c++) {
-        inspection_guesses(top + c * r->T, losses, r, depth_of(c, columns, L), 1);
-        mean[c] = inspection_mean_loss(losses, r->T);
-        fprintf(f, "%-*s", (int)guess, inspection_depth_name(name, depth_of(c, columns, L)));
+    for (size_t i = 0; i < T && status == 0; i++) {
+        fprintf(f, "\n%4zu  ", i);
+        put_token(f, in, in->ids[i], token);
+        for (size_t c = 0; c < n; c++)
+            put_prediction(f, t, in, top[c * T + i], i, columns);
     }
+    if (status == 0)
+        fprintf(f, "\n%4s  %-*s ", "", (int)token, "loss");
+    for (size_t c = 0; c < n && T > 1 && status == 0; c++)
+        fprintf(f, "%-*.3f", (int)columns, mean[c]);
     fputc('\n', f);
-    for (size_t i = 0; i < r->T; i++) {
-        fprintf(f, "%4zu  ", i);
-        put_token(f, r, r->ids[i], token);
-        for (size_t c = 0; c < columns; c++)
-            put_guess(f, t, r, top[c * r->T + i],
-                      i + 1 < r->T && top[c * r->T + i].id == r->ids[i + 1], guess);
-        fputc('\n', f);
-    }
-    fprintf(f, "%4s  %-*s ", "", (int)token, "loss");
-    for (size_t c = 0; c < columns && r->T > 1; c++)
-        fprintf(f, "%-*.3f", (int)guess, mean[c]);
-    fputc('\n', f);
+    free(top);
     free(mean);
-    free(top);
-    free(losses);
-    return 0;
+    return status;
 }
 
-void lens_print_gradient(FILE *f, const struct terminal *t, struct inspection *r, size_t position)
+void lens_print_gradient(FILE *f, const struct terminal *t, const struct inspection *in,
+                         size_t position)
 {
-    const size_t C = r->file.model.tensors->config.n_embd, token = longest_token(r),
-                 begin = 6 + token + 1 + 11;
-    const size_t room = t->width > begin + 8 ? t->width - begin - 1 : 8;
-    double most = 0;
+    const size_t later = in->T - position - 1, C = in->config->n_embd, token = longest_token(in),
+                 used = 6 + token + 1 + 12,
+                 longest = t->width > used + 8 ? t->width - used : 8; /* of a bar */
     size_t zeros = 0;
-    for (size_t i = 0; i < r->T; i++)
-        most = fmax(most, inspection_gradient_norm(r, i));
     for (size_t i = 0; i <= position; i++) {
-        const double norm = inspection_gradient_norm(r, i);
         fprintf(f, "%4zu  ", i);
-        put_token(f, r, r->ids[i], token);
-        fprintf(f, "%10.3e ", norm);
-        for (size_t c = 0; c < (size_t)lrint(inspection_gradient_bar(norm, most) * (double)room);
-             c++)
+        put_token(f, in, in->ids[i], token);
+        fprintf(f, "%10.3e ", in->norms[i]);
+        for (long c = lrint(inspection_bar(in, i) * (double)longest); c > 0; c--)
             fputc('#', f);
         fputc('\n', f);
     }
-    for (size_t i = (position + 1) * C; i < r->T * C; i++)
-        zeros += r->gradient[i] == 0;
-    if (position + 1 < r->T)
-        fprintf(f, "%4zu to %zu: %zu of %zu elements are exactly zero\n", position + 1, r->T - 1,
-                zeros, (r->T - 1 - position) * C);
+    for (size_t i = (position + 1) * C; i < in->T * C; i++)
+        zeros += in->gradient[i] == 0;
+    if (later)
+        fprintf(f, "%4zu to %zu: %zu of %zu elements are exactly zero\n", position + 1, in->T - 1,
+                zeros, later * C);
 }

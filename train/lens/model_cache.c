@@ -1,100 +1,56 @@
-/* model_cache.c: see lens_room.h. */
+/* model_cache.c: see model_cache.h. */
 #include "train/lens/model_cache.h"
-#include <dirent.h>
 #include <errno.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { PATIENCE = 5 /* seconds */, DIGITS = 20 };
+enum { LOCK_SECONDS = 5 };
 
-bool lens_checkpoint_name(const char *name)
+void model_cache_create(struct model_cache *cache)
 {
-    if (!strcmp(name, "best.h5"))
-        return true;
-    if (strncmp(name, "ckpt-", 5) != 0)
-        return false;
-    const size_t digits = strspn(name + 5, "0123456789");
-    return digits > 0 && digits <= DIGITS && !strcmp(name + 5 + digits, ".h5");
+    cache->current = NULL;
+    pthread_mutex_init(&cache->lock, NULL);
 }
 
-/* "best.h5" sorts before "ckpt-…"; of those, the longer number is the larger. */
-static int newest_first(const void *a, const void *b)
+static void drop_current(struct model_cache *cache)
 {
-    const char *x = *(char *const *)a, *y = *(char *const *)b;
-    if (*x != *y)
-        return *x < *y ? -1 : 1;
-    if (strlen(x) != strlen(y))
-        return strlen(x) > strlen(y) ? -1 : 1;
-    return strcmp(y, x);
+    if (cache->current)
+        cached_model_release(cache->current);
+    cache->current = NULL;
 }
 
-int lens_checkpoints(const char *run_dir, char ***names, size_t *n, struct error *err)
+void model_cache_destroy(struct model_cache *cache)
 {
-    DIR *dir = opendir(run_dir);
-    const struct dirent *d;
-    *names = NULL;
-    *n = 0;
-    if (!dir)
-        return fail(err, "%s: %s", run_dir, strerror(errno));
-    int status = 0;
-    while (status == 0 && (d = readdir(dir))) {
-        if (!lens_checkpoint_name(d->d_name))
-            continue;
-        char **grown = realloc(*names, (*n + 1) * sizeof *grown);
-        if (grown)
-            *names = grown;
-        if (!grown || !(grown[*n] = strdup(d->d_name)))
-            status = fail(err, "%s: no memory for its list", run_dir);
-        else
-            ++*n;
-    }
-    closedir(dir);
-    if (*n)
-        qsort(*names, *n, sizeof **names, newest_first);
-    return status;
+    drop_current(cache);
+    pthread_mutex_destroy(&cache->lock);
 }
 
-void lens_room_open(struct lens_room *room)
-{
-    *room = (struct lens_room){.current = NULL};
-    pthread_mutex_init(&room->lock, NULL);
-}
-
-void lens_room_close(struct lens_room *room)
-{
-    if (room->current)
-        lens_model_drop(room->current);
-    room->current = NULL;
-    pthread_mutex_destroy(&room->lock);
-}
-
-int lens_room_enter(struct lens_room *room)
+int model_cache_lock(struct model_cache *cache)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += PATIENCE;
-    omp_set_num_threads(1); /* of this thread's computations: training goes first */
-    return pthread_mutex_timedlock(&room->lock, &until) ? -1 : 0;
+    until.tv_sec += LOCK_SECONDS;
+    omp_set_num_threads(1); /* for this thread: a run on the same machine has priority */
+    return pthread_mutex_timedlock(&cache->lock, &until) ? -1 : 0;
 }
 
-void lens_room_leave(struct lens_room *room)
+void model_cache_unlock(struct model_cache *cache)
 {
-    pthread_mutex_unlock(&room->lock);
+    pthread_mutex_unlock(&cache->lock);
 }
 
-void lens_model_keep(struct lens_model *m)
+void cached_model_retain(struct cached_model *m)
 {
     m->users++;
 }
 
-void lens_model_drop(struct lens_model *m)
+void cached_model_release(struct cached_model *m)
 {
     if (--m->users)
         return;
-    inspection_close(&m->reading);
-    free(m->path);
+    inspection_close(&m->inspection);
     free(m->text);
     free(m);
 }
@@ -102,51 +58,44 @@ void lens_model_drop(struct lens_model *m)
 static bool same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+           !memcmp(&a->st_mtim, &b->st_mtim, sizeof a->st_mtim);
 }
 
-/* The old model goes first: two large ones need not fit. */
-static int load(struct lens_room *room, const char *path, const struct stat *file,
+/* Loads a model. The old one is freed first: the two together may not fit into memory. */
+static int load(struct model_cache *cache, const char *path, const struct stat *file,
                 struct error *err)
 {
-    if (room->current)
-        lens_model_drop(room->current);
-    room->current = NULL;
-    struct lens_model *m = calloc(1, sizeof *m);
-    if (!m || !(m->path = strdup(path))) {
-        free(m);
-        return fail(err, "no memory to look into %s", path);
-    }
-    if (inspection_open(&m->reading, path, err)) {
-        free(m->path);
+    drop_current(cache);
+    struct cached_model *m = calloc(1, sizeof *m);
+    if (!m)
+        return fail(err, "no memory to inspect %s", path);
+    if (inspection_open(&m->inspection, path, err)) {
         free(m);
         return -1;
     }
     m->file = *file;
     m->users = 1;
-    room->current = m;
+    cache->current = m;
     return 0;
 }
 
-struct lens_model *lens_room_model(struct lens_room *room, const char *path, const char *text,
-                                   bool *missing, struct error *err)
+struct cached_model *model_cache_get(struct model_cache *cache, const char *path, const char *text,
+                                     struct error *err)
 {
     struct stat file;
-    *missing = stat(path, &file) != 0;
-    if (*missing) {
+    if (stat(path, &file)) {
         fail(err, "%s: %s", path, strerror(errno));
         return NULL;
     }
-    struct lens_model *m = room->current;
-    if ((!m || strcmp(m->path, path) != 0 || !same_file(&m->file, &file)) &&
-        load(room, path, &file, err))
+    if ((!cache->current || !same_file(&cache->current->file, &file)) &&
+        load(cache, path, &file, err))
         return NULL;
-    m = room->current;
+    struct cached_model *m = cache->current;
     if (!text || (m->text && !strcmp(m->text, text)))
         return m;
     free(m->text);
     m->text = NULL;
-    if (inspection_take(&m->reading, text, strlen(text), err))
+    if (inspection_run(&m->inspection, text, strlen(text), err))
         return NULL;
     m->text = strdup(text);
     return m;

@@ -1,5 +1,6 @@
-/* model_cache.h: the model that the server looks into: one at a time in memory, that of the checkpoint last asked for, read again
- * where its file has changed; and one computation at a time, on one thread. */
+/* model_cache.h: the model that the server inspects. One model is in memory at a time, that of the
+ * checkpoint requested last; it is reloaded when its file has changed. One request computes at a
+ * time, on one thread. */
 #ifndef MODEL_CACHE_H
 #define MODEL_CACHE_H
 
@@ -7,37 +8,33 @@
 #include <pthread.h>
 #include <sys/stat.h>
 
-/* A model in memory, for as long as somebody uses it. */
-struct lens_model {
-    struct inspection reading;
-    char *path;
+/* A model in memory. Its users are the cache and streams of generated text. */
+struct cached_model {
+    struct inspection inspection;
     struct stat file;
-    char *text; /* that the reading has in hand; NULL for none */
+    char *text; /* that the inspection holds; or NULL */
     size_t users;
 };
 
-struct lens_room {
-    pthread_mutex_t lock; /* of all below, of computing, and of the models' users */
-    struct lens_model *current;
+struct model_cache {
+    pthread_mutex_t lock; /* of `current`, of every model and its count, and of computing */
+    struct cached_model *current;
 };
 
-/* Names of a run folder that a reader may ask for: best.h5 and ckpt-DIGITS.h5. */
-bool lens_checkpoint_name(const char *name);
-/* Those that are there, best.h5 first, then from the newest; each allocated, as the list is. -1 where the folder cannot be read. */
-int lens_checkpoints(const char *run_dir, char ***names, size_t *n, struct error *err);
+void model_cache_create(struct model_cache *cache);
+void model_cache_destroy(struct model_cache *cache);
 
-void lens_room_open(struct lens_room *room);
-void lens_room_close(struct lens_room *room);
+/* Returns -1 if another request still computes after a few seconds. */
+int model_cache_lock(struct model_cache *cache);
+void model_cache_unlock(struct model_cache *cache);
 
-/* Enters the room: 0, or -1 where another computation did not end within a few seconds. */
-int lens_room_enter(struct lens_room *room);
-void lens_room_leave(struct lens_room *room);
+/* The functions below need the lock. */
 
-/* In the room: the model of a checkpoint file, with a text read where one is given. NULL with the error; *missing says whether
- * the file is not there. It holds until the room is left; lens_model_keep and lens_model_drop hold it longer. */
-struct lens_model *lens_room_model(struct lens_room *room, const char *path, const char *text,
-                                   bool *missing, struct error *err);
-void lens_model_keep(struct lens_model *m);
-void lens_model_drop(struct lens_model *m);
+/* The model of a checkpoint file, after it has read a text unless that is NULL. Returns NULL after
+ * an error. The model is valid until the lock is released, or longer after cached_model_retain. */
+struct cached_model *model_cache_get(struct model_cache *cache, const char *path, const char *text,
+                                     struct error *err);
+void cached_model_retain(struct cached_model *m);
+void cached_model_release(struct cached_model *m);
 
 #endif

@@ -1,6 +1,7 @@
 /* curves.c: see curves.h. */
 #include "train/report/curves.h"
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,14 +31,14 @@ void curves_clear(struct curves *c)
 
 static void merge(struct curve_cell *a, const struct curve_cell *b)
 {
-    if (!b->n)
-        return;
-    if (!a->n)
-        a->first = b->first;
-    a->low = !a->n || b->low < a->low ? b->low : a->low;
-    a->high = !a->n || b->high > a->high ? b->high : a->high;
-    a->sum += b->sum;
-    a->n += b->n;
+    if (a->n == 0)
+        *a = *b;
+    else if (b->n > 0) {
+        a->n += b->n;
+        a->mean += (b->mean - a->mean) * b->n / a->n;
+        a->low = fmin(a->low, b->low);
+        a->high = fmax(a->high, b->high);
+    }
 }
 
 static void halve(struct curves *c)
@@ -55,21 +56,19 @@ static void halve(struct curves *c)
 
 void curves_add(struct curves *c, double x, const double *values)
 {
-    if (c->count == c->capacity && c->rows == c->count * c->width)
+    const bool full = c->rows == c->count * c->width;
+    if (full && c->count == c->capacity)
         halve(c);
-    if (c->rows == c->count * c->width) {
-        c->x[c->count] = x;
-        memset(c->cells + c->count * c->columns, 0, c->columns * sizeof *c->cells);
-        c->count++;
-    }
+    if (full)
+        c->x[c->count++] = x;
     struct curve_cell *cells = c->cells + (c->count - 1) * c->columns;
-    for (size_t k = 0; k < c->columns; k++)
-        if (isfinite(values[k]))
-            merge(&cells[k], &(struct curve_cell){values[k], values[k], values[k], values[k], 1});
+    for (size_t k = 0; k < c->columns; k++) {
+        const double v = isfinite(values[k]) ? values[k] : NAN;
+        const struct curve_cell cell = {v, v, v, v, !isnan(v)};
+        if (full)
+            cells[k] = cell;
+        else
+            merge(&cells[k], &cell);
+    }
     c->rows++;
-}
-
-double curve_mean(const struct curve_cell *cell)
-{
-    return cell->n ? cell->sum / (double)cell->n : NAN;
 }

@@ -1,39 +1,61 @@
-/* heatmap.c: colours and cells of a heat map; see heatmap.h. */
+/* heatmap.c: memory, colours and cells of heat maps; see heatmap.h. */
 #include "train/report/heatmap.h"
+#include "base/minmax.h"
 #include <math.h>
+#include <stdlib.h>
 
-/* viridis (van der Walt and Smith 2015), every seventh of its way: as bright as it looks, and told apart by the colour-blind. */
-static const struct rgb viridis[] = {{0x44, 0x01, 0x54}, {0x48, 0x28, 0x78}, {0x3e, 0x49, 0x89},
-                                     {0x31, 0x68, 0x8e}, {0x26, 0x82, 0x8e}, {0x1f, 0x9e, 0x89},
-                                     {0x35, 0xb7, 0x79}, {0x6e, 0xce, 0x58}, {0xb5, 0xde, 0x2b},
-                                     {0xfd, 0xe7, 0x25}};
+int heatmaps_create(struct heatmaps *h, size_t n, size_t side)
+{
+    *h = (struct heatmaps){.n = n,
+                           .columns = n,
+                           .side = side,
+                           .values = malloc(n * side * side * sizeof *h->values),
+                           .names = calloc(n, sizeof *h->names),
+                           .labels = calloc(side, sizeof *h->labels)};
+    if (h->values && h->names && h->labels)
+        return 0;
+    heatmaps_destroy(h);
+    return -1;
+}
+
+void heatmaps_destroy(struct heatmaps *h)
+{
+    free(h->values);
+    free(h->names);
+    free(h->labels);
+    *h = (struct heatmaps){0};
+}
+
+/* Ten equidistant colours of viridis (van der Walt and Smith 2015), which is perceptually uniform
+ * and readable with colour blindness. */
+static const uint32_t viridis[] = {0x440154, 0x482878, 0x3e4989, 0x31688e, 0x26828e,
+                                   0x1f9e89, 0x35b779, 0x6ece58, 0xb5de2b, 0xfde725};
 enum { LAST = sizeof viridis / sizeof *viridis - 1 };
 
-static unsigned char between(unsigned char a, unsigned char b, double way)
+uint32_t heatmap_colour(double weight)
 {
-    return (unsigned char)lrint(a + way * (b - a));
+    const double position = sqrt(fmin(fmax(weight, 0), 1)) * LAST;
+    const int i = position >= LAST ? LAST - 1 : (int)position;
+    uint32_t colour = 0;
+    for (int shift = 0; shift < 24; shift += 8) {
+        const double a = viridis[i] >> shift & 0xff, b = viridis[i + 1] >> shift & 0xff;
+        colour |= (uint32_t)lrint(a + (position - i) * (b - a)) << shift;
+    }
+    return colour;
 }
 
-struct rgb heatmap_colour(double weight)
+struct heatmap_grid heatmap_grid(size_t side, size_t limit)
 {
-    const double at = sqrt(fmin(fmax(weight, 0), 1)) * LAST;
-    const int i = at >= LAST ? LAST - 1 : (int)at;
-    const struct rgb a = viridis[i], b = viridis[i + 1];
-    return (struct rgb){between(a.r, b.r, at - i), between(a.g, b.g, at - i),
-                        between(a.b, b.b, at - i)};
+    const size_t step = ceil_div(side, limit);
+    return (struct heatmap_grid){.cells = ceil_div(side, step), .step = step};
 }
 
-size_t heatmap_cells(size_t *step, size_t side, size_t limit)
+double heatmap_cell(const struct heatmaps *h, struct heatmap_grid g, size_t map, size_t row,
+                    size_t column)
 {
-    *step = (side + limit - 1) / limit;
-    return (side + *step - 1) / *step;
-}
-
-double heatmap_cell(const struct heatmap *m, size_t row, size_t rows, size_t column, size_t columns)
-{
-    double most = 0;
-    for (size_t r = row; r < row + rows && r < m->side; r++)
-        for (size_t c = column; c < column + columns && c < m->side; c++)
-            most = fmax(most, m->values[r * m->side + c]);
-    return most;
+    double largest = 0;
+    for (size_t r = row * g.step; r < (row + 1) * g.step && r < h->side; r++)
+        for (size_t c = column * g.step; c < (column + 1) * g.step && c < h->side; c++)
+            largest = fmax(largest, h->values[(map * h->side + r) * h->side + c]);
+    return largest;
 }

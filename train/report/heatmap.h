@@ -1,40 +1,46 @@
-/* heatmap.h: weights between 0 and 1 as pictures: of characters, as SVG, as PNG. A zero is left unpainted, so that what is exactly
- * zero looks like nothing, and what is merely small does not. */
+/* heatmap.h: square maps of weights between 0 and 1 as coloured cells, in a terminal or a drawing.
+ * A weight of zero is left blank, so that an exact zero differs from a small weight. */
 #ifndef HEATMAP_H
 #define HEATMAP_H
 
-#include "base/error.h"
+#include "base/printable.h"
 #include "base/terminal.h"
-#include "train/report/canvas.h"
+#include "train/report/drawing.h"
 #include <stdio.h>
 
-/* A square map of `side` rows (queries, downwards) and columns (keys). */
-struct heatmap {
-    char title[64];
-    size_t side;
-    const float *values;       /* (side, side), the caller's */
-    const char *const *labels; /* (side): of rows and columns; visible.h */
-};
-
-/* Maps of one side beside each other, `columns` in a row. A single map has its labels along both axes. */
+/* Maps of equal size. A single one is drawn large, with labels along both axes. */
 struct heatmaps {
     char title[256];
-    size_t n, columns;
-    const struct heatmap *maps;
+    size_t n, columns; /* maps, and how many to draw side by side */
+    size_t side;       /* rows (queries, downwards) and columns (keys) of each map */
+    float *values;     /* (n, side, side) */
+    char (*names)[64]; /* (n) */
+    struct heatmap_label {
+        char text[PRINTABLE_MAX];
+        size_t columns; /* of a terminal */
+    } * labels;         /* (side): of rows and columns */
 };
 
-/* The colour of a weight: viridis over its square root, since most weights are small. */
-struct rgb heatmap_colour(double weight);
+/* Allocates the arrays for n maps. Returns -1 if out of memory. */
+int heatmaps_create(struct heatmaps *h, size_t n, size_t side);
+void heatmaps_destroy(struct heatmaps *h);
 
-/* Cells of a side where at most `limit` are wanted, and how many of the map's make one. */
-size_t heatmap_cells(size_t *step, size_t side, size_t limit);
-/* The largest weight in rows x columns of the map from (row, column) on. */
-double heatmap_cell(const struct heatmap *m, size_t row, size_t rows, size_t column,
-                    size_t columns);
+/* The colour of a weight, 0xRRGGBB: viridis over its square root, because most weights are small.
+ */
+uint32_t heatmap_colour(double weight);
+
+/* The cells of a map: each shows the largest of step x step weights. */
+struct heatmap_grid {
+    size_t cells, step; /* cells a side */
+    size_t size;        /* of a cell, in pixels or in columns of the terminal */
+};
+/* A grid of at most `limit` cells a side. */
+struct heatmap_grid heatmap_grid(size_t side, size_t limit);
+/* The weight that a cell shows. */
+double heatmap_cell(const struct heatmaps *h, struct heatmap_grid g, size_t map, size_t row,
+                    size_t column);
 
 void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *f);
-/* Draws them on a canvas that `create` makes; NULL where memory is short. */
-struct canvas *heatmap_draw(const struct heatmaps *h,
-                            struct canvas *(*create)(double width, double height));
+void heatmap_draw(const struct heatmaps *h, struct drawing *d);
 
 #endif

@@ -1,136 +1,80 @@
-/* heatmap_draw.c: heat maps on a canvas. */
+/* heatmap_draw.c: heat maps in a drawing. */
+#include "base/minmax.h"
 #include "train/report/heatmap.h"
 #include <math.h>
-#include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
-    PAD = 16,
-    TITLE = 16,
-    TEXT = 12,
-    LEVELS = 64, /* colours of a picture */
+    GAP = 16,
+    TEXT = 12,   /* height of a line */
     LARGE = 640, /* side of a single map, about */
     LARGE_CELLS = 256,
-    MINI = 144, /* side of one of several */
-    MINI_CELLS = 72,
-    PAGE = 1600, /* width that several try to keep to */
-    LEGEND = 44,
+    SMALL = 144, /* side of one of several */
+    SMALL_CELLS = 72,
+    PAGE = 1600, /* width of several, if they are not too small */
+    WHITE = 0xffffff,
+    FRAME = 0xcccccc
 };
 
-static const struct rgb ink = {0x22, 0x22, 0x22}, frame = {0xcc, 0xcc, 0xcc};
-
-static size_t letters(const char *text)
+static void draw_map(struct drawing *d, const struct heatmaps *h, size_t map, double x, double y,
+                     struct heatmap_grid g)
 {
-    size_t n = 0;
-    for (; *text; text++)
-        n += ((unsigned char)*text & 0xC0) != 0x80;
-    return n;
+    const double side = (double)(g.size * g.cells);
+    uint32_t colours[g.cells * g.cells]; /* at most 256 KB */
+    for (size_t i = 0; i < g.cells * g.cells; i++) {
+        const double weight = heatmap_cell(h, g, map, i / g.cells, i % g.cells);
+        colours[i] = weight > 0 ? heatmap_colour(weight) : WHITE;
+    }
+    drawing_rectangle(d, x - 1, y - 1, side + 2, side + 2, FRAME);
+    drawing_cells(d, x, y, g.size, g.cells, colours);
 }
 
-static double longest_label(const struct heatmap *m)
+static void draw_labels(struct drawing *d, const struct heatmaps *h, struct heatmap_grid g)
 {
-    size_t n = 1;
-    for (size_t i = 0; i < m->side; i++)
-        n = letters(m->labels[i]) > n ? letters(m->labels[i]) : n;
-    return 0.62 * TEXT * (double)n;
+    const size_t every = ceil_div(TEXT + 1, g.size); /* labels that do not overlap */
+    for (size_t i = 0; i < g.cells; i += every) {
+        const char *label = h->labels[i * g.step].text;
+        const double middle = (double)g.size * ((double)i + 0.5);
+        const bool rotate = mbstowcs(NULL, label, 0) != 1;
+        drawing_text(d, -6, middle + 4, TEXT_END, INK, label);
+        drawing_text(d, middle + (rotate ? 4 : 0), -6, rotate ? TEXT_UPWARDS : TEXT_MIDDLE, INK,
+                     label);
+    }
 }
 
-/* Frame, and the cells, colour by colour. */
-static void draw_cells(struct canvas *c, const struct heatmap *m, double x, double y, double size,
-                       size_t cells, size_t step)
-{
-    const double side = size * (double)cells;
-    canvas_rectangle(c, x - 1, y - 1, side + 2, 1, frame);
-    canvas_rectangle(c, x - 1, y + side, side + 2, 1, frame);
-    canvas_rectangle(c, x - 1, y, 1, side, frame);
-    canvas_rectangle(c, x + side, y, 1, side, frame);
-    for (int level = 0; level <= LEVELS; level++)
-        for (size_t row = 0; row < cells; row++)
-            for (size_t column = 0; column < cells; column++) {
-                const double weight = heatmap_cell(m, row * step, step, column * step, step);
-                if (weight > 0 && lrint(sqrt(fmin(weight, 1)) * LEVELS) == level)
-                    canvas_rectangle(c, x + size * (double)column, y + size * (double)row, size,
-                                     size, heatmap_colour((double)level * level / LEVELS / LEVELS));
-            }
-}
-
-static void draw_legend(struct canvas *c, double x, double y, size_t step)
+static void draw_legend(struct drawing *d, double y, size_t step)
 {
     enum { BAR = 128 };
+    static const char *const ticks[] = {"0", "1/4", "1"};
     for (int i = 0; i < BAR; i++)
-        canvas_rectangle(c, x + i, y, 1, 10, heatmap_colour((double)i * i / BAR / BAR));
-    canvas_text(c, x, y + 24, TEXT, TEXT_LEFT, 0, ink, "0");
-    canvas_text(c, x + BAR / 2, y + 24, TEXT, TEXT_MIDDLE, 0, ink, "1/4");
-    canvas_text(c, x + BAR, y + 24, TEXT, TEXT_RIGHT, 0, ink, "1");
+        drawing_rectangle(d, i, y, 1, 10, heatmap_colour((double)i * i / BAR / BAR));
+    for (enum text_anchor anchor = TEXT_START; anchor <= TEXT_END; anchor++)
+        drawing_text(d, anchor * BAR / 2, y + 24, anchor, INK, ticks[anchor]);
     char text[96];
     snprintf(text, sizeof text,
              step > 1 ? "white: exactly zero; a cell: the largest of %zu x %zu"
                       : "white: exactly zero",
              step, step);
-    canvas_text(c, x + BAR + 12, y + 10, TEXT, TEXT_LEFT, 0, ink, text);
+    drawing_text(d, BAR + 12, y + 10, TEXT_START, INK, text);
 }
 
-static double longest(double a, double b)
+void heatmap_draw(const struct heatmaps *h, struct drawing *d)
 {
-    return a > b ? a : b;
-}
-
-static struct canvas *draw_one(const struct heatmaps *h, struct canvas *(*create)(double, double))
-{
-    const struct heatmap *m = h->maps;
-    size_t step;
-    const size_t cells = heatmap_cells(&step, m->side, LARGE_CELLS);
-    const double size = fmin(fmax(floor(LARGE / (double)cells), 4), 20),
-                 side = size * (double)cells, label = longest_label(m);
-    const double left = PAD + label + 6, top = PAD + TITLE + 10 + label + 6;
-    const double width = longest(left + side, PAD + 0.62 * TITLE * (double)letters(h->title)) + PAD;
-    struct canvas *c = create(longest(width, PAD + 480), top + side + PAD + LEGEND);
-    if (!c)
-        return NULL;
-    canvas_text(c, PAD, PAD + TITLE - 2, TITLE, TEXT_LEFT, 0, ink, h->title);
-    const size_t every = (size_t)ceil((TEXT + 1) / size); /* labels that do not touch each other */
-    for (size_t i = 0; i < cells; i += every) {
-        const char *text = m->labels[i * step];
-        const double middle = size * ((double)i + 0.5);
-        canvas_text(c, left - 6, top + middle + 4, TEXT, TEXT_RIGHT, 0, ink, text);
-        if (letters(text) == 1)
-            canvas_text(c, left + middle, top - 6, TEXT, TEXT_MIDDLE, 0, ink, text);
-        else
-            canvas_text(c, left + middle + 4, top - 6, TEXT, TEXT_LEFT, 1, ink, text);
-    }
-    draw_cells(c, m, left, top, size, cells, step);
-    draw_legend(c, left, top + side + PAD, step);
-    return c;
-}
-
-static struct canvas *draw_many(const struct heatmaps *h, struct canvas *(*create)(double, double))
-{
-    size_t step;
-    const size_t cells = heatmap_cells(&step, h->maps[0].side, MINI_CELLS),
-                 rows = (h->n + h->columns - 1) / h->columns;
-    const double room = fmin(fmax((double)PAGE / (double)h->columns - PAD, MINI / 2), MINI);
-    const double size = fmax(floor(room / (double)cells), 1), side = size * (double)cells,
-                 pitch = longest(side, 64) + PAD;
-    const double top = PAD + TITLE + 12, line = side + TEXT + 4 + PAD;
-    const double width = longest(PAD + pitch * (double)h->columns,
-                                 2 * PAD + 0.62 * TITLE * (double)letters(h->title));
-    struct canvas *c = create(longest(width, PAD + 480), top + line * (double)rows + LEGEND);
-    if (!c)
-        return NULL;
-    canvas_text(c, PAD, PAD + TITLE - 2, TITLE, TEXT_LEFT, 0, ink, h->title);
+    const bool single = h->n == 1;
+    const double space =
+        single ? LARGE : fmin(fmax((double)PAGE / h->columns - GAP, SMALL / 2), SMALL);
+    struct heatmap_grid g = heatmap_grid(h->side, single ? LARGE_CELLS : SMALL_CELLS);
+    g.size = (size_t)fmin(fmax(space / (double)g.cells, single ? 4 : 1), 20);
+    const double side = (double)(g.size * g.cells), across = fmax(side, 64) + GAP,
+                 down = side + TEXT + GAP + 4;
     for (size_t i = 0; i < h->n; i++) {
-        const double x = PAD + pitch * (double)(i % h->columns),
-                     y = top + line * (double)(i / h->columns);
-        canvas_text(c, x, y + TEXT, TEXT, TEXT_LEFT, 0, ink, h->maps[i].title);
-        draw_cells(c, &h->maps[i], x, y + TEXT + 6, size, cells, step);
+        const double x = across * (double)(i % h->columns), y = down * (double)(i / h->columns);
+        if (!single)
+            drawing_text(d, x, y - 6, TEXT_START, INK, h->names[i]);
+        draw_map(d, h, i, x, y, g);
     }
-    draw_legend(c, PAD, top + line * (double)rows, step);
-    return c;
-}
-
-struct canvas *heatmap_draw(const struct heatmaps *h,
-                            struct canvas *(*create)(double width, double height))
-{
-    return (h->n == 1 ? draw_one : draw_many)(h, create);
+    if (single)
+        draw_labels(d, h, g);
+    draw_legend(d, down * (double)((h->n - 1) / h->columns) + side + GAP, g.step);
+    drawing_title(d, h->title);
 }

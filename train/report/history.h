@@ -1,6 +1,7 @@
-/* history.h: what a run folder tells of its run, read as it grows: config.ini, metrics.jsonl, tensors.jsonl, samples.jsonl and
- * starts.jsonl. For the report, the live page and the plot. The files may be damaged, half written or hostile: a line that is no
- * object of the expected form is counted and passed over. */
+/* history.h: the history of a run for the report, the live page and the plot. Reads config.ini,
+ * metrics.jsonl, tensors.jsonl, samples.jsonl and starts.jsonl of a run folder as they grow. The
+ * files are untrusted and may be incomplete: a line that is not an object of the expected form is
+ * skipped and counted. */
 #ifndef HISTORY_H
 #define HISTORY_H
 
@@ -8,9 +9,10 @@
 #include "base/tail.h"
 #include "train/report/curves.h"
 #include <cjson/cJSON.h>
-#include <stdio.h>
 
-/* The columns of steps, in the order of history_columns; those from CLIPPED on are derived. */
+enum { HISTORY_FILES = 4 };
+
+/* The columns of steps; those from CLIPPED on are computed here. */
 enum history_column {
     LOSS,
     LR,
@@ -25,54 +27,56 @@ enum history_column {
 };
 extern const char *const history_columns[STEP_COLUMNS];
 
-/* Objects of which every stride-th is kept, and the newest. */
+/* The tables of history_json. */
+enum history_table { STEPS, EVALUATIONS, TENSORS, SAMPLES, HISTORY_TABLES };
+extern const char *const history_tables[HISTORY_TABLES];
+
+/* Every stride-th object, and the newest. */
 struct object_list {
-    cJSON **list;
-    size_t count, capacity;
+    cJSON *array;
     uint64_t stride, seen;
 };
 
 struct history {
     char *dir;
-    cJSON *config;              /* {section: {key: value}} as strings, or NULL */
-    double steps_planned, clip; /* NAN where the configuration does not say */
-    struct tail metrics_file, tensors_file, samples_file, starts_file;
+    cJSON *config;                    /* {section: {key: value}} as strings, or NULL */
+    double clip;                      /* optim.clip; NAN if unknown */
+    struct tail files[HISTORY_FILES]; /* metrics, tensors, samples, starts */
     struct curves steps, evaluations; /* evaluations: one column, val_loss */
     struct curves
-        tensors; /* three columns a tensor: norm of the weight, of its gradient, of its update */
-    char **tensor_names;
-    size_t n_tensors;
+        tensors;         /* three columns each: norms of the weight, its gradient and its update */
+    cJSON *tensor_names; /* an object with their names as keys, or NULL */
     struct object_list samples, starts;
-    double last[STEP_COLUMNS], last_step; /* of the newest row */
+    double last[STEP_COLUMNS], last_step; /* the newest row */
     double best_val_loss, best_step;
-    uint64_t epochs
-        [3]; /* of steps and evaluations, tensors, samples: another one each time a file begins again */
-    uint64_t lines, bad_lines;
+    uint64_t epoch; /* changes when a table is read anew */
+    uint64_t bad_lines;
 };
 
-/* The run folder has to exist; what is in it may come later. */
+/* Opens a run folder. The folder must exist, its files may appear later. */
 int history_open(struct history *h, const char *dir, struct error *err);
 void history_close(struct history *h);
 /* Reads what is new. */
 int history_refresh(struct history *h, struct error *err);
-/* Both, for a folder that must hold a run by now. */
+/* Opens and reads a folder that must hold a run. */
 int history_read(struct history *h, const char *dir, struct error *err);
 
-/* What a reader has already, of each table: its epoch, and the number of rows. All zero: nothing. */
+/* What a reader of history_json has: its epoch and the number of rows of each table; zero for
+ * nothing. */
 struct history_seen {
-    struct {
-        uint64_t epoch, count;
-    } steps, evaluations, tensors, samples;
+    uint64_t epoch, counts[HISTORY_TABLES];
 };
 
-/* The run as one JSON object, but for what was seen:
+/* The run as one JSON object, without the rows that were seen, for the caller to free; NULL if out
+ * of memory:
  *
- *   name, config, starts, last, best, bad_lines
- *   steps, evaluations   {epoch, from, width, x, columns: {NAME: {mean, low, high}}}     rows from `from` on; low and high
- *   tensors              the same; columns: {weight, grad, update}, each an object by tensor's name   where width > 1
- *   samples              {epoch, from, list: [{step, text, …}]}
+ *   name, config, starts, last, best, bad_lines, epoch
+ *   steps, evaluations   {from, width, x, columns: {NAME: {mean, low, high}}}
+ *   tensors              as above; columns: {weight, grad, update}, each by tensor name
+ *   samples              {from, list: [{step, text, …}]}
  *
- * A reader whose epoch differs drops what it has. */
-void history_json(const struct history *h, const struct history_seen *seen, FILE *out);
+ * `from` is the index of the first row sent, 0 if the epoch differs from the reader's; low and high
+ * are there if width > 1. */
+char *history_json(const struct history *h, const struct history_seen *seen);
 
 #endif

@@ -1,169 +1,107 @@
-/* history_json.c: a run's history as the page reads it; see history.h. */
+/* history_json.c: the history of a run as JSON; see history.h. */
 #include "train/report/history.h"
+#include "train/report/json_numbers.h"
 #include <math.h>
 #include <string.h>
 
-static void put_number(FILE *out, double x)
+enum { DIGITS = 7, DIGITS_OF_X = 15 };
+
+/* One statistic of a column, from a row on; first: of its first row, such as &c->cells[k].mean. */
+static cJSON *statistic(const struct curves *c, const double *first, size_t from)
 {
-    if (isfinite(x))
-        fprintf(out, "%.7g", x);
-    else
-        fputs("null", out);
+    const size_t stride = c->columns * sizeof(struct curve_cell) / sizeof(double);
+    return json_numbers(first + from * stride, c->count - from, stride, DIGITS);
 }
 
-static void put_item(FILE *out, const cJSON *item)
+static void add_statistics(cJSON *columns, const char *name, const struct curves *c, size_t k,
+                           size_t from)
 {
-    char *text = item ? cJSON_PrintUnformatted(item) : NULL;
-    fputs(text ? text : "null", out);
-    cJSON_free(text);
-}
-
-static void put_string(FILE *out, const char *text)
-{
-    cJSON *item = cJSON_CreateString(text);
-    put_item(out, item);
-    cJSON_Delete(item);
-}
-
-enum part { MEAN, LOW, HIGH, FIRST };
-
-static void put_column(FILE *out, const struct curves *c, size_t column, size_t from,
-                       enum part part)
-{
-    putc('[', out);
-    for (size_t i = from; i < c->count; i++) {
-        const struct curve_cell *cell = &c->cells[i * c->columns + column];
-        if (i > from)
-            putc(',', out);
-        put_number(out, !cell->n       ? NAN
-                        : part == MEAN ? curve_mean(cell)
-                        : part == LOW  ? cell->low
-                        : part == HIGH ? cell->high
-                                       : cell->first);
-    }
-    putc(']', out);
-}
-
-static void put_parts(FILE *out, const struct curves *c, size_t column, size_t from)
-{
-    fputs("{\"mean\":", out);
-    put_column(out, c, column, from, MEAN);
+    cJSON *object = cJSON_AddObjectToObject(columns, name);
+    cJSON_AddItemToObject(object, "mean", statistic(c, &c->cells[k].mean, from));
     if (c->width > 1) {
-        fputs(",\"low\":", out);
-        put_column(out, c, column, from, LOW);
-        fputs(",\"high\":", out);
-        put_column(out, c, column, from, HIGH);
+        cJSON_AddItemToObject(object, "low", statistic(c, &c->cells[k].low, from));
+        cJSON_AddItemToObject(object, "high", statistic(c, &c->cells[k].high, from));
     }
-    putc('}', out);
 }
 
-/* The beginning of a table, up to its columns. The last bucket that was seen may have grown since. */
-static size_t put_head(FILE *out, const char *name, const struct curves *c, uint64_t epoch,
-                       uint64_t seen_epoch, uint64_t seen)
+static unsigned halvings(uint64_t width)
 {
-    for (uint64_t width = c->width; width > 1; width /= 2)
-        epoch++;
-    const size_t from = seen_epoch == epoch && seen && seen <= c->count ? (size_t)seen - 1 : 0;
-    fprintf(out, ",\n\"%s\":{\"epoch\":%llu,\"from\":%zu,\"width\":%llu,\"x\":[", name,
-            (unsigned long long)epoch, from, (unsigned long long)c->width);
-    for (size_t i = from; i < c->count; i++) {
-        if (i > from)
-            putc(',', out);
-        fprintf(out, "%.15g", c->x[i]);
-    }
-    fputs("],\"columns\":{", out);
-    return from;
+    return width > 1 ? 1 + halvings(width / 2) : 0;
 }
 
-static void put_steps(const struct history *h, const struct history_seen *seen, FILE *out)
+/* Adds a table from a row on. Returns the object of its columns. */
+static cJSON *add_curves(cJSON *run, enum history_table table, const struct curves *c, size_t from)
 {
-    size_t from =
-        put_head(out, "steps", &h->steps, h->epochs[0], seen->steps.epoch, seen->steps.count);
-    for (size_t k = 0; k < STEP_COLUMNS; k++) {
-        fprintf(out, "%s\"%s\":", k ? "," : "", history_columns[k]);
-        if (k == TOKENS || k == SECONDS) /* they only grow: the first belongs to the bucket's x */
-            put_column(out, &h->steps, k, from, FIRST);
+    cJSON *object = cJSON_AddObjectToObject(run, history_tables[table]);
+    cJSON_AddNumberToObject(object, "from", (double)from);
+    cJSON_AddNumberToObject(object, "width", (double)c->width);
+    cJSON_AddItemToObject(
+        object, "x", json_numbers(c->count ? c->x + from : NULL, c->count - from, 1, DIGITS_OF_X));
+    return cJSON_AddObjectToObject(object, "columns");
+}
+
+static void add_steps(cJSON *run, const struct curves *c, size_t from)
+{
+    cJSON *columns = add_curves(run, STEPS, c, from);
+    for (size_t k = 0; k < STEP_COLUMNS; k++)
+        if (k == TOKENS || k == SECONDS) /* they only grow: the first value belongs to x */
+            cJSON_AddItemToObject(columns, history_columns[k],
+                                  statistic(c, &c->cells[k].first, from));
         else
-            put_parts(out, &h->steps, k, from);
-    }
-    fputs("}}", out);
-    from = put_head(out, "evaluations", &h->evaluations, h->epochs[0], seen->evaluations.epoch,
-                    seen->evaluations.count);
-    fputs("\"val_loss\":", out);
-    put_parts(out, &h->evaluations, 0, from);
-    fputs("}}", out);
+            add_statistics(columns, history_columns[k], c, k, from);
 }
 
-static void put_tensors(const struct history *h, const struct history_seen *seen, FILE *out)
+static void add_tensors(cJSON *run, const struct curves *c, const cJSON *names, size_t from)
 {
     static const char *const kinds[3] = {"weight", "grad", "update"};
-    const size_t from = put_head(out, "tensors", &h->tensors, h->epochs[1], seen->tensors.epoch,
-                                 seen->tensors.count);
+    cJSON *columns = add_curves(run, TENSORS, c, from);
     for (size_t kind = 0; kind < 3; kind++) {
-        fprintf(out, "%s\"%s\":{", kind ? "," : "", kinds[kind]);
-        for (size_t i = 0; i < h->n_tensors; i++) {
-            if (i)
-                putc(',', out);
-            put_string(out, h->tensor_names[i]);
-            putc(':', out);
-            put_parts(out, &h->tensors, 3 * i + kind, from);
-        }
-        putc('}', out);
+        cJSON *object = cJSON_AddObjectToObject(columns, kinds[kind]);
+        const cJSON *name = names ? names->child : NULL;
+        for (size_t k = kind; name; k += 3, name = name->next)
+            add_statistics(object, name->string, c, k, from);
     }
-    fputs("}}", out);
 }
 
-static void put_samples(const struct history *h, const struct history_seen *seen, FILE *out)
+static void add_samples(cJSON *run, const cJSON *samples, size_t from)
 {
-    const struct object_list *l = &h->samples;
-    uint64_t epoch = h->epochs[2];
-    for (uint64_t stride = l->stride; stride > 1; stride /= 2)
-        epoch++;
-    const size_t from =
-        seen->samples.epoch == epoch && seen->samples.count && seen->samples.count <= l->count
-            ? seen->samples.count - 1
-            : 0;
-    fprintf(out, ",\n\"samples\":{\"epoch\":%llu,\"from\":%zu,\"list\":[",
-            (unsigned long long)epoch, from);
-    for (size_t i = from; i < l->count; i++) {
-        if (i > from)
-            putc(',', out);
-        put_item(out, l->list[i]);
-    }
-    fputs("]}", out);
+    cJSON *object = cJSON_AddObjectToObject(run, "samples"),
+          *list = cJSON_AddArrayToObject(object, "list");
+    cJSON_AddNumberToObject(object, "from", (double)from);
+    for (cJSON *s = cJSON_GetArrayItem(samples, (int)from); s; s = s->next)
+        cJSON_AddItemReferenceToArray(list, s);
 }
 
-void history_json(const struct history *h, const struct history_seen *seen, FILE *out)
+char *history_json(const struct history *h, const struct history_seen *seen)
 {
-    const size_t length = strlen(h->dir);
-    size_t end = length;
-    while (end > 1 && h->dir[end - 1] == '/')
-        end--;
-    char name[256];
-    snprintf(name, sizeof name, "%.*s", (int)(end < sizeof name ? end : sizeof name - 1), h->dir);
-    fputs("{\"name\":", out);
-    put_string(out, name);
-    fputs(",\n\"config\":", out);
-    put_item(out, h->config);
-    fputs(",\n\"starts\":[", out);
-    for (size_t i = 0; i < h->starts.count; i++) {
-        if (i)
-            putc(',', out);
-        put_item(out, h->starts.list[i]);
-    }
-    fprintf(out, "],\n\"bad_lines\":%llu,\"last\":{\"step\":", (unsigned long long)h->bad_lines);
-    put_number(out, h->last_step);
-    for (int k = 0; k < STEP_COLUMNS; k++) {
-        fprintf(out, ",\"%s\":", history_columns[k]);
-        put_number(out, h->last[k]);
-    }
-    fputs("},\"best\":{\"step\":", out);
-    put_number(out, h->best_step);
-    fputs(",\"val_loss\":", out);
-    put_number(out, h->best_val_loss);
-    putc('}', out);
-    put_steps(h, seen, out);
-    put_tensors(h, seen, out);
-    put_samples(h, seen, out);
-    fputs("}\n", out);
+    cJSON *run = cJSON_CreateObject();
+    const uint64_t epoch = h->epoch + halvings(h->steps.width) + halvings(h->evaluations.width) +
+                           halvings(h->tensors.width) + halvings(h->samples.stride);
+    const size_t counts[] = {h->steps.count, h->evaluations.count, h->tensors.count,
+                             (size_t)cJSON_GetArraySize(h->samples.array)};
+    size_t from[HISTORY_TABLES] = {0}; /* the last row that was seen may have changed */
+    for (int i = 0; i < HISTORY_TABLES; i++)
+        if (seen->epoch == epoch && seen->counts[i] && seen->counts[i] <= counts[i])
+            from[i] = seen->counts[i] - 1;
+    cJSON_AddStringToObject(run, "name", h->dir);
+    if (h->config)
+        cJSON_AddItemReferenceToObject(run, "config", h->config);
+    cJSON_AddItemReferenceToObject(run, "starts", h->starts.array);
+    cJSON_AddNumberToObject(run, "bad_lines", (double)h->bad_lines);
+    cJSON_AddNumberToObject(run, "epoch", (double)epoch);
+    cJSON *last = cJSON_AddObjectToObject(run, "last"), *best;
+    cJSON_AddNumberToObject(last, "step", h->last_step);
+    for (int k = 0; k < STEP_COLUMNS; k++)
+        cJSON_AddNumberToObject(last, history_columns[k], h->last[k]);
+    best = cJSON_AddObjectToObject(run, "best");
+    cJSON_AddNumberToObject(best, "step", h->best_step);
+    cJSON_AddNumberToObject(best, "val_loss", h->best_val_loss);
+    add_steps(run, &h->steps, from[STEPS]);
+    add_statistics(add_curves(run, EVALUATIONS, &h->evaluations, from[EVALUATIONS]), "val_loss",
+                   &h->evaluations, 0, from[EVALUATIONS]);
+    add_tensors(run, &h->tensors, h->tensor_names, from[TENSORS]);
+    add_samples(run, h->samples.array, from[SAMPLES]);
+    char *text = cJSON_PrintUnformatted(run);
+    cJSON_Delete(run);
+    return text;
 }

@@ -1,4 +1,4 @@
-/* page.c: see page.h. web/report.html holds marks {{name}}; each is replaced by what `marks` says, in one pass. */
+/* page.c: see page.h. The marks {{name}} in web/report.html are replaced by the parts named. */
 #include "train/report/page.h"
 #include <nettle/base64.h>
 #include <nettle/sha2.h>
@@ -9,17 +9,10 @@
 extern const char web_report_html[], web_style_css[], web_dygraph_css[], web_dygraph_js[],
     web_dygraph_licence[], web_chart_js[], web_heat_js[], web_report_js[], web_lens_js[];
 
-/* In the order in which they run. */
+/* In the order of execution. */
 static const char *const scripts[] = {web_dygraph_js, web_chart_js, web_heat_js, web_report_js,
                                       web_lens_js};
 enum { SCRIPTS = sizeof scripts / sizeof *scripts };
-
-struct page {
-    FILE *out;
-    const struct history *runs;
-    size_t n;
-    bool live;
-};
 
 char *page_policy(void)
 {
@@ -45,87 +38,67 @@ char *page_policy(void)
     return fclose(out) ? NULL : text;
 }
 
-/* Outside strings JSON has none of these characters, so an escape may stand for them wherever they are. */
+/* In JSON these characters occur in strings only, where an escape is equivalent. */
 void page_embed_json(FILE *out, const char *json)
 {
-    for (size_t n; *json; json += n) {
-        n = strcspn(json, "<>&");
-        if (n)
-            fwrite(json, 1, n, out);
+    for (; *json; json++)
+        if (strchr("<>&", *json))
+            fprintf(out, "\\u%04x", (unsigned)*json);
         else
-            n = (size_t)(fprintf(out, "\\u%04x", (unsigned)*json) > 0);
-    }
+            putc(*json, out);
 }
 
-static int put_policy(const struct page *p)
+static int put_data(FILE *out, const struct history *runs, size_t n, bool live)
+{
+    fprintf(out, "{\"live\":%s,\"runs\":[", live ? "true" : "false");
+    for (size_t i = 0; i < n; i++) {
+        char *json = history_json(&runs[i], &(struct history_seen){0});
+        if (!json)
+            return -1;
+        fputs(i ? "," : "", out);
+        page_embed_json(out, json);
+        free(json);
+    }
+    fputs("]}", out);
+    return 0;
+}
+
+static int put_policy(FILE *out)
 {
     char *policy = page_policy();
     if (!policy)
         return -1;
-    fputs(policy, p->out);
+    fputs(policy, out);
     free(policy);
     return 0;
 }
 
-static int put_style(const struct page *p)
+char *page_html(const struct history *runs, size_t n, bool live)
 {
-    fputs(web_dygraph_css, p->out);
-    fputs(web_style_css, p->out);
-    return 0;
-}
-
-static int put_scripts(const struct page *p)
-{
-    for (size_t i = 0; i < SCRIPTS; i++)
-        fprintf(p->out, "<script>%s</script>\n", scripts[i]);
-    return 0;
-}
-
-static int put_licence(const struct page *p)
-{
-    fputs(web_dygraph_licence, p->out);
-    return 0;
-}
-
-static int put_data(const struct page *p)
-{
-    char *json;
+    char *html;
     size_t size;
-    FILE *memory = open_memstream(&json, &size);
-    if (!memory)
-        return -1;
-    fprintf(memory, "{\"live\":%s,\"runs\":[", p->live ? "true" : "false");
-    for (size_t i = 0; i < p->n; i++) {
-        if (i)
-            putc(',', memory);
-        history_json(&p->runs[i], &(struct history_seen){0}, memory);
-    }
-    fputs("]}", memory);
-    if (fclose(memory))
-        return -1;
-    page_embed_json(p->out, json);
-    free(json);
-    return 0;
-}
-
-int page_write(FILE *out, const struct history *runs, size_t n, bool live)
-{
-    static const struct {
-        const char *name;
-        int (*put)(const struct page *p);
-    } marks[] = {{"policy", put_policy},
-                 {"style", put_style},
-                 {"data", put_data},
-                 {"licence", put_licence},
-                 {"scripts", put_scripts}};
-    const struct page p = {out, runs, n, live};
+    FILE *out = open_memstream(&html, &size);
+    int status = 0;
     const char *text = web_report_html;
-    for (const char *mark; (mark = strstr(text, "{{")); text = strstr(mark, "}}") + 2) {
+    for (const char *mark; out && (mark = strstr(text, "{{")); text = strstr(mark, "}}") + 2) {
         fwrite(text, 1, (size_t)(mark - text), out);
-        for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-            if (!strncmp(mark + 2, marks[i].name, strlen(marks[i].name)) && marks[i].put(&p))
-                return -1;
+        if (!strncmp(mark, "{{policy", 8))
+            status |= put_policy(out);
+        else if (!strncmp(mark, "{{style", 7))
+            fprintf(out, "%s%s", web_dygraph_css, web_style_css);
+        else if (!strncmp(mark, "{{data", 6))
+            status |= put_data(out, runs, n, live);
+        else if (!strncmp(mark, "{{licence", 9))
+            fputs(web_dygraph_licence, out);
+        else
+            for (size_t i = 0; i < SCRIPTS; i++)
+                fprintf(out, "<script>%s</script>\n", scripts[i]);
     }
+    if (!out)
+        return NULL;
     fputs(text, out);
-    return 0;
+    if ((fclose(out) | status) == 0)
+        return html;
+    free(html);
+    return NULL;
 }

@@ -1,18 +1,18 @@
-/* page.h: the page of pictures: one HTML file that needs nothing else, from the files in web/ and a chart library, with the data
- * in it. The report and the live page are the same one. */
+/* page.h: the page of charts: one self-contained HTML file made of the files in web/, a chart
+ * library and the data. The report and the live page are the same. */
 #ifndef PAGE_H
 #define PAGE_H
 
-#include "base/error.h"
 #include "train/report/history.h"
 #include <stdbool.h>
 #include <stdio.h>
 
-/* The page about some runs. live: it asks the server that it came from for what is new. Errors of writing stay in `out`. -1 where
- * memory is short. */
-int page_write(FILE *out, const struct history *runs, size_t n, bool live);
+/* The page about n runs, for the caller to free; live: it polls its server for new data. Returns
+ * NULL if out of memory. */
+char *page_html(const struct history *runs, size_t n, bool live);
 
-/* The content security policy of the page: its own scripts, by their digests, and nothing from elsewhere. Allocated. */
+/* The page's Content-Security-Policy: only its own scripts, by their digests. For the caller to
+ * free; NULL if out of memory. */
 char *page_policy(void);
 
 /* Copies JSON so that no text in it can end the HTML element around it. */

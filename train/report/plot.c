@@ -1,38 +1,38 @@
-/* plot.c: see plot.h. A character of Braille is two dots wide and four high, U+2800 with a bit for each dot. */
+/* plot.c: see plot.h. A Braille character, from U+2800, has 2 x 4 dots, each a bit of its code. */
 #include "train/report/plot.h"
+#include "base/minmax.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 15, LABEL = 8, NARROW = 10 };
-enum layer { SPREAD, LINE, CIRCLE, LAYERS }; /* the later ones over the earlier */
+enum { ROWS = 15, LABEL = 8 /* columns at the left */, NARROW = 10 };
+enum layer { RANGE, LINE, CIRCLE, LAYERS }; /* from back to front */
 
 struct plot {
     size_t columns;                /* characters */
-    uint8_t *dots;                 /* (ROWS, columns) Braille bits */
-    uint8_t *layer;                /* (ROWS, columns) of what is drawn there */
+    uint8_t *dots;                 /* (ROWS,columns): bits */
+    uint8_t *layer;                /* (ROWS,columns): the front-most */
     double low, high, first, last; /* of the axes */
 };
 
 static void mark(struct plot *p, size_t x, size_t y, enum layer layer)
 {
     static const uint8_t bits[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
-    const size_t at = y / 4 * p->columns + x / 2;
-    if (layer < p->layer[at])
+    const size_t cell = y / 4 * p->columns + x / 2;
+    if (layer < p->layer[cell])
         return;
-    p->dots[at] |= bits[y % 4][x % 2];
-    p->layer[at] = (uint8_t)layer;
+    p->dots[cell] |= bits[y % 4][x % 2];
+    p->layer[cell] = (uint8_t)layer;
 }
 
-/* A place on an axis, as one of n dots; whatever the file says, also where the axis has no length. */
-static size_t dot(double place, size_t n)
+/* The one of n dots at a fraction of an axis; the first if the fraction is NAN. */
+static size_t dot(double fraction, size_t n)
 {
-    const double at = place * (double)(n - 1);
-    return !(at > 0) ? 0 : at > (double)(n - 1) ? n - 1 : (size_t)(at + 0.5);
+    const double position = fraction * (double)(n - 1);
+    return position > 0 ? (size_t)(fmin(position, (double)(n - 1)) + 0.5) : 0;
 }
 
-/* The dot row of a loss, from the top. */
 static size_t row_of(const struct plot *p, double y)
 {
     return dot((p->high - y) / (p->high - p->low), 4 * ROWS);
@@ -43,112 +43,106 @@ static size_t column_of(const struct plot *p, double x)
     return dot((x - p->first) / (p->last - p->first), 2 * p->columns);
 }
 
-/* All dots between two losses of one column. */
+/* All dots between two losses in one column. */
 static void bar(struct plot *p, size_t x, double a, double b, enum layer layer)
 {
-    const size_t from = row_of(p, a > b ? a : b), to = row_of(p, a > b ? b : a);
-    for (size_t y = from; y <= to; y++)
+    for (size_t y = row_of(p, fmax(a, b)); y <= row_of(p, fmin(a, b)); y++)
         mark(p, x, y, layer);
 }
 
-/* The exponential mean over a hundredth of the rows, its start unbiased. */
-static double smoothed(double *sum, double *weight, double x, size_t count)
-{
-    const double keep = exp(-100.0 / (double)(count < 100 ? 100 : count));
-    *sum = keep * *sum + (1 - keep) * x;
-    *weight = keep * *weight + (1 - keep);
-    return *sum / *weight;
-}
-
+/* A line through the mean of each column, interpolated where no step falls into a column. */
 static void draw_training(struct plot *p, const struct curves *c, bool colour)
 {
-    double sum = 0, weight = 0, before = NAN;
-    size_t column = 0;
-    for (size_t i = 0; i < c->count; i++) {
-        const struct curve_cell *cell = &c->cells[i * c->columns + LOSS];
-        if (!cell->n)
-            continue;
+    size_t last_x = 0;
+    double last_y = NAN;
+    for (size_t i = 0; i < c->count;) {
         const size_t x = column_of(p, c->x[i]);
-        const double y = smoothed(&sum, &weight, curve_mean(cell), c->count);
-        if (colour)
-            bar(p, x, cell->low, cell->high, SPREAD);
-        for (size_t k = isnan(before) ? x : column + 1; k <= x;
-             k++) { /* rows may be fewer than columns */
-            const double f = isnan(before) ? 1 : (double)(k - column) / (double)(x - column);
-            mark(p, k, row_of(p, isnan(before) ? y : before + f * (y - before)), LINE);
+        double sum = 0, n = 0;
+        for (; i < c->count && column_of(p, c->x[i]) == x; i++) {
+            const struct curve_cell *cell = &c->cells[i * c->columns + LOSS];
+            sum += cell->n > 0 ? cell->n * cell->mean : 0;
+            n += cell->n;
+            if (colour && cell->n > 0)
+                bar(p, x, cell->low, cell->high, RANGE);
         }
-        bar(p, x, isnan(before) || x > column + 1 ? y : before, y, LINE);
-        before = y;
-        column = x;
+        if (n == 0)
+            continue;
+        const double y = sum / n, slope = (y - last_y) / (double)(x - last_x);
+        for (size_t k = last_x + 1; k < x && !isnan(last_y); k++)
+            mark(p, k, row_of(p, last_y + slope * (double)(k - last_x)), LINE);
+        bar(p, x, isnan(last_y) || x > last_x + 1 ? y : last_y, y, LINE);
+        last_x = x;
+        last_y = y;
     }
 }
 
 static void draw_validation(struct plot *p, const struct curves *c)
 {
     for (size_t i = 0; i < c->count; i++)
-        if (c->cells[i].n)
-            mark(p, column_of(p, c->x[i]), row_of(p, curve_mean(&c->cells[i])), CIRCLE);
+        if (c->cells[i].n > 0)
+            mark(p, column_of(p, c->x[i]), row_of(p, c->cells[i].mean), CIRCLE);
 }
 
-static void widen(struct plot *p, const struct curve_cell *cell)
+/* Extends the axes to a column of curves. */
+static void extend_axes(struct plot *p, const struct curves *c, size_t column)
 {
-    p->low = fmin(p->low, cell->n ? cell->low : INFINITY);
-    p->high = fmax(p->high, cell->n ? cell->high : -INFINITY);
+    for (size_t i = 0; i < c->count; i++) {
+        p->low = fmin(p->low, c->cells[i * c->columns + column].low);
+        p->high = fmax(p->high, c->cells[i * c->columns + column].high);
+    }
+    if (c->count) {
+        p->first = fmin(p->first, c->x[0]);
+        p->last = fmax(p->last, c->x[c->count - 1]);
+    }
 }
 
-/* False where there is nothing to draw. */
+/* Returns false if there are no losses. */
 static bool set_axes(struct plot *p, const struct history *h)
 {
-    const struct curves *c = &h->steps;
-    p->low = INFINITY;
-    p->high = -INFINITY;
-    for (size_t i = 0; i < c->count; i++)
-        widen(p, &c->cells[i * c->columns + LOSS]);
-    for (size_t i = 0; i < h->evaluations.count; i++)
-        widen(p, &h->evaluations.cells[i]);
+    p->low = p->first = INFINITY;
+    p->high = p->last = -INFINITY;
+    extend_axes(p, &h->steps, LOSS);
+    extend_axes(p, &h->evaluations, 0);
     if (!(p->low <= p->high))
         return false;
-    if (p->high - p->low < 1e-9 * fabs(p->high) || p->high == p->low)
-        p->low -= 0.5, p->high += 0.5;
-    const struct curves *e = &h->evaluations; /* of steps that the other may lack */
-    p->first = fmin(c->count ? c->x[0] : INFINITY, e->count ? e->x[0] : INFINITY);
-    p->last = fmax(fmax(h->last_step, e->count ? e->x[e->count - 1] : p->first), p->first + 1);
+    if (p->high - p->low < 1e-9 * fabs(p->high) || p->high == p->low) {
+        p->low -= 0.5;
+        p->high += 0.5;
+    }
+    p->last = fmax(fmax(p->last, h->last_step), p->first + 1);
     return true;
 }
 
-static void put_cell(FILE *out, const struct plot *p, size_t at, const struct terminal *t,
+/* Prints a cell and switches to its colour, if *colour is another. */
+static void put_cell(FILE *out, const struct plot *p, size_t cell, const struct terminal *t,
                      int *colour)
 {
-    static const int colours[LAYERS] = {60, 75, 215}; /* of 256 */
-    const int layer = p->layer[at],
-              want = p->dots[at] && t->colours != TERMINAL_PLAIN ? colours[layer] : 0;
-    if (want != *colour)
-        fprintf(out, want ? "\033[38;5;%dm" : "\033[0m", want);
-    *colour = want;
-    if (!p->dots[at])
+    static const int colours[LAYERS] = {60, 75, 215}; /* of xterm's 256 */
+    const int layer = p->layer[cell], dots = p->dots[cell],
+              wanted = dots && t->colours != TERMINAL_PLAIN ? colours[layer] : 0;
+    if (wanted != *colour)
+        fprintf(out, wanted ? "\033[38;5;%dm" : "\033[0m", wanted);
+    *colour = wanted;
+    if (!dots)
         putc(' ', out);
     else if (layer == CIRCLE)
         fputs("●", out);
     else
-        fprintf(out, "\xE2%c%c", 0xA0 | p->dots[at] >> 6, 0x80 | (p->dots[at] & 0x3F));
+        fprintf(out, "\xE2%c%c", 0xA0 | dots >> 6, 0x80 | (dots & 0x3F));
 }
 
 static void put_rows(FILE *out, const struct plot *p, const struct terminal *t)
 {
-    int colour = 0;
     for (size_t row = 0; row < ROWS; row++) {
         const double y = p->high - (p->high - p->low) * ((double)row + 0.5) / ROWS;
+        int colour = 0;
         if (row % 3 == 1)
             fprintf(out, "%*.4g ┤", LABEL - 2, y);
         else
             fprintf(out, "%*s │", LABEL - 2, "");
-        size_t end = p->columns; /* no blanks at the end of a line */
-        while (end && !p->dots[row * p->columns + end - 1])
-            end--;
-        for (size_t x = 0; x < end; x++)
+        for (size_t x = 0; x < p->columns; x++)
             put_cell(out, p, row * p->columns + x, t, &colour);
         fputs(colour ? "\033[0m\n" : "\n", out);
-        colour = 0;
     }
 }
 
@@ -160,22 +154,17 @@ static void put_foot(FILE *out, const struct plot *p, const struct history *h)
     fprintf(out, "%*s └", LABEL - 2, "");
     for (size_t i = 0; i < p->columns; i++)
         fputs("─", out);
-    fprintf(out, "\n%*s%s%*s\n", LABEL, "", first,
-            (int)p->columns - (int)strlen(first) > n ? (int)p->columns - (int)strlen(first) : n + 1,
-            last);
-    const bool wide = p->columns > 60;
-    fprintf(out, wide ? "        ⠒ training loss %.4f" : "⠒ training %.4f", h->last[LOSS]);
+    const int space = (int)p->columns - (int)strlen(first);
+    fprintf(out, "\n%*s%s%*s\n", LABEL, "", first, space > n ? space : n + 1, last);
+    fprintf(out, "⠒ training loss %.4f\n", h->last[LOSS]);
     if (!isnan(h->best_val_loss))
-        fprintf(out,
-                wide ? "   ● validation loss, best %.4f after step %.15g"
-                     : "\n● best %.4f, step %.15g",
-                h->best_val_loss, h->best_step);
-    putc('\n', out);
+        fprintf(out, "● validation loss, best %.4f\n  after step %.15g\n", h->best_val_loss,
+                h->best_step);
 }
 
 void plot_losses(FILE *out, const struct history *h, const struct terminal *t)
 {
-    struct plot p = {.columns = t->width > LABEL + NARROW ? t->width - LABEL : NARROW};
+    struct plot p = {.columns = size_max(t->width, LABEL + NARROW) - LABEL};
     if (!set_axes(&p, h)) {
         fputs("no step has a loss yet\n", out);
         return;

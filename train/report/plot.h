@@ -1,4 +1,4 @@
-/* plot.h: the losses of a run, drawn in characters. */
+/* plot.h: the losses of a run as a plot in the terminal. */
 #ifndef PLOT_H
 #define PLOT_H
 
@@ -6,8 +6,8 @@
 #include "train/report/history.h"
 #include <stdio.h>
 
-/* Draws the training loss (its mean over a hundredth of the run; in colour also how far it spreads) in dots of Braille, and the
- * validation losses as circles, as wide as the terminal. Draws nothing but says so where no step has a loss. */
+/* Plots the mean training loss of each column of dots (in colour also its range) and the validation
+ * losses, as wide as the terminal. Prints a line instead if there are no losses. */
 void plot_losses(FILE *out, const struct history *h, const struct terminal *t);
 
 #endif

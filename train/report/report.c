@@ -3,41 +3,26 @@
 #include "base/atomic.h"
 #include "train/report/page.h"
 #include <stdlib.h>
-
-static int read_runs(struct history *runs, const char *const *dirs, size_t n, struct error *err)
-{
-    int status = 0;
-    for (size_t i = 0; i < n && !status; i++)
-        status = history_read(&runs[i], dirs[i], err);
-    return status;
-}
+#include <string.h>
 
 int report_write(const char *const *dirs, size_t n, const char *path, struct error *err)
 {
+    char *html = NULL, *default_path = NULL;
     struct history *runs = calloc(n, sizeof *runs);
-    char *page = NULL;
-    size_t size;
-    int status = runs ? read_runs(runs, dirs, n, err) : fail(err, "report: no memory");
-    if (status == 0) {
-        FILE *out = open_memstream(&page, &size);
-        if (!out || page_write(out, runs, n, false) | fclose(out))
-            status = fail(err, "%s: no memory for the page", path);
-    }
-    if (status == 0)
-        status = atomic_write(path, page, size, err);
-    free(page);
+    if (!path && asprintf(&default_path, n == 1 ? "%s/report.html" : "report.html", dirs[0]) < 0)
+        default_path = NULL;
+    path = path ? path : default_path;
+    int status = runs && path ? 0 : fail(err, "report: out of memory");
+    for (size_t i = 0; i < n && !status; i++)
+        status = history_read(&runs[i], dirs[i], err);
+    if (!status && !(html = page_html(runs, n, false)))
+        status = fail(err, "%s: out of memory", path);
+    if (!status)
+        status = atomic_write(path, html, strlen(html), err);
     for (size_t i = 0; runs && i < n; i++)
         history_close(&runs[i]);
     free(runs);
-    return status;
-}
-
-int report_write_run(const char *dir, struct error *err)
-{
-    char *path;
-    if (asprintf(&path, "%s/report.html", dir) < 0)
-        return fail(err, "%s: no memory for its report", dir);
-    const int status = report_write(&dir, 1, path, err);
-    free(path);
+    free(html);
+    free(default_path);
     return status;
 }

@@ -1,17 +1,16 @@
-/* report.h: the report of runs as a file. */
+/* report.h: the report about runs as a file. */
 #ifndef REPORT_H
 #define REPORT_H
 
 #include "base/error.h"
 #include <stddef.h>
 
-/* The page about the runs in these folders, to a file: whole or not at all. */
+/* Writes the page about the runs in these folders. path NULL: report.html, in the folder of a
+ * single run or in the current one. */
 int report_write(const char *const *dirs, size_t n, const char *path, struct error *err);
-/* The page of one run, to its report.html. */
-int report_write_run(const char *dir, struct error *err);
 
-/* Every step of the runs as comma-separated values, to a file, or standard output where path is NULL. The first column is the
- * run's folder where there are several. */
+/* Writes the metrics of every step as comma-separated values, to standard output if path is NULL.
+ * If there are several runs, the first column is the run's folder. */
 int report_csv(const char *const *dirs, size_t n, const char *path, struct error *err);
 
 #endif

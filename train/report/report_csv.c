@@ -1,4 +1,4 @@
-/* report_csv.c: metrics.jsonl as comma-separated values: all rows, none gathered. */
+/* report_csv.c: metrics.jsonl as comma-separated values: a row for each line. */
 #include "base/atomic.h"
 #include "base/tail.h"
 #include "train/report/report.h"
@@ -14,10 +14,10 @@ enum { COLUMNS = sizeof columns / sizeof *columns };
 
 struct writer {
     FILE *out;
-    const char *run; /* NULL where there is one only */
+    const char *run; /* first column; NULL for none */
 };
 
-/* As RFC 4180 quotes. A field that a spreadsheet would take for a formula cannot come from a number. */
+/* Quotes as in RFC 4180. */
 static void put_quoted(FILE *out, const char *text)
 {
     putc('"', out);
@@ -50,19 +50,14 @@ static void put_row(void *context, char *line, size_t n)
     cJSON_Delete(object);
 }
 
-static void never(void *context)
-{
-    (void)context; /* a file is read once */
-}
-
 static int put_run(struct writer *w, const char *dir, struct error *err)
 {
     struct tail file;
     if (tail_open(&file, dir, "metrics.jsonl"))
         return fail(err, "%s: no memory to read it", dir);
-    int status = tail_read(&file, put_row, never, w, err);
+    int status = tail_read(&file, put_row, NULL /* it is read once */, w, err);
     if (status == 0 && !file.read)
-        status = fail(err, "%s: expected the lines of a run, found none", file.path);
+        status = fail(err, "%s: expected the metrics of a run, found none", file.path);
     tail_close(&file);
     return status;
 }
@@ -73,7 +68,7 @@ int report_csv(const char *const *dirs, size_t n, const char *path, struct error
     size_t size;
     struct writer w = {.out = open_memstream(&text, &size)};
     if (!w.out)
-        return fail(err, "report: no memory");
+        return fail(err, "report: out of memory");
     if (n > 1)
         fputs("run,", w.out);
     for (size_t k = 0; k < COLUMNS; k++)
@@ -85,7 +80,7 @@ int report_csv(const char *const *dirs, size_t n, const char *path, struct error
         status = put_run(&w, dirs[i], err);
     }
     if (fclose(w.out) && !status)
-        status = fail(err, "report: no memory");
+        status = fail(err, "report: out of memory");
     if (!status && path)
         status = atomic_write(path, text, size, err);
     else if (!status)

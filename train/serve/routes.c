@@ -1,105 +1,66 @@
-/* routes.c: what can be asked of the server: the table at the end, and its answers. */
+/* routes.c: the paths that the server answers: the table at the end, the page and its data. */
 #include "train/report/page.h"
 #include "train/serve/routes_lens.h"
 #include "train/serve/server.h"
-#include <stdlib.h>
 #include <string.h>
 
-/* Reads what is new, and lets `write` write the answer. */
-static int answer_from_run(const struct request *q, struct history *run, struct reply *r,
-                           void (*write)(const struct request *q, const struct history *run,
-                                         const void *context, FILE *out),
-                           const void *context)
+/* Reads what is new of a run. The server's lock must be held. */
+static int refresh(struct request *q, struct history *run)
 {
-    struct error err;
-    FILE *out = open_memstream(&r->text, &r->size);
-    if (!out)
-        return -1;
-    pthread_mutex_lock(&q->server->lock);
-    const int status = history_refresh(run, &err);
-    if (!status)
-        write(q, run, context, out);
-    pthread_mutex_unlock(&q->server->lock);
-    if (fclose(out))
-        return -1;
-    if (!status)
+    if (history_refresh(run, &q->err) == 0)
         return 0;
-    free(r->text);
-    return reply_error(r, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", err.text);
+    q->status = MHD_HTTP_SERVICE_UNAVAILABLE;
+    return -1;
 }
 
-static void write_page(const struct request *q, const struct history *run, const void *context,
-                       FILE *out)
+static int answer_page(struct request *q)
 {
-    (void)run;
-    (void)context;
-    page_write(out, q->server->runs, q->server->n, true);
+    struct server *s = q->server;
+    struct error ignored; /* such a run is shown as it was */
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 1; i < s->n; i++)
+        history_refresh(&s->runs[i], &ignored);
+    const int status = refresh(q, s->runs);
+    char *html = status ? NULL : page_html(s->runs, s->n, true);
+    pthread_mutex_unlock(&s->lock);
+    return status ? status : answer_text(q, "text/html; charset=utf-8", html);
 }
 
-static int answer_page(const struct request *q, struct reply *r)
+static int answer_data(struct request *q)
 {
-    struct error ignored;
-    r->type = "text/html; charset=utf-8";
-    pthread_mutex_lock(&q->server->lock);
-    for (size_t i = 1; i < q->server->n; i++)
-        history_refresh(&q->server->runs[i], &ignored); /* it is shown as it was */
-    pthread_mutex_unlock(&q->server->lock);
-    return answer_from_run(q, q->server->runs, r, write_page, NULL);
-}
-
-static void write_data(const struct request *q, const struct history *run, const void *context,
-                       FILE *out)
-{
-    (void)q;
-    history_json(run, context, out);
-}
-
-/* A table that the page has already: "EPOCH.COUNT". */
-static int parse_seen(const struct request *q, const char *name, uint64_t *epoch, uint64_t *count,
-                      struct reply *r)
-{
-    const char *text = request_parameter(q, name);
-    char end;
-    unsigned long long e, n;
-    if (!text)
-        return 0;
-    if (strspn(text, "0123456789.") != strlen(text) || strlen(text) > 38 ||
-        sscanf(text, "%llu.%llu%c", &e, &n, &end) != 2) {
-        reply_error(r, MHD_HTTP_BAD_REQUEST, "%s: expected EPOCH.COUNT, got \"%.100s\"", name,
-                    text);
-        return -1;
-    }
-    *epoch = e;
-    *count = n;
-    return 0;
-}
-
-static int answer_data(const struct request *q, struct reply *r)
-{
+    const char *text = request_parameter(q, "seen");
     struct history_seen seen = {0};
-    struct history *run = request_run(q, r);
-    if (!run || parse_seen(q, "steps", &seen.steps.epoch, &seen.steps.count, r) ||
-        parse_seen(q, "evaluations", &seen.evaluations.epoch, &seen.evaluations.count, r) ||
-        parse_seen(q, "tensors", &seen.tensors.epoch, &seen.tensors.count, r) ||
-        parse_seen(q, "samples", &seen.samples.epoch, &seen.samples.count, r))
-        return 0;
-    r->type = "application/json";
-    return answer_from_run(q, run, r, write_data, &seen);
+    struct history *run = request_run(q);
+    char end;
+    if (!run)
+        return -1;
+    if (text && (strspn(text, "0123456789.") != strlen(text) ||
+                 sscanf(text, "%19lu.%9lu.%9lu.%9lu.%9lu%c", &seen.epoch, &seen.counts[0],
+                        &seen.counts[1], &seen.counts[2], &seen.counts[3], &end) != 5))
+        return fail(&q->err,
+                    "seen: expected EPOCH and four counts, as in 1.2.3.4.5, got \"%.100s\"", text);
+    pthread_mutex_lock(&q->server->lock);
+    const int status = refresh(q, run);
+    char *json = status ? NULL : history_json(run, &seen);
+    pthread_mutex_unlock(&q->server->lock);
+    return status ? status : answer_text(q, "application/json", json);
 }
 
-/* The page comes first: it alone may be opened by a link on another site. */
 const struct route routes[] = {
-    {"/", answer_page}, /* the page, with all that is known */
-    {"/data",
-     answer_data}, /* run=N, steps, evaluations, tensors, samples=EPOCH.COUNT: what is new of a run, as history_json writes it */
-    /* The model of one checkpoint: all take run=N, and but for the first checkpoint=best.h5 or ckpt-STEP.h5. */
-    {"/lens/checkpoints", answer_checkpoints}, /* which there are */
-    {"/lens",
-     answer_lens}, /* text: what the model expects next, after each block; reading_json.h */
-    {"/lens/attention", answer_attention}, /* text, layer: float32 weights (H,T,T) */
-    {"/lens/gradient",
-     answer_gradient}, /* text, position, vectors=1: of one loss, to every embedding */
-    {"/lens/generate",
-     answer_generate}, /* prompt, tokens, temperature, top_k, top_p, seed: a text as it is written */
+    /* The page with all data. It comes first, since other sites may link to the first route. */
+    {"/", answer_page},
+    /* run=N, seen=EPOCH.STEPS.EVALUATIONS.TENSORS.SAMPLES: what is new of a run (history_json) */
+    {"/data", answer_data},
+
+    /* The following take run=N and, except the first, checkpoint=best.h5 or ckpt-STEP.h5. */
+    {"/lens/checkpoints", answer_checkpoints},
+    /* text: predictions after each block (inspection_json) */
+    {"/lens", answer_lens},
+    /* text, layer: float32 weights (H,T,T) */
+    {"/lens/attention", answer_attention},
+    /* text, position, vectors=1: the gradient of one loss (inspection_json_gradient) */
+    {"/lens/gradient", answer_gradient},
+    /* prompt, tokens, temperature, top_k, top_p, seed: generated text, as a stream */
+    {"/lens/generate", answer_generate},
 };
 const size_t route_count = sizeof routes / sizeof *routes;

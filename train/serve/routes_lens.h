@@ -1,13 +1,13 @@
-/* routes_lens.h: the server's answers about what a model sees; the table in routes.c says what each is asked with. */
+/* routes_lens.h: the answers about a model; the table in routes.c lists their parameters. */
 #ifndef ROUTES_LENS_H
 #define ROUTES_LENS_H
 
 #include "train/serve/server.h"
 
-int answer_checkpoints(const struct request *q, struct reply *r);
-int answer_lens(const struct request *q, struct reply *r);
-int answer_attention(const struct request *q, struct reply *r);
-int answer_gradient(const struct request *q, struct reply *r);
-int answer_generate(const struct request *q, struct reply *r);
+int answer_checkpoints(struct request *q);
+int answer_lens(struct request *q);
+int answer_attention(struct request *q);
+int answer_gradient(struct request *q);
+int answer_generate(struct request *q);
 
 #endif

@@ -1,32 +1,29 @@
-/* server.c: see server.h. HTTP itself is libmicrohttpd's. */
+/* server.c: see server.h. HTTP itself is implemented by libmicrohttpd. */
 #include "train/serve/server.h"
 #include "train/report/page.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { THREADS = 4, IDLE_SECONDS = 30, CONNECTIONS = 1000 };
+enum { THREADS = 4, IDLE_SECONDS = 30, CONNECTIONS = 1000, STREAM_BLOCK = 256 };
 
-int reply_error(struct reply *r, unsigned status, const char *format, ...)
+int answer_text(struct request *q, const char *type, char *text)
 {
-    struct error line;
-    char text[sizeof line.text];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    fail(&line, "%s", text);
-    r->status = status;
-    r->type = "text/plain; charset=utf-8";
-    const int size = asprintf(&r->text, "handgrad: %s\n", line.text);
-    r->size = size < 0 ? 0 : (size_t)size;
-    if (size < 0)
-        r->text = NULL;
-    return 0;
+    q->type = type;
+    q->text = text;
+    q->size = text ? strlen(text) : 0;
+    q->status = text ? q->status : MHD_HTTP_INTERNAL_SERVER_ERROR;
+    return text ? 0 : fail(&q->err, "no memory for the answer");
+}
+
+int answer_json(struct request *q, cJSON *json)
+{
+    char *text = cJSON_PrintUnformatted(json);
+    cJSON_Delete(json);
+    return answer_text(q, "application/json", text);
 }
 
 const char *request_parameter(const struct request *q, const char *name)
@@ -34,160 +31,143 @@ const char *request_parameter(const struct request *q, const char *name)
     return MHD_lookup_connection_value(q->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-int request_number(const struct request *q, const char *name, uint64_t max, uint64_t otherwise,
-                   uint64_t *value, struct reply *r)
+int request_number(struct request *q, const char *name, uint64_t max, uint64_t absent,
+                   uint64_t *value)
 {
     const char *text = request_parameter(q, name);
     char *end;
-    *value = otherwise;
+    *value = absent;
     if (!text)
         return 0;
     errno = 0;
     *value = strtoull(text, &end, 10);
     if (!errno && *text >= '0' && *text <= '9' && !*end && *value <= max)
         return 0;
-    reply_error(r, MHD_HTTP_BAD_REQUEST,
-                "%s: expected a whole number of at most %llu, got \"%.100s\"", name,
+    return fail(&q->err, "%s: expected an integer from 0 to %llu, got \"%.100s\"", name,
                 (unsigned long long)max, text);
-    return -1;
 }
 
-struct history *request_run(const struct request *q, struct reply *r)
+struct history *request_run(struct request *q)
 {
     uint64_t run;
-    return request_number(q, "run", q->server->n - 1, 0, &run, r) ? NULL : &q->server->runs[run];
+    return request_number(q, "run", q->server->n - 1, 0, &run) ? NULL : &q->server->runs[run];
 }
 
-/* --- who may ask --- */
+/* --- addresses --- */
 
-/* A Host without its port, and without the brackets of IPv6. */
-static bool host_part(const char *host, char *name, size_t size)
+/* Reads an IPv4 or IPv6 address. */
+static bool parse_address(const char *text, uint16_t port, struct sockaddr_storage *a,
+                          bool *loopback)
 {
-    const char *begin = host + (*host == '['),
-               *end = *host == '[' ? strchr(host, ']') : host + strcspn(host, ":");
-    if (!end || (size_t)(end - begin) >= size)
-        return false;
-    memcpy(name, begin, (size_t)(end - begin));
-    name[end - begin] = 0;
-    end += *host == '[';
-    return !*end || (*end == ':' && end[1 + strspn(end + 1, "0123456789")] == 0);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)a;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)a;
+    *a = (struct sockaddr_storage){0};
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        *loopback = ntohl(v4->sin_addr.s_addr) >> 24 == 127;
+        return true;
+    }
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(port);
+    const bool valid = inet_pton(AF_INET6, text, &v6->sin6_addr) == 1;
+    *loopback = valid && IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr);
+    return valid;
 }
 
-/* Another site's name may be made to resolve to this machine, its address may not. */
+/* Only addresses and localhost are allowed: other sites may make a name resolve to this machine. */
 static bool host_allowed(const struct server *s, const char *host)
 {
-    char name[256];
-    struct in_addr v4;
-    struct in6_addr v6;
-    if (!host || !host_part(host, name, sizeof name))
+    struct sockaddr_storage a;
+    bool loopback;
+    char copy[256], *name = copy, *end;
+    snprintf(copy, sizeof copy, "%s", host ? host : "");
+    if (*name == '[' && (end = strchr(name, ']'))) /* IPv6 */
+        name++;
+    else
+        end = name + strcspn(name, ":");
+    const char *port = end + (*end == ']');
+    if (*port && (*port != ':' || port[1 + strspn(port + 1, "0123456789")]))
         return false;
-    if (!strcasecmp(name, "localhost"))
-        return true;
-    if (inet_pton(AF_INET, name, &v4) == 1)
-        return !s->loopback || (ntohl(v4.s_addr) >> 24) == 127;
-    return inet_pton(AF_INET6, name, &v6) == 1 && (!s->loopback || IN6_IS_ADDR_LOOPBACK(&v6));
-}
-
-/* Browsers say where a request comes from; other programs say nothing. */
-static bool site_allowed(const char *site)
-{
-    return !site || !strcmp(site, "same-origin") || !strcmp(site, "none");
+    *end = 0;
+    return !strcasecmp(name, "localhost") ||
+           (parse_address(name, 0, &a, &loopback) && (loopback || !s->loopback));
 }
 
 /* --- answering --- */
 
-static ssize_t stream_next(void *stream, uint64_t position, char *bytes, size_t room)
+static enum MHD_Result send_answer(const struct request *q)
 {
-    const struct reply *r = stream;
-    (void)position;
-    const ssize_t n = r->next(r->stream, bytes, room);
-    return n > 0    ? n
-           : n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
-                    : MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static void stream_end(void *stream)
-{
-    struct reply *r = stream;
-    if (r->end)
-        r->end(r->stream);
-    free(r);
-}
-
-static struct MHD_Response *make_response(struct reply *r)
-{
-    if (!r->next)
-        return MHD_create_response_from_buffer(r->size, r->text, MHD_RESPMEM_MUST_FREE);
-    struct reply *copy = malloc(sizeof *copy);
-    struct MHD_Response *response = NULL;
-    if (copy) {
-        *copy = *r;
-        response =
-            MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 256, stream_next, copy, stream_end);
-    }
+    const char *const headers[][2] = {{"Content-Type", q->type},
+                                      {"Content-Security-Policy", q->server->policy},
+                                      {"X-Content-Type-Options", "nosniff"},
+                                      {"X-Frame-Options", "DENY"},
+                                      {"Cross-Origin-Resource-Policy", "same-origin"},
+                                      {"Referrer-Policy", "no-referrer"},
+                                      {"Cache-Control", "no-store"}};
+    struct MHD_Response *response =
+        q->next ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, q->next,
+                                                    q->stream, q->end)
+                : MHD_create_response_from_buffer(q->size, q->text, MHD_RESPMEM_MUST_FREE);
     if (!response) {
-        if (r->end)
-            r->end(r->stream);
-        free(copy);
-    }
-    return response;
-}
-
-static enum MHD_Result send_reply(struct server *s, struct MHD_Connection *connection,
-                                  struct reply *r)
-{
-    struct MHD_Response *response = make_response(r);
-    if (!response) {
-        free(r->text);
+        if (q->next)
+            q->end(q->stream);
+        free(q->text);
         return MHD_NO;
     }
-    MHD_add_response_header(response, "Content-Type", r->type);
-    MHD_add_response_header(response, "Content-Security-Policy", s->policy);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    MHD_add_response_header(response, "X-Frame-Options", "DENY");
-    MHD_add_response_header(response, "Cross-Origin-Resource-Policy", "same-origin");
-    MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
-    MHD_add_response_header(response, "Cache-Control", "no-store");
-    if (r->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
+        MHD_add_response_header(response, headers[i][0], headers[i][1]);
+    if (q->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(response, "Allow", "GET, HEAD");
     const enum MHD_Result result =
-        MHD_queue_response(connection, r->status ? r->status : MHD_HTTP_OK, response);
+        MHD_queue_response(q->connection, q->status ? q->status : MHD_HTTP_OK, response);
     MHD_destroy_response(response);
     return result;
 }
 
-static const struct route *find_route(const char *path)
+static int refuse(struct request *q, unsigned status, const char *name, const char *reason)
 {
-    for (size_t i = 0; i < route_count; i++)
-        if (!strcmp(path, routes[i].path))
-            return &routes[i];
-    return NULL;
+    q->status = status;
+    return fail(&q->err, "%.200s: %s", name, reason);
 }
 
-static void answer(struct server *s, struct MHD_Connection *connection, const char *path,
-                   const char *method, struct reply *r)
+static int find_answer(struct request *q, const char *path, const char *method)
 {
-    const struct route *route = find_route(path);
-    const struct request q = {s, connection};
-    if (!host_allowed(s, MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host")))
-        reply_error(r, MHD_HTTP_FORBIDDEN, "the Host of a request has to be %s",
-                    s->loopback ? "localhost" : "an address");
-    else if (!site_allowed(
-                 MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Sec-Fetch-Site")) &&
-             route != routes)
-        reply_error(r, MHD_HTTP_FORBIDDEN, "a page of another site may not ask");
-    else if (strcmp(method, "GET") && strcmp(method, "HEAD"))
-        reply_error(r, MHD_HTTP_METHOD_NOT_ALLOWED, "only GET: nothing here can be changed");
-    else if (!route)
-        reply_error(r, MHD_HTTP_NOT_FOUND, "there is no %.200s", path);
-    else if (route->answer(&q, r)) {
-        free(r->text);
-        *r = (struct reply){0};
-        reply_error(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "no memory to answer");
-    }
+    const char *host = MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Host"),
+               *site =
+                   MHD_lookup_connection_value(q->connection, MHD_HEADER_KIND, "Sec-Fetch-Site");
+    size_t i = 0;
+    while (i < route_count && strcmp(path, routes[i].path))
+        i++;
+    if (!host_allowed(q->server, host))
+        return refuse(q, MHD_HTTP_FORBIDDEN, "Host",
+                      q->server->loopback ? "expected localhost or a loopback address"
+                                          : "expected localhost or an address");
+    /* Only browsers send it. A link on another site may lead to the page, the first route. */
+    if (site && strcmp(site, "same-origin") && strcmp(site, "none") && i > 0)
+        return refuse(q, MHD_HTTP_FORBIDDEN, path, "refused to pages of other sites");
+    if (strcmp(method, "GET") && strcmp(method, "HEAD"))
+        return refuse(q, MHD_HTTP_METHOD_NOT_ALLOWED, method, "expected GET or HEAD");
+    if (i == route_count)
+        return refuse(q, MHD_HTTP_NOT_FOUND, path, "not found");
+    return routes[i].answer(q);
 }
 
-/* Called first with the headers alone; a body, which nothing here wants, is read and dropped before the answer. */
+/* Answers a request, after an error with the line "handgrad: …". */
+static void answer(struct request *q, const char *path, const char *method)
+{
+    if (find_answer(q, path, method) == 0)
+        return;
+    free(q->text);
+    q->status = q->status ? q->status : MHD_HTTP_BAD_REQUEST;
+    if (asprintf(&q->text, "handgrad: %s\n", q->err.text) < 0)
+        q->text = NULL;
+    q->type = "text/plain; charset=utf-8";
+    q->size = q->text ? strlen(q->text) : 0;
+}
+
+/* libmicrohttpd calls this with the headers alone, then for each part of a body, which is dropped,
+ * and finally for the answer. */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *path,
                               const char *method, const char *version, const char *body,
                               size_t *body_size, void **state)
@@ -195,70 +175,38 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     static int begun;
     (void)version;
     (void)body;
-    if (!*state) {
+    if (!*state || *body_size) {
         *state = &begun;
-        return MHD_YES;
-    }
-    if (*body_size) {
         *body_size = 0;
         return MHD_YES;
     }
-    struct reply r = {0};
-    answer(context, connection, path, method, &r);
-    return send_reply(context, connection, &r);
-}
-
-/* What libmicrohttpd has to say about broken requests is for nobody. */
-static void quiet(void *context, const char *format, va_list args)
-{
-    (void)context;
-    (void)format;
-    (void)args;
-}
-
-static int parse_address(const char *text, uint16_t port, struct sockaddr_storage *a,
-                         bool *loopback)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port)};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    *a = (struct sockaddr_storage){0};
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
-        memcpy(a, &v4, sizeof v4);
-        *loopback = (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
-        return 0;
-    }
-    if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1) {
-        memcpy(a, &v6, sizeof v6);
-        *loopback = IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-        return 0;
-    }
-    return -1;
+    struct request q = {.server = context, .connection = connection};
+    answer(&q, path, method);
+    return send_answer(&q);
 }
 
 int server_start(struct server *s, const char *address, uint16_t port, struct error *err)
 {
     struct sockaddr_storage a;
-    if (parse_address(address, port, &a, &s->loopback))
+    if (!parse_address(address, port, &a, &s->loopback))
         return fail(err, "--bind: expected an address such as 127.0.0.1, got \"%.100s\"", address);
     s->policy = page_policy();
     if (!s->policy)
         return fail(err, "no memory to serve");
     pthread_mutex_init(&s->lock, NULL);
-    lens_room_open(&s->lens);
-    const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | MHD_USE_ERROR_LOG |
-                           (a.ss_family == AF_INET6 ? MHD_USE_IPv6 : 0);
+    model_cache_create(&s->cache);
+    const bool is_v6 = a.ss_family == AF_INET6;
     errno = 0;
-    s->daemon =
-        MHD_start_daemon(flags, port, NULL, NULL, handle, s, MHD_OPTION_EXTERNAL_LOGGER, quiet,
-                         NULL, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&a,
-                         MHD_OPTION_THREAD_POOL_SIZE, THREADS, MHD_OPTION_CONNECTION_LIMIT,
-                         CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
+    s->daemon = MHD_start_daemon(
+        MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO | (is_v6 ? MHD_USE_IPv6 : 0), port, NULL,
+        NULL, handle, s, MHD_OPTION_SOCK_ADDR, (struct sockaddr *)&a, MHD_OPTION_THREAD_POOL_SIZE,
+        THREADS, MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
+        IDLE_SECONDS, MHD_OPTION_END);
     if (!s->daemon)
         return fail(err, "%s port %u: %s", address, port,
                     errno ? strerror(errno) : "cannot listen there");
-    const unsigned bound = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
-    snprintf(s->url, sizeof s->url, a.ss_family == AF_INET6 ? "http://[%s]:%u/" : "http://%s:%u/",
-             address, bound);
+    snprintf(s->url, sizeof s->url, is_v6 ? "http://[%s]:%u/" : "http://%s:%u/", address,
+             MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     return 0;
 }
 
@@ -267,7 +215,7 @@ void server_stop(struct server *s)
     if (s->daemon) {
         MHD_stop_daemon(s->daemon);
         pthread_mutex_destroy(&s->lock);
-        lens_room_close(&s->lens);
+        model_cache_destroy(&s->cache);
     }
     free(s->policy);
     s->daemon = NULL;

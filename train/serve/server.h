@@ -1,8 +1,9 @@
-/* server.h: answers over HTTP to whoever watches a run: read-only, from a table of routes, never from paths.
+/* server.h: the HTTP server behind `handgrad serve`: read-only, and limited to what the table of
+ * routes names. No path of a request becomes the path of a file.
  *
- * It listens on the loopback interface unless told otherwise. A page of another site cannot use it: a request whose Host is a
- * name that somebody else may point here (DNS rebinding), or that the browser says comes from another site, is refused.
- */
+ * By default it listens on the loopback interface. Pages of other sites cannot use it: a request is
+ * refused if its Host is a name that DNS rebinding may point here, or if the browser says that it
+ * comes from another site. */
 #ifndef SERVER_H
 #define SERVER_H
 
@@ -18,53 +19,52 @@ struct server {
     struct history *runs;
     size_t n;
     pthread_mutex_t lock; /* of the runs */
-    struct lens_room lens;
-    char *policy;
+    struct model_cache cache;
+    char *policy; /* Content-Security-Policy */
     bool loopback;
     struct MHD_Daemon *daemon;
     char url[64];
 };
 
-/* One request, for a route's function. */
+/* A request and its answer: text, which the server frees, or, if next is set, a stream (see
+ * MHD_create_response_from_callback). */
 struct request {
     struct server *server;
     struct MHD_Connection *connection;
-};
-
-/* What a route answers: text of a type, allocated, that the server frees; or a stream. */
-struct reply {
-    unsigned status; /* 200 where it is left 0 */
+    unsigned status; /* 0: 200, or 400 after an error */
     const char *type;
     char *text;
     size_t size;
-    /* A stream instead: called again and again for the next at most `room` bytes until it returns 0 (the end) or -1 (broken off);
-     * end is called once, whatever happened. */
-    ssize_t (*next)(void *stream, char *bytes, size_t room);
-    void (*end)(void *stream);
+    MHD_ContentReaderCallback next;
+    MHD_ContentReaderFreeCallback end;
     void *stream;
+    struct error err;
 };
 
-/* Adds one line of text as the answer, with a status from 400 on: "handgrad: …". Returns 0. */
-int reply_error(struct reply *r, unsigned status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* The functions below return 0, or -1 or NULL after filling in q->err and perhaps q->status. */
 
-/* A parameter of the query; NULL where it is missing. Owned by the connection. */
+/* Answers with allocated text; NULL: out of memory. */
+int answer_text(struct request *q, const char *type, char *text);
+/* Answers with JSON, and deletes it. */
+int answer_json(struct request *q, cJSON *json);
+
+/* A parameter of the query, owned by the connection; NULL if it is missing. */
 const char *request_parameter(const struct request *q, const char *name);
-/* A whole number of the query, at most max; missing: `otherwise`. -1, with the reply filled in, where it is none. */
-int request_number(const struct request *q, const char *name, uint64_t max, uint64_t otherwise,
-                   uint64_t *value, struct reply *r);
-/* The run that the query names by its number, 0 where it names none; NULL, with the reply filled in, where there is no such run. */
-struct history *request_run(const struct request *q, struct reply *r);
+/* An integer of the query from 0 to max, or `absent` if it is missing. */
+int request_number(struct request *q, const char *name, uint64_t max, uint64_t absent,
+                   uint64_t *value);
+/* The run with the index in the query, by default the first. */
+struct history *request_run(struct request *q);
 
-/* A route: an exact path, and the function that answers. It runs on one of a few threads; -1: an internal error. */
+/* A path and the function that answers it, on one of several threads. */
 struct route {
     const char *path;
-    int (*answer)(const struct request *q, struct reply *r);
+    int (*answer)(struct request *q);
 };
 extern const struct route routes[];
 extern const size_t route_count;
 
-/* Starts answering. address: of an interface, IPv4 or IPv6; port 0: any that is free. s->url is where it is. */
+/* Starts the server on an IPv4 or IPv6 address; port 0: any free one. Sets s->url. */
 int server_start(struct server *s, const char *address, uint16_t port, struct error *err);
 void server_stop(struct server *s);
 

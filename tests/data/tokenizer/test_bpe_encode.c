@@ -38,7 +38,7 @@ static size_t plain_encode(const struct bpe *b, const char *word, size_t n, size
 START_TEST(words_are_encoded_by_definition)
 {
     struct tokenizer *t = trained(800, "gpt2");
-    const struct bpe *b = tokenizer_bpe(t);
+    const struct bpe *b = t->bpe;
     struct bpe_workspace *s = bpe_workspace_create(&err);
     size_t n;
     char *text = real_text(&n);
@@ -100,7 +100,7 @@ START_TEST(all_bytes_come_back)
         char text[3000], back[3000];
         uint32_t *ids;
         size_t n, length = random_text(text, 40 + random_below(2900));
-        OK(tokenizer_encode(t, text, length, &ids, &n, &err));
+        OK(tokenizer_encode(t, text, length, false, &ids, &n, &err));
         EXPECT(decode(t, ids, n, back) == length && memcmp(text, back, length) == 0);
         n_collected = 0;
         const struct encoder_config c = {t, "", 0, false, collect, NULL};
@@ -125,7 +125,7 @@ START_TEST(special_tokens)
     uint32_t *ids, end;
     size_t n, length;
     ck_assert(tokenizer_end_of_text(t, &end) && end == 597);
-    OK(tokenizer_encode_special(t, "a<|endoftext|><|end|> <|end|><|x", 32, &ids, &n, &err));
+    OK(tokenizer_encode(t, "a<|endoftext|><|end|> <|end|><|x", 32, true, &ids, &n, &err));
     const uint32_t expected[] = {'a', 597, 598, ' ', 599, 'x'};
     ck_assert(n == 6 && memcmp(ids, expected, sizeof expected) == 0);
     tokenizer_bytes(t, 597, &length); /* stands for no text, but has a name */
@@ -133,11 +133,11 @@ START_TEST(special_tokens)
     const char *name = tokenizer_name(t, 597, &length);
     ck_assert(length == 13 && memcmp(name, "<|endoftext|>", 13) == 0);
     free(ids);
-    OK(tokenizer_encode(t, "<|endoftext|>", 13, &ids, &n, &err));
+    OK(tokenizer_encode(t, "<|endoftext|>", 13, false, &ids, &n, &err));
     for (size_t i = 0; i < n; i++)
         ck_assert_uint_lt(ids[i], 597);
     free(ids);
-    OK(tokenizer_encode(t, "", 0, &ids, &n, &err));
+    OK(tokenizer_encode(t, "", 0, false, &ids, &n, &err));
     ck_assert_uint_eq(n, 0);
     free(ids);
     tokenizer_destroy(t);

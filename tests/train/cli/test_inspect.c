@@ -188,7 +188,7 @@ START_TEST(tokenizers)
     ck_contains(output, "tokenizer.h5  tokenizer, ");
     ck_contains(output, "\n  tokenizer         char\n  vocab_size        6\n");
     ck_contains(output, "symbols           \\n\\x1ba\\xc2\\x85é€\n");
-    ck_contains(output, tokenizer_fingerprint(t));
+    ck_contains(output, t->fingerprint);
     ck_assert_int_eq(inspect(path, "--json"), 0);
     ck_contains(output, "\"vocab_size\":6");
     tokenizer_destroy(t);
@@ -213,8 +213,8 @@ START_TEST(shards)
     struct shard_info info = {
         .split = "train", .count = 1, .tokenizer_kind = "byte", .vocab_size = 256, .tokens = 5};
     snprintf(info.tokenizer_fingerprint, sizeof info.tokenizer_fingerprint, "%s",
-             tokenizer_fingerprint(t));
-    snprintf(info.corpus, sizeof info.corpus, "%s", tokenizer_fingerprint(t));
+             t->fingerprint);
+    snprintf(info.corpus, sizeof info.corpus, "%s", t->fingerprint);
     info.sources =
         "[{\"path\":\"a\\u001b.txt\",\"bytes\":1234,\"sha256\":\"00112233445566778899\"}]";
     info.has_documents = true;

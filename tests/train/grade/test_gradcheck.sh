@@ -47,7 +47,9 @@ result "JSON, of two operations" $?
     awk '$1 == "1e-05" && $3 < 1e-9 { v++ } $1 == "1e-14" && $3 > 1e-3 { v++ } $1 ~ /^1e-(0[89]|1.)$/ && $4 < 1e-14 { v++ }
          $1 == "1e-02" && $2 < 1e-3 { v++ } $1 == "1e-06" && $2 > 1e-2 { v++ } END { exit v != 13 }' "$work/out.txt"
 result "the sweep: a V, and a floor" $?
-grep -q '^<svg ' "$work/sweep.svg" && [ "$(grep -c '<polyline' "$work/sweep.svg")" -eq 3 ] && ! grep -q 'nan\|inf' "$work/sweep.svg"
+# three colours occur twice each: in a curve and in the legend
+grep -q '^<svg ' "$work/sweep.svg" && [ "$(grep -o 'stroke:rgb([^)]*)' "$work/sweep.svg" | sort | uniq -c | grep -c '^ *2 ')" -eq 3 ] &&
+    ! grep -q 'nan\|inf' "$work/sweep.svg"
 result "the sweep's picture" $?
 
 "$HANDGRAD" gradcheck nothing >"$work/out.txt" 2>&1

@@ -1,5 +1,6 @@
-/* test_history.c: what a run folder tells: rows gathered without losing an extreme, files followed as they grow and are cut
- * back, lines that are none passed over; and the files that a run's diary writes. */
+/* test_history.c: the history of a run: buckets keep the extremes of their rows, files are followed
+ * while they grow and are truncated, invalid lines are skipped; and the JSON-lines files that a run
+ * appends to. */
 #include "base/jsonl.h"
 #include "tests/test.h"
 #include "train/report/curves.h"
@@ -50,16 +51,6 @@ static void refresh(struct history *h)
     ck_assert_msg(history_refresh(h, &err) == 0, "%s", err.text);
 }
 
-static char *json_of(const struct history *h, const struct history_seen *seen)
-{
-    char *text;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    history_json(h, seen, out);
-    fclose(out);
-    return text;
-}
-
 static void put_steps(int first, int last, double offset)
 {
     char text[128];
@@ -72,7 +63,8 @@ static void put_steps(int first, int last, double offset)
     }
 }
 
-/* Every length up to several halvings: buckets cover all rows in order, and low, high, mean are those of their rows. */
+/* For every length up to several halvings, the buckets cover all rows in order, with their minimum,
+ * maximum and mean. */
 START_TEST(buckets_keep_extremes)
 {
     enum { CAPACITY = 8 };
@@ -100,14 +92,14 @@ START_TEST(buckets_keep_extremes)
                 sum += isnan(values[i]) ? 0 : values[i];
                 counted += !isnan(values[i]);
             }
-            if (cell->n) {
+            if (cell->n > 0) {
                 ck_assert_double_eq(cell->low, low);
                 ck_assert_double_eq(cell->high, high);
-                ck_assert_double_le(fabs(cell->sum - sum), 1e-9 * (fabs(sum) + 1e5));
+                ck_assert_double_le(fabs(cell->mean * cell->n - sum), 1e-9 * (fabs(sum) + 1e5));
             } else
-                ck_assert(isinf(low) && isnan(curve_mean(cell)));
+                ck_assert(isinf(low) && isnan(cell->mean));
             ck_assert_double_eq(cell[1].first, (double)begin);
-            counted -= cell->n;
+            counted -= (uint64_t)cell->n;
         }
         ck_assert_uint_eq(counted, 0);
         curves_destroy(&c);
@@ -115,12 +107,13 @@ START_TEST(buckets_keep_extremes)
 }
 END_TEST
 
-/* A line is read when it is whole, once; a file that is cut and has grown past where it was is read anew. */
+/* A line is read once, when it is complete; a file that was truncated and has grown again is read
+ * anew. */
 START_TEST(follows_a_growing_file)
 {
     make_folder();
     struct history h = open_history();
-    refresh(&h); /* nothing there yet */
+    refresh(&h); /* no files yet */
     ck_assert_uint_eq(h.steps.rows, 0);
     put("metrics.jsonl", "w", "{\"step\": 1, \"loss\": 4}\n{\"step\": 2, \"lo");
     refresh(&h);
@@ -130,13 +123,13 @@ START_TEST(follows_a_growing_file)
     refresh(&h);
     ck_assert_uint_eq(h.steps.rows, 2);
     ck_assert_double_eq(h.last[LOSS], 3);
-    const uint64_t epoch = h.epochs[0];
+    const uint64_t epoch = h.epoch;
     put("metrics.jsonl", "w",
         "{\"step\": 1, \"loss\": 4}\n{\"step\": 2, \"loss\": 5}\n{\"step\": 3, \"loss\": 6}\n");
     refresh(&h);
     ck_assert_uint_eq(h.steps.rows, 3);
     ck_assert_double_eq(h.last[LOSS], 6);
-    ck_assert_uint_ne(h.epochs[0], epoch);
+    ck_assert_uint_ne(h.epoch, epoch);
     put("metrics.jsonl", "w", "");
     refresh(&h);
     ck_assert_uint_eq(h.steps.rows, 0);
@@ -146,7 +139,7 @@ START_TEST(follows_a_growing_file)
 }
 END_TEST
 
-START_TEST(passes_over_what_is_no_line)
+START_TEST(skips_invalid_lines)
 {
     make_folder();
     put("config.ini", "w", "[train]\nsteps = 9\n[optim]\nclip = 2\n");
@@ -167,11 +160,10 @@ START_TEST(passes_over_what_is_no_line)
     refresh(&h);
     ck_assert_uint_eq(h.steps.rows, 2);
     ck_assert_uint_eq(h.evaluations.rows, 1);
-    ck_assert_uint_eq(h.n_tensors, 2);
+    ck_assert_int_eq(cJSON_GetArraySize(h.tensor_names), 2);
     ck_assert_uint_eq(h.tensors.rows, 2);
-    ck_assert_uint_eq(h.samples.count, 1);
+    ck_assert_int_eq(cJSON_GetArraySize(h.samples.array), 1);
     ck_assert_uint_ge(h.bad_lines, 9);
-    ck_assert_double_eq(h.steps_planned, 9);
     ck_assert_double_eq(h.last[CLIPPED], 1);
     ck_assert_double_eq(h.last[SKIPPED], 1);
     ck_assert_double_eq(h.best_val_loss, 1.5);
@@ -180,7 +172,7 @@ START_TEST(passes_over_what_is_no_line)
 }
 END_TEST
 
-/* The validation loss of a step becomes part of its line, which a reader may have seen without it. */
+/* The validation loss of a step is added to its line, which a reader may have seen without it. */
 START_TEST(reads_a_line_that_has_grown)
 {
     make_folder();
@@ -199,7 +191,7 @@ START_TEST(reads_a_line_that_has_grown)
 }
 END_TEST
 
-/* What is no file of the folder is not read: a pipe would hang, a link may lead anywhere. */
+/* Only regular files are read: a pipe would block, and a link may lead out of the folder. */
 START_TEST(reads_no_pipes_and_follows_no_links)
 {
     char path[256], outside[256];
@@ -214,15 +206,15 @@ START_TEST(reads_no_pipes_and_follows_no_links)
     struct error err;
     ck_assert_int_ne(history_refresh(&h, &err), 0);
     ck_assert_ptr_nonnull(strstr(err.text, "samples.jsonl"));
-    ck_assert_uint_eq(h.samples.count, 0);
+    ck_assert_int_eq(cJSON_GetArraySize(h.samples.array), 0);
     ck_assert_ptr_null(h.config);
     history_close(&h);
     remove_folder();
 }
 END_TEST
 
-/* Far longer than any line that is kept: passed over, and what follows is read. */
-START_TEST(passes_over_a_line_too_long)
+/* A line that is too long is skipped, the next one is read. */
+START_TEST(skips_a_line_too_long)
 {
     make_folder();
     put("metrics.jsonl", "w", "{\"step\": 1, \"loss\": 4}\n");
@@ -241,8 +233,9 @@ START_TEST(passes_over_a_line_too_long)
 }
 END_TEST
 
-/* A reader that keeps what it has, from `from` on replaced, has the whole table; it is valid JSON at every length. */
-START_TEST(tells_what_is_new)
+/* A reader that replaces its rows from `from` on has the whole table. The JSON is valid at every
+ * length. */
+START_TEST(sends_new_rows)
 {
     make_folder();
     struct history h = open_history();
@@ -252,10 +245,8 @@ START_TEST(tells_what_is_new)
     for (int i = 0; i < 40; i++) {
         put_steps(i * 300 + 1, (i + 1) * 300, 0);
         refresh(&h);
-        struct history_seen seen = {0};
-        seen.steps.epoch = epoch;
-        seen.steps.count = count;
-        char *text = json_of(&h, &seen);
+        const struct history_seen seen = {epoch, {count}};
+        char *text = history_json(&h, &seen);
         cJSON *object = cJSON_Parse(text);
         ck_assert_ptr_nonnull(object);
         const cJSON *steps = cJSON_GetObjectItem(object, "steps"), *item;
@@ -264,20 +255,25 @@ START_TEST(tells_what_is_new)
         ck_assert_uint_le(from, count);
         count = from;
         cJSON_ArrayForEach(item, cJSON_GetObjectItem(steps, "x")) x[count++] = item->valuedouble;
-        epoch = (uint64_t)cJSON_GetObjectItem(steps, "epoch")->valuedouble;
+        epoch = (uint64_t)cJSON_GetObjectItem(object, "epoch")->valuedouble;
         ck_assert_uint_eq(count, h.steps.count);
         for (size_t k = 0; k < count; k++)
             ck_assert_double_eq(x[k], h.steps.x[k]);
         cJSON_Delete(object);
         free(text);
     }
-    ck_assert_uint_eq(full, 2); /* the first time, and when the table was halved */
+    ck_assert_uint_eq(full, 2); /* initially, and after the table was halved */
     history_close(&h);
     remove_folder();
 }
 END_TEST
 
-/* Of many objects every 2^k-th stays, and always the newest. */
+static double sample_step(const struct history *h, int i)
+{
+    return cJSON_GetObjectItem(cJSON_GetArrayItem(h->samples.array, i), "step")->valuedouble;
+}
+
+/* Of many objects every 2^k-th is kept, and the newest. */
 START_TEST(thins_samples_and_keeps_the_newest)
 {
     make_folder();
@@ -288,21 +284,19 @@ START_TEST(thins_samples_and_keeps_the_newest)
         put("samples.jsonl", "a", line);
     }
     refresh(&h);
-    ck_assert_uint_le(h.samples.count, 512);
-    ck_assert_uint_ge(h.samples.count, 256);
-    ck_assert_double_eq(cJSON_GetObjectItem(h.samples.list[0], "step")->valuedouble, 1);
-    ck_assert_double_eq(
-        cJSON_GetObjectItem(h.samples.list[h.samples.count - 1], "step")->valuedouble, 1500);
-    for (size_t i = 2; i + 1 < h.samples.count; i++)
-        ck_assert_double_eq(cJSON_GetObjectItem(h.samples.list[i], "step")->valuedouble -
-                                cJSON_GetObjectItem(h.samples.list[i - 1], "step")->valuedouble,
-                            (double)h.samples.stride);
+    const int n = cJSON_GetArraySize(h.samples.array);
+    ck_assert_int_le(n, 512);
+    ck_assert_int_ge(n, 256);
+    ck_assert_double_eq(sample_step(&h, 0), 1);
+    ck_assert_double_eq(sample_step(&h, n - 1), 1500);
+    for (int i = 2; i + 1 < n; i++)
+        ck_assert_double_eq(sample_step(&h, i) - sample_step(&h, i - 1), (double)h.samples.stride);
     history_close(&h);
     remove_folder();
 }
 END_TEST
 
-/* No text of a run can end the element that holds the data. */
+/* No text of a run can end the HTML element that holds the data. */
 START_TEST(embeds_hostile_text)
 {
     char *text;
@@ -321,9 +315,8 @@ START_TEST(embeds_hostile_text)
     put("config.ini", "w", "[data]\ndir = </script><img src=x onerror=alert(2)>\n");
     struct history h = open_history();
     refresh(&h);
-    out = open_memstream(&text, &size);
-    ck_assert_int_eq(page_write(out, &h, 1, false), 0);
-    fclose(out);
+    text = page_html(&h, 1, false);
+    ck_assert_ptr_nonnull(text);
     ck_assert_ptr_null(strstr(text, "alert(1)</script"));
     ck_assert_ptr_null(strstr(text, "<img src=x"));
     ck_assert_ptr_null(strstr(text, "{{data}}"));
@@ -344,9 +337,10 @@ static char *plot_of(const struct history *h)
     return text;
 }
 
-/* Evaluated at steps that have no loss: before, behind and without those that have; steps and losses that floating-point numbers
- * cannot tell apart. What is drawn stays on the canvas (make asan sees whether it does). */
-START_TEST(draws_what_a_file_says)
+/* Validation losses before, after and without training losses; steps and losses that floating-point
+ * numbers cannot distinguish. With `make asan` this checks that nothing is drawn outside the plot.
+ */
+START_TEST(plots_unusual_files)
 {
     static const char *const FILES[] = {
         "{\"step\": 1, \"loss\": 2}\n{\"step\": 8585, \"val_loss\": 3}\n",
@@ -370,8 +364,8 @@ START_TEST(draws_what_a_file_says)
 }
 END_TEST
 
-/* Resumed after a step: later lines and half a line go; what is appended then is all that follows. */
-START_TEST(jsonl_goes_on_after_a_step)
+/* Opening a file at a step removes later lines and an incomplete one, before more are appended. */
+START_TEST(jsonl_continues_after_a_step)
 {
     make_folder();
     struct jsonl j;
@@ -396,7 +390,7 @@ START_TEST(jsonl_goes_on_after_a_step)
 }
 END_TEST
 
-SUITE("history", buckets_keep_extremes, follows_a_growing_file, passes_over_what_is_no_line,
-      reads_a_line_that_has_grown, reads_no_pipes_and_follows_no_links, passes_over_a_line_too_long,
-      tells_what_is_new, thins_samples_and_keeps_the_newest, embeds_hostile_text,
-      draws_what_a_file_says, jsonl_goes_on_after_a_step)
+SUITE("history", buckets_keep_extremes, follows_a_growing_file, skips_invalid_lines,
+      reads_a_line_that_has_grown, reads_no_pipes_and_follows_no_links, skips_a_line_too_long,
+      sends_new_rows, thins_samples_and_keeps_the_newest, embeds_hostile_text, plots_unusual_files,
+      jsonl_continues_after_a_step)
