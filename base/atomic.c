@@ -2,8 +2,7 @@
  *
  * The order of operations matters (Redis' rdb.c; Luu, "Files are hard", 2015): the bytes must be on
  * the disk before the name refers to them, and the name is safe only after its directory is synced.
- * Before reading back, the cached pages are dropped, so that the comparison sees what the disk
- * holds. A file system that cannot drop them still reveals a file that is too short.
+ * Cached pages are dropped before reading back, so that the comparison sees what the disk holds.
  */
 #include "base/atomic.h"
 #include "base/minmax.h"
@@ -49,9 +48,8 @@ struct stream {
     bool no_direct; /* the file system does not support it */
 };
 
-/* Returns how many bytes the next call should transfer. Parts that are page-aligned in memory and
- * in the file bypass the page cache, which otherwise takes most of the processor time of a large
- * save (docs/reliability.md). */
+/* Bytes that the next call should transfer. Parts that are page-aligned in memory and in the file
+ * bypass the page cache, which takes most of the processor time of a large save. */
 static size_t next_part(struct stream *s, const void *memory, size_t size)
 {
     enum {

@@ -13,8 +13,7 @@ struct piece {
 
 /* Replaces `path` by the concatenated pieces: writes a temporary file in the same directory, syncs
  * it, reads it back and compares, renames it, and syncs the directory. After an error the old file
- * is unchanged and no temporary file is left. (If only the final sync of the directory fails, the
- * new file is in place but may not survive a power failure.) */
+ * is unchanged, unless only the final sync failed, and no temporary file is left. */
 int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, struct error *err);
 int atomic_write(const char *path, const void *bytes, size_t size, struct error *err);
 
@@ -26,9 +25,8 @@ int sync_directory(const char *directory);
  * errno. */
 int atomic_open_temporary(const char *path, char *temporary, char *directory);
 
-/* Whether `name`, without a directory, is a temporary file that an interrupted atomic_write of the
- * file `of` left behind. Such a file is never read, and may be removed if no other process writes
- * to the directory. */
+/* Whether the file name `name` is that of a temporary file for `of`. Unless another process is
+ * writing, it was left behind and may be removed. */
 bool atomic_is_leftover(const char *name, const char *of);
 
 #endif

@@ -6,9 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Opens a regular file for reading. Pipes could block, devices have no end, and a symbolic link in
- * another user's directory may lead anywhere, so all of these are refused. Returns the descriptor
- * and the file's size, or -1. */
+/* Opens a regular file for reading, not a symbolic link, which may lead anywhere. Returns the
+ * descriptor and the file's size, or -1. */
 int input_file_open(const char *path, uint64_t *size, struct error *err);
 /* The same, but follows symbolic links: for files that the user has named. */
 int input_file_open_linked(const char *path, uint64_t *size, struct error *err);

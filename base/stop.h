@@ -5,11 +5,10 @@
 
 #include <stdbool.h>
 
-/* From now on SIGINT, SIGTERM and SIGHUP (unless ignored, as under nohup) only set a flag; a second
- * one of the same kind ends the process at once. With `and_save`, for a training run, SIGUSR1
- * requests a checkpoint, and SIGPIPE and SIGXFSZ are ignored, so that a closed pipe or a file over
- * its size limit is a write error. To be called once, before OpenMP starts its threads: neither
- * they nor the caller are interrupted by these signals (stop.c explains why). */
+/* From now on SIGINT, SIGTERM and SIGHUP (unless ignored, as under nohup) set a flag; a second one of
+ * the same kind ends the process. With `and_save`, SIGUSR1 requests a checkpoint, and SIGPIPE and
+ * SIGXFSZ are ignored, so that writing fails instead. To be called once, before OpenMP starts its
+ * threads: neither they nor the caller are interrupted (see stop.c). */
 void stop_on_signals(bool and_save);
 bool stop_requested(void);
 

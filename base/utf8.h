@@ -16,9 +16,8 @@ struct utf8 {
     uint8_t length;      /* bytes that it has so far */
 };
 
-/* Effect of one byte. After UTF8_INVALID the decoder is between characters again. If u->length is
- * not 0, those bytes before this one were ill-formed, and this byte must be pushed again, since it
- * may begin a character; otherwise this byte itself is invalid. */
+/* Effect of one byte. After UTF8_INVALID the decoder is between characters. If u->length is not 0,
+ * the bytes before this one were ill-formed, and this one must be pushed again; else it is invalid. */
 enum utf8_result { UTF8_INVALID = -1, UTF8_MORE, UTF8_CHARACTER };
 
 /* Inlined for the common case, an ASCII byte between characters. */

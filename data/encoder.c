@@ -33,8 +33,8 @@ static int encode_word(struct encoder *e, size_t thread, struct run_ids *r, cons
     if (!t->bpe) {
         if (tokenizer_encode_piece(t, word, n, offset, r->ids + r->n, &count, err))
             return -1;
-    } else if ((count = bpe_encode_word(t->bpe, e->workspaces[thread], word, n,
-                                        r->ids + r->n)) == SIZE_MAX)
+    } else if ((count = bpe_encode_word(t->bpe, e->workspaces[thread], word, n, r->ids + r->n)) ==
+               SIZE_MAX)
         return fail(err, "out of memory for a word of %zu bytes", n);
     r->n += count;
     return 0;
@@ -103,13 +103,8 @@ struct encoder *encoder_create(const struct encoder_config *config, struct error
         status = fail(err, "out of memory");
     for (size_t i = 0; b && status == 0 && i < e->threads; i++)
         status = (e->workspaces[i] = bpe_workspace_create(err)) ? 0 : -1;
-    const struct pretokenizer_config input = {b ? b->pattern : NULL,
-                                              config->separator,
-                                              config->separator_length,
-                                              encode_run,
-                                              pass_on,
-                                              e,
-                                              0};
+    const struct pretokenizer_config input = {
+        b ? b->pattern : NULL, config->separator, encode_run, pass_on, e, 0};
     if (status == 0 && (e->input = pretokenizer_create(&input, err)))
         return e;
     encoder_destroy(e);

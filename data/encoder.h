@@ -13,7 +13,6 @@
 struct encoder_config {
     const struct tokenizer *tokenizer;
     const char *separator; /* as in struct pretokenizer_config */
-    size_t separator_length;
     /* Mark the first token of each document with DOCUMENT_BEGIN, and append the end-of-text token
      * to each, if the tokenizer has one. Empty documents are omitted. */
     bool documents;

@@ -2,6 +2,7 @@
 #include "data/text.h"
 #include "base/array.h"
 #include "base/utf8.h"
+#include "data/corpus.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fts.h>
@@ -24,9 +25,11 @@ static int add_file(struct text *t, const char *path, struct error *err)
     return 0;
 }
 
-static bool is_output(const struct text_outputs *o, const struct stat *dir, const char *name)
+/* Whether a file is overwritten by tokenize. */
+static bool is_output(const struct stat *output, const struct stat *dir, const char *name)
 {
-    return o && dir->st_dev == o->dir.st_dev && dir->st_ino == o->dir.st_ino && o->is_output(name);
+    return output && dir->st_dev == output->st_dev && dir->st_ino == output->st_ino &&
+           corpus_owns(name);
 }
 
 /* By bytes, so that the order does not depend on the locale. */
@@ -36,7 +39,7 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 }
 
 /* Adds an entry of a directory tree. */
-static int add_entry(struct text *t, FTS *tree, FTSENT *e, const struct text_outputs *outputs,
+static int add_entry(struct text *t, FTS *tree, FTSENT *e, const struct stat *output,
                      struct error *err)
 {
     switch (e->fts_info) {
@@ -45,7 +48,7 @@ static int add_entry(struct text *t, FTS *tree, FTSENT *e, const struct text_out
             fts_set(tree, e, FTS_SKIP);
         return 0;
     case FTS_F:
-        return e->fts_name[0] == '.' || is_output(outputs, e->fts_parent->fts_statp, e->fts_name)
+        return e->fts_name[0] == '.' || is_output(output, e->fts_parent->fts_statp, e->fts_name)
                    ? 0
                    : add_file(t, e->fts_path, err);
     case FTS_DNR:
@@ -57,7 +60,7 @@ static int add_entry(struct text *t, FTS *tree, FTSENT *e, const struct text_out
     }
 }
 
-static int add_directory(struct text *t, const char *path, const struct text_outputs *outputs,
+static int add_directory(struct text *t, const char *path, const struct stat *output,
                          struct error *err)
 {
     const size_t before = t->n;
@@ -66,7 +69,7 @@ static int add_directory(struct text *t, const char *path, const struct text_out
     FTSENT *e = NULL;
     int status = 0;
     while (tree && status == 0 && (errno = 0, e = fts_read(tree)))
-        status = add_entry(t, tree, e, outputs, err);
+        status = add_entry(t, tree, e, output, err);
     if (status == 0 && errno)
         status = fail(err, "%s: %s", path, strerror(errno));
     if (tree)
@@ -75,21 +78,20 @@ static int add_directory(struct text *t, const char *path, const struct text_out
                                          : status;
 }
 
-int text_add(struct text *t, const char *path, const struct text_outputs *outputs,
-             struct error *err)
+int text_add(struct text *t, const char *path, const struct stat *output, struct error *err)
 {
     struct stat s;
     if (stat(path, &s) != 0)
         return fail(err, "%s: %s", path, strerror(errno));
     if (S_ISDIR(s.st_mode))
-        return add_directory(t, path, outputs, err);
+        return add_directory(t, path, output, err);
     if (!S_ISREG(s.st_mode)) /* a pipe can be read only once */
         return fail(err, "%s: neither a regular file nor a directory", path);
     const char *slash = strrchr(path, '/');
     char dir[PATH_MAX] = ".";
     if (slash && snprintf(dir, sizeof dir, "%.*s", (int)(slash - path) + 1, path) >= PATH_MAX)
         return fail(err, "%s: %s", path, strerror(ENAMETOOLONG));
-    if (stat(dir, &s) == 0 && is_output(outputs, &s, slash ? slash + 1 : path))
+    if (stat(dir, &s) == 0 && is_output(output, &s, slash ? slash + 1 : path))
         return fail(err, "%s: tokenize would overwrite this file: it is in the output directory",
                     path);
     return add_file(t, path, err);

@@ -24,16 +24,10 @@ struct text {
     bool any_bytes; /* the text need not be UTF-8 */
 };
 
-/* Files that are not text although they are in a text's directory: the output of an earlier run. */
-struct text_outputs {
-    struct stat dir;
-    bool (*is_output)(const char *name);
-};
-
-/* Adds a file, or all regular files below a directory, sorted by name, except hidden ones, links and
- * outputs. A single file that is an output is an error, since tokenize would overwrite it. */
-int text_add(struct text *t, const char *path, const struct text_outputs *outputs,
-             struct error *err);
+/* Adds a file, or all regular files below a directory, sorted by name, except hidden ones, links, and
+ * files of a corpus in the directory `output`, if it is not NULL. To name one of the latter is an
+ * error, since tokenize would overwrite it. */
+int text_add(struct text *t, const char *path, const struct stat *output, struct error *err);
 void text_free(struct text *t);
 
 /* Gets the next at most TEXT_PIECE bytes, complete and valid characters, from `offset` of the file.

@@ -83,8 +83,7 @@ static struct tokenizer *make_char(struct tokenize_job *j, struct error *err)
     uint32_t *code_points = malloc(CODE_POINTS * sizeof *code_points);
     struct tokenizer *t = NULL;
     struct pretokenizer *p = NULL;
-    const struct pretokenizer_config config = {
-        NULL, j->separator, strlen(j->separator), see_words, NULL, seen, 0};
+    const struct pretokenizer_config config = {NULL, j->separator, see_words, NULL, seen, 0};
     if (!seen || !code_points)
         fail(err, "out of memory");
     else if ((p = pretokenizer_create(&config, err)) && read_text(j, "reading", p, err) == 0 &&
@@ -107,8 +106,7 @@ static int count_words(struct tokenize_job *j, const char *regex, struct bytemap
                        struct error *err)
 {
     struct pattern *p = pattern_create(regex, err);
-    struct word_counter *c =
-        p ? word_counter_create(p, j->separator, strlen(j->separator), err) : NULL;
+    struct word_counter *c = p ? word_counter_create(p, j->separator, err) : NULL;
     const int status =
         c && read_text(j, "reading", c->input, err) == 0 ? word_counter_finish(c, counts, err) : -1;
     word_counter_destroy(c);
@@ -209,7 +207,6 @@ static int encode(struct tokenize_job *j, struct error *err)
 {
     const struct encoder_config config = {.tokenizer = j->tokenizer,
                                           .separator = j->separator,
-                                          .separator_length = strlen(j->separator),
                                           .documents = *j->separator || j->plan->document_files,
                                           .sink = save_tokens,
                                           .context = j};
@@ -327,12 +324,11 @@ static int write_shards(struct tokenize_job *j, struct error *err)
 
 static int collect_text(struct tokenize_job *j, const struct corpus_dir *dir, struct error *err)
 {
-    struct text_outputs outputs = {.is_output = corpus_owns};
-    struct stat s;
-    if (fstat(dir->fd, &outputs.dir) != 0)
+    struct stat output, s;
+    if (fstat(dir->fd, &output) != 0)
         return fail(err, "%s: %s", dir->path, strerror(errno));
     for (size_t i = 0; i < j->plan->n_texts; i++)
-        if (text_add(&j->text, j->plan->texts[i], &outputs, err))
+        if (text_add(&j->text, j->plan->texts[i], &output, err))
             return -1;
     for (size_t i = 0; i < j->text.n; i++)
         if (stat(j->text.files[i].path, &s) == 0)

@@ -1,10 +1,9 @@
 /* window.c: see window.h.
  *
- * A shuffled array of windows would have to be stored, or computed again at every resume. Instead a
- * Feistel network (Luby and Rackoff 1988) computes single elements of a permutation: the step
- * (L, R) -> (R, L ^ F(R)) is invertible for any F, so any number of rounds permutes the 2h-bit
- * numbers. Cycle walking (Black and Rogaway 2002) restricts it to 0 ... n - 1: it is repeated until
- * the result is below n, at most 4 times on average, since 4^h < 4 n.
+ * Instead of storing a shuffled array of windows, a Feistel network (Luby and Rackoff 1988) computes
+ * single elements of a permutation: (L, R) -> (R, L ^ F(R)) is invertible for any F, so any number of
+ * rounds permutes the 2h-bit numbers. Cycle walking (Black and Rogaway 2002) restricts it to
+ * 0 ... n - 1: repeat until the result is below n, at most 4 times on average, since 4^h < 4 n.
  */
 #include "data/window.h"
 

@@ -115,7 +115,7 @@ FIXTURE void plain_word_init(struct plain_word *w, const char *bytes, size_t n, 
 FIXTURE void count_words(struct bytemap *counts, const char *regex, const char *text, size_t n)
 {
     struct pattern *p = pattern_create(regex, &err);
-    struct word_counter *c = word_counter_create(p, "", 0, &err);
+    struct word_counter *c = word_counter_create(p, "", &err);
     OK(pretokenizer_append(c->input, text, n, &err));
     OK(word_counter_finish(c, counts, &err));
     word_counter_destroy(c);

@@ -86,12 +86,10 @@ int allow(struct allowed *a, const char *list, struct error *err)
 int check_tokenizer(const struct trainer *t, const struct checkpoint *c, const char *path,
                     struct error *err)
 {
-    if (c->tokenizer &&
-        strcmp(c->tokenizer->fingerprint, t->tokenizer->fingerprint) != 0)
+    if (c->tokenizer && strcmp(c->tokenizer->fingerprint, t->tokenizer->fingerprint) != 0)
         return fail(err, "%s: its tokenizer (%s, %zu symbols) is not that of %s (%s, %zu symbols)",
-                    path, c->tokenizer->kind, c->tokenizer->vocab_size,
-                    t->config.data.dir, t->tokenizer->kind,
-                    t->tokenizer->vocab_size);
+                    path, c->tokenizer->kind, c->tokenizer->vocab_size, t->config.data.dir,
+                    t->tokenizer->kind, t->tokenizer->vocab_size);
     return 0;
 }
 

@@ -26,9 +26,8 @@ int h5_sandbox_run(struct sandbox_result *result, sandbox_work *work, void *argu
 /* fail(err, "FILE: WHAT: REASON") with the library's innermost error on this thread, if any. */
 int h5_fail(struct error *err, const char *file, const char *what);
 
-/* A file in memory. Files are created there because libhdf5 neither syncs nor reports late errors
- * reliably: create, fill, finish, atomic_write, free. The library checksums its metadata, and equal
- * contents give equal bytes. */
+/* A file in memory, since libhdf5 neither syncs files nor reports late errors reliably: create, fill,
+ * finish, atomic_write, free. Metadata is checksummed, and equal contents give equal bytes. */
 struct h5_image {
     hid_t file;            /* open, or -1 */
     unsigned char *bytes;  /* the file, once finished or if only read */
@@ -38,10 +37,9 @@ struct h5_image {
 };
 /* The struct must not move while the image is open. */
 int h5_image_create(struct h5_image *image, const char *file, struct error *err);
-/* The same with user_block, capacity and bytes set by the caller. bytes come from malloc and are
- * owned by the image from now on, or are NULL; a capacity that suffices avoids copies. The library
- * places its own bytes first if they fit in `metadata`: datasets that are only allocated
- * (H5D_ALLOC_TIME_EARLY) follow, and their memory is not touched. */
+/* The same with user_block, capacity and bytes set by the caller. bytes are NULL, or come from malloc
+ * and are now owned by the image. The library's own bytes come first if they fit in `metadata`:
+ * datasets that are only allocated (H5D_ALLOC_TIME_EARLY) follow, and are not touched. */
 int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file,
                           struct error *err);
 /* Allocates at least `size` bytes; new ones are zero. Not while the image is open. */

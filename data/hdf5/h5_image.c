@@ -1,9 +1,8 @@
 /* h5_image.c: HDF5 files in memory.
  *
- * The library's core driver, with its backing file disabled, allocates its buffer through callbacks.
- * They keep the buffer when the driver would free it at close. H5Fget_file_image is not used: it
- * copies the file, and up to HDF5 1.14.6 copies of the 1.10 format cannot be opened, since it clears
- * a flag in the superblock without updating the checksum (HDFGroup/hdf5 issue 1915).
+ * The library's core driver allocates its buffer through callbacks, which keep the buffer when the
+ * driver would free it. H5Fget_file_image is not used: it copies the file, and up to HDF5 1.14.6
+ * copies of the 1.10 format have a wrong checksum (HDFGroup/hdf5 issue 1915).
  */
 #include "base/minmax.h"
 #include "data/hdf5/h5.h"

@@ -74,9 +74,8 @@ struct h5_index {
     uint64_t n_entries, n_chunks, n_text;
 };
 
-/* Parses a file in memory and writes its index, of at most `capacity` bytes, which is at least
- * sizeof(struct h5_index). Returns the bytes written. Runs libhdf5 on untrusted input: a
- * sandbox_work, with a struct h5_scan as argument. */
+/* A sandbox_work with a struct h5_scan as argument: parses a file in memory and writes its index.
+ * capacity is at least sizeof(struct h5_index). */
 struct h5_scan {
     const void *bytes; /* read only */
     size_t size;

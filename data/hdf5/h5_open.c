@@ -16,9 +16,8 @@ static bool is_text(const struct h5_reader *r, uint64_t at)
     return at < r->n_text;
 }
 
-/* Each filter occurs at most once. The chunks cover the dataset and are within the file, and do not
- * overlap so much that their sizes exceed it. No two datasets share a chunk's entry, so all checks
- * together take time proportional to the index. */
+/* Each filter occurs at most once. The chunks cover the dataset, are within the file, and together no
+ * larger. No two datasets share a chunk's entry, so all checks take time linear in the index. */
 static bool check_chunks(struct h5_reader *r, const struct h5_entry *e, uint64_t n)
 {
     unsigned seen = 0;

@@ -1,13 +1,9 @@
 /* h5_scan.c: walks an HDF5 file and writes its index (h5_index.h). This is the only code that passes
- * untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the library
- * that its caller cannot prevent.
+ * untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the library.
  *
- * Only hard links are followed. A group that contains itself exceeds the limits on groups.
- *
- * Links are visited in storage order and sorted at the end. To visit them by name, the library builds a
- * table of a large group's links first, and if the file is damaged in the middle, it frees entries
- * that it has not filled in (version 1.10.8; this was the cause of every crash in the first 173,541
- * executions of the fuzzer).
+ * Only hard links are followed. A group that contains itself exceeds the limits on groups. Links are
+ * visited in storage order and sorted at the end: visiting them by name made version 1.10.8 free
+ * uninitialised entries if a large group's table of links was damaged.
  */
 #include "base/minmax.h"
 #include "data/hdf5/h5.h"

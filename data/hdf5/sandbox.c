@@ -90,9 +90,8 @@ static void confine(size_t mapped)
     (void)mapped, (void)limit, (void)filter_system_calls;
 }
 #else
-/* Restores default signal handling, but blocks the signals that users and systems send to programs. A
- * terminal sends them to the child as well, and its death would make the file look damaged. The
- * parent handles them; if it ends, so does the child. */
+/* Restores default signal handling, but blocks the signals that a terminal or system sends to the
+ * parent as well, since the child's death would make the file look damaged. */
 static void reset_signals(void)
 {
     static const int BLOCKED[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};

@@ -1,12 +1,11 @@
 /* sandbox.h: runs code that untrusted input may take over in a process that can do no harm.
  *
- * The work runs in a forked child with limited memory and processor time. The child has no open
- * files and cannot open, create, send or execute anything (RLIMIT_NOFILE = 0, and a seccomp filter
- * if libseccomp was present at build time and the kernel supports it). It returns only bytes, which
- * the caller must check, since an attacker may have chosen them.
+ * The work runs in a forked child with limited memory and processor time, without open files, and
+ * unable to open, create, send or execute anything (RLIMIT_NOFILE = 0, and a seccomp filter if
+ * libseccomp and the kernel support it). It returns only bytes, which the caller must check.
  *
- * Without the filter only the limits hold: a compromised child could still send signals to, or
- * trace, processes of the same user, and as root it could raise its limits.
+ * Without the filter, a compromised child could still send signals to, or trace, processes of the
+ * same user, and as root raise its limits.
  */
 #ifndef SANDBOX_H
 #define SANDBOX_H

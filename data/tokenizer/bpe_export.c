@@ -144,7 +144,7 @@ static cJSON *merges_json(const struct bpe *b)
 
 int bpe_save_json(const struct bpe *b, const char *dir, struct error *err)
 {
-    const char *name = pattern_name(b->pattern);
+    const char *name = b->pattern->name;
     const bool gpt2 = name && strcmp(name, "gpt2") == 0;
     cJSON *root = cJSON_Parse(gpt2 ? GPT2 : OTHERS), *model = cJSON_GetObjectItem(root, "model"),
           *split = cJSON_GetObjectItem(cJSON_GetObjectItem(root, "pre_tokenizer"), "pretokenizers");
@@ -155,6 +155,6 @@ int bpe_save_json(const struct bpe *b, const char *dir, struct error *err)
         cJSON_ReplaceItemInObject(model, "merges", merges_json(b));
     if (split)
         ok = ok && cJSON_ReplaceItemInObject(cJSON_GetObjectItem(split->child, "pattern"), "Regex",
-                                             cJSON_CreateString(pattern_regex(b->pattern)));
+                                             cJSON_CreateString(b->pattern->regex));
     return save_json(dir, "tokenizer.json", complete(root, ok), err);
 }

@@ -1,10 +1,7 @@
-/* bpe_files.h: byte-pair encodings in files: our own group in HDF5, and three kinds of other
- * programs:
+/* bpe_files.h: byte-pair encodings in files: our group in HDF5, and three kinds of other programs:
  *
- *   vocab.json + merges.txt   GPT-2 (there encoder.json + vocab.bpe): ids and merges; bytes as
- *                             printable characters
- *   NAME.tiktoken             OpenAI: tokens in base64 and their ranks, which are the ids; merges
- *                             follow from them
+ *   vocab.json + merges.txt   GPT-2 (there encoder.json + vocab.bpe): ids and merges
+ *   NAME.tiktoken             OpenAI: tokens and their ranks, from which merges follow
  *   tokenizer.json            Hugging Face: everything in one file
  *
  * Files are untrusted: sizes are bounded, and bpe_create checks the model.

@@ -26,13 +26,6 @@ static const struct {
               "\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
               "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
 };
-enum { N_NAMED = sizeof NAMED / sizeof *NAMED };
-
-struct pattern {
-    char *regex;
-    pcre2_code *code;
-    size_t lookbehind;
-};
 
 /* Replaces \s and \S by a property, which PCRE2 has since 10.40. The caller frees the result. */
 static char *translate(const char *regex)
@@ -83,16 +76,21 @@ static int compile(struct pattern *p, struct error *err)
 
 struct pattern *pattern_create(const char *regex, struct error *err)
 {
-    for (size_t i = 0; i < N_NAMED; i++)
-        if (strcmp(regex, NAMED[i].name) == 0)
+    const char *name = NULL;
+    for (size_t i = 0; i < sizeof NAMED / sizeof *NAMED; i++)
+        if (strcmp(regex, NAMED[i].name) == 0 || strcmp(regex, NAMED[i].regex) == 0) {
+            name = NAMED[i].name;
             regex = NAMED[i].regex;
+        }
     if (!*regex || strlen(regex) > REGEX_MAX)
         return fail_null(err,
                          "pattern: expected gpt2, gpt4, gpt4o or a regular expression of at most "
                          "%d bytes, got %zu bytes",
                          REGEX_MAX, strlen(regex));
     struct pattern *p = calloc(1, sizeof *p);
-    if (!p || !(p->regex = strdup(regex)))
+    if (p)
+        *p = (struct pattern){.regex = strdup(regex), .name = name};
+    if (!p || !p->regex)
         fail(err, "pattern: out of memory");
     else if (compile(p, err) == 0)
         return p;
@@ -107,24 +105,6 @@ void pattern_destroy(struct pattern *p)
     pcre2_code_free(p->code);
     free(p->regex);
     free(p);
-}
-
-const char *pattern_regex(const struct pattern *p)
-{
-    return p->regex;
-}
-
-const char *pattern_name(const struct pattern *p)
-{
-    for (size_t i = 0; i < N_NAMED; i++)
-        if (strcmp(p->regex, NAMED[i].regex) == 0)
-            return NAMED[i].name;
-    return NULL;
-}
-
-size_t pattern_lookbehind(const struct pattern *p)
-{
-    return p->lookbehind;
 }
 
 struct matcher {

@@ -12,16 +12,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct pattern;
+struct pattern {
+    char *regex;
+    const char *name;  /* or NULL */
+    size_t lookbehind; /* bytes before a word that the expression may inspect */
+    struct pcre2_real_code_8 *code;
+};
 
 /* From a name ("gpt2", "gpt4", "gpt4o") or a regular expression. */
 struct pattern *pattern_create(const char *name_or_regex, struct error *err);
 void pattern_destroy(struct pattern *p);
-/* The expression, and its name, or NULL if it has none. */
-const char *pattern_regex(const struct pattern *p);
-const char *pattern_name(const struct pattern *p);
-/* Bytes before a word that the expression may inspect. */
-size_t pattern_lookbehind(const struct pattern *p);
 
 /* The memory of one thread that matches. The pattern must outlive it. */
 struct matcher;

@@ -141,7 +141,7 @@ static int find_invalid(struct pretokenizer *p, size_t begin, size_t end, struct
 
 static int find_barriers(struct pretokenizer *p, struct error *err)
 {
-    const size_t m = p->config.separator_length;
+    const size_t m = strlen(p->config.separator);
     size_t begin = p->start;
     p->n_barriers = 0;
     p->limit = p->used;
@@ -305,7 +305,7 @@ static int pass_on(struct pretokenizer *p, struct error *err)
 /* Removes the text before `taken`, except what the pattern may look back at. */
 static void keep_rest(struct pretokenizer *p, size_t taken)
 {
-    size_t context = p->config.pattern ? pattern_lookbehind(p->config.pattern) : 0;
+    size_t context = p->config.pattern ? p->config.pattern->lookbehind : 0;
     const size_t i = barrier_after(p, taken), begin = i ? p->barriers[i - 1].end : 0;
     if (context < taken - begin) {
         while (context && context < taken - begin &&

@@ -27,8 +27,7 @@ enum { PRETOKENIZER_SLOTS = 4096 };
 
 struct pretokenizer_config {
     const struct pattern *pattern; /* NULL: words are arbitrary pieces of complete characters */
-    const char *separator; /* separates documents and belongs to none; length 0: no separator */
-    size_t separator_length;
+    const char *separator;         /* separates documents and belongs to none; "": no separator */
     /* Called once per run, concurrently by several threads, which are numbered below the value of
      * omp_get_max_threads() at creation. `slot` < PRETOKENIZER_SLOTS identifies the run. */
     int (*take)(void *context, size_t thread, size_t slot, const struct word_run *run,

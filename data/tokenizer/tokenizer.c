@@ -154,7 +154,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length,
     if (!*ids)
         return fail(err, "out of memory for the tokens of %zu bytes", length);
     const int status = t->bpe ? bpe_encode(t->bpe, text, length, special, *ids, n, err)
-                                      : tokenizer_encode_piece(t, text, length, 0, *ids, n, err);
+                              : tokenizer_encode_piece(t, text, length, 0, *ids, n, err);
     if (status != 0) {
         free(*ids);
         *ids = NULL;

@@ -32,7 +32,7 @@ static int count_run(void *counter, size_t thread, size_t slot, const struct wor
 }
 
 struct word_counter *word_counter_create(const struct pattern *p, const char *separator,
-                                         size_t separator_length, struct error *err)
+                                         struct error *err)
 {
     struct word_counter *c = calloc(1, sizeof *c);
     if (!c || !(c->counts = calloc((size_t)omp_get_max_threads(), sizeof *c->counts))) {
@@ -40,8 +40,7 @@ struct word_counter *word_counter_create(const struct pattern *p, const char *se
         return fail_null(err, "out of memory");
     }
     c->threads = (size_t)omp_get_max_threads();
-    const struct pretokenizer_config config = {p, separator, separator_length, count_run, NULL,
-                                               c, 0};
+    const struct pretokenizer_config config = {p, separator, count_run, NULL, c, 0};
     if ((c->input = pretokenizer_create(&config, err)))
         return c;
     word_counter_destroy(c);

@@ -11,10 +11,10 @@ struct word_counter {
     struct bytemap *counts; /* of each thread */
 };
 
-/* For a text with separators between documents (length 0: none). At most BPE_MAX_TOKEN bytes of a word
+/* For a text with separators between documents ("": none). At most BPE_MAX_TOKEN bytes of a word
  * count. */
 struct word_counter *word_counter_create(const struct pattern *p, const char *separator,
-                                         size_t separator_length, struct error *err);
+                                         struct error *err);
 /* Stores the counts of all words, which the caller frees. */
 int word_counter_finish(struct word_counter *c, struct bytemap *counts, struct error *err);
 void word_counter_destroy(struct word_counter *c);

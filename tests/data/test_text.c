@@ -150,17 +150,12 @@ START_TEST(changed_files_are_detected)
 }
 END_TEST
 
-static bool ends_in_h5(const char *name)
-{
-    const size_t n = strlen(name);
-    return n > 3 && strcmp(name + n - 3, ".h5") == 0;
-}
-
 START_TEST(which_files)
 {
     enter_folder();
-    static const char *const FILES[] = {"b.txt", "a.txt",        "B.txt",        ".hidden", "c/z",
-                                        "c/.x",  "out/train.h5", "out/more.txt", "c.txt"};
+    static const char *const FILES[] = {
+        "b.txt",        "a.txt", "B.txt", ".hidden", "c/z", "c/.x", "out/train-00000.h5",
+        "out/more.txt", "c.txt"};
     static const char *const EXPECTED[] = {"B.txt", "a.txt", "b.txt",
                                            "c/z",   "c.txt", "out/more.txt"};
     mkdir(in_folder("c"), 0777), mkdir(in_folder("out"), 0777), mkdir(in_folder("empty"), 0777),
@@ -171,24 +166,23 @@ START_TEST(which_files)
     ck_assert_int_eq(symlink("a.txt", in_folder("link")), 0);
     ck_assert_int_eq(symlink("..", in_folder("c/up")), 0);
     ck_assert_int_eq(mkfifo(in_folder("pipe"), 0666), 0);
-    struct text_outputs outputs = {.is_output = ends_in_h5};
-    ck_assert_int_eq(stat(in_folder("out"), &outputs.dir), 0);
+    struct stat output;
+    ck_assert_int_eq(stat(in_folder("out"), &output), 0);
     struct text t = {0};
-    OK(text_add(&t, folder, &outputs, &err));
+    OK(text_add(&t, folder, &output, &err));
     ck_assert_uint_eq(t.n, 6);
     for (size_t i = 0; i < 6; i++)
         ck_assert_str_eq(t.files[i].path + strlen(folder) + 1, EXPECTED[i]);
     text_free(&t);
-    OK(text_add(&t, in_folder("link"), &outputs, &err)); /* a link that is named is followed */
-    OK(text_add(&t, in_folder(".hidden"), &outputs, &err));
+    OK(text_add(&t, in_folder("link"), &output, &err)); /* a link that is named is followed */
+    OK(text_add(&t, in_folder(".hidden"), &output, &err));
     ck_assert_uint_eq(t.n, 2);
-    FAILS(text_add(&t, in_folder("out/train.h5"), &outputs, &err),
+    FAILS(text_add(&t, in_folder("out/train-00000.h5"), &output, &err),
           "tokenize would overwrite this file");
-    FAILS(text_add(&t, in_folder("pipe"), &outputs, &err),
-          "neither a regular file nor a directory");
-    FAILS(text_add(&t, in_folder("empty"), &outputs, &err), "no files in this directory");
-    FAILS(text_add(&t, in_folder("none"), &outputs, &err), "none: No such file");
-    FAILS(text_add(&t, "", &outputs, &err), "No such file");
+    FAILS(text_add(&t, in_folder("pipe"), &output, &err), "neither a regular file nor a directory");
+    FAILS(text_add(&t, in_folder("empty"), &output, &err), "no files in this directory");
+    FAILS(text_add(&t, in_folder("none"), &output, &err), "none: No such file");
+    FAILS(text_add(&t, "", &output, &err), "No such file");
     text_free(&t);
     ck_assert(nothing_open());
 }

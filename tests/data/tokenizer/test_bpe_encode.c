@@ -103,7 +103,7 @@ START_TEST(all_bytes_come_back)
         OK(tokenizer_encode(t, text, length, false, &ids, &n, &err));
         EXPECT(decode(t, ids, n, back) == length && memcmp(text, back, length) == 0);
         n_collected = 0;
-        const struct encoder_config c = {t, "", 0, false, collect, NULL};
+        const struct encoder_config c = {t, "", false, collect, NULL};
         struct encoder *e = encoder_create(&c, &err);
         OK(pretokenizer_append(encoder_input(e), text, length / 2, &err));
         OK(pretokenizer_append(encoder_input(e), text + length / 2, length - length / 2, &err));
@@ -154,7 +154,7 @@ START_TEST(documents)
                    byte[] = {'q' | D, 'x' | D, '\n', 'y' | D, 'z' | D};
     for (size_t i = 0; i < 2; i++) {
         n_collected = 0;
-        const struct encoder_config c = {ts[i], "--", 2, true, collect, NULL};
+        const struct encoder_config c = {ts[i], "--", true, collect, NULL};
         struct encoder *e = encoder_create(&c, &err);
         OK(pretokenizer_append(
             encoder_input(e), "--q---", 6,

@@ -37,8 +37,7 @@ static void find_words(struct list *l, const struct pattern *p, const char *sepa
                        const char *text, size_t n, size_t batch)
 {
     *l = (struct list){.text = malloc(n + 1), .ends = malloc((n + 2) * sizeof *l->ends)};
-    const struct pretokenizer_config c = {p, separator, strlen(separator), take_words, commit_words,
-                                          l, batch};
+    const struct pretokenizer_config c = {p, separator, take_words, commit_words, l, batch};
     struct pretokenizer *w = pretokenizer_create(&c, &err);
     ck_assert_msg(w, "%s", err.text);
     OK(pretokenizer_append(w, text, 0, &err)); /* an empty file */

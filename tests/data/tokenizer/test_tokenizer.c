@@ -104,9 +104,11 @@ START_TEST(unknown_and_invalid_characters_are_named)
           "byte 4: U+0078 \"x\" is not among the 3 symbols");
     ck_assert_ptr_null(ids);
     FAILS(tokenizer_encode(t, "aé€", 6, false, &ids, &n, &err), "byte 3: U+20AC \"€\"");
-    FAILS(tokenizer_encode(t, "a\xFF", 2, false, &ids, &n, &err), "byte 1: 0xFF is not valid UTF-8");
+    FAILS(tokenizer_encode(t, "a\xFF", 2, false, &ids, &n, &err),
+          "byte 1: 0xFF is not valid UTF-8");
     FAILS(tokenizer_encode(t, "ab\xC3", 3, false, &ids, &n, &err), "byte 2: the text ends inside");
-    FAILS(tokenizer_encode(t, "a\xED\xA0\x80", 4, false, &ids, &n, &err), "byte 1: 0xED is not valid");
+    FAILS(tokenizer_encode(t, "a\xED\xA0\x80", 4, false, &ids, &n, &err),
+          "byte 1: 0xED is not valid");
     FAILS(tokenizer_encode_piece(t, "ax", 2, 1000, piece, &n, &err), "byte 1001: U+0078");
     OK(tokenizer_encode_piece(t, "baé", 4, 1000, piece, &n, &err));
     ck_assert(n == 3 && piece[0] == 1 && piece[1] == 0 && piece[2] == 2);
@@ -136,8 +138,7 @@ START_TEST(fingerprints)
     struct tokenizer *same = tokenizer_create_char((uint32_t[]){1, 3}, 2, &err);
     for (size_t i = 0; i < 5; i++) {
         ck_assert_uint_eq(strlen(t[i]->fingerprint), 64);
-        ck_assert_int_eq(strcmp(t[i]->fingerprint, same->fingerprint) == 0,
-                         i == 2);
+        ck_assert_int_eq(strcmp(t[i]->fingerprint, same->fingerprint) == 0, i == 2);
         for (size_t k = 0; k < i; k++)
             ck_assert_str_ne(t[i]->fingerprint, t[k]->fingerprint);
     }
@@ -274,8 +275,7 @@ START_TEST(damaged_files)
         const unsigned char bit = (unsigned char)(1 << random_below(8));
         flip_bits(path, i, bit);
         struct tokenizer *back = tokenizer_load(path, &err);
-        EXPECT_MSG(!back || strcmp(back->fingerprint, t->fingerprint) == 0,
-                   "byte %zu", i);
+        EXPECT_MSG(!back || strcmp(back->fingerprint, t->fingerprint) == 0, "byte %zu", i);
         taken += back != NULL;
         tokenizer_destroy(back);
         flip_bits(path, i, bit);
