@@ -1,4 +1,5 @@
-/* checkpoint_fixture.h: what the tests of checkpoints share: one with everything in it, and what must become of its file. */
+/* checkpoint_fixture.h: shared by the tests of checkpoints: a checkpoint with every part, and
+ * checks of its file. */
 #ifndef CHECKPOINT_FIXTURE_H
 #define CHECKPOINT_FIXTURE_H
 
@@ -6,7 +7,7 @@
 #include "train/checkpoint/checkpoint.h"
 #include <math.h>
 
-/* A checkpoint with everything in it; arrays of recognisable numbers. */
+/* A checkpoint with every part and distinct numbers in its arrays. */
 FIXTURE struct checkpoint make(uint64_t step, bool tokenizer, size_t padded)
 {
     static const uint32_t letters[] = {'\n', 'a', 'b', 0xe9, 0x1f600};

@@ -1,4 +1,5 @@
-/* trainer_fixture.h: what the tests of the trainer share: a small corpus, a small run on it, and whether two runs are the same. */
+/* trainer_fixture.h: shared by the tests of the trainer: a small corpus, a small run on it, and a
+ * comparison of two runs. */
 #ifndef TRAINER_FIXTURE_H
 #define TRAINER_FIXTURE_H
 
@@ -11,8 +12,8 @@ enum { STEPS = 4, ACCUMULATE = 3, LINES = 300 };
 
 static const __attribute__((unused)) struct allowed nothing;
 
-/* A text of numbers, tokenized by the command itself: by characters, or with a document a line, of 14 to 23 bytes and the
- * end-of-text token. */
+/* Tokenizes a text of numbers: by characters, or with one document per line, of 14 to 23 bytes and
+ * the end-of-text token. */
 FIXTURE void make_data(bool documents)
 {
     char text[96], data[96];
@@ -47,6 +48,12 @@ FIXTURE struct config small(void)
     return c;
 }
 
+FIXTURE int trainer_save(const struct trainer *t, const char *path, struct error *err)
+{
+    const struct checkpoint c = trainer_checkpoint(t);
+    return checkpoint_write(&c, path, err);
+}
+
 FIXTURE void advance(struct trainer *t, size_t micro_steps)
 {
     for (size_t i = 0; i < micro_steps; i++)
@@ -61,11 +68,11 @@ FIXTURE struct trainer begin(const struct config *c)
     return t;
 }
 
-/* Of two runs: weights, moments, and what the last step said. */
+/* Compares weights, moments, and metrics of the last step. */
 FIXTURE void assert_same(const struct trainer *a, const struct trainer *b)
 {
-    for (size_t k = 0; k < a->model.tensors->count;
-         k++) { /* a tensor at a time: nothing is written in the gaps between */
+    /* tensor by tensor, as the gaps between them are never written */
+    for (size_t k = 0; k < a->model.tensors->count; k++) {
         const struct tensor *t = &a->model.tensors->list[k];
         ck_assert_mem_eq(a->model.params + t->offset, b->model.params + t->offset,
                          t->size * sizeof(real));

@@ -1,6 +1,7 @@
-/* evaluate.c: one pass over a split. The sum of the losses is kept in double, token by token in their order, so the mean is the
- * same at any batch size but for the rounding of each loss itself. */
+/* evaluate.c: see evaluate.h. Losses are summed in double, in the order of the tokens, so that the
+ * mean depends on the batch size only through the rounding of each loss. */
 #include "train/evaluate.h"
+#include "base/minmax.h"
 #include "base/stop.h"
 #include <math.h>
 #include <stdlib.h>
@@ -9,13 +10,15 @@ struct pass {
     struct gpt *g;
     const struct model_code *code;
     const struct evaluation_plan *plan;
-    const struct documents *documents;            /* NULL where they are not masked */
+    const struct documents *documents;            /* NULL: not masked */
     uint32_t *tokens, *inputs, *targets, *starts; /* (rows T + 1), and (rows, T) each */
     double nats, bytes;
     uint64_t counted;
+    bool (*interrupted)(void *context);
+    void *context;
 };
 
-/* rows windows of T tokens each, from token `first` of the split on. */
+/* Adds `rows` windows of T tokens each, starting at token `first` of the split. */
 static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, struct error *err)
 {
     const size_t n = rows * T;
@@ -48,15 +51,14 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
     return 0;
 }
 
-static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T,
-                   const struct interruption *i, bool *stopped, struct error *err)
+static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *stopped,
+                   struct error *err)
 {
-    uint64_t done = 0;
-    while (done < total) {
-        if ((*stopped = i->ask(i->context)))
+    for (uint64_t done = 0; done < total;) {
+        if ((*stopped = p->interrupted ? p->interrupted(p->context) : stop_requested()))
             return 0;
         const uint64_t left = total - done;
-        const size_t windows = left / T < rows ? (size_t)(left / T) : rows;
+        const size_t windows = size_min(left / T, rows);
         if (add_batch(p, done, windows ? windows : 1, windows ? T : (size_t)left, err))
             return -1;
         done += windows ? windows * T : left;
@@ -64,38 +66,33 @@ static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T,
     return 0;
 }
 
-static bool ask_stop(void *context)
-{
-    (void)context;
-    return stop_requested();
-}
-
 int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
              const struct evaluation_plan *plan, struct error *err)
 {
-    return evaluate_interruptibly(e, g, code, plan, &(struct interruption){ask_stop, NULL}, err);
+    return evaluate_interruptibly(e, g, code, plan, NULL, NULL, err);
 }
 
 int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct model_code *code,
-                           const struct evaluation_plan *plan,
-                           const struct interruption *interruption, struct error *err)
+                           const struct evaluation_plan *plan, bool (*interrupted)(void *context),
+                           void *context, struct error *err)
 {
     const size_t T = g->tensors->config.block_size, n = plan->rows * T;
     uint64_t total = plan->split->tokens - 1;
     if (plan->max_tokens && plan->max_tokens < total)
         total = plan->max_tokens;
-    struct pass p = {.g = g, .code = code, .plan = plan};
+    struct pass p = {
+        .g = g, .code = code, .plan = plan, .interrupted = interrupted, .context = context};
     if (plan->mask_documents && !(p.documents = split_documents(plan->split, err)))
         return -1;
     if (!(p.tokens = malloc((4 * n + 1) * sizeof *p.tokens)))
-        return fail(err, "evaluation: no memory for %zu tokens", n);
+        return fail(err, "evaluation: out of memory for %zu tokens", n);
     p.inputs = p.tokens + n + 1;
     p.targets = p.inputs + n;
     p.starts = p.targets + n;
     *e = (struct evaluation){0};
-    int status = add_all(&p, total, plan->rows, T, interruption, &e->stopped, err);
+    int status = add_all(&p, total, plan->rows, T, &e->stopped, err);
     if (status == 0 && !e->stopped && !p.counted)
-        status = fail(err, "%s/%s: nothing to predict: no document of it has two tokens",
+        status = fail(err, "%s/%s: nothing to predict: none of its documents has two tokens",
                       plan->split->dir, plan->split->name);
     free(p.tokens);
     e->tokens = p.counted;

@@ -1,4 +1,4 @@
-/* evaluate.h: the loss over a split, in order. */
+/* evaluate.h: the loss over a split. */
 #ifndef EVALUATE_H
 #define EVALUATE_H
 
@@ -12,32 +12,27 @@
 struct evaluation {
     double loss;          /* nats per token */
     double perplexity;    /* exp(loss) */
-    double bits_per_byte; /* of the text behind the tokens; NAN without a tokenizer */
-    uint64_t tokens;      /* that were predicted */
-    bool stopped;         /* by a signal: nothing above holds */
-};
-
-/* Asked between batches: true ends the evaluation. */
-struct interruption {
-    bool (*ask)(void *context);
-    void *context;
+    double bits_per_byte; /* of the text; NAN without a tokenizer */
+    uint64_t tokens;      /* predicted */
+    bool stopped;         /* interrupted: the fields above are not valid */
 };
 
 struct evaluation_plan {
     struct split *split;
-    size_t rows;                       /* windows at a time */
-    uint64_t max_tokens;               /* ends earlier; 0: all */
+    size_t rows;                       /* windows per batch */
+    uint64_t max_tokens;               /* stops after this many; 0: the whole split */
     bool mask_documents;               /* as in training: see documents_mask */
     const struct tokenizer *tokenizer; /* may be NULL */
 };
 
-/* Predicts every token of the split but the first, or but the first of each document where they are masked: windows of block_size
- * tokens one after the other, the last one shorter, so each token is predicted once whatever the number of rows. */
+/* Predicts every token of the split except the first, or with mask_documents except the first of
+ * each document. Consecutive windows of block_size tokens, the last one shorter: each token is
+ * predicted once, whatever the number of rows. Stops if stop_requested. */
 int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
              const struct evaluation_plan *plan, struct error *err);
-/* The same, that asks somebody else than stop_requested. */
+/* The same, but calls `interrupted` before each batch and stops if it returns true. */
 int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct model_code *code,
-                           const struct evaluation_plan *plan,
-                           const struct interruption *interruption, struct error *err);
+                           const struct evaluation_plan *plan, bool (*interrupted)(void *context),
+                           void *context, struct error *err);
 
 #endif

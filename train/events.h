@@ -1,4 +1,4 @@
-/* events.h: a run as TensorBoard reads it. */
+/* events.h: event files for TensorBoard. */
 #ifndef EVENTS_H
 #define EVENTS_H
 
@@ -7,26 +7,24 @@
 #include <stdint.h>
 
 struct events {
-    int fd; /* -1: none are written, and the calls below do nothing */
-    char *path;
+    char *path; /* NULL: closed; the functions below do nothing */
+    int fd;
     off_t end;
-    bool failing;
+    bool failing; /* the last write failed */
 };
 
-/* A new file RUN/events.out.tfevents.TIME.handgrad.PID: TensorBoard reads all of a folder as one run. What was written of steps
- * after `step` is declared void. */
+/* Creates RUN/events.out.tfevents.TIME.handgrad.PID. TensorBoard reads all event files in a
+ * directory as one run. Events after `step` in earlier files become void. */
 int events_open(struct events *e, const char *run_dir, uint64_t step, struct error *err);
 void events_close(struct events *e);
 
-/* What has been written of steps after `step` is void: the run has gone back to it. */
+/* Makes the events after `step` void: the run has been rolled back to it. */
 void events_restart(struct events *e, uint64_t step);
-/* The scalars of the trainer's last step, and, with histograms, how its weights and gradients are distributed; of both only what is
- * finite. */
+/* Writes the scalars of the trainer's last step and, with `histograms`, the distributions of
+ * weights and gradients. Values and tensors that are not finite are left out. */
 void events_step(struct events *e, const struct trainer *t, bool histograms);
 
-/* --- the format, for its tests --- */
-
-/* CRC-32C (Castagnoli), as RFC 3720 has it in its appendix B.4. */
+/* CRC-32C (Castagnoli; RFC 3720, appendix B.4). Public for the tests. */
 uint32_t crc32c(const void *bytes, size_t n);
 
 #endif

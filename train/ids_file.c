@@ -3,61 +3,49 @@
 #include "base/input_file.h"
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { FILE_MAX = 1 << 30 }; /* bytes */
 
-struct rows {
-    uint32_t *ids;
-    size_t n, capacity, rows, columns;
-};
-
-static int append(struct rows *r, uint32_t id)
+/* Reads the ids of one line. */
+static int read_line(char *line, size_t vocab_size, uint32_t *ids, size_t *n, const char *where,
+                     struct error *err)
 {
-    if (r->n == r->capacity) {
-        const size_t capacity = r->capacity ? 2 * r->capacity : 1024;
-        uint32_t *ids = realloc(r->ids, capacity * sizeof *ids);
-        if (!ids)
-            return -1;
-        r->ids = ids;
-        r->capacity = capacity;
+    static const char blanks[] = " \t\r\v\f";
+    char *rest = NULL, *end;
+    *n = 0;
+    for (char *word = strtok_r(line, blanks, &rest); word; word = strtok_r(NULL, blanks, &rest)) {
+        errno = 0;
+        const unsigned long long id = strtoull(word, &end, 10);
+        if (!isdigit((unsigned char)*word) || errno || *end)
+            return fail(err, "%s: '%s' is not a token id in decimal", where, word);
+        if (id >= vocab_size)
+            return fail(err, "%s: token id %llu, expected less than vocab_size %zu", where, id,
+                        vocab_size);
+        ids[(*n)++] = (uint32_t)id;
     }
-    r->ids[r->n++] = id;
     return 0;
 }
 
-static int read_line(struct rows *r, const char *line, const char *path, size_t number,
-                     size_t vocab_size, struct error *err)
+static int read_rows(char *text, const char *path, size_t vocab_size, uint32_t *ids, size_t *rows,
+                     size_t *columns, struct error *err)
 {
-    const size_t before = r->n;
-    for (const char *p = line;;) {
-        while (isspace((unsigned char)*p))
-            p++;
-        if (!*p)
-            break;
-        char *end;
-        errno = 0;
-        const unsigned long long id = strtoull(p, &end, 10);
-        if (!isdigit((unsigned char)*p) || errno || (*end && !isspace((unsigned char)*end)))
-            return fail(err, "%s: line %zu: '%.*s' is not a token id in decimal", path, number,
-                        (int)strcspn(p, " \t\r\n"), p);
-        if (id >= vocab_size)
-            return fail(err, "%s: line %zu: token id %llu, but the model has %zu symbols", path,
-                        number, id, vocab_size);
-        if (append(r, (uint32_t)id))
-            return fail(err, "%s: no memory", path);
-        p = end;
+    size_t n;
+    *rows = *columns = 0;
+    char *rest = text, where[512];
+    for (size_t number = 1; rest; number++) {
+        char *line = strsep(&rest, "\n");
+        snprintf(where, sizeof where, "%.400s: line %zu", path, number);
+        if (read_line(line, vocab_size, ids + *rows * *columns, &n, where, err))
+            return -1;
+        if (n && *rows && n != *columns)
+            return fail(err, "%s: %zu ids, but the previous rows have %zu", where, n, *columns);
+        *columns = n ? n : *columns;
+        *rows += n > 0;
     }
-    const size_t columns = r->n - before;
-    if (columns == 0)
-        return 0;
-    if (r->rows && columns != r->columns)
-        return fail(err, "%s: line %zu: %zu ids, but the rows before have %zu", path, number,
-                    columns, r->columns);
-    r->columns = columns;
-    r->rows++;
-    return 0;
+    return *columns < 2 ? fail(err, "%s: expected rows of T+1 token ids, T at least 1", path) : 0;
 }
 
 int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows,
@@ -66,24 +54,13 @@ int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *r
     char *text = input_file_text(path, FILE_MAX, err);
     if (!text)
         return -1;
-    struct rows r = {0};
-    size_t number = 0;
-    int status = 0;
-    for (char *line = text, *end; *line && status == 0; line = end) {
-        end = line + strcspn(line, "\n");
-        if (*end)
-            *end++ = '\0';
-        status = read_line(&r, line, path, ++number, vocab_size, err);
-    }
-    if (status == 0 && r.columns < 2)
-        status = fail(err, "%s: expected rows of T+1 token ids, T at least 1", path);
-    free(text);
+    *ids = malloc((strlen(text) / 2 + 1) * sizeof **ids); /* an id and a blank take two bytes */
+    int status = *ids ? read_rows(text, path, vocab_size, *ids, rows, columns, err)
+                      : fail(err, "%s: out of memory", path);
     if (status) {
-        free(r.ids);
-        return -1;
+        free(*ids);
+        *ids = NULL;
     }
-    *ids = r.ids;
-    *rows = r.rows;
-    *columns = r.columns;
-    return 0;
+    free(text);
+    return status;
 }

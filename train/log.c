@@ -1,10 +1,13 @@
-/* log.c: see log.h. metrics.jsonl is written a whole line at a time, so that a reader hardly ever sees half an object. */
+/* log.c: see log.h. metrics.jsonl is only ever appended to in whole lines. */
 #include "train/log.h"
+#include "base/append.h"
 #include "base/clock.h"
 #include "base/input_file.h"
+#include "base/text_append.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,51 +16,28 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LINE_LIMIT = 4096 }; /* bytes of a line of metrics; ours have 300 */
+/* --- metrics.jsonl --- */
 
-/* Remembers a line, which log_validation may add to; forgets the one before. */
-static void remember(struct log *l, const char *line, size_t size)
-{
-    free(l->last);
-    l->last = strndup(line, size);
-    l->last_size = l->last ? size : 0;
-}
+enum { LINE_LIMIT = 4096 }; /* bytes; lines have about 300 */
 
-/* Whether n bytes are a whole line of metrics of a step up to `step`. */
-static bool belongs(const char *line, size_t n, uint64_t step)
+/* Whether n bytes are a whole line with the metrics of a step up to `step`. */
+static bool is_up_to(const char *line, size_t n, uint64_t step)
 {
     cJSON *object = n && line[n - 1] == '\n' ? cJSON_ParseWithLength(line, n) : NULL;
     const cJSON *s = cJSON_GetObjectItem(object, "step");
-    const bool does = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
+    const bool is = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
     cJSON_Delete(object);
-    return does;
+    return is;
 }
 
-/* Finds the end of the lines that belong, up to the first that does not, and the last of them. */
-static void find_end(struct log *l, FILE *metrics, uint64_t step)
+/* The size of the leading lines up to `step`; sets last_size. */
+static size_t size_up_to(struct log *l, FILE *lines, uint64_t step)
 {
     char line[LINE_LIMIT];
-    l->end = 0;
-    remember(l, "", 0);
-    while (fgets(line, sizeof line, metrics) && belongs(line, strlen(line), step)) {
-        l->end += (off_t)strlen(line);
-        remember(l, line, strlen(line));
-    }
-}
-
-/* The same of the lines that wait. */
-static void cut_pending(struct log *l, uint64_t step)
-{
-    size_t kept = 0;
-    while (kept < l->pending_size) { /* whole lines, all of them */
-        const char *line = l->pending + kept, *end = memchr(line, '\n', l->pending_size - kept);
-        const size_t n = (size_t)(end - line) + 1;
-        if (!belongs(line, n, step))
-            break;
-        remember(l, line, n);
-        kept += n;
-    }
-    l->pending_size = kept;
+    size_t size = 0;
+    while (fgets(line, sizeof line, lines) && is_up_to(line, strlen(line), step))
+        size += l->last_size = strlen(line);
+    return size;
 }
 
 int log_cut_after(struct log *l, uint64_t step, struct error *err)
@@ -66,26 +46,36 @@ int log_cut_after(struct log *l, uint64_t step, struct error *err)
     const int fd = input_file_open(l->metrics_path, &size, err);
     if (fd < 0)
         return -1;
-    FILE *metrics = fdopen(fd, "r");
-    if (!metrics) {
-        close(fd);
-        return fail(err, "%s: out of memory", l->metrics_path);
+    FILE *written = fdopen(fd, "r"),
+         *pending = l->pending_size ? fmemopen(l->pending, l->pending_size, "r") : NULL;
+    int status = written && (pending || !l->pending_size)
+                     ? 0
+                     : fail(err, "%s: out of memory", l->metrics_path);
+    if (!status) {
+        l->last_size = 0;
+        l->end = (off_t)size_up_to(l, written, step);
+        l->pending_size = pending ? size_up_to(l, pending, step) : 0;
+        if (ftruncate(l->fd, l->end))
+            status = fail(err, "%s: %s", l->metrics_path, strerror(errno));
     }
-    find_end(l, metrics, step);
-    fclose(metrics);
-    cut_pending(l, step);
-    return ftruncate(l->fd, l->end) ? fail(err, "%s: %s", l->metrics_path, strerror(errno)) : 0;
+    if (pending)
+        fclose(pending);
+    if (written)
+        fclose(written);
+    else
+        close(fd);
+    return status;
 }
 
 int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, uint64_t every,
              struct error *err)
 {
-    *l = (struct log){.live = isatty(STDOUT_FILENO),
+    *l = (struct log){.terminal = isatty(STDOUT_FILENO),
                       .steps = steps,
                       .every = every,
                       .first_step = step,
                       .started = seconds()};
-    snprintf(l->metrics_path, sizeof l->metrics_path, "%s/metrics.jsonl", run_dir);
+    run_path(l->metrics_path, run_dir, "metrics.jsonl");
     l->fd = open(l->metrics_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (step ? 0 : O_TRUNC),
                  0666);
     if (l->fd < 0)
@@ -93,71 +83,43 @@ int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, 
     return step ? log_cut_after(l, step, err) : 0;
 }
 
-/* --- metrics.jsonl --- */
-
-/* A number as JSON has it: null where it is none. */
-static void put(FILE *f, const char *name, double x)
-{
-    if (isfinite(x))
-        fprintf(f, ", \"%s\": %.9g", name, x);
-    else
-        fprintf(f, ", \"%s\": null", name);
-}
-
-static void put_count(FILE *f, const char *name, uint64_t n)
-{
-    fprintf(f, ", \"%s\": %llu", name, (unsigned long long)n);
-}
-
-/* Writes the lines that wait, all of them or none: half a line would be cut off when the run goes on, and those behind it. */
 static int write_pending(struct log *l)
 {
-    for (size_t done = 0; done < l->pending_size;) {
-        const ssize_t n =
-            pwrite(l->fd, l->pending + done, l->pending_size - done, l->end + (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            const int e = n ? errno : EIO;
-            (void)!ftruncate(l->fd, l->end);
-            errno = e;
-            return -1;
-        }
-        done += (size_t)n;
-    }
-    l->end += (off_t)l->pending_size;
+    if (append_whole(l->fd, &l->end, l->pending, l->pending_size))
+        return -1;
     l->pending_size = 0;
     return 0;
 }
 
-/* What the disk does not take stays in memory until it does: a full disk stops no run. */
+/* Appends a line. What cannot be written remains pending: a full disk does not stop a run. */
 static void append(struct log *l, const char *line, size_t size)
 {
     char *grown = line ? realloc(l->pending, l->pending_size + size) : NULL;
     if (!grown) {
-        log_warn(l, "%s: no memory for a line of metrics", l->metrics_path);
+        log_warn(l, "%s: out of memory for a line of metrics", l->metrics_path);
         return;
     }
     l->pending = grown;
     memcpy(grown + l->pending_size, line, size);
     l->pending_size += size;
-    remember(l, line, size);
+    l->last_size = size;
     const bool failed = write_pending(l) != 0;
     if (failed && !l->failing)
-        log_warn(l, "%s: %s; its lines wait in memory", l->metrics_path, strerror(errno));
+        log_warn(l, "%s: %s; new lines are kept in memory", l->metrics_path, strerror(errno));
     if (!failed && l->failing)
-        log_note(l, "%s: written again", l->metrics_path);
+        log_note(l, "%s: can be written again", l->metrics_path);
     l->failing = failed;
 }
 
-/* Takes the last line back. What is written in its place is longer. */
-static void take_back(struct log *l)
+static void put(FILE *f, const char *name, double x)
 {
-    if (l->pending_size >= l->last_size)
-        l->pending_size -= l->last_size;
-    else
-        l->end -= (off_t)l->last_size;
-    remember(l, "", 0);
+    fprintf(f, ", \"%s\": ", name);
+    fprintf(f, isfinite(x) ? "%.9g" : "null", x);
+}
+
+static void put_count(FILE *f, const char *name, uint64_t n)
+{
+    fprintf(f, ", \"%s\": %" PRIu64, name, n);
 }
 
 static void write_metrics(struct log *l, const struct step_metrics *m)
@@ -166,7 +128,7 @@ static void write_metrics(struct log *l, const struct step_metrics *m)
     size_t size = 0;
     FILE *f = open_memstream(&line, &size);
     if (f) {
-        fprintf(f, "{\"step\": %llu", (unsigned long long)m->step);
+        fprintf(f, "{\"step\": %" PRIu64, m->step);
         put_count(f, "tokens", m->tokens);
         put(f, "loss", m->loss);
         put(f, "lr", m->lr);
@@ -183,35 +145,56 @@ static void write_metrics(struct log *l, const struct step_metrics *m)
         }
         fputs("}\n", f);
     }
-    const bool whole = f && !fclose(f); /* which fills in line and size */
-    append(l, whole ? line : NULL, size);
+    const bool complete = f && !fclose(f); /* sets line and size */
+    append(l, complete ? line : NULL, size);
     free(line);
+}
+
+/* Copies the last line without the "}" and newline at its end; "" if there is none. */
+static void copy_last_line(const struct log *l, char text[LINE_LIMIT])
+{
+    const size_t n = l->last_size;
+    const bool pending = l->pending_size >= n;
+    *text = 0;
+    if (n < 3 || n > LINE_LIMIT)
+        return;
+    if (pending)
+        memcpy(text, l->pending + l->pending_size - n, n);
+    if (pending || pread(l->fd, text, n, l->end - (off_t)n) == (ssize_t)n)
+        text[n - 2] = 0;
+    else
+        *text = 0;
+}
+
+static void remove_last_line(struct log *l)
+{
+    if (l->pending_size >= l->last_size)
+        l->pending_size -= l->last_size;
+    else
+        l->end -= (off_t)l->last_size;
+    l->last_size = 0;
 }
 
 void log_validation(struct log *l, uint64_t step, double val_loss)
 {
-    char start[64], value[32] = "null", *line;
-    snprintf(start, sizeof start, "{\"step\": %llu,", (unsigned long long)step);
-    if (isfinite(val_loss))
-        snprintf(value, sizeof value, "%.9g", val_loss);
-    log_note(l, "step %llu  val_loss %.4f", (unsigned long long)step,
-             isnan(val_loss) ? (double)NAN : val_loss);
-    const bool adds = l->last_size > 2 && !strncmp(l->last, start, strlen(start)) &&
-                      !strstr(l->last, "\"val_loss\"");
-    const int n =
-        adds ? asprintf(&line, "%.*s, \"val_loss\": %s}\n", (int)l->last_size - 2, l->last, value)
-             : asprintf(&line, "%s \"val_loss\": %s}\n", start, value);
-    if (adds)
-        take_back(l);
-    append(l, n < 0 ? NULL : line, (size_t)n);
-    if (n >= 0)
-        free(line);
+    char line[LINE_LIMIT + 64], start[64];
+    log_note(l, "step %" PRIu64 "  val_loss %.4f", step, isnan(val_loss) ? (double)NAN : val_loss);
+    snprintf(start, sizeof start, "{\"step\": %" PRIu64 ",", step);
+    copy_last_line(l, line);
+    if (!strncmp(line, start, strlen(start)) && !strstr(line, "\"val_loss\""))
+        remove_last_line(l);
+    else
+        snprintf(line, sizeof line, "{\"step\": %" PRIu64, step);
+    text_append(line, sizeof line,
+                isfinite(val_loss) ? ", \"val_loss\": %.9g}\n" : ", \"val_loss\": null}\n",
+                val_loss);
+    append(l, line, strlen(line));
 }
 
-/* --- lines for people --- */
+/* --- on the terminal --- */
 
-/* 1:23:45 or 2:05 */
-static void clock_text(char *text, size_t size, double s)
+/* Formats seconds as 1:23:45 or 2:05. */
+static void duration_text(char *text, size_t size, double s)
 {
     const long t = isfinite(s) && s < 1e7 ? (long)(s + 0.5) : 0;
     if (t >= 3600)
@@ -224,13 +207,13 @@ static void step_text(const struct log *l, const struct step_metrics *m, char *t
 {
     char left[32];
     const uint64_t done = m->step - l->first_step;
-    clock_text(left, sizeof left,
-               (seconds() - l->started) / (double)done * (double)(l->steps - m->step));
-    snprintf(
-        text, size,
-        "step %llu/%llu  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  %.0f tokens/s  %s left",
-        (unsigned long long)m->step, (unsigned long long)l->steps, m->loss, m->smoothed_loss, m->lr,
-        m->grad_norm, m->tokens_per_s, left);
+    duration_text(left, sizeof left,
+                  (seconds() - l->started) / (double)done * (double)(l->steps - m->step));
+    snprintf(text, size,
+             "step %" PRIu64 "/%" PRIu64 "  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  "
+             "%.0f tokens/s  %s left",
+             m->step, l->steps, m->loss, m->smoothed_loss, m->lr, m->grad_norm, m->tokens_per_s,
+             left);
 }
 
 static int terminal_width(void)
@@ -239,56 +222,56 @@ static int terminal_width(void)
     return ioctl(STDOUT_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 1 ? w.ws_col - 1 : 79;
 }
 
+static void clear_line(struct log *l)
+{
+    if (l->line_shown)
+        printf("\r\033[K");
+    l->line_shown = false;
+}
+
 void log_step(struct log *l, const struct step_metrics *m)
 {
     char text[256];
     step_text(l, m, text, sizeof text);
-    const bool last = m->step == l->steps;
-    if (l->live) {
+    if (l->terminal) {
         printf("\r\033[K%.*s", terminal_width(), text);
-        fflush(stdout);
-        l->line_open = true;
-    } else if (m->step % l->every == 0 || m->step == 1 || last) {
+        l->line_shown = true;
+    } else if (m->step % l->every == 0 || m->step == 1 || m->step == l->steps)
         puts(text);
-        fflush(stdout);
-    }
+    fflush(stdout);
     write_metrics(l, m);
 }
 
 void log_note(struct log *l, const char *format, ...)
 {
     va_list arguments;
+    clear_line(l);
     va_start(arguments, format);
-    if (l->line_open)
-        printf("\r\033[K");
     vprintf(format, arguments);
+    va_end(arguments);
     putchar('\n');
     fflush(stdout);
-    l->line_open = false;
-    va_end(arguments);
 }
 
 void log_warn(struct log *l, const char *format, ...)
 {
     struct error line;
+    char text[sizeof line.text];
     va_list arguments;
     va_start(arguments, format);
-    char text[sizeof line.text];
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    fail(&line, "%s", text); /* one line, whatever the names in it */
-    if (l->line_open)
-        printf("\r\033[K");
-    l->line_open = false;
+    fail(&line, "%s", text); /* replaces control characters */
+    clear_line(l);
     fflush(stdout);
     fprintf(stderr, "handgrad: %s\n", line.text);
 }
 
 void log_end_line(struct log *l)
 {
-    if (l->line_open)
+    if (l->line_shown)
         putchar('\n');
-    l->line_open = false;
+    l->line_shown = false;
     fflush(stdout);
 }
 
@@ -296,11 +279,10 @@ void log_close(struct log *l)
 {
     log_end_line(l);
     if (write_pending(l))
-        log_warn(l, "%s: %s; the lines that waited in memory are lost: the last %zu bytes",
+        log_warn(l, "%s: %s; the lines kept in memory are lost: the last %zu bytes",
                  l->metrics_path, strerror(errno), l->pending_size);
     if (l->fd > 0 && close(l->fd) && errno != EINTR)
         log_warn(l, "%s: %s", l->metrics_path, strerror(errno));
     free(l->pending);
-    free(l->last);
     *l = (struct log){0};
 }

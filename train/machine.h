@@ -1,4 +1,4 @@
-/* machine.h: what a run was made on and from, for its report. */
+/* machine.h: descriptions of the machine and of the training data, for reports. */
 #ifndef MACHINE_H
 #define MACHINE_H
 
@@ -6,15 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The processor's name, as Linux tells it, or else `otherwise`. */
+/* The processor's name according to Linux, or `otherwise` if unknown. */
 void machine_cpu(char *name, size_t size, const char *otherwise);
 
-/* {cpu, cores, threads, memory (bytes), peak_flops, products, compiler, system}; NULL where memory is short. peak_flops: the measured rate of
- * the products of the run's precision, 0 where it is not known. */
+/* {cpu, cores, threads, memory (bytes), peak_flops, products, compiler, system}; NULL if out of
+ * memory. peak_flops: the measured rate of matrix products in the run's precision, 0 if unknown. */
 cJSON *machine_json(double peak_flops, bool bf16);
 
-/* {dir, train_tokens, val_tokens, tokenizer, vocab_size, sources} of a data folder that has been opened before; what cannot be
- * read is left out. */
+/* {dir, train_tokens, val_tokens, fingerprint, tokenizer, vocab_size, sources} of a data directory;
+ * what cannot be read is left out. */
 cJSON *data_json(const char *dir);
 
 #endif

@@ -10,16 +10,14 @@ int model_file_open(struct model_file *m, const char *path, size_t rows, enum gp
     if (!f)
         return -1;
     *m = (struct model_file){.config = c.config, .state = c.state, .tokenizer = c.tokenizer};
-    c.tokenizer = NULL; /* ours now */
-    rows = rows ? rows : c.config.train.batch_size;
+    c.tokenizer = NULL; /* now owned by m */
+    const size_t n = (rows ? rows : c.config.train.batch_size) * c.config.model.block_size;
     struct tensors *tensors = tensors_create(&c.tensors->config);
-    int status =
-        tensors ? memory_check(gpt_bytes(tensors, rows * c.config.model.block_size, use), path, err)
-                : 0;
+    int status = tensors ? memory_check(gpt_bytes(tensors, n, use), path, err) : 0;
     if (status)
         tensors_destroy(tensors);
-    else if (!tensors || gpt_create(&m->model, tensors, rows * c.config.model.block_size, use))
-        status = fail(err, "%s: no memory for its model at %zu rows", path, rows);
+    else if (!tensors || gpt_create(&m->model, tensors, n, use))
+        status = fail(err, "%s: out of memory for its model at %zu tokens per batch", path, n);
     else
         status = checkpoint_read(f, "params", m->model.params, err);
     checkpoint_close(f);

@@ -1,4 +1,4 @@
-/* model_file.h: a model out of a checkpoint, for the commands that only use it. */
+/* model_file.h: a model loaded from a checkpoint, for commands that do not train. */
 #ifndef MODEL_FILE_H
 #define MODEL_FILE_H
 
@@ -14,8 +14,8 @@ struct model_file {
     struct train_state state;
 };
 
-/* Reads the checkpoint's weights into a model for batches of `rows` sequences of block_size tokens; rows 0: its batch_size. On failure nothing is left
- * open. */
+/* Loads the weights into a model for batches of `rows` sequences of block_size tokens (0: the
+ * checkpoint's batch_size). On failure nothing is left open. */
 int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use,
                     struct error *err);
 void model_file_close(struct model_file *m);

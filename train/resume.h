@@ -1,30 +1,30 @@
-/* resume.h: whether a run may go on from a checkpoint: what has changed since it was saved. */
+/* resume.h: whether a run may resume from a checkpoint, given what has changed since it was
+ * saved. */
 #ifndef RESUME_H
 #define RESUME_H
 
 #include "train/checkpoint/checkpoint.h"
-#include "train/trainer.h"
+#include "train/config/config_keys.h"
 
-enum { ALLOWED_MAX = 64 };
-
-/* What --allow names: keys ("lr", "optim.lr"), sections ("optim"), and "data" for other training data. */
+/* What --allow permits to differ. All zero: nothing. */
 struct allowed {
-    const char *names[ALLOWED_MAX];
-    size_t n;
-    char text[1024]; /* that the names lie in */
-    size_t used;     /* bytes of it */
+    size_t n;            /* names given */
+    bool keys[KEYS_MAX]; /* indexed like config_keys */
+    bool data;           /* the training data */
 };
 
-/* Adds a list "data,lr". -1 where a name is neither, or the list is too long. */
+/* Adds a comma-separated list of keys ("lr", "optim.lr"), sections ("optim"), and "data" for other
+ * training data. -1 if a name is unknown. */
 int allow(struct allowed *a, const char *list, struct error *err);
 
-/* 0 where the run goes on; else a line that names the fields that differ and what would allow them. What changes no step (how
- * often to save, to evaluate, to print, and what; what to keep in memory; where the data lies) may always differ. A model of other
- * shapes, another tokenizer, and other batches in the middle of an accumulation are never allowed. */
-int check_resume(const struct trainer *t, const struct checkpoint *c, const struct allowed *a,
+/* Compares a run, as the checkpoint it would write now, with the checkpoint c read from path. 0 if
+ * the run may resume; otherwise -1 and a line that names the fields that differ and the
+ * --allow that would permit them. What may differ is in the table of keys (enum key_change).
+ * Another model shape, another tokenizer, and other batches within a step are never allowed. */
+int check_resume(const struct checkpoint *run, const struct checkpoint *c, const struct allowed *a,
                  const char *path, struct error *err);
-/* The checkpoint's tokenizer is that of the data. */
-int check_tokenizer(const struct trainer *t, const struct checkpoint *c, const char *path,
+/* Checks that the checkpoint and the training data have the same tokenizer. */
+int check_tokenizer(const struct checkpoint *run, const struct checkpoint *c, const char *path,
                     struct error *err);
 
 #endif

@@ -1,153 +1,143 @@
-/* run.c: see run.h. The order at the end of a step is: log, evaluate, save. So a checkpoint holds the validation
- * loss of its own step, and a run that is stopped at any point of that order does what is left when it goes on. */
+/* run.c: see run.h. A step ends with log, evaluate, save, in this order. A checkpoint therefore
+ * holds the validation loss of its own step, and a resumed run does whatever a stop in between left
+ * undone. */
 #include "train/run.h"
 #include "base/atomic.h"
 #include "base/clock.h"
 #include "base/directories.h"
 #include "base/stop.h"
-#include "train/checkpoint/run_folder.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/evaluate.h"
 #include "train/run_save.h"
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* Whether a folder holds a run already: config.ini is written last, when there is a checkpoint to resume from, and syncs the names of
- * all that was made before it. */
-static bool holds_run(const char *dir)
-{
-    char path[CONFIG_PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/config.ini", dir);
-    return access(path, F_OK) == 0;
-}
+/* --- opening --- */
 
-/* A second run in the folder is refused before it takes memory or time. */
-static int check_folder(const struct run_plan *plan, struct error *err)
+/* Refuses a directory that does not fit the plan. It contains a run if there is a config.ini, which
+ * is written last, once there is a checkpoint to resume from. Without one, ckpt-0.h5 is left from a
+ * run that was killed while it started, but later checkpoints belong to another run, and --resume
+ * would use them. */
+static int check_directory(const struct run_plan *plan, struct error *err)
 {
-    if (plan->start == RUN_RESUME && !holds_run(plan->dir))
-        return fail(err, "%s: holds no run to resume", plan->dir);
-    if (plan->start == RUN_FRESH && holds_run(plan->dir))
-        return fail(
-            err,
-            "%s: holds a run already; --resume goes on with it, another --out begins a new one",
-            plan->dir);
-    /* A run that was killed while it began has left its ckpt-0.h5. Later ones are another's, and --resume would take them. */
-    char path[CONFIG_PATH_MAX + 32];
-    if (plan->start == RUN_FRESH && checkpoint_after(plan->dir, 0, path, sizeof path))
+    char path[RUN_PATH_MAX];
+    const bool has_run = access(run_path(path, plan->dir, "config.ini"), F_OK) == 0;
+    if (plan->start == RUN_RESUME)
+        return has_run ? 0 : fail(err, "%s: holds no run to resume", plan->dir);
+    if (has_run)
         return fail(err,
-                    "%s: is not of a new run, and there is no config.ini beside it; move it away, "
-                    "or choose another --out",
+                    "%s: already holds a run; use --resume to continue it, or another --out to "
+                    "start a new one",
+                    plan->dir);
+    if (checkpoint_after(path, plan->dir, 0))
+        return fail(err,
+                    "%s: is not part of a new run, and there is no config.ini beside it; move it "
+                    "away, or choose another --out",
                     path);
     return 0;
 }
 
-static int take_folder(struct run *r, const struct run_plan *plan, struct error *err)
+static int lock_directory(struct run *r, const struct run_plan *plan, struct error *err)
 {
     if (plan->start == RUN_FRESH && make_directories(r->dir, NULL, err))
         return -1;
-    return run_lock_take(&r->lock, r->dir, err) || check_folder(plan, err) ? -1 : 0;
+    return run_lock_take(&r->lock, r->dir, err) || check_directory(plan, err) ? -1 : 0;
 }
 
-static int write_config(const struct run *r, struct error *err)
+/* Saves the configuration, and before it a checkpoint if anything has changed since the one resumed
+ * from: what --allow permitted once is not asked for again by the next --resume. */
+static int save_changes(struct run *r, struct error *err)
 {
-    char path[CONFIG_PATH_MAX + 16];
-    snprintf(path, sizeof path, "%s/config.ini", r->dir);
+    char path[RUN_PATH_MAX];
+    if (r->trainer.changed && run_save_first(r, err))
+        return -1;
     char *text = config_text(&r->trainer.config);
-    if (!text)
-        return fail(err, "%s: no memory", path);
-    const int status = atomic_write(path, text, strlen(text), err);
+    const int status =
+        text ? atomic_write(run_path(path, r->dir, "config.ini"), text, strlen(text), err)
+             : fail(err, "%s: out of memory", r->dir);
     free(text);
     return status;
 }
 
-/* The next --resume compares the two: what was allowed now is in both, before there is a step that could be lost. */
-static int save_changes(struct run *r, struct error *err)
+/* Opens the writer, with a buffer for the copy of a checkpoint if enough memory is available. */
+static int open_writer(struct run *r, struct error *err)
 {
-    return (r->trainer.changed && run_save_first(r, err)) || write_config(r, err) ? -1 : 0;
+    const struct trainer *t = &r->trainer;
+    const struct checkpoint c = trainer_checkpoint(t);
+    const size_t size = checkpoint_size(&c);
+    r->buffer = t->available >= t->needs && size <= t->available - t->needs ? size : 0;
+    r->writer = writer_open(r->dir, t->config.train.keep, r->buffer, r->saved_step, err);
+    return r->writer ? 0 : -1;
 }
 
-static int resume(struct run *r, const struct allowed *allowed, struct error *err)
+static int resume(struct run *r, const struct run_plan *plan, struct error *err)
 {
-    char path[CONFIG_PATH_MAX + 32];
-    if (checkpoint_newest(r->dir, path, sizeof path, err) ||
-        trainer_resume(&r->trainer, path, allowed, err))
+    char path[RUN_PATH_MAX];
+    if (checkpoint_newest(path, r->dir, false, err) ||
+        trainer_resume(&r->trainer, path, plan->allowed, err))
         return -1;
     r->saved_step = r->trainer.state.step;
     r->saved_micro = r->trainer.state.micro;
-    printf("resumes at step %llu from %s\n", (unsigned long long)r->saved_step, path);
-    if (r->saved_step >= r->trainer.config.train.steps)
-        printf("all %llu steps are done: --set train.steps=N --allow steps trains on\n",
-               (unsigned long long)r->trainer.config.train.steps);
-    return trainer_start(&r->trainer, err) || run_open_writer(r, r->buffer, r->saved_step, err) ? -1
-                                                                                                : 0;
+    const uint64_t steps = r->trainer.config.train.steps;
+    printf("resuming at step %" PRIu64 " from %s\n", r->saved_step, path);
+    if (r->saved_step >= steps)
+        printf("all %" PRIu64
+               " steps are done; to continue, use --set train.steps=N --allow steps\n",
+               steps);
+    return trainer_start(&r->trainer, err) || open_writer(r, err) ? -1 : 0;
 }
 
-/* The folder is made when nothing else can be wrong. */
+/* Creates the directory last, when nothing else can fail. */
 static int begin(struct run *r, const struct run_plan *plan, struct error *err)
 {
     return (plan->init && trainer_load_weights(&r->trainer, plan->init, err)) ||
-                   trainer_start(&r->trainer, err) || take_folder(r, plan, err) ||
-                   run_open_writer(r, r->buffer, UINT64_MAX, err) || run_save_first(r, err)
+                   trainer_start(&r->trainer, err) || lock_directory(r, plan, err) ||
+                   open_writer(r, err) || run_save_first(r, err)
                ? -1
                : 0;
 }
 
-/* The validation split: a folder may have none, but one that is there has to be sound. */
+/* The validation split may be missing, but not damaged. */
 static int open_validation(struct run *r, struct error *err)
 {
     const char *dir = r->trainer.config.data.dir;
     if (!split_exists(dir, "val"))
         return 0;
     r->val = split_open(dir, "val", err);
-    if (r->val && r->val->tokens < 2) {
+    if (!r->val)
+        return -1;
+    if (r->val->tokens < 2) {
         split_close(r->val);
         r->val = NULL;
-        return 0;
     }
-    return r->val ? 0 : -1;
+    return 0;
 }
 
-/* Before weights are loaded: a leak is in the code, not in them, and the probe clears gradients. */
+/* Checks that no position sees later ones. Before the weights are loaded: a leak does not depend on
+ * them, and the probe overwrites gradients. */
 static int probe(struct run *r, struct error *err)
 {
     const struct config *c = &r->trainer.config;
     char leak[256];
     for (int documents = 0; documents <= c->data.mask_documents; documents++)
         if (config_model_code(c)->causal_probe(&r->trainer.model, documents, leak, sizeof leak))
-            return fail(err, "refuses to train: %s", leak);
+            return fail(err, "training refused: %s", leak);
     return 0;
-}
-
-/* Room for the writer's copy, where there is. */
-static void plan_copy(struct run *r)
-{
-    const struct checkpoint c = trainer_checkpoint(&r->trainer);
-    const size_t size = checkpoint_size(&c);
-    r->buffer =
-        r->trainer.available >= r->trainer.needs && size <= r->trainer.available - r->trainer.needs
-            ? size
-            : 0;
 }
 
 int run_open(struct run *r, const struct config *config, const struct run_plan *plan,
              struct error *err)
 {
-    *r = (struct run){.saved_step = UINT64_MAX,
-                      .saved_micro = UINT64_MAX,
-                      .lock.fd = -1,
-                      .run_log = RUN_LOG_CLOSED};
+    const bool resumes = plan->start == RUN_RESUME;
+    *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1};
     if (snprintf(r->dir, sizeof r->dir, "%s", plan->dir) >= (int)sizeof r->dir)
         return fail(err, "%s: the path is too long", plan->dir);
-    if (check_folder(plan, err) || (plan->start == RUN_RESUME && take_folder(r, plan, err)) ||
-        trainer_create(&r->trainer, config, err)) {
-        run_lock_release(&r->lock);
-        return -1;
-    }
-    const bool resumes = plan->start == RUN_RESUME;
-    plan_copy(r);
-    if (probe(r, err) || open_validation(r, err) ||
-        (resumes ? resume(r, plan->allowed, err) : begin(r, plan, err)) ||
+    if (check_directory(plan, err) || (resumes && lock_directory(r, plan, err)) ||
+        trainer_create(&r->trainer, config, err) || probe(r, err) || open_validation(r, err) ||
+        (resumes ? resume(r, plan, err) : begin(r, plan, err)) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps,
                  config->train.log_every, err) ||
         run_log_open(&r->run_log, r->dir, &r->trainer, err) || save_changes(r, err)) {
@@ -168,76 +158,70 @@ void run_close(struct run *r)
     run_lock_release(&r->lock);
 }
 
-/* SIGUSR1: save and go on. */
-static void answer_signals(struct run *r)
+/* --- training --- */
+
+/* Saves if SIGUSR1 was received. */
+static void answer_save_request(struct run *r)
 {
     if (!save_requested())
         return;
-    r->announce = true;
+    r->requested = true;
     run_save(r, SAVE_ROTATED);
 }
 
-static bool is_due(uint64_t step, uint64_t every, uint64_t steps)
+/* Called between the batches of an evaluation. */
+static bool interrupted(void *run)
 {
-    return every && step && (step % every == 0 || step == steps);
-}
-
-/* Between the batches of an evaluation. */
-static bool interrupt(void *run)
-{
-    answer_signals(run);
-    run_watch_saves(run);
+    answer_save_request(run);
+    run_poll_saves(run);
     return stop_requested();
 }
 
-/* Measures the validation loss where it is due and not yet measured; whether it is the best so far. */
+/* Measures the validation loss if it is due and not yet measured. *is_best: it is the lowest so
+ * far. */
 static int validate(struct run *r, bool *is_best, struct error *err)
 {
     struct trainer *t = &r->trainer;
     const struct config *c = &t->config;
     *is_best = false;
-    if (!r->val || t->state.micro || !is_due(t->state.step, c->train.eval_every, c->train.steps) ||
+    if (!r->val || t->state.micro || !config_is_due(c, t->state.step, c->train.eval_every) ||
         (!isnan(t->state.val_loss) && t->state.val_step == t->state.step))
         return 0;
     struct evaluation e;
-    const struct interruption interruption = {interrupt, r};
     const struct evaluation_plan plan = {r->val, c->train.batch_size, c->train.eval_tokens,
                                          c->data.mask_documents, NULL};
-    if (evaluate_interruptibly(&e, &t->model, config_model_code(c), &plan, &interruption, err))
+    if (evaluate_interruptibly(&e, &t->model, config_model_code(c), &plan, interrupted, r, err))
         return -1;
     if (e.stopped)
         return 0;
     t->state.val_loss = e.loss;
     t->state.val_step = t->state.step;
     log_validation(&r->log, t->state.step, e.loss);
-    if (!isfinite(e.loss) || t->state.best_val_loss <= e.loss)
-        return 0;
-    t->state.best_val_loss = e.loss;
-    t->state.best_step = t->state.step;
-    *is_best = true;
+    *is_best = isfinite(e.loss) && !(t->state.best_val_loss <= e.loss);
+    if (*is_best) {
+        t->state.best_val_loss = e.loss;
+        t->state.best_step = t->state.step;
+    }
     return 0;
 }
 
-/* Data that cannot be read ends the run; what it has learnt is whole, and is saved. */
+/* Data that cannot be read ends the run. The steps done so far are saved. */
 static int save_and_fail(struct run *r)
 {
-    struct error told; /* when it was tried first */
-    (void)run_finish_saves(r, &told);
+    struct error ignored; /* the first error is the one to report */
+    (void)run_finish_saves(r, &ignored);
     return -1;
 }
 
-/* What a stop in the middle of an evaluation left undone, too. */
+/* Also does what a stop during an evaluation left undone. */
 static int validate_and_save(struct run *r, bool due, struct error *err)
 {
-    struct trainer *t = &r->trainer;
     bool is_best;
     if (validate(r, &is_best, err))
         return save_and_fail(r);
-    due = due || r->owed;
-    r->owed =
-        due &&
-        t->state.skipped_in_row; /* a checkpoint to go back to is one from before the trouble */
-    const unsigned targets = (due && !r->owed ? SAVE_ROTATED : 0) | (is_best ? SAVE_BEST : 0);
+    due |= r->postponed;
+    r->postponed = due && r->trainer.state.skipped_in_row; /* a rollback needs an older one */
+    const unsigned targets = (due && !r->postponed ? SAVE_ROTATED : 0) | (is_best ? SAVE_BEST : 0);
     if (targets)
         run_save(r, targets);
     return 0;
@@ -252,14 +236,13 @@ static int finish_step(struct run *r, struct error *err)
     log_step(&r->log, &t->metrics);
     r->total_log_s += seconds() - before;
     if (t->metrics.skipped)
-        log_warn(&r->log, "step %llu changes no weights: %s", (unsigned long long)t->state.step,
-                 t->fault);
-    if (trainer_must_roll_back(t)) {
-        const int status = run_roll_back(r, err);
-        return status ? fail(err, "%.800s; last checkpoint: %s", err->text, t->last_checkpoint) : 0;
-    }
+        log_warn(&r->log, "step %" PRIu64 " skipped: %s", t->state.step, t->fault);
+    if (trainer_must_roll_back(t))
+        return run_roll_back(r, err)
+                   ? fail(err, "%.800s; last checkpoint: %s", err->text, t->last_checkpoint)
+                   : 0;
     if (validate_and_save(
-            r, is_due(t->state.step, t->config.train.checkpoint_every, t->config.train.steps), err))
+            r, config_is_due(&t->config, t->state.step, t->config.train.checkpoint_every), err))
         return -1;
     const double saved = seconds();
     run_log_step(&r->run_log, t);
@@ -267,7 +250,7 @@ static int finish_step(struct run *r, struct error *err)
     return 0;
 }
 
-/* Whether best.h5 holds these weights, unless the power went between the two files of the save that a run is resumed from. */
+/* Whether the current weights are the best ones. */
 static bool is_at_best(const struct train_state *s)
 {
     return s->step && !s->micro && s->best_step == s->step && s->val_step == s->step &&
@@ -277,15 +260,15 @@ static bool is_at_best(const struct train_state *s)
 static int train(struct run *r, uint64_t stop_at, struct error *err)
 {
     struct trainer *t = &r->trainer;
-    if (is_at_best(&t->state))
+    if (is_at_best(&t->state)) /* a power cut may have lost best.h5 but not the checkpoint */
         run_save(r, SAVE_BEST);
     if (validate_and_save(r, false, err))
         return -1;
     while (t->state.step < stop_at && !stop_requested()) {
         if (trainer_micro_step(t, err))
             return save_and_fail(r);
-        run_watch_saves(r);
-        answer_signals(r);
+        run_poll_saves(r);
+        answer_save_request(r);
         if (t->state.micro == 0 && finish_step(r, err))
             return -1;
     }
@@ -298,7 +281,7 @@ int run_train(struct run *r, uint64_t stop_at, struct error *err)
     if (train(r, stop_at, err))
         return -1;
     if (t->state.step < t->config.train.steps)
-        log_note(&r->log, "stopped after step %llu; --resume goes on from %s",
-                 (unsigned long long)t->state.step, t->last_checkpoint);
+        log_note(&r->log, "stopped after step %" PRIu64 "; --resume continues from %s",
+                 t->state.step, t->last_checkpoint);
     return 0;
 }

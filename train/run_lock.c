@@ -1,74 +1,71 @@
-/* run_lock.c: see run_lock.h. What holds is a lock of the kernel's on the file, which ends with its process however that ends, so
- * a number that another process has by now misleads nobody; the text is for people, and for file systems that know no locks. */
+/* run_lock.c: see run_lock.h. The kernel's lock on the file is decisive. It ends with its process,
+ * so a process number that has been reused does no harm. The text in the file is for messages, and
+ * for file systems without locks. */
 #include "train/run_lock.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HOST_MAX = 256 };
+enum { OWNER_MAX = 320 };
 
-struct owner {
-    long pid; /* 0: nobody */
-    char host[HOST_MAX];
-};
-
-static struct owner this_process(void)
+static void describe(char owner[OWNER_MAX], long pid, const char *host)
 {
-    struct owner o = {.pid = getpid()};
-    if (gethostname(o.host, sizeof o.host - 1) || !o.host[0])
-        strcpy(o.host, "unknown");
-    return o;
+    snprintf(owner, OWNER_MAX, "process %ld on host %s", pid, host);
 }
 
-static struct owner read_owner(int fd)
+static void describe_self(char owner[OWNER_MAX])
 {
-    char text[64 + HOST_MAX];
-    struct owner o = {0};
+    char host[256] = "";
+    const bool unknown = gethostname(host, sizeof host - 1) || !*host;
+    describe(owner, getpid(), unknown ? "unknown" : host);
+}
+
+/* Reads the owner from the file; "" if there is none. */
+static void read_owner(int fd, char owner[OWNER_MAX])
+{
+    char text[OWNER_MAX], host[256];
+    long pid;
     const ssize_t n = pread(fd, text, sizeof text - 1, 0);
-    if (n <= 0)
-        return o;
-    text[n] = 0;
-    if (sscanf(text, "process %ld on host %255s", &o.pid, o.host) != 2 || o.pid <= 0)
-        o.pid = 0;
-    return o;
+    text[n > 0 ? n : 0] = 0;
+    *owner = 0;
+    if (sscanf(text, "process %ld on host %255s", &pid, host) == 2 && pid > 0)
+        describe(owner, pid, host);
 }
 
 static int write_owner(const struct run_lock *lock, struct error *err)
 {
-    char text[64 + HOST_MAX];
-    const struct owner o = this_process();
-    const int n = snprintf(text, sizeof text, "process %ld on host %s\n", o.pid, o.host);
-    if (ftruncate(lock->fd, 0) || pwrite(lock->fd, text, (size_t)n, 0) != n)
+    char owner[OWNER_MAX];
+    describe_self(owner);
+    const size_t n = strlen(owner);
+    owner[n] = '\n'; /* instead of the terminator */
+    if (ftruncate(lock->fd, 0) || pwrite(lock->fd, owner, n + 1, 0) != (ssize_t)n + 1)
         return fail(err, "%s: %s", lock->path, strerror(errno));
     return 0;
 }
 
-static int refuse(const struct run_lock *lock, const struct owner *o, const char *hint,
+static int refuse(const struct run_lock *lock, const char *owner, const char *hint,
                   struct error *err)
 {
-    if (!o->pid)
-        return fail(err, "%s: another process holds it: one run in a folder at a time", lock->path);
-    return fail(err, "%s: process %ld on host %s is running here: one run in a folder at a time%s",
-                lock->path, o->pid, o->host, hint);
+    return fail(err, "%s: locked by %s: only one run at a time can use a directory%s", lock->path,
+                *owner ? owner : "another process", hint);
 }
 
-/* Where the file system has no locks the text decides: whether that process still exists, if it is one of this host. */
-static int judge_text(const struct run_lock *lock, const struct owner *o, struct error *err)
+/* Whether the owner is a process of this host that no longer exists. */
+static bool has_ended(const char *owner)
 {
-    const struct owner self = this_process();
-    if (!o->pid || (!strcmp(o->host, self.host) && kill((pid_t)o->pid, 0) && errno == ESRCH))
-        return 0;
-    return refuse(lock, o,
-                  " (this file system has no locks: remove the file if that process has ended)",
-                  err);
+    char self[OWNER_MAX];
+    describe_self(self);
+    return !strcmp(strstr(owner, " on "), strstr(self, " on ")) &&
+           kill((pid_t)strtol(owner + strlen("process "), NULL, 10), 0) && errno == ESRCH;
 }
 
-/* Whether the path still leads to the open file: an owner removes it when it ends. */
+/* Whether the path still refers to the open file. Its owner may have removed it. */
 static bool is_current(const struct run_lock *lock)
 {
     struct stat a, b;
@@ -76,7 +73,7 @@ static bool is_current(const struct run_lock *lock)
            a.st_ino == b.st_ino;
 }
 
-/* 1 where the file was replaced meanwhile: try again. */
+/* Returns 1 if the file was replaced in the meantime: try again. */
 static int try_take(struct run_lock *lock, struct error *err)
 {
     lock->fd = open(lock->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
@@ -85,17 +82,19 @@ static int try_take(struct run_lock *lock, struct error *err)
     const bool locked =
         fcntl(lock->fd, F_OFD_SETLK, &(struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET}) == 0;
     const int e = errno;
-    const struct owner before = read_owner(lock->fd);
+    char owner[OWNER_MAX];
+    read_owner(lock->fd, owner);
     if (!locked && (e == EAGAIN || e == EACCES))
-        return refuse(lock, &before, "", err);
+        return refuse(lock, owner, "", err);
     if (!is_current(lock))
         return 1;
-    if (!locked && judge_text(lock, &before, err))
-        return -1;
-    if (before.pid) {
-        struct error line; /* which takes control characters out of the name */
-        fail(&line, "%s: process %ld on host %s has ended without removing it; taken over",
-             lock->path, before.pid, before.host);
+    if (!locked && *owner && !has_ended(owner))
+        return refuse(
+            lock, owner,
+            " (this file system has no locks; if that process has ended, remove the file)", err);
+    if (*owner) {
+        struct error line; /* without control characters */
+        fail(&line, "%s: %s ended without removing it; taken over", lock->path, owner);
         fprintf(stderr, "handgrad: %s\n", line.text);
     }
     return write_owner(lock, err);
@@ -105,7 +104,7 @@ int run_lock_take(struct run_lock *lock, const char *dir, struct error *err)
 {
     int status = 1;
     *lock = (struct run_lock){.fd = -1};
-    snprintf(lock->path, sizeof lock->path, "%s/lock", dir);
+    run_path(lock->path, dir, "lock");
     while (status > 0) {
         status = try_take(lock, err);
         if (status && lock->fd >= 0) {
@@ -120,7 +119,7 @@ void run_lock_release(struct run_lock *lock)
 {
     if (lock->fd < 0)
         return;
-    if (is_current(lock)) /* not that of another run, in a folder that was removed and made again */
+    if (is_current(lock)) /* not the lock of another run in a directory that was recreated */
         unlink(lock->path);
     close(lock->fd);
     lock->fd = -1;

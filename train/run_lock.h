@@ -1,18 +1,18 @@
-/* run_lock.h: one run in a folder at a time. */
+/* run_lock.h: a lock file that allows one run at a time in a directory. */
 #ifndef RUN_LOCK_H
 #define RUN_LOCK_H
 
-#include "base/error.h"
+#include "train/checkpoint/run_directory.h"
 
 struct run_lock {
-    int fd; /* -1 where nothing is held */
-    char path[1100];
+    int fd; /* -1: not locked */
+    char path[RUN_PATH_MAX];
 };
 
-/* Takes DIR/lock, a file that names this process and host. Refused, with the owner's name, where another process holds it; the
- * lock of one that has died is taken over. */
+/* Locks DIR/lock, a file that names this process and host. Fails, naming the owner, if another
+ * process holds it. The lock of a process that has died is taken over. */
 int run_lock_take(struct run_lock *lock, const char *dir, struct error *err);
-/* Removes it. */
+/* Removes the file. */
 void run_lock_release(struct run_lock *lock);
 
 #endif

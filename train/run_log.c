@@ -1,29 +1,30 @@
-/* run_log.c: see diary.h. */
+/* run_log.c: see run_log.h. */
 #include "train/run_log.h"
 #include "base/stop.h"
 #include "base/utf8.h"
 #include "optim/norms.h"
 #include "train/generator.h"
 #include "train/machine.h"
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* Prints an object as a line of its file, and frees it. */
+/* Appends an object as a line, and frees it. */
 static void append(struct jsonl *j, uint64_t step, cJSON *object)
 {
-    char *text = cJSON_PrintUnformatted(object), *line = NULL;
-    const int size = text ? asprintf(&line, "%s\n", text) : -1;
-    if (size > 0)
-        jsonl_append(j, step, line, (size_t)size);
-    if (size >= 0)
-        free(line);
-    cJSON_free(text);
+    char *line = cJSON_PrintUnformatted(object);
+    if (line) {
+        const size_t n = strlen(line);
+        line[n] = '\n'; /* instead of the terminator */
+        jsonl_append(j, step, line, n + 1);
+    }
+    cJSON_free(line);
     cJSON_Delete(object);
 }
 
-static void note_start(struct run_log *d, const struct trainer *t)
+static void record_start(struct run_log *l, const struct trainer *t)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "step", (double)t->state.step);
@@ -32,7 +33,7 @@ static void note_start(struct run_log *d, const struct trainer *t)
     cJSON_AddItemToObject(object, "data", data_json(t->config.data.dir));
     cJSON_AddItemToObject(object, "machine",
                           machine_json(t->peak, t->config.train.precision == PRECISION_BF16));
-    append(&d->starts, t->state.step, object);
+    append(&l->starts, t->state.step, object);
 }
 
 static void put(FILE *f, const char *name, double x)
@@ -41,18 +42,17 @@ static void put(FILE *f, const char *name, double x)
     fprintf(f, isfinite(x) ? "%.6g" : "null", x);
 }
 
-/* Grows a line by hand: cJSON would allocate four times for each tensor. */
-static void note_tensors(struct run_log *d, const struct trainer *t)
+/* Formats the line directly: cJSON would make four allocations per tensor. */
+static void record_tensors(struct run_log *l, const struct trainer *t)
 {
     const struct tensors *tensors = t->model.tensors;
-    const struct adamw o = {t->config.optim.beta1, t->config.optim.beta2, t->config.optim.eps,
-                            t->config.optim.weight_decay};
+    const struct adamw o = config_adamw(&t->config);
     char *line = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&line, &size);
     if (!f)
         return;
-    fprintf(f, "{\"step\":%llu,\"tensors\":{", (unsigned long long)t->state.step);
+    fprintf(f, "{\"step\":%" PRIu64 ",\"tensors\":{", t->state.step);
     for (size_t k = 0; k < tensors->count; k++) {
         const struct tensor *x = &tensors->list[k];
         fprintf(f, "%s\"%s\":{", k ? "," : "", x->name);
@@ -66,12 +66,12 @@ static void note_tensors(struct run_log *d, const struct trainer *t)
     }
     fputs("}}\n", f);
     if (!fclose(f))
-        jsonl_append(&d->tensors, t->state.step, line, size);
+        jsonl_append(&l->tensors, t->state.step, line, size);
     free(line);
 }
 
-/* The text of a generator, as UTF-8; allocated. */
-static char *text_of(const struct generator *g, const struct tokenizer *t)
+/* The generated text as UTF-8; allocated. */
+static char *generated_text(const struct generator *g, const struct tokenizer *t)
 {
     char *raw = NULL, *text;
     size_t size = 0, length;
@@ -80,20 +80,17 @@ static char *text_of(const struct generator *g, const struct tokenizer *t)
         const char *bytes = tokenizer_bytes(t, g->ids[i], &length);
         fwrite(bytes, 1, length, f);
     }
-    if (!f || fclose(f))
-        return NULL;
-    for (size_t i = 0; i < size; i++)
+    text = f && !fclose(f) ? malloc(3 * size + 1) : NULL;
+    for (size_t i = 0; text && i < size; i++)
         if (!raw[i])
-            raw[i] =
-                (char)0xFF; /* a string cannot hold it: it is repaired like what is not UTF-8 */
-    text = malloc(3 * size + 1);
+            raw[i] = (char)0xFF; /* a C string cannot contain it: replaced like invalid UTF-8 */
     if (text)
         text[utf8_repair(raw, size, text)] = 0;
     free(raw);
     return text;
 }
 
-static void note_sample(struct run_log *d, const struct trainer *t)
+static void record_sample(struct run_log *l, const struct trainer *t)
 {
     struct generator g;
     struct error why;
@@ -105,73 +102,63 @@ static void note_sample(struct run_log *d, const struct trainer *t)
     int status = 0;
     for (uint64_t i = 0; i < t->config.train.sample_tokens && !status; i++)
         status = generator_next(&g, &why);
-    char *text = status ? NULL : text_of(&g, t->tokenizer);
+    char *text = status ? NULL : generated_text(&g, t->tokenizer);
     if (text) {
         cJSON *object = cJSON_CreateObject();
         cJSON_AddNumberToObject(object, "step", (double)t->state.step);
         cJSON_AddStringToObject(object, "text", text);
-        append(&d->samples, t->state.step, object);
+        append(&l->samples, t->state.step, object);
     }
     free(text);
     generator_destroy(&g);
 }
 
-static bool is_due(uint64_t step, uint64_t every, uint64_t steps)
-{
-    return every && step && (step % every == 0 || step == steps);
-}
-
-/* A sample that is due and not there. Not while the run is asked to stop: it is written when the run goes on. */
-static void catch_up(struct run_log *d, const struct trainer *t)
+/* Records a sample if it is due and missing. If the run is stopping, the resumed run will do it. */
+static void record_due_sample(struct run_log *l, const struct trainer *t)
 {
     const struct config *c = &t->config;
-    if (c->train.sample_tokens && is_due(t->state.step, c->train.eval_every, c->train.steps) &&
-        d->samples.last < t->state.step && !stop_requested())
-        note_sample(d, t);
+    if (c->train.sample_tokens && config_is_due(c, t->state.step, c->train.eval_every) &&
+        l->samples.last < t->state.step && !stop_requested())
+        record_sample(l, t);
 }
 
-int run_log_open(struct run_log *d, const char *run_dir, const struct trainer *t, struct error *err)
+int run_log_open(struct run_log *l, const char *run_dir, const struct trainer *t, struct error *err)
 {
     const uint64_t step = t->state.step;
-    *d = (struct run_log)RUN_LOG_CLOSED;
-    d->last = step;
-    if (jsonl_open(&d->starts, run_dir, "starts.jsonl", step, err) ||
-        jsonl_open(&d->tensors, run_dir, "tensors.jsonl", step, err) ||
-        jsonl_open(&d->samples, run_dir, "samples.jsonl", step, err) ||
-        (t->config.train.tensorboard && events_open(&d->events, run_dir, step, err))) {
-        run_log_close(d);
+    *l = (struct run_log){.last_step = step};
+    if (jsonl_open(&l->starts, run_dir, "starts.jsonl", step, err) ||
+        jsonl_open(&l->tensors, run_dir, "tensors.jsonl", step, err) ||
+        jsonl_open(&l->samples, run_dir, "samples.jsonl", step, err) ||
+        (t->config.train.tensorboard && events_open(&l->events, run_dir, step, err))) {
+        run_log_close(l);
         return -1;
     }
-    note_start(d, t);
-    catch_up(d, t);
+    record_start(l, t);
+    record_due_sample(l, t);
     return 0;
 }
 
-void run_log_close(struct run_log *d)
+void run_log_close(struct run_log *l)
 {
-    jsonl_close(&d->starts);
-    jsonl_close(&d->tensors);
-    jsonl_close(&d->samples);
-    events_close(&d->events);
+    jsonl_close(&l->starts);
+    jsonl_close(&l->tensors);
+    jsonl_close(&l->samples);
+    events_close(&l->events);
 }
 
-static void go_back(struct run_log *d, uint64_t step)
-{
-    struct error ignored;
-    jsonl_cut_after(&d->tensors, step, &ignored);
-    jsonl_cut_after(&d->samples, step, &ignored);
-    events_restart(&d->events, step);
-}
-
-void run_log_step(struct run_log *d, const struct trainer *t)
+void run_log_step(struct run_log *l, const struct trainer *t)
 {
     const struct config *c = &t->config;
     const uint64_t step = t->state.step;
-    if (step <= d->last && step)
-        go_back(d, step - 1);
-    d->last = step;
-    if (c->train.log_tensors && (step == 1 || is_due(step, c->train.log_tensors, c->train.steps)))
-        note_tensors(d, t);
-    catch_up(d, t);
-    events_step(&d->events, t, is_due(step, c->train.eval_every, c->train.steps));
+    if (step <= l->last_step && step) {
+        struct error ignored;
+        jsonl_cut_after(&l->tensors, step - 1, &ignored);
+        jsonl_cut_after(&l->samples, step - 1, &ignored);
+        events_restart(&l->events, step - 1);
+    }
+    l->last_step = step;
+    if (c->train.log_tensors && (step == 1 || config_is_due(c, step, c->train.log_tensors)))
+        record_tensors(l, t);
+    record_due_sample(l, t);
+    events_step(&l->events, t, config_is_due(c, step, c->train.eval_every));
 }

@@ -1,22 +1,23 @@
-/* run_save.h: what a run does with its checkpoints: hands them over, watches what becomes of them, goes back to one. */
+/* run_save.h: saving a run, retrying failed saves, and rolling back to a checkpoint. */
 #ifndef RUN_SAVE_H
 #define RUN_SAVE_H
 
-#include "train/run.h"
+#include "train/run_state.h"
 
-/* Opens the writer; `known` is the step of a checkpoint that was read. */
-int run_open_writer(struct run *r, size_t buffer, uint64_t known, struct error *err);
-/* Hands the run as it is to the writer, as SAVE_ROTATED, SAVE_BEST or both. A failure is told by run_watch_saves, and ends no run:
- * the file before stays, and the save is tried again, at the next step, then after 1, 2, 4, … 60 seconds. */
+/* Starts saving the current state to SAVE_ROTATED, SAVE_BEST or both. A failure does not end the
+ * run: the previous file remains, and the save is retried at the next micro-step, then after 1, 2,
+ * 4, … 60 seconds. */
 void run_save(struct run *r, unsigned targets);
-/* Says what became of saves, and tries failed ones again. Between micro-steps. */
-void run_watch_saves(struct run *r);
-/* Saves what is not saved yet and waits for it; a failure is tried again for some seconds, and then is an error. */
+/* Prints how saves ended and retries failed ones. To be called between micro-steps. */
+void run_poll_saves(struct run *r);
+/* Saves what has not been saved and waits. A failure is retried for 3.5 seconds, then returned. */
 int run_finish_saves(struct run *r, struct error *err);
-/* Saves the run as it is and waits for it, without another try: while it opens. */
+/* Saves the current state, waits, and returns a failure without retrying: while the run is being
+ * opened. */
 int run_save_first(struct run *r, struct error *err);
 
-/* Back to the last checkpoint from before the trouble; what was measured and saved since is dropped. */
+/* Goes back to the last checkpoint saved before steps were skipped, and drops later metrics and
+ * checkpoints. */
 int run_roll_back(struct run *r, struct error *err);
 
 #endif

@@ -1,6 +1,7 @@
-/* sampler.c: see sampler.h. One token is drawn by the inverse of the cumulative distribution, from the likeliest down, among those that
- * top_k and top_p leave. Few of a vocabulary are ever looked at, so they are not sorted but lie in a heap (Williams 1964), which gives
- * one after the other as they are asked for. Equal logits are ordered by id, so that the same seed writes the same text everywhere. */
+/* sampler.c: see sampler.h. A token is drawn by inverting the cumulative distribution over the
+ * tokens that top_k and top_p leave, in descending order of probability. Since few tokens of a
+ * vocabulary are needed, they are not sorted but taken from a heap (Williams 1964). Equal logits
+ * are ordered by id, so that the same seed gives the same text on every machine. */
 #include "train/sampler.h"
 #include "model/philox.h"
 #include <math.h>
@@ -20,42 +21,43 @@ void sampler_destroy(struct sampler *s)
     s->candidates = NULL;
 }
 
-static bool likelier(const struct candidate *x, const struct candidate *y)
+static bool is_likelier(const struct candidate *x, const struct candidate *y)
 {
     return x->logit != y->logit ? x->logit > y->logit : x->id < y->id;
 }
 
-/* Lets the candidate at i of a heap of n sink until none below it is likelier. */
-static void sink(struct candidate *heap, size_t n, size_t i)
+/* Restores the heap of n candidates below position i. */
+static void sift_down(struct candidate *heap, size_t n, size_t i)
 {
     const struct candidate c = heap[i];
     for (size_t child = 2 * i + 1; child < n; i = child, child = 2 * i + 1) {
-        if (child + 1 < n && likelier(&heap[child + 1], &heap[child]))
+        if (child + 1 < n && is_likelier(&heap[child + 1], &heap[child]))
             child++;
-        if (!likelier(&heap[child], &c))
+        if (!is_likelier(&heap[child], &c))
             break;
         heap[i] = heap[child];
         heap[child] = c;
     }
 }
 
-static void make_heap(struct sampler *s, const float *logits)
+static void build_heap(struct sampler *s, const float *logits)
 {
     for (size_t i = 0; i < s->V; i++)
         s->candidates[i] = (struct candidate){logits[i], (uint32_t)i};
     for (size_t i = s->V / 2; i-- > 0;)
-        sink(s->candidates, s->V, i);
-    s->heap = s->V;
+        sift_down(s->candidates, s->V, i);
+    s->in_heap = s->V;
 }
 
-/* The i-th likeliest of all, from 0: those taken off the heap stand behind it, the last taken first. */
+/* The i-th most likely candidate, counted from 0. Candidates taken from the heap are stored behind
+ * it, the last one first. */
 static const struct candidate *likeliest(struct sampler *s, size_t i)
 {
-    while (s->V - s->heap <= i) {
+    while (s->V - s->in_heap <= i) {
         const struct candidate first = s->candidates[0];
-        s->candidates[0] = s->candidates[--s->heap];
-        s->candidates[s->heap] = first;
-        sink(s->candidates, s->heap, 0);
+        s->candidates[0] = s->candidates[--s->in_heap];
+        s->candidates[s->in_heap] = first;
+        sift_down(s->candidates, s->in_heap, 0);
     }
     return &s->candidates[s->V - 1 - i];
 }
@@ -77,7 +79,7 @@ static double uniform(uint64_t seed, uint64_t position)
     return (double)((uint64_t)c[0] << 21 ^ c[1] >> 11) * 0x1p-53;
 }
 
-/* A probability but for the factor that they all share. */
+/* The probability of a candidate, not normalised. */
 static double weight(const struct sampler *s, const struct candidate *c, double top)
 {
     return exp((c->logit - top) / s->temperature);
@@ -87,7 +89,7 @@ uint32_t sampler_next(struct sampler *s, const float *logits, uint64_t position)
 {
     if (s->temperature == 0)
         return greedy(logits, s->V);
-    make_heap(s, logits);
+    build_heap(s, logits);
     const size_t k = s->top_k && s->top_k < s->V ? s->top_k : s->V;
     const double top = s->candidates[0].logit;
     double total = 0, kept = 0;

@@ -1,4 +1,4 @@
-/* trainer.h: a training run: model, optimiser, data and state, a micro-step at a time. */
+/* trainer.h: a training run: model, optimiser, data and state, advanced by micro-steps. */
 #ifndef TRAINER_H
 #define TRAINER_H
 
@@ -8,6 +8,7 @@
 #include "model/gpt.h"
 #include "optim/adamw.h"
 #include "train/checkpoint/checkpoint.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/config/config.h"
 #include "train/log.h"
 
@@ -20,43 +21,45 @@ struct trainer {
     real *m, *v;
     struct loader *loader;
     char data_fingerprint[DIGEST_HEX];
-    bool changed; /* the configuration or the data, since the checkpoint that was resumed from */
-    char last_checkpoint[CONFIG_PATH_MAX + 32]; /* "" before the first */
-    struct step_metrics metrics;                /* of the last finished step */
-    double peak, started; /* FLOP/s; the clock when this process began the step in hand */
-    uint64_t began_at;    /* its micro-batch then: not the first where another process did some */
-    size_t needs, available; /* bytes: of all arrays, and that were free before */
-    char fault[512];         /* why the last skipped step was skipped */
+    bool changed; /* configuration or data differ from the checkpoint resumed from */
+    char last_checkpoint[RUN_PATH_MAX]; /* "" before the first */
+    struct step_metrics metrics;        /* of the last finished step */
+    double peak;                        /* FLOP/s of the machine */
+    double started;                     /* seconds(): when this process began the current step */
+    uint64_t began_at; /* at this micro-batch; an earlier process did those before */
+    size_t needs;      /* bytes of all arrays */
+    size_t available;  /* bytes available before they were allocated */
+    char fault[512];   /* why the last skipped step was skipped */
 };
 
 struct allowed; /* resume.h */
 
-/* Opens the data, checks it against the configuration, and allocates all that a run needs. Weights are the initial ones. On
- * failure nothing is left open. */
+/* Opens the data, checks it against the configuration, allocates everything a run needs and
+ * initialises the weights. On failure nothing is left open. */
 int trainer_create(struct trainer *t, const struct config *config, struct error *err);
 void trainer_destroy(struct trainer *t);
 
-/* Weights of a checkpoint, for a fresh run. Its tokenizer has to be the data's. */
+/* Loads the weights of a checkpoint into a fresh run. Its tokenizer must be that of the data. */
 int trainer_load_weights(struct trainer *t, const char *path, struct error *err);
-/* All of a checkpoint: the run goes on bit for bit. Refuses what check_resume refuses, and notes on stdout what else of the
- * configuration has changed. */
+/* Loads a whole checkpoint, after which the run continues with the same bits. Refuses what
+ * check_resume refuses, and prints the other changes of the configuration. */
 int trainer_resume(struct trainer *t, const char *path, const struct allowed *allowed,
                    struct error *err);
-/* Starts reading ahead where the state stands: after either of them. */
+/* Starts the loader at the position in the data that the state determines. Call it after the
+ * weights are loaded. */
 int trainer_start(struct trainer *t, struct error *err);
 
-/* One micro-batch, and where it completes its step, the update. A step whose loss or gradients are not finite, or whose loss is a
- * spike where the configuration forbids them, ends without one: weights and moments stay as they were, metrics.skipped says so,
- * and `fault` says why; of what is not finite it names the first tensor, its layer and operation. */
+/* Runs one micro-batch, and the update if it completes the step. The update is skipped if the loss
+ * or the gradient is not finite, or if the loss is a spike and the configuration forbids spikes:
+ * weights and moments do not change, metrics.skipped is set, and `fault` says why. For numbers that
+ * are not finite it names the first tensor, its layer and its operation. */
 int trainer_micro_step(struct trainer *t, struct error *err);
-/* Whether the step that has just ended is one too many: the run goes back to a checkpoint. */
+/* Whether the run must be rolled back after the step that has just ended. */
 bool trainer_must_roll_back(const struct trainer *t);
-/* Weights, moments and state of an earlier checkpoint; the batches read since are jumped over. Fails where that was done before
- * and no checkpoint was saved since. */
+/* Loads weights, moments and state of an earlier checkpoint, and skips the batches read since.
+ * Fails if the run was rolled back before and no checkpoint has been saved since. */
 int trainer_roll_back(struct trainer *t, const char *path, struct error *err);
-/* The whole run, as checkpoint_write takes it. */
+/* The run as a checkpoint, which refers to its arrays. */
 struct checkpoint trainer_checkpoint(const struct trainer *t);
-/* Writes it to a file. */
-int trainer_save(const struct trainer *t, const char *path, struct error *err);
 
 #endif

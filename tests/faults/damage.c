@@ -1,20 +1,22 @@
-/* damage.c: a small checkpoint and a small shard, cut at every offset and with each bit of every byte flipped, one at a time. A
- * reader either refuses the file or reads what was written: anything else is a wrong load. Crashes of libhdf5 stay in the sandbox
- * and are counted apart; a crash of ours ends this program, which is a failure too.
+/* damage.c: cuts a small checkpoint and a small shard at every offset, and flips the bits of every
+ * byte, one at a time. A reader must either refuse the file or read what was written; anything else
+ * is a wrong load. Crashes of libhdf5 are contained by the sandbox and counted separately. A crash
+ * of our own code ends this program and counts as a failure.
  *
- *     damage CHECKPOINT SHARD [BITS]      BITS of each byte, 8 or fewer
+ *     damage CHECKPOINT SHARD [BITS]      BITS of each byte, at most 8
  *
- * The control: flips of the weights behind checksums that were made anew, the tensors' own lines and the seal, as somebody who means
- * harm makes them. Nothing is left then that could notice. */
+ * The control flips bits of the weights and corrects all checksums, as an attacker would. Nothing
+ * can detect that. */
 #include "data/hdf5/h5_read.h"
 #include "data/shard.h"
+#include "tests/seal.h"
 #include "train/checkpoint/checkpoint.h"
-#include "train/checkpoint/image.h"
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 struct bytes {
     unsigned char *at;
@@ -47,7 +49,7 @@ static void spill(const char *path, const unsigned char *at, size_t n)
         exit(2);
 }
 
-/* What was read, as bytes that can be compared; NULL where it was refused. */
+/* Returns what was read, as bytes to compare; NULL if the file was refused. */
 typedef unsigned char *reader(const char *path, size_t *n, struct error *err);
 
 static unsigned char *read_shard(const char *path, size_t *n, struct error *err)
@@ -117,8 +119,9 @@ static struct count flips(struct bytes b, reader *read, const char *path, struct
     return c;
 }
 
-/* Writes the checksum of a tensor's bytes into its line, "CRC32  params/NAME", and seals the file. */
-static void renew(struct bytes b, struct h5_node table, struct h5_node tensor, const char *name)
+/* Corrects the line "CRC32  params/NAME" of a tensor and the user block. */
+static void correct_checksums(struct bytes b, struct h5_node table, struct h5_node tensor,
+                              const char *name)
 {
     char line[128], crc[9];
     const int n = snprintf(line, sizeof line, "  params/%s\n", name);
@@ -126,12 +129,12 @@ static void renew(struct bytes b, struct h5_node table, struct h5_node tensor, c
     if (!at)
         exit(2);
     snprintf(crc, sizeof crc, "%08x",
-             (unsigned)image_checksum(0, b.at + tensor.entry->offset, tensor.entry->size));
+             (unsigned)crc32_z(0, b.at + tensor.entry->offset, tensor.entry->size));
     memcpy(at - 8, crc, 8);
-    image_seal(b.at, b.n, 0);
+    seal(b.at, b.n, 0);
 }
 
-/* A bit of every step-th byte of the weights. */
+/* Flips a bit of every step-th byte of the weights. */
 static struct count flips_with_checksums(struct bytes b, const char *path, struct bytes expected,
                                          size_t step)
 {
@@ -152,12 +155,12 @@ static struct count flips_with_checksums(struct bytes b, const char *path, struc
         for (size_t i = 0; i < tensor.entry->size; i += step) {
             unsigned char *byte = b.at + tensor.entry->offset + i;
             *byte ^= (unsigned char)(1u << i / step % 8);
-            renew(b, table, tensor, name);
+            correct_checksums(b, table, tensor, name);
             spill(path, b.at, b.n);
             try(&c, read_checkpoint, path, expected);
             *byte ^= (unsigned char)(1u << i / step % 8);
         }
-        renew(b, table, tensor, name);
+        correct_checksums(b, table, tensor, name);
     }
     h5_close(r);
     checkpoint_close(f);
@@ -178,7 +181,7 @@ static struct count cuts(struct bytes b, reader *read, const char *path, struct 
 static int report(const char *what, struct count c, int good)
 {
     printf("%s - %s: %zu tried, %zu refused, %zu read as written, %zu wrong loads, %zu crashes "
-           "kept in the sandbox\n",
+           "in the sandbox\n",
            good ? "ok" : "not ok", what, c.tried, c.refused, c.same, c.wrong, c.crashed);
     fflush(stdout);
     return !good;
@@ -209,8 +212,8 @@ int main(int argc, char **argv)
         failed += report(what, c, c.wrong == 0 && c.refused == c.tried);
         if (i == 0) {
             c = flips_with_checksums(b, path, expected, bits < 8 ? 31 : 1);
-            failed += report("control: flips of weights behind checksums made anew are wrong loads",
-                             c, c.wrong > c.tried / 2);
+            failed += report("control: flips with corrected checksums are wrong loads", c,
+                             c.wrong > c.tried / 2);
         }
         unlink(path);
         free(b.at), free(expected.at);

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Damaged files: see damage.c.
+# Damaged files; see damage.c.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 make_project "$work"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Errors of the disk during a save: one clear line, the old file as it was, no temporary file; short and interrupted calls do no
-# harm. A full disk, a read-only folder, a folder that goes, a second run, a clock that is set back.
+# Disk errors during a save: one error line, the old file unchanged, no temporary file. Short and
+# interrupted calls do no harm. Also: a full disk, a read-only directory, a directory that is deleted,
+# a second run, a clock that is set back.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log
@@ -8,7 +9,7 @@ make_project "$work"
 "$HANDGRAD" init c.ini -o old.h5 > /dev/null || exit 1
 sed 's/^steps.*/steps = 41/' c.ini > other.ini
 
-# The command fails with one line that names the file; the old file stays; nothing else does.
+# The command fails with one line that names the file; only the old file is left.
 refuses() { # COMMAND…
     rm -rf s && mkdir s && cp old.h5 s/m.h5
     "$@" > out.log 2> err.log
@@ -21,40 +22,41 @@ tried=0 bad=0
 while read -r call n; do
     case $call in write | pwrite64) errors="ENOSPC EIO EDQUOT" ;; fsync | rename) errors="ENOSPC EIO" ;; openat) errors="EMFILE EACCES" ;; *) continue ;; esac
     for e in $errors; do
-        # what follows the rename is the folder's own sync, and what is printed: the new file stands, and the line says what is not certain
+        # After the rename, only the sync of the directory and the output can fail: the new file exists,
+        # and the error says what is uncertain.
         refuses strace -f -qq -o /dev/null -e inject="$call:error=$e:when=$n" "$HANDGRAD" init other.ini -o s/m.h5 ||
-            { grep -qE 'syncing its folder|standard output cannot be written' err.log && cmp -s s/m.h5 old2.h5; } ||
+            { grep -qE 'syncing its (folder|directory)|standard output cannot be written' err.log && cmp -s s/m.h5 old2.h5; } ||
             { [ ! -s err.log ] && cmp -s s/m.h5 old2.h5; } || { bad=$((bad + 1)); echo "# $call $n $e: $(cat err.log)"; }
         tried=$((tried + 1))
     done
 done < calls
-ok $((bad + (tried < 5))) "$tried errors of write, fsync, rename and open in a save: $bad went wrong"
+ok $((bad + (tried < 5))) "$tried errors of write, fsync, rename and open in a save: $bad handled wrongly"
 ok "$(FAULT=unlink-first LD_PRELOAD="$TOOLS/shim.so" refuses strace -f -qq -o /dev/null -e inject=rename:error=EIO "$HANDGRAD" init other.ini -o s/m.h5 && echo 1 || echo 0)" \
-    "control: a save that removes the old file first is caught"
+    "control: a save that removes the old file first is detected"
 for fault in short eintr; do
     rm -f m.h5
     FAULT=$fault LD_PRELOAD="$TOOLS/shim.so" "$HANDGRAD" init other.ini -o m.h5 > /dev/null && cmp -s m.h5 old2.h5
     ok $? "$fault writes: the same file"
 done
 refuses bash -c 'trap "" XFSZ; ulimit -f 8; exec "$0" init other.ini -o s/m.h5' "$HANDGRAD"
-ok $? "ulimit -f: refused, the old file stands"
+ok $? "ulimit -f: an error, the old file is kept"
 if mkdir -p disk && mount -t tmpfs -o size=256k tmpfs disk; then
     cp old.h5 disk/m.h5; head -c 300k /dev/zero > disk/full
     "$HANDGRAD" init other.ini -o disk/m.h5 > /dev/null 2> err.log
     [ $? = 1 ] && grep -q 'No space left' err.log && cmp -s disk/m.h5 old.h5 && [ "$(temporaries disk)" = 0 ]
-    ok $? "full disk: refused, the old file stands"
+    ok $? "full disk: an error, the old file is kept"
     rm disk/full; "$HANDGRAD" init other.ini -o disk/m.h5 > /dev/null && cmp -s disk/m.h5 old2.h5
-    ok $? "space again: saved"
+    ok $? "space available again: saved"
     mount -o remount,ro disk
     "$HANDGRAD" init c.ini -o disk/m.h5 > /dev/null 2> err.log
     [ $? = 1 ] && grep -q 'Read-only' err.log
-    ok $? "read-only folder: one line"
+    ok $? "read-only directory: one error line"
     "$HANDGRAD" train c.ini --out disk/run > /dev/null 2> err.log
     [ $? = 1 ] && [ "$(grep -c ^handgrad: err.log)" = 1 ]
-    ok $? "a run in a read-only folder: refused at its start"
+    ok $? "a run in a read-only directory: refused at its start"
     umount disk
 else
-    echo "# no tmpfs can be mounted here: full and read-only disks were left out"
+    echo "# skipped, as no tmpfs can be mounted: full and read-only disks"
 fi
 "$HANDGRAD" train c.ini --out run --stop-at 2 > /dev/null
 rm -rf gone; cp -r run gone
@@ -62,7 +64,7 @@ rm -rf gone; cp -r run gone
 sleep 0.5; rm -rf gone; sleep 1; kill -TERM $pid; wait $pid
 code=$?
 [ $code -lt 128 ] && ! grep -q -i 'segmentation' err.log
-ok $? "run folder deleted while it trains: ends with $code, no crash ($(grep -c ^handgrad: err.log) lines)"
+ok $? "run directory deleted during training: ends with status $code, no crash ($(grep -c ^handgrad: err.log) lines)"
 if command -v faketime > /dev/null; then
     cp -r run back && faketime -f -10y "$HANDGRAD" train --out back --resume --stop-at 4 > /dev/null &&
         "$HANDGRAD" train --out run --resume --stop-at 4 > /dev/null && cmp -s back/ckpt-4.h5 run/ckpt-4.h5
@@ -72,6 +74,6 @@ fi
 sleep 0.5
 "$HANDGRAD" train --out run --resume --stop-at 100000 > /dev/null 2> err.log; code=$?
 kill -TERM $pid; wait $pid
-[ $code = 1 ] && grep -q 'one run in a folder at a time' err.log
-ok $? "a second run on the folder: refused"
+[ $code = 1 ] && grep -q 'only one run at a time can use a directory' err.log
+ok $? "a second run in the directory: refused"
 exit $failed

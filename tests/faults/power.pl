@@ -1,11 +1,12 @@
-# power.pl: power loss. Reads strace's log of a save (init over an older file) and rebuilds, for every point of it, every disk that
-# a power cut could leave: what was not synced (4 KiB blocks of a file, names of a folder) is there, gone, or torn.
-#   perl power.pl LOG OLD NEW OUT       writes each distinct state of the target to OUT/N.h5 (an absent one: OUT/N.absent)
+# power.pl: power loss. Reads strace's log of a save (init over an older file) and reconstructs, for
+# every point in it, every state of the disk that a power cut could leave: what was not synced (4 KiB
+# blocks of a file, names in a directory) may be present, missing, or torn.
+#   perl power.pl LOG OLD NEW OUT       writes each distinct state to OUT/N.h5 (no file: OUT/N.absent)
 use strict; use warnings;
 my ($log, $old, $new, $out) = @ARGV;
 sub slurp { open my $f, '<:raw', $_[0] or die "$_[0]: $!"; local $/; <$f> }
 my ($before, $after) = (slurp($old), slurp($new));
-# The operations on the temporary file: write SIZE, sync, rename, sync of the folder.
+# The operations on the temporary file: write SIZE, sync, rename, sync of the directory.
 my (@ops, %fd, $tmp);
 open my $in, '<', $log or die;
 while (<$in>) {
@@ -32,12 +33,13 @@ for my $end (0 .. @ops) {
         $written += $o->[1] if $o->[0] eq 'write'; $synced = $written if $o->[0] eq 'sync-tmp';
         $renamed = 1 if $o->[0] eq 'rename'; $named = $renamed if $o->[0] eq 'sync-dir';
     }
-    for my $name ($named ? 1 : $renamed ? (0, 1) : 0) { # may the new name be on the disk?
+    for my $name ($named ? 1 : $renamed ? (0, 1) : 0) { # whether the new name may be on the disk
         if (!$name) { state_of($before); next }
         my $blocks = int(($written + 4095) / 4096);
         my @free = grep { ($_ + 1) * 4096 > $synced } 0 .. $blocks - 1;
         @free = () if $synced >= $written;
-        # every subset of up to 10 unsynced blocks, else none, all, each alone, each missing, and 500 by chance; dropped or torn
+        # Every subset of up to 10 unsynced blocks; of more: none, all, each alone, each missing, and 500 at
+        # random. Dropped or torn.
         my @subsets = @free <= 10 ? (0 .. 2 ** @free - 1) : (0, map({ 'one' . $_ } 0 .. $#free), map({ 'not' . $_ } 0 .. $#free), map({ 'chance' } 1 .. 500));
         for my $s (@subsets) { for my $torn (0, 1) { for my $short (0, 1) {
             my $f = substr($after, 0, $written);

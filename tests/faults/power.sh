@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Power loss. During a save of a single file: on every disk that it could leave, the file is the old one or the new one, and verifies. During
-# a run that saves after each step, with rotation and best.h5: in every folder that it could leave, --resume finds the newest save that was
-# finished or a newer one, and goes on from it to the very bytes of a run that was not cut.
+# Power loss. During a save of a single file: in every state that the disk could be left in, the file is
+# the old or the new one, and verifies. During a run that saves after each step, with rotation and
+# best.h5: in every such state of the directory, --resume finds the last finished save or a newer one,
+# and ends with the same bytes as an uninterrupted run.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 make_project "$work"
@@ -21,13 +22,13 @@ replay() { # FAULT
 replay none
 ok $((lost + (${#counts} == 0))) "power loss: $counts, $lost lost"
 replay no-fsync
-ok $((lost == 0)) "control: a save without fsync is caught ($counts, $lost lost)"
+ok $((lost == 0)) "control: a save without fsync is detected ($counts, $lost lost)"
 
 # --- a run ---
 last=8 keep=2
 "$HANDGRAD" train c.ini --out ref --set train.eval_every=2 --set train.sample_tokens=0 --stop-at $last > /dev/null || exit 1
 
-# What is wrong with a folder of the list that rotation.pl made, if anything is: STEP COUNT BEST NAME=ID…
+# Prints what is wrong with a directory from the list of rotation.pl: STEP COUNT BEST NAME=ID…
 judge() {
     local step=$1 count=$2 best=$3 newest=-1 good=0 has_best=0 f name
     shift 3
@@ -41,23 +42,23 @@ judge() {
         fi ;;
         esac
     done
-    [ $newest -ge "$step" ] || { echo "the newest that verifies is $newest, $step was finished"; return; }
-    [ $good -ge "$count" ] || { echo "$good verify, of $count at least"; return; }
+    [ $newest -ge "$step" ] || { echo "the newest valid checkpoint is $newest, but $step was finished"; return; }
+    [ $good -ge "$count" ] || { echo "$good checkpoints verify, expected at least $count"; return; }
     [ $has_best -ge "$best" ] || echo "best.h5 is lost"
 }
-resumes() { # NAME=ID…: a run is there, and goes on as if nothing had been
+resumes() { # NAME=ID…: the run resumes and ends like the reference
     rm -rf cut && mkdir cut
-    for f in "$@"; do cp "folders/files/${f#*=}" "cut/${f%=*}"; done
+    for f in "$@"; do cp "states/files/${f#*=}" "cut/${f%=*}"; done
     resumes_to cut $last ref/ckpt-$last.h5 && cmp -s cut/best.h5 ref/best.h5 && [ "$(wc -l < cut/metrics.jsonl)" = $last ]
 }
-replay_run() { # FAULT EVERY [RESUME]: at every so many-th call; also resumes every folder that is not lost
-    rm -rf run folders && mkdir -p folders/files
+replay_run() { # FAULT EVERY [RESUME]: at every EVERY-th call; with RESUME, also resumes the run
+    rm -rf run states && mkdir -p states/files
     FAULT=$1 LD_PRELOAD="$TOOLS/shim.so" strace -f -qq -y -xx -s 99999999 -o log \
         -e trace=mkdir,openat,write,pwrite64,ftruncate,fsync,fdatasync,rename,unlink,close \
         "$HANDGRAD" train c.ini --out "$work/run" --set train.eval_every=2 --set train.sample_tokens=0 --stop-at $last > /dev/null 2>&1
-    counts=$(perl "$here/rotation.pl" log "$work/run" folders $keep "$2")
+    counts=$(perl "$here/rotation.pl" log "$work/run" states $keep "$2")
     unset verifies; declare -gA verifies
-    for f in folders/files/*; do
+    for f in states/files/*; do
         "$HANDGRAD" inspect --verify "$f" > /dev/null 2>&1; verifies[${f##*/}]=$((!$?))
     done
     lost=0 distinct=0 resumed=0
@@ -69,12 +70,12 @@ replay_run() { # FAULT EVERY [RESUME]: at every so many-th call; also resumes ev
             resumes $files || why="--resume: $(tail -n 1 resume.log)"
         fi
         [ -z "$why" ] || { lost=$((lost + 1)); [ -z "$3" ] || echo "# lost: $why: $step $count $best $files"; }
-    done < folders/folders
+    done < states/directories
 }
 replay_run none 1 resume
-ok $((lost + (resumed < 50))) "power loss during a run, keep = $keep: $counts; $distinct distinct, $resumed of a run that had begun resumed, $lost lost"
-for fault in no-fsync no-folder-fsync; do
+ok $((lost + (resumed < 50))) "power loss during a run, keep = $keep: $counts; $distinct distinct, $resumed resumed, $lost lost"
+for fault in no-fsync no-directory-fsync; do
     replay_run $fault 10 ""
-    ok $((lost == 0)) "control: a run with $fault is caught ($distinct distinct folders, $lost lost)"
+    ok $((lost == 0)) "control: a run with $fault is detected ($distinct distinct directories, $lost lost)"
 done
 exit $failed

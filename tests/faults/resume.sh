@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A run that is killed again and again, by SIGKILL and SIGTERM at random moments, ends with the weights and the metrics of one that
-# never was, bit for bit. The control: dropout drawn from one seed further on must differ.
+# A run that is killed repeatedly, by SIGKILL or SIGTERM at random times, ends with the same checkpoint
+# and metrics as an uninterrupted one. Control: another seed gives other metrics.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log
@@ -17,18 +17,18 @@ while [ $signalled -lt $rounds ]; do
     kill -$signal $pid 2> /dev/null && signalled=$((signalled + 1))
     wait $pid; code=$?
     [ $code = 0 ] && [ -e "run/ckpt-$steps.h5" ] && break
-    # 143: a SIGTERM before it listens
+    # 143: a SIGTERM before the handler is installed
     [ $code = 0 ] || [ $code = 137 ] || [ $code = 143 ] || { echo "# status $code: $(tail -n 1 log)"; died=1; break; }
 done
 "$HANDGRAD" train --out run --resume > log 2>&1
-strip() { sed -E 's/, "(tokens_per_s|mfu|stall_s)": [^,}]*//g' "$1"; } # the speed, and how long training waited
+strip() { sed -E 's/, "(tokens_per_s|mfu|stall_s)": [^,}]*//g' "$1"; } # without speed and waiting times
 cmp -s "run/ckpt-$steps.h5" "ref/ckpt-$steps.h5"
-ok $? "$signalled rounds of SIGKILL and SIGTERM over $steps steps: the last checkpoint is the same, byte for byte"
+ok $? "$signalled rounds of SIGKILL and SIGTERM over $steps steps: the last checkpoint has the same bytes"
 cmp -s <(strip run/metrics.jsonl) <(strip ref/metrics.jsonl)
-ok $? "the same metrics, but for the speed ($(wc -l < run/metrics.jsonl) lines)"
-ok $((died || signalled < (LONG ? 300 : 5))) "interrupted $signalled times, and ended by nothing else"
+ok $? "the same metrics except for the speed ($(wc -l < run/metrics.jsonl) lines)"
+ok $((died || signalled < (LONG ? 300 : 5))) "interrupted $signalled times, and never ended otherwise"
 "$HANDGRAD" train c.ini --set train.seed=1338 --out other --stop-at 20 > /dev/null
 "$HANDGRAD" train c.ini --out same --stop-at 20 > /dev/null
 ! cmp -s <(strip other/metrics.jsonl) <(strip same/metrics.jsonl)
-ok $? "control: another draw of the generator gives other metrics"
+ok $? "control: another seed gives other metrics"
 exit $failed

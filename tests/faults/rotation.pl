@@ -1,19 +1,21 @@
-# rotation.pl: power loss during a run. Reads strace's log of it (strace -f -y -xx -s 99999999) and rebuilds, for every point of it, every
-# folder that a power cut could leave there.
+# rotation.pl: power loss during a run. Reads strace's log (strace -f -y -xx -s 99999999) and
+# reconstructs, for every point in it, every state of the run directory that a power cut could leave.
 #   perl rotation.pl LOG RUN OUT KEEP [EVERY]     EVERY 10: at every tenth point
-# What a disk owes us is only what was synced: of a file, the bytes that lay in it when a sync of it began; of a folder, the changes of
-# its names (made, renamed, removed) when its sync began. Of the changes since, any subset may be there, whatever their order; of the
-# bytes, any subset of 4 KiB blocks, each whole or half, or none behind the synced ones.
-# Writes each distinct content to OUT/files/ID, and to OUT/folders a line for each distinct folder: what has to be found in it (the step of
-# the newest save that was finished by then, -1: none; how many checkpoints at least; whether there has to be a best.h5), then NAME=ID….
+# A disk guarantees only what was synced: of a file, the bytes it held when a sync began; of a
+# directory, the changes of names (created, renamed, removed) before its sync began. Of later changes of
+# names, any subset may be present, in any order; of later bytes, any subset of 4 KiB blocks, each
+# whole or half, or nothing beyond the synced ones.
+# Writes each distinct file content to OUT/files/ID, and to OUT/directories a line for each distinct
+# state: what must be found in it (the step of the last finished save, -1: none; the minimum number of
+# checkpoints; whether there must be a best.h5), then NAME=ID….
 use strict; use warnings;
 use Digest::MD5 'md5_hex';
 use constant BLOCK => 4096;
 my ($log, $run, $out, $keep, $every) = (@ARGV, 1);
 my $parent = $run =~ s{/[^/]*$}{}r;
-my $essential = qr/\.h5$|^config\.ini$|^metrics\.jsonl$/; # the others nobody has to find; they are there in one state or another
+my $essential = qr/\.h5$|^config\.ini$|^metrics\.jsonl$/; # other files need not be found; one of their states is chosen at random
 
-# --- the log: calls in the order in which they ended, each with the number of those before it began ---
+# --- the log: calls in the order in which they ended, each with how many had ended when it began ---
 my (@calls, %half);
 open my $in, '<', $log or die "$log: $!";
 while (<$in>) {
@@ -27,12 +29,12 @@ while (<$in>) {
 sub plain { $_[0] =~ s/\\x([0-9a-f]{2})/chr hex $1/ger }
 
 # --- the disk ---
-my (%names, @files); # what processes see: name to file; the writes of each: {at, synced, offset, bytes} or {at, synced, cut}
-my @changes;         # of names: {at, synced, folder, name, file (undef: gone)}
-my %renamed;         # checkpoints whose save has not come to its end
+my (%names, @files); # what processes see: file of each name; writes of each file: {at, synced, offset, bytes} or {at, synced, cut}
+my @changes;         # of names: {at, synced, directory, name, file (undef: removed)}
+my %renamed;         # checkpoints whose save has not finished
 my ($finished, $saves, $best, $begun) = (-1, 0, 0, 0);
 sub inside { $_[0] =~ m{^\Q$run\E/([^/]+)$} ? $1 : undef }
-sub change { my ($at, $folder, $name, $file) = @_; push @changes, {at => $at, synced => 0, folder => $folder, name => $name, file => $file} }
+sub change { my ($at, $directory, $name, $file) = @_; push @changes, {at => $at, synced => 0, directory => $directory, name => $name, file => $file} }
 sub size_of { my $size = 0; for my $w (@{$_[0]}) { my $end = $w->{cut} // $w->{offset} + length $w->{bytes}; $size = $end if defined $w->{cut} || $end > $size } $size }
 sub sync { $_->{at} < $_[0] and $_->{synced} = 1 for @{$_[1]} }
 
@@ -58,7 +60,7 @@ for my $i (0 .. $#calls) {
     }
     elsif ($call eq 'ftruncate' and defined $file) { push @{$files[$file]}, {at => $i, synced => 0, cut => ($arguments =~ /, (\d+)$/)[0]} }
     elsif ($call =~ /sync$/ and defined $file) { sync($began, $files[$file]) }
-    elsif ($call =~ /sync$/ and ($open eq $run or $open eq $parent)) { sync($began, [grep { $_->{folder} eq $open } @changes]) }
+    elsif ($call =~ /sync$/ and ($open eq $run or $open eq $parent)) { sync($began, [grep { $_->{directory} eq $open } @changes]) }
     elsif ($call =~ /^rename/ and defined $file) {
         my $to = inside($strings[1]);
         $names{$to} = delete $names{$name};
@@ -67,21 +69,21 @@ for my $i (0 .. $#calls) {
         $renamed{$to} = 1;
     }
     elsif ($call =~ /^unlink/ and defined $file) { delete $names{$name}; change($i, $run, $name, undef) }
-    elsif ($call eq 'close' and $open eq $run) { # a save ends with the sync of its folder, and that with this
+    elsif ($call eq 'close' and $open eq $run) { # a save ends with the sync of its directory, which this close follows
         for (keys %renamed) {
             if (/^ckpt-(\d+)/) { $finished = $1 if $1 > $finished; $saves++ }
             $best = 1 if $_ eq 'best.h5';
-            $begun = 1 if $_ eq 'config.ini'; # without it there is no run yet
+            $begun = 1 if $_ eq 'config.ini'; # before it exists there is no run
         }
         %renamed = ();
     }
     else { next }
-    what_may_be_there();
+    write_states();
 }
-print "$points points, $states folders", $sampled ? " (some)" : "", ", $unsynced times a checkpoint's bytes not synced under its name\n";
+print "$points points, $states directories", $sampled ? " (sampled)" : "", ", $unsynced times a checkpoint not synced under its name\n";
 
 # --- what a power cut may leave at this point ---
-sub bytes_of { # the writes that `pick` takes
+sub bytes_of { # the writes for which `pick` is true
     my ($file, $pick) = @_;
     my $b = '';
     for my $w (grep { $pick->($_) } @{$files[$file]}) {
@@ -101,7 +103,7 @@ sub variants {
         my %v = ($all => 1, $safe => 1);
         my @blocks = grep { substr($new, $_ * BLOCK, BLOCK) ne substr($old, $_ * BLOCK, BLOCK) } 0 .. int(($length - 1) / BLOCK);
         my @subsets = @blocks <= 3 ? 0 .. 2 ** @blocks - 1 : map({ (1 << $_, (2 ** @blocks - 1) ^ (1 << $_)) } 0 .. $#blocks);
-        for my $subset (@subsets) { for my $torn (0, 1) { # what is not of the subset is not there, or only its first half
+        for my $subset (@subsets) { for my $torn (0, 1) { # blocks outside the subset are missing, or only their first half is present
             my $b = $new;
             for my $k (grep { !($subset >> $_ & 1) } 0 .. $#blocks) {
                 my $from = $blocks[$k] * BLOCK + ($torn ? BLOCK / 2 : 0);
@@ -120,23 +122,23 @@ sub variants {
         }
         [sort @ids] }};
 }
-sub what_may_be_there {
+sub write_states {
     return if $points++ % $every;
-    my @loose = grep { !$_->{synced} && ($_->{name} =~ $essential || $_->{folder} eq $parent) } @changes;
-    # every subset of them; of a control, which leaves more and more behind, some
+    my @loose = grep { !$_->{synced} && ($_->{name} =~ $essential || $_->{directory} eq $parent) } @changes;
+    # every subset; in a control, where they accumulate, a sample
     my @subsets = @loose <= 10 ? 0 .. 2 ** @loose - 1 : map { int rand 2 ** @loose } 1 .. 64;
     $sampled ||= @loose > 10;
     for my $subset (@subsets) {
-        my (%folder, $there, $k);
+        my (%directory, $there, $k);
         for my $c (@changes) {
             my $is_loose = grep { $_ == $c } @loose;
             next if $is_loose and !($subset >> $k++ & 1);
-            if ($c->{folder} eq $parent) { $there = 1 } elsif (defined $c->{file}) { $folder{$c->{name}} = $c->{file} } else { delete $folder{$c->{name}} }
+            if ($c->{directory} eq $parent) { $there = 1 } elsif (defined $c->{file}) { $directory{$c->{name}} = $c->{file} } else { delete $directory{$c->{name}} }
         }
-        %folder = () unless $there;
+        %directory = () unless $there;
         my @all = ([]);
-        for my $name (grep { !/\.tmp$/ && $_ ne 'lock' } sort keys %folder) {
-            my @v = variants($folder{$name});
+        for my $name (grep { !/\.tmp$/ && $_ ne 'lock' } sort keys %directory) {
+            my @v = variants($directory{$name});
             $unsynced++ if @v > 1 and $name =~ /\.h5$/;
             @v = $v[rand @v] unless $name =~ $essential;
             @all = map { my $f = $_; map { [@$f, "$name=$_"] } @v } @all;
@@ -147,7 +149,7 @@ sub what_may_be_there {
             $states++;
             my $must = join ' ', $begun ? ($finished, $saves < $keep ? $saves : $keep, $best) : (-1, 0, 0);
             next if $seen{join ' ', $must, grep { /^([^=]*)/ && $1 =~ $essential } @$f}++;
-            open my $o, '>>', "$out/folders" or die; print $o "$must @$f\n";
+            open my $o, '>>', "$out/directories" or die; print $o "$must @$f\n";
         }
     }
 }

@@ -1,14 +1,21 @@
-/* shim.c: preloaded into handgrad: faults that strace cannot plant, and two broken ways to save, which the harness has to catch.
+/* shim.c: preloaded into handgrad to inject faults that strace cannot, and incorrect ways to save
+ * that the tests must detect (controls).
  *
- *   FAULT=malloc:N       the N-th allocation fails          FAULT=malloc-from:N   it, and all that follow
- *   FAULT=short          write takes at most 1000 bytes     FAULT=eintr           every second write, read and fsync fails with it
- *   FAULT=unlink-first   a save removes the old file before it writes the new one
- *   FAULT=no-fsync       fsync does nothing              FAULT=no-folder-fsync   fsync of a folder does nothing
- *   FAULT=kill:N         the process is killed at the N-th call of a save: from the creation of a temporary checkpoint on, calls of
- *                        that thread alone, which strace cannot count
- *   FAULT=error:N:E      that call fails with error number E        FAULT=error-from:N:E   it, and all that follow in the thread
- * FAULT_COUNT=FILE: where to write the number of allocations, and the names of the calls of saves, one a line. Only allocations asked
- * for by handgrad itself count, not by its libraries; FAULT_IN=libhdf5: by that library alone. */
+ *   FAULT=malloc:N            the N-th allocation fails
+ *   FAULT=malloc-from:N       the N-th and all later allocations fail
+ *   FAULT=short               write writes at most 1000 bytes
+ *   FAULT=eintr               every second write and fsync fails with EINTR
+ *   FAULT=unlink-first        a save removes the old file before it writes the new one
+ *   FAULT=no-fsync            fsync does nothing
+ *   FAULT=no-directory-fsync  fsync of a directory does nothing
+ *   FAULT=kill:N              the process is killed at the N-th call of its saves: the calls of a
+ *                             thread from the creation of a temporary checkpoint on
+ *   FAULT=error:N:E           that call fails with error number E
+ *   FAULT=error-from:N:E      that call and all later calls of saves fail
+ *
+ * FAULT_COUNT=FILE: writes the number of allocations and the names of the calls of saves, one per
+ * line. Only allocations by handgrad's own code count; FAULT_IN=libhdf5: only those by that
+ * library. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +34,7 @@ extern void *__libc_malloc(size_t n), *__libc_calloc(size_t n, size_t m),
 static const char *fault = "", *count_file;
 static unsigned long nth, planted_call, allocations, calls, save_calls;
 static int error_number;
-static char from_then_on, active, names[1 << 16];
+static char and_later, active, names[1 << 16];
 static __thread char saving; /* this thread has begun to write a checkpoint */
 static uintptr_t program_begin, program_end;
 
@@ -35,7 +42,8 @@ static uintptr_t program_begin, program_end;
     static __typeof__(name) *next;                                                                 \
     next = next ? next : (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
-/* Where the program's own code lies, or that of the library FAULT_IN: the first mapping named after it, with those that follow. */
+/* Finds the address range of the program's code, or of the library FAULT_IN: all mappings of that
+ * name. */
 static void find_program(void)
 {
     char line[512], exe[256] = "";
@@ -59,7 +67,7 @@ __attribute__((constructor)) static void start(void)
     fault = getenv("FAULT") ? getenv("FAULT") : "";
     count_file = getenv("FAULT_COUNT");
     find_program();
-    from_then_on = strncmp(fault, "malloc-from:", 12) == 0;
+    and_later = strncmp(fault, "malloc-from:", 12) == 0;
     if (strchr(fault, ':'))
         nth = strtoul(strchr(fault, ':') + 1, NULL, 10);
     if (strncmp(fault, "error", 5) == 0)
@@ -84,7 +92,7 @@ static int fails(const void *caller)
     if (!active || (uintptr_t)caller < program_begin || (uintptr_t)caller >= program_end)
         return 0;
     const unsigned long n = __atomic_add_fetch(&allocations, 1, __ATOMIC_RELAXED);
-    return nth && (from_then_on ? n >= nth : n == nth);
+    return nth && (and_later ? n >= nth : n == nth);
 }
 
 void *malloc(size_t n)
@@ -143,7 +151,7 @@ void *aligned_alloc(size_t align, size_t n)
 
 /* --- calls of a save --- */
 
-/* Whether this call fails; dies where it is the one to die at. */
+/* Whether this call must fail; kills the process if it is the one to be killed at. */
 static int save_call(const char *name)
 {
     if (!saving)
@@ -194,7 +202,7 @@ int fsync(int fd)
     struct stat s;
     const int nothing =
         strcmp(fault, "no-fsync") == 0 ||
-        (strcmp(fault, "no-folder-fsync") == 0 && fstat(fd, &s) == 0 && S_ISDIR(s.st_mode));
+        (strcmp(fault, "no-directory-fsync") == 0 && fstat(fd, &s) == 0 && S_ISDIR(s.st_mode));
     return save_call("fsync") ? -1 : nothing ? 0 : next(fd);
 }
 
@@ -216,7 +224,7 @@ int unlink(const char *path)
     return save_call("unlink") ? -1 : next(path);
 }
 
-/* The descriptor is closed, as Linux does it, whatever is said. */
+/* Closes the descriptor even if it returns an error, like Linux. */
 int close(int fd)
 {
     NEXT(close);
@@ -224,7 +232,7 @@ int close(int fd)
     return failed ? errno = e, -1 : status;
 }
 
-/* ".NAME.XXXXXX.tmp" stands for NAME beside it. */
+/* Removes NAME, given ".NAME.XXXXXX.tmp". */
 static void remove_target(const char *temporary)
 {
     char target[4096];

@@ -4,8 +4,8 @@
 
 #include "data/shard.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/seal.h"
 #include "train/checkpoint/checkpoint.h"
-#include "train/checkpoint/image.h"
 
 /* In the place of libhdf5's own, which gets the two numbers that it then compares. Nearly all of a file that is not data lies behind
  * such checksums: whoever means harm makes them anew, and what is made at random would get no further. */
@@ -65,7 +65,7 @@ static inline const char *fuzz_write_sealed(struct fuzz_file *to, const uint8_t 
 {
     unsigned char *file = malloc(size);
     memcpy(file, data, size);
-    image_seal(file, size, 0);
+    seal(file, size, 0);
     const char *path = fuzz_write(to, "file", file, size);
     free(file);
     return path;

@@ -3,7 +3,7 @@
  * file, sealed. */
 #include "data/hdf5/h5.h"
 #include "data/hdf5/h5_index.h"
-#include "train/checkpoint/image.h"
+#include "tests/seal.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
     const size_t n = fread(bytes, 1, sizeof bytes, f);
     const size_t sealed = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     if (sealed >= HEAD && sealed <= n) {
-        image_seal(bytes, sealed, 1);
+        seal(bytes, sealed, 1);
         return fwrite(bytes, 1, sealed, stdout) != sealed;
     }
     h5_lock();

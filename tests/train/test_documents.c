@@ -1,5 +1,6 @@
-/* test_documents.c: training and evaluation with windows at documents and masks that end at them: a run stopped between any
- * two micro-steps goes on bit for bit; accumulation is the large batch; evaluation counts what it predicts. */
+/* test_documents.c: training and evaluation with windows that begin at documents and attention
+ * within them: a run stopped between any two micro-steps resumes bit for bit; accumulation equals a
+ * large batch; evaluation counts the right tokens. */
 #include "tests/trainer_fixture.h"
 #include "train/evaluate.h"
 #include <math.h>
@@ -41,7 +42,7 @@ START_TEST(resume_between_any_two_micro_steps)
 }
 END_TEST
 
-START_TEST(other_windows_need_leave)
+START_TEST(other_masks_must_be_allowed)
 {
     make_data(true);
     struct config c = by_documents();
@@ -55,16 +56,17 @@ START_TEST(other_windows_need_leave)
         other.data.mask_documents = false;
         OK(trainer_create(&t, &other, &err));
         ck_assert_int_eq(trainer_resume(&t, path, &nothing, &err), -1);
-        ck_assert_msg(
-            strstr(err.text, micro ? "windows, mask_documents" : "data.mask_documents yes != no"),
-            "%s", err.text);
+        ck_assert_msg(strstr(err.text, micro ? "of a step: mask_documents must not change"
+                                             : "data.mask_documents yes != no"),
+                      "%s", err.text);
         trainer_destroy(&t);
     }
 }
 END_TEST
 
-/* Micro-batches have unequal numbers of targets; their step is that of the batch at once, but for the order of sums. */
-START_TEST(accumulation_is_the_large_batch)
+/* Micro-batches with unequal numbers of targets give the same step as one large batch, up to the
+ * order of summation. */
+START_TEST(accumulation_equals_a_large_batch)
 {
     make_data(true);
     struct config parts = by_documents(), whole = by_documents();
@@ -90,7 +92,8 @@ START_TEST(accumulation_is_the_large_batch)
 }
 END_TEST
 
-/* Every token but the first of each document, once, whatever the rows; and no token of another document counts. */
+/* Each token except the first of each document is predicted once, for any number of rows, from its
+ * own document. */
 START_TEST(evaluation_is_masked)
 {
     make_data(true);
@@ -118,5 +121,5 @@ START_TEST(evaluation_is_masked)
 }
 END_TEST
 
-SUITE("train/documents", resume_between_any_two_micro_steps, other_windows_need_leave,
-      accumulation_is_the_large_batch, evaluation_is_masked)
+SUITE("train/documents", resume_between_any_two_micro_steps, other_masks_must_be_allowed,
+      accumulation_equals_a_large_batch, evaluation_is_masked)

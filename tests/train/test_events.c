@@ -1,5 +1,6 @@
-/* test_events.c: the event files for TensorBoard, read back by a decoder that knows the published format alone: TFRecord's
- * framing and checksums, protobuf's wire types, the field numbers of Event and Summary. */
+/* test_events.c: event files for TensorBoard, read by a decoder that follows the published format
+ * only: TFRecord's framing and checksums, protobuf's wire types, the field numbers of Event and
+ * Summary. */
 #include "tests/test.h"
 #include "train/events.h"
 #include <float.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 
 /* RFC 3720, appendix B.4. */
-START_TEST(crc_of_the_rfc)
+START_TEST(crc_matches_the_rfc)
 {
     unsigned char bytes[32];
     memset(bytes, 0, 32);
@@ -94,7 +95,7 @@ static uint32_t masked(const void *p, size_t n)
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
 }
 
-/* The next record, with its checksums checked. */
+/* Reads the next record and verifies its checksums. */
 static bool next_record(struct bytes *file, struct bytes *record)
 {
     if (file->p == file->end)
@@ -114,7 +115,7 @@ static bool is(struct bytes b, const char *text)
     return (size_t)(b.end - b.p) == strlen(text) && !memcmp(b.p, text, strlen(text));
 }
 
-/* --- a run of one tensor of a million numbers --- */
+/* --- a run with one tensor --- */
 
 enum { N = 100000 };
 static void check_histogram(struct bytes message, const float *x, size_t n)
@@ -141,8 +142,8 @@ static void check_histogram(struct bytes message, const float *x, size_t n)
     ck_assert_double_le(fabs(numbers[4] - sum), 1e-9 * squares);
     ck_assert_double_le(fabs(numbers[5] - squares), 1e-9 * squares);
     ck_assert_int_eq(limits.end - limits.p, counts.end - counts.p);
-    /* a bucket holds what is at most its limit and above the one before; the logarithm that decides is a float up to 60, so an edge
-     * is known to 2^-19 ln 2 / 2, less than 10^-5 of itself */
+    /* A bucket counts numbers up to its limit and above the previous one. It is chosen by a float
+     * logarithm of up to 60, so an edge is exact to a relative 2^-19 ln 2 / 2, less than 1e-5. */
     double below = -INFINITY;
     for (; limits.p < limits.end; limits.p += 8, counts.p += 8) {
         const double limit = as_double(little(limits.p, 8)), slack = 1e-5 * fabs(limit);
@@ -182,7 +183,7 @@ static struct bytes read_file(const char *folder)
     return (struct bytes){text, text + n};
 }
 
-START_TEST(what_is_written_is_read)
+START_TEST(events_are_read_back)
 {
     char dir[] = "/tmp/handgrad-events-XXXXXX";
     ck_assert_ptr_nonnull(mkdtemp(dir));
@@ -195,9 +196,7 @@ START_TEST(what_is_written_is_read)
     struct tensors tensors = {.count = 1, .total = N, .list = &tensor};
     struct trainer t = {
         .model = {.tensors = &tensors, .params = weights, .grads = grads},
-        .state = {.step = 300,
-                  .val_step = 200,
-                  .val_loss = 7}, /* of an earlier step: not this one's */
+        .state = {.step = 300, .val_step = 200, .val_loss = 7}, /* of an earlier step */
         .metrics = {.step = 300, .loss = 1.5, .lr = 0.25, .grad_norm = 2, .tokens_per_s = 1e5}};
     struct events e;
     struct error err;
@@ -208,12 +207,12 @@ START_TEST(what_is_written_is_read)
     const struct bytes all = read_file(dir);
     struct bytes file = all, record;
     struct field f, v;
-    ck_assert(next_record(&file, &record)); /* the version comes first */
+    ck_assert(next_record(&file, &record)); /* the version is first */
     bool version = false;
     while (next_field(&record, &f))
         version |= f.number == 3 && is(f.bytes, "brain.Event:2");
     ck_assert(version);
-    ck_assert(next_record(&file, &record)); /* it goes on after step 299 */
+    ck_assert(next_record(&file, &record)); /* the restart after step 299 */
     while (next_field(&record, &f))
         if (f.number == 2)
             ck_assert_uint_eq(f.value, 300);
@@ -250,8 +249,8 @@ START_TEST(what_is_written_is_read)
 }
 END_TEST
 
-/* Infinity and NaN have no bucket: their tensor goes without, and the others keep theirs. */
-START_TEST(no_histogram_of_what_is_not_finite)
+/* A tensor with an infinity or a NaN gets no histogram; the others do. */
+START_TEST(non_finite_tensors_have_no_histogram)
 {
     static const float bad[] = {INFINITY, -INFINITY, (float)NAN};
     char folder[] = "/tmp/handgrad-events-XXXXXX";
@@ -287,9 +286,9 @@ START_TEST(no_histogram_of_what_is_not_finite)
 }
 END_TEST
 
-START_TEST(none_are_written_unless_asked)
+START_TEST(closed_events_do_nothing)
 {
-    struct events e = {.fd = -1};
+    struct events e = {0};
     struct trainer t = {0};
     events_step(&e, &t, true);
     events_restart(&e, 1);
@@ -297,5 +296,5 @@ START_TEST(none_are_written_unless_asked)
 }
 END_TEST
 
-SUITE("events", crc_of_the_rfc, what_is_written_is_read, no_histogram_of_what_is_not_finite,
-      none_are_written_unless_asked)
+SUITE("events", crc_matches_the_rfc, events_are_read_back, non_finite_tensors_have_no_histogram,
+      closed_events_do_nothing)

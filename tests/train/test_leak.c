@@ -1,5 +1,5 @@
-/* test_leak.c: a model that sees the future is refused. This program replaces the library's attention and
- * embedding by versions that can be made to leak. */
+/* test_leak.c: training refuses a model that sees future tokens. This program replaces the
+ * library's attention and embedding by plain versions that can be made to leak. */
 #include "base/error.h"
 #include "model/attention.h"
 #include "model/causal_probe.h"
@@ -53,7 +53,7 @@ void attention_backward_set(real *dqkv, const real *dy, const real *qkv, const r
     attention_backward(dqkv, dy, qkv, y, lse, start, B, T, C, H, d, site);
 }
 
-static bool peek; /* the embedding adds a little of the next token */
+static bool peek; /* the embedding adds a fraction of the next token */
 
 void embedding_forward(real *x, const uint32_t *ids, const real *wte, const real *wpe, size_t first,
                        size_t B, size_t T, size_t C)
@@ -96,7 +96,7 @@ static void refused(const char *forward, const char *backward, bool documents, c
     ck_assert_msg(strstr(message, expected) != NULL, "'%s' does not say '%s'", message, expected);
 }
 
-START_TEST(leaks_are_found)
+START_TEST(leaks_are_detected)
 {
     static const char *const across[][2] = {{"document_early", "document_early_both"},
                                             {"documents_ignored", "documents_ignored_both"}};
@@ -156,10 +156,10 @@ START_TEST(training_refuses_a_leaking_model)
     backward_mistake = "leak_both";
     ck_assert_int_eq(RUN(command_train, "train", "tiny.ini", "--out", "run"), 1);
     struct stat s;
-    ck_assert_msg(stat("run", &s) != 0, "a refused run leaves a folder");
+    ck_assert_msg(stat("run", &s) != 0, "a refused run leaves a directory");
     ck_assert_int_eq(system("rm -r \"$PWD\""), 0);
     ck_assert_int_eq(chdir("/"), 0);
 }
 END_TEST
 
-SUITE("train/leak", leaks_are_found, training_refuses_a_leaking_model)
+SUITE("train/leak", leaks_are_detected, training_refuses_a_leaking_model)

@@ -1,4 +1,4 @@
-/* test_log.c: metrics that the disk does not take wait for it, and none is lost. */
+/* test_log.c: metrics that cannot be written are kept, and none is lost. */
 #include "tests/limit_files.h"
 #include "train/log.h"
 #include <math.h>
@@ -14,7 +14,7 @@ static char *read_text(const char *path)
     return text;
 }
 
-START_TEST(metrics_wait_for_the_disk)
+START_TEST(lines_are_kept_until_they_can_be_written)
 {
     enter_folder();
     struct log l;
@@ -24,18 +24,18 @@ START_TEST(metrics_wait_for_the_disk)
     struct stat st;
     for (m.step = 1; m.step <= 9; m.step++) {
         if (m.step == 4)
-            limit_files((rlim_t)size[3] + 20); /* a part of the line fits, and is taken back */
+            limit_files((rlim_t)size[3] + 20); /* part of the line fits, and is removed again */
         if (m.step == 7)
             limit_files(RLIM_INFINITY);
         log_step(&l, &m);
         if (m.step == 5)
-            log_validation(&l, 5, 2.25); /* joins the line that waits */
+            log_validation(&l, 5, 2.25); /* extends the pending line */
         if (stat(in_folder("metrics.jsonl"), &st) == 0)
             size[m.step] = (size_t)st.st_size;
     }
     for (int step = 4; step < 7; step++)
         ck_assert_uint_eq(size[step], size[3]);
-    log_validation(&l, 9, 2.5); /* joins the line that is written */
+    log_validation(&l, 9, 2.5); /* extends the written line */
     log_close(&l);
     const char *text = read_text(in_folder("metrics.jsonl")), *at = text;
     for (int step = 1; step <= 9; step++) {
@@ -47,7 +47,7 @@ START_TEST(metrics_wait_for_the_disk)
         at = end + 1;
     }
     ck_assert_int_eq(*at, 0);
-    /* going on after step 6 cuts the rest off, and its validation joins the line of then */
+    /* resuming after step 6 removes later lines, and its validation loss extends the old line */
     OK(log_open(&l, folder, 6, 100, 1000, &err));
     log_validation(&l, 6, 2.75);
     log_close(&l);
@@ -58,8 +58,9 @@ START_TEST(metrics_wait_for_the_disk)
 }
 END_TEST
 
-/* A run that goes back keeps the lines of the steps that it keeps, and one that ends writes what waits, or says that it cannot. */
-START_TEST(metrics_that_wait_are_not_forgotten)
+/* A rollback removes pending lines of later steps only; closing writes pending lines or reports
+ * that it cannot. */
+START_TEST(pending_lines_survive_a_rollback)
 {
     enter_folder();
     struct log l;
@@ -71,7 +72,7 @@ START_TEST(metrics_that_wait_are_not_forgotten)
             limit_files((rlim_t)l.end);
     }
     const int cut = log_cut_after(&l, 4, &err);
-    log_validation(&l, 4, 2.25); /* joins the last line that is left */
+    log_validation(&l, 4, 2.25); /* extends the last line */
     limit_files(RLIM_INFINITY);
     OK(cut);
     log_close(&l);
@@ -92,4 +93,4 @@ START_TEST(metrics_that_wait_are_not_forgotten)
 }
 END_TEST
 
-SUITE("train/log", metrics_wait_for_the_disk, metrics_that_wait_are_not_forgotten)
+SUITE("train/log", lines_are_kept_until_they_can_be_written, pending_lines_survive_a_rollback)

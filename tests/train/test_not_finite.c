@@ -1,15 +1,16 @@
-/* test_not_finite.c: a loss or gradient that is not finite, or is a spike, changes nothing: its step is skipped, or the run
- * goes back. */
+/* test_not_finite.c: a loss or gradient that is not finite, or a loss spike, changes nothing: the
+ * step is skipped, or the run is rolled back. */
 #include "tests/trainer_fixture.h"
 #include <math.h>
 
-/* Writes a number into an array of the pass, in one micro-batch of each step from `first` to `last`. */
+/* Writes a number into an array of the pass, in one micro-batch of each step from `first` to
+ * `last`. */
 struct plant {
     struct gpt_hook hook;
     const struct trainer *trainer;
-    uint64_t first, last,
-        micro; /* steps as trainer->state.step counts them, before they are done; the micro-batch */
-    uint64_t batch; /* where not 0: only with the batches of this step */
+    uint64_t first, last; /* as trainer->state.step during the step */
+    uint64_t micro;       /* the micro-batch */
+    uint64_t batch;       /* if not 0: only with the batches of this step */
     enum gpt_stage stage;
     size_t layer;
     real *(*array)(struct gpt *g, size_t layer);
@@ -31,7 +32,7 @@ static real *block_output(struct gpt *g, size_t layer)
     return g->blocks[layer].out;
 }
 
-static real *attention_scores(struct gpt *g, size_t layer) /* only the backward reads them again */
+static real *attention_scores(struct gpt *g, size_t layer) /* read again by the backward only */
 {
     return g->blocks[layer].qkv;
 }
@@ -78,8 +79,9 @@ static void free_arrays(struct arrays *a)
     free(a->v);
 }
 
-/* At any step, micro-batch and tensor: weights and moments stay byte for byte, and the line names the first tensor. */
-START_TEST(not_finite_changes_nothing)
+/* At any step, micro-batch and tensor: weights and moments do not change, and the message names the
+ * first tensor. */
+START_TEST(non_finite_numbers_change_nothing)
 {
     static const struct {
         enum gpt_stage stage;
@@ -124,7 +126,7 @@ START_TEST(not_finite_changes_nothing)
         char batch[32];
         snprintf(batch, sizeof batch, "in micro-batch %d", (int)micro + 1);
         ck_assert_msg(strstr(t.fault, batch), "%s", t.fault);
-        advance(&t, ACCUMULATE); /* and training goes on */
+        advance(&t, ACCUMULATE); /* training continues */
         ck_assert_ptr_null(t.metrics.skipped);
         ck_assert(isfinite(t.metrics.loss) && t.state.skipped_in_row == 0);
         trainer_destroy(&t);
@@ -132,9 +134,9 @@ START_TEST(not_finite_changes_nothing)
 }
 END_TEST
 
-/* A gradient whose square is more than a float holds would make a second moment infinite, though its own norm is finite. With
- * clipping it is an ordinary one. */
-START_TEST(a_square_that_overflows)
+/* A gradient whose square does not fit in a float would make the second moment infinite, although
+ * its norm is finite. With clipping, it does no harm. */
+START_TEST(overflowing_squares_are_skipped)
 {
     make_data(false);
     for (int clips = 0; clips < 2; clips++) {
@@ -151,8 +153,7 @@ START_TEST(a_square_that_overflows)
         ck_assert_uint_eq(t.state.skipped, !clips);
         if (!clips) {
             ck_unchanged(&t, &before);
-            ck_assert_str_eq(t.fault,
-                             "grad_norm is 1e+25: its square is more than a float can hold");
+            ck_assert_str_eq(t.fault, "grad_norm is 1e+25: its square does not fit in a float");
         }
         for (size_t i = 0; i < t.model.tensors->total; i++)
             ck_assert(isfinite(t.v[i]) && isfinite(t.model.params[i]));
@@ -162,8 +163,8 @@ START_TEST(a_square_that_overflows)
 }
 END_TEST
 
-/* A weight that is not finite is what the line names, and not what comes of it. */
-START_TEST(a_wrong_weight_is_named)
+/* The message names the weight that is not finite rather than what is computed from it. */
+START_TEST(a_non_finite_weight_is_named)
 {
     make_data(false);
     const struct config c = small();
@@ -178,7 +179,7 @@ START_TEST(a_wrong_weight_is_named)
 }
 END_TEST
 
-/* Runs to `steps` steps, planting; stops and resumes before micro-step `stop`, where it is below. */
+/* Runs for `steps` steps with planted numbers; stops and resumes before micro-step `stop`. */
 static void run_with(struct trainer *t, const struct config *c, struct plant p, uint64_t steps,
                      size_t stop, size_t *micro_steps)
 {
@@ -207,7 +208,7 @@ static void assert_same_state(const struct trainer *a, const struct trainer *b)
     ck_assert_mem_eq(&a->state, &b->state, sizeof a->state);
 }
 
-/* Skipped steps are part of what a checkpoint holds: with some in the run, it goes on bit for bit wherever it stops. */
+/* A run with skipped steps resumes bit for bit from any micro-step. */
 START_TEST(resume_with_skipped_steps)
 {
     make_data(false);
@@ -228,8 +229,9 @@ START_TEST(resume_with_skipped_steps)
 }
 END_TEST
 
-/* After a rollback the weights are those of the checkpoint, and the batches since are never read again. */
-START_TEST(rollback_jumps_over_batches)
+/* After a rollback the weights are those of the checkpoint, and the batches read since are
+ * skipped. */
+START_TEST(rollback_skips_batches)
 {
     make_data(false);
     struct config c = small();
@@ -260,14 +262,14 @@ START_TEST(rollback_jumps_over_batches)
     OK(trainer_save(&t, after, &err));
     advance(&t, 3 * ACCUMULATE);
     ck_assert_uint_eq(t.state.step, 4);
-    OK(trainer_create(&other, &c, &err)); /* the jump is part of the state */
+    OK(trainer_create(&other, &c, &err)); /* batch_shift is part of the state */
     OK(trainer_resume(&other, after, &nothing, &err));
     OK(trainer_start(&other, &err));
     advance(&other, 3 * ACCUMULATE);
     assert_same_state(&t, &other);
     const double loss = t.metrics.loss;
     trainer_destroy(&other);
-    OK(trainer_create(&other, &c, &err)); /* and without it the run is another */
+    OK(trainer_create(&other, &c, &err)); /* without it, the run differs */
     OK(trainer_resume(&other, after, &nothing, &err));
     other.state.batch_shift = 0;
     OK(trainer_start(&other, &err));
@@ -275,15 +277,15 @@ START_TEST(rollback_jumps_over_batches)
     ck_assert(other.metrics.loss != loss);
     trainer_destroy(&other);
     strcpy(t.fault, "loss is nan");
-    ck_assert_int_eq(trainer_roll_back(&t, path, &err), -1); /* once to each checkpoint */
-    ck_assert_msg(strstr(err.text, "step 4: loss is nan, also after going back to"), "%s",
+    ck_assert_int_eq(trainer_roll_back(&t, path, &err), -1); /* only once per checkpoint */
+    ck_assert_msg(strstr(err.text, "step 4: loss is nan, again after rolling back to"), "%s",
                   err.text);
     OK(trainer_roll_back(&t, after, &err));
     trainer_destroy(&t);
 }
 END_TEST
 
-/* The loss of one batch is raised far above the others'. */
+/* Raises the loss of one batch far above the others. */
 static real *losses_of(struct gpt *g, size_t layer)
 {
     (void)layer;
@@ -326,5 +328,5 @@ START_TEST(spikes)
 }
 END_TEST
 
-SUITE("train/not finite", not_finite_changes_nothing, a_square_that_overflows,
-      a_wrong_weight_is_named, resume_with_skipped_steps, rollback_jumps_over_batches, spikes)
+SUITE("train/not finite", non_finite_numbers_change_nothing, overflowing_squares_are_skipped,
+      a_non_finite_weight_is_named, resume_with_skipped_steps, rollback_skips_batches, spikes)

@@ -1,6 +1,7 @@
-/* test_run.c: what is in a run folder, and what is said of it, when a run begins, ends, or could not save. */
+/* test_run.c: the files and messages of a run when it starts, ends, or cannot save. */
 #include "tests/trainer_fixture.h"
 #include "train/checkpoint/image.h"
+#include "train/run.h"
 #include "train/run_save.h"
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -25,7 +26,7 @@ static int open_run(struct run *r, const struct config *c, enum run_start start)
     return run_open(r, c, &(struct run_plan){run_dir(), start, NULL, &nothing}, &err);
 }
 
-/* Of one command, begun, trained up to a step, and closed. */
+/* Opens a run, trains up to a step, and closes it, like one command. */
 static void run_to(const struct config *c, enum run_start start, uint64_t stop_at)
 {
     struct run r;
@@ -39,8 +40,9 @@ static bool is_there(const char *name)
     return access(in_folder(name), F_OK) == 0;
 }
 
-/* Its checkpoints would be taken for the new run's; the ckpt-0.h5 of a run that was killed while it began is in nobody's way. */
-START_TEST(a_new_run_needs_a_folder_of_its_own)
+/* Existing checkpoints would be confused with those of the new run, except for ckpt-0.h5 of a run
+ * that was killed while it started. */
+START_TEST(a_new_run_needs_a_directory_without_checkpoints)
 {
     make_data(false);
     const struct config c = every_step();
@@ -48,15 +50,15 @@ START_TEST(a_new_run_needs_a_folder_of_its_own)
     run_to(&c, RUN_FRESH, 1);
     OK(unlink(in_folder("run/config.ini")));
     FAILS(open_run(&r, &c, RUN_FRESH),
-          "run/ckpt-1.h5: is not of a new run, and there is no config.ini");
+          "run/ckpt-1.h5: is not part of a new run, and there is no config.ini");
     OK(unlink(in_folder("run/ckpt-1.h5")));
     run_to(&c, RUN_FRESH, 1);
     ck_assert(is_there("run/ckpt-0.h5") && is_there("run/ckpt-1.h5"));
 }
 END_TEST
 
-/* The validation split is cut while the run goes on. */
-START_TEST(data_that_goes_costs_no_step)
+/* The validation split is truncated during the run. */
+START_TEST(unreadable_data_loses_no_step)
 {
     make_data(false);
     struct config c = every_step();
@@ -71,7 +73,7 @@ START_TEST(data_that_goes_costs_no_step)
 }
 END_TEST
 
-/* Another text of the same characters. */
+/* Tokenizes another text with the same characters. */
 static void make_other_data(const char *text, const char *data)
 {
     char tokenizer[160];
@@ -84,7 +86,7 @@ static void make_other_data(const char *text, const char *data)
     ck_assert_int_eq(command_tokenize(6, argv), 0);
 }
 
-/* What was allowed once is the run's own from then on, also where it ends before its next step. */
+/* What was allowed once needs no --allow later, even if the run ends before its next step. */
 START_TEST(a_change_is_allowed_once)
 {
     static const char *const allowed[] = {"lr", "data"};
@@ -110,61 +112,65 @@ START_TEST(a_change_is_allowed_once)
 }
 END_TEST
 
-/* A step's checkpoint is saved as the best, too, which fails until a folder of its name is gone; meanwhile training may go on. */
-static void save_best_late(bool buffer, bool goes_on, struct run *r)
+/* Saves a step as the best, which fails until a directory of that name is removed. Meanwhile
+ * training may continue. */
+static void save_best_late(bool buffer, bool continues, struct run *r)
 {
     const struct config c = every_step();
     OK(open_run(r, &c, RUN_FRESH));
     if (!buffer) {
         writer_close(r->writer);
-        OK(run_open_writer(r, 0, 0, &err));
+        r->writer = writer_open(r->dir, 3, 0, 0, &err);
     }
     ck_assert_int_eq(mkdir(in_folder("run/best.h5"), 0700), 0);
     advance(&r->trainer, 2 * ACCUMULATE);
     r->trainer.state.best_step = 2;
     run_save(r, SAVE_ROTATED | SAVE_BEST);
     writer_wait(r->writer);
-    run_watch_saves(r);
+    run_poll_saves(r);
     writer_wait(r->writer);
     ck_assert_str_eq(r->trainer.last_checkpoint, in_folder("run/ckpt-2.h5"));
     ck_assert_int_eq(rmdir(in_folder("run/best.h5")), 0);
-    advance(&r->trainer, goes_on ? ACCUMULATE : 1);
-    for (int i = 0; i < 3; i++) { /* is told, tries again, is told */
+    advance(&r->trainer, continues ? ACCUMULATE : 1);
+    for (int i = 0; i < 3; i++) { /* reports, retries, reports */
         r->retry_at = 0;
-        run_watch_saves(r);
+        run_poll_saves(r);
         writer_wait(r->writer);
     }
 }
 
-/* The best weights are saved where they still are, in the writer's copy or in the run itself; else they are told to be lost. */
-START_TEST(the_best_is_saved_late_or_told_to_be_lost)
+/* The best weights are saved late if the writer's copy or the run itself still has them; otherwise
+ * their loss is reported. */
+START_TEST(the_best_is_saved_late_or_reported_lost)
 {
-#ifdef __SANITIZE_ADDRESS__ /* gcc 12's takes no care of its allocator's locks in fork: a child of a process with threads may wait for ever */
+    /* gcc 12's AddressSanitizer does not handle the locks of its allocator in fork: a child of a
+     * process with threads may hang. */
+#ifdef __SANITIZE_ADDRESS__
     return;
 #endif
     for (int i = 0; i < 4; i++) {
-        const bool buffer = i & 1, goes_on = i & 2, lost = goes_on && !buffer;
+        const bool buffer = i & 1, continues = i & 2, lost = continues && !buffer;
         struct run r;
         uint64_t step = 0;
         size_t n;
         make_data(false);
         ck_assert_ptr_nonnull(freopen(in_folder("stderr"), "w", stderr));
-        save_best_late(buffer, goes_on, &r);
+        save_best_late(buffer, continues, &r);
         ck_assert_uint_eq(r.failures, 0);
         ck_assert_int_eq(image_step(in_folder("run/best.h5"), &step, &err), lost ? -1 : 0);
         ck_assert_uint_eq(step, lost ? 0 : 2);
         run_close(&r);
         ck_assert(!is_there("run/ckpt-3.h5"));
         fflush(stderr);
-        unsigned char *said = read_file(in_folder("stderr"), &n);
-        said[n] = 0;
-        ck_assert_ptr_nonnull(strstr((char *)said, "run/ckpt-2.h5\n"));
-        ck_assert_ptr_null(strstr((char *)said, "ckpt-0.h5"));
-        ck_assert_int_eq(strstr((char *)said, "best.h5 could not be saved") != NULL, lost);
-        free(said);
+        unsigned char *text = read_file(in_folder("stderr"), &n);
+        text[n] = 0;
+        ck_assert_ptr_nonnull(strstr((char *)text, "run/ckpt-2.h5\n"));
+        ck_assert_ptr_null(strstr((char *)text, "ckpt-0.h5"));
+        ck_assert_int_eq(strstr((char *)text, "best.h5 could not be saved") != NULL, lost);
+        free(text);
     }
 }
 END_TEST
 
-SUITE("train/run", a_new_run_needs_a_folder_of_its_own, data_that_goes_costs_no_step,
-      a_change_is_allowed_once, the_best_is_saved_late_or_told_to_be_lost)
+SUITE("train/run", a_new_run_needs_a_directory_without_checkpoints, unreadable_data_loses_no_step,
+      a_change_is_allowed_once, the_best_is_saved_late_or_reported_lost)

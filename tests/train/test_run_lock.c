@@ -1,10 +1,10 @@
-/* test_run_lock.c: one run at a time in a folder, whatever became of the one before. */
+/* test_run_lock.c: one run at a time in a directory, however the previous one ended. */
 #include "tests/files.h"
 #include "train/run_lock.h"
 #include <signal.h>
 #include <sys/wait.h>
 
-/* A process that takes the lock and says so, and then waits to be killed; or ends at once, without giving it back. */
+/* A process that takes the lock, then waits to be killed, or ends without releasing it. */
 static pid_t hold_lock(bool stay)
 {
     int ready[2];
@@ -27,7 +27,7 @@ static pid_t hold_lock(bool stay)
     return child;
 }
 
-START_TEST(one_run_in_a_folder)
+START_TEST(one_run_per_directory)
 {
     enter_folder();
     struct run_lock lock;
@@ -35,17 +35,17 @@ START_TEST(one_run_in_a_folder)
     const pid_t owner = hold_lock(true);
     gethostname(host, sizeof host - 1);
     ck_assert_int_eq(run_lock_take(&lock, folder, &err), -1);
-    snprintf(expected, sizeof expected, "/lock: process %d on host %s is running here", (int)owner,
-             host);
+    snprintf(expected, sizeof expected, "/lock: locked by process %d on host %s", (int)owner, host);
     ck_assert_msg(strstr(err.text, expected), "%s", err.text);
     ck_assert_int_eq(lock.fd, -1);
     kill(owner, SIGKILL);
     waitpid(owner, NULL, 0);
-    OK(run_lock_take(&lock, folder, &err)); /* of one that was killed */
+    OK(run_lock_take(&lock, folder, &err)); /* the owner was killed */
     run_lock_release(&lock);
     ck_assert_uint_eq(count_files(), 0);
     waitpid(hold_lock(false), NULL, 0);
-    /* The number is that of a living process by now: of no meaning, since the kernel holds nothing. */
+    /* The number now belongs to a living process, which does not matter, as it has no kernel
+     * lock. */
     FILE *f = fopen(in_folder("lock"), "w");
     fprintf(f, "process %d on host %s\n", (int)getppid(), host);
     fclose(f);
@@ -56,4 +56,4 @@ START_TEST(one_run_in_a_folder)
 }
 END_TEST
 
-SUITE("train/run lock", one_run_in_a_folder)
+SUITE("train/run lock", one_run_per_directory)

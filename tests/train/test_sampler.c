@@ -1,10 +1,11 @@
-/* test_sampler.c: what the sampler draws is what sorting the whole vocabulary and walking down its cumulative distribution draws.
+/* test_sampler.c: the sampler draws what a search in the cumulative distribution of the sorted
+ * vocabulary draws.
  *
- *   property                                                bar
- *   the token drawn, any top_k, top_p, temperature, ties    its interval of the sorted distribution holds a number, the same for
- *                                                           all vocabularies that a seed and a position meet, within 1e-12
- *   temperature 0                                           the first of the largest
- *   frequencies over many positions                         5 standard deviations
+ *   property                            tolerance
+ *   the token, for any top_k, top_p,    its interval of the sorted distribution contains one number
+ *   temperature and ties                per seed and position, within 1e-12
+ *   temperature 0                       the first of the largest
+ *   frequencies over many positions     5 standard deviations
  */
 #include "tests/numbers.h"
 #include "train/sampler.h"
@@ -12,13 +13,14 @@
 enum { V = 301, DRAWS = 20000 };
 
 static const float *sorted_by;
-static int down(const void *a, const void *b)
+static int descending(const void *a, const void *b)
 {
     const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
     return sorted_by[x] != sorted_by[y] ? (sorted_by[x] > sorted_by[y] ? -1 : 1) : x < y ? -1 : 1;
 }
 
-/* The interval [low, high) of the random number that draws token `id` from the first n of the sorted candidates; n is returned. */
+/* The interval [low, high) of random numbers that draw token `id` from the first n of the sorted
+ * candidates. Returns n. */
 static size_t interval(const struct sampler *s, const float *logits, uint32_t id, double *low,
                        double *high)
 {
@@ -27,7 +29,7 @@ static size_t interval(const struct sampler *s, const float *logits, uint32_t id
     for (uint32_t i = 0; i < V; i++)
         order[i] = i;
     sorted_by = logits;
-    qsort(order, V, sizeof *order, down);
+    qsort(order, V, sizeof *order, descending);
     const size_t k = s->top_k && s->top_k < V ? s->top_k : V;
     for (size_t i = 0; i < k; i++)
         total += w[i] = exp(((double)logits[order[i]] - (double)logits[order[0]]) / s->temperature);
@@ -51,7 +53,7 @@ static void draw_logits(float *logits, uint32_t stream)
         logits[i] = (float)(floor(12 * uniform(stream, i)) / 2); /* many are equal */
 }
 
-START_TEST(is_the_sorted_walk)
+START_TEST(draws_match_the_sorted_distribution)
 {
     const double ps[] = {1, 0.9, 0.5, 1e-9, 0}, temperatures[] = {0.1, 0.8, 1, 3};
     const size_t ks[] = {0, 1, 2, 40, V - 1, V, 1000};
@@ -59,7 +61,7 @@ START_TEST(is_the_sorted_walk)
     ck_assert_int_eq(sampler_create(&s, V), 0);
     s.seed = 3;
     for (uint64_t position = 0; position < 40; position++) {
-        double low = 0, high = 1; /* where the position's random number must lie */
+        double low = 0, high = 1; /* the position's random number is in here */
         for (size_t c = 0; c < 5 * 7 * 4; c++) {
             float logits[V];
             draw_logits(logits, (uint32_t)(position * 200 + c));
@@ -71,17 +73,17 @@ START_TEST(is_the_sorted_walk)
             low = fmax(low, from);
             high = fmin(high, to);
             require(low <= high + 1e-12,
-                    "position %zu, top_k %zu, top_p %g, temperature %g: token %u is not drawn by "
-                    "this number",
+                    "position %zu, top_k %zu, top_p %g, temperature %g: token %u does not "
+                    "match the random number",
                     (size_t)position, s.top_k, s.top_p, s.temperature, id);
         }
-        require(high - low < 0.1, "position %zu: anything would pass", (size_t)position);
+        require(high - low < 0.1, "position %zu: the test is too weak", (size_t)position);
     }
     sampler_destroy(&s);
 }
 END_TEST
 
-START_TEST(zero_temperature_takes_the_first_of_the_largest)
+START_TEST(zero_temperature_draws_the_first_of_the_largest)
 {
     struct sampler s;
     ck_assert_int_eq(sampler_create(&s, V), 0);
@@ -93,7 +95,7 @@ START_TEST(zero_temperature_takes_the_first_of_the_largest)
 }
 END_TEST
 
-START_TEST(frequencies_are_the_probabilities)
+START_TEST(frequencies_match_the_probabilities)
 {
     struct sampler s;
     ck_assert_int_eq(sampler_create(&s, 4), 0);
@@ -113,5 +115,5 @@ START_TEST(frequencies_are_the_probabilities)
 }
 END_TEST
 
-SUITE("sampler", is_the_sorted_walk, zero_temperature_takes_the_first_of_the_largest,
-      frequencies_are_the_probabilities)
+SUITE("sampler", draws_match_the_sorted_distribution,
+      zero_temperature_draws_the_first_of_the_largest, frequencies_match_the_probabilities)

@@ -1,25 +1,52 @@
-/* checkpoint_parts.h: what the writer and the reader of checkpoints must agree on. */
+/* checkpoint_parts.h: what the writer and the reader of checkpoints share. */
 #ifndef CHECKPOINT_PARTS_H
 #define CHECKPOINT_PARTS_H
 
 #include "train/checkpoint/checkpoint.h"
+#include <stddef.h>
+#include <stdio.h>
 
 #define CHECKPOINT_FORMAT "handgrad checkpoint"
 
-/* The fields of struct train_state, each an attribute. */
-struct state_field {
+#define COUNT(NAME)                                                                                \
+    {                                                                                              \
+#NAME, false, offsetof(struct train_state, NAME)                                           \
+    }
+#define NUMBER(NAME)                                                                               \
+    {                                                                                              \
+#NAME, true, offsetof(struct train_state, NAME)                                            \
+    }
+
+/* The fields of struct train_state that are stored as one attribute each. */
+static const struct state_field {
     const char *name;
     bool is_float; /* double, otherwise uint64_t */
     size_t offset;
+} state_fields[] = {
+    COUNT(step),           COUNT(tokens),         COUNT(micro),
+    NUMBER(micro_loss),    NUMBER(smoothed_loss), NUMBER(val_loss),
+    NUMBER(best_val_loss), COUNT(val_step),       COUNT(best_step),
+    COUNT(updates),        COUNT(skipped),        COUNT(skipped_in_row),
+    COUNT(spikes),         COUNT(rollbacks),      COUNT(rolled_back_from),
+    COUNT(rolled_back_to), COUNT(batch_shift),
 };
-extern const struct state_field state_fields[];
-extern const size_t state_field_count;
+static const size_t state_field_count = sizeof state_fields / sizeof *state_fields;
 
-/* What a reader would refuse must not be written. */
-int checkpoint_check(const struct checkpoint *c, const char *path, struct error *err);
-/* The groups of tensors, in the order in which they lie in the file; returns how many there are. */
-size_t checkpoint_arrays(const struct checkpoint *c, const float *arrays[4], const char *names[4]);
-/* What HDF5 itself takes: about 440 bytes a tensor, for its object header and link. */
-size_t checkpoint_metadata_size(const struct checkpoint *c);
+#undef COUNT
+#undef NUMBER
+
+/* The size of the tokenizer's vocabulary; 0 without a tokenizer. */
+static inline size_t checkpoint_symbols(const struct checkpoint *c)
+{
+    return c->tokenizer ? c->tokenizer->vocab_size : 0;
+}
+
+enum { CRC_LINE_MAX = 128 };
+/* Formats a line of the dataset "crc32". Returns its length. */
+static inline size_t crc_line(char line[CRC_LINE_MAX], unsigned crc, const char *group,
+                              const char *name)
+{
+    return (size_t)snprintf(line, CRC_LINE_MAX, "%08x  %s/%s\n", crc, group, name);
+}
 
 #endif

@@ -1,161 +1,169 @@
-/* checkpoint_read.c: reads a checkpoint. The user block has vouched for every byte before HDF5 parses the first, but a checksum
- * proves nothing about who wrote it. So it is parsed in a sandbox (data/h5_read.h), types and shapes are compared, not converted,
- * and no size is believed that the file is too short for. */
-
+/* checkpoint_read.c: reads a checkpoint. The checksums of the user block are verified before HDF5
+ * parses anything, but they do not show who wrote the file. So it is parsed in a sandbox
+ * (data/hdf5/h5_read.h), types and shapes are compared rather than converted, and sizes that exceed
+ * the file are rejected. */
+#include "base/text_append.h"
 #include "data/hdf5/h5_read.h"
-#include "train/checkpoint/checkpoint.h"
 #include "train/checkpoint/checkpoint_parts.h"
-#include "train/checkpoint/crc_table.h"
 #include "train/checkpoint/image.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 struct checkpoint_file {
     struct h5_image image; /* the bytes of the file */
     struct h5_reader *reader;
+    struct h5_node root;
     uint64_t step; /* in the user block */
     struct checkpoint *checkpoint;
-    char *path, *crcs; /* crc_table.h */
+    char *path, *crcs; /* crcs: the text of the dataset "crc32", or NULL */
 };
 
-static void print_shape(char text[64], int ndim, const uint64_t *dims)
+/* --- tensors --- */
+
+/* "(5,12)" */
+static char *shape_text(char text[64], size_t ndim, const uint64_t *dims)
 {
-    int n = snprintf(text, 64, "(");
-    for (int i = 0; i < ndim; i++)
-        n += snprintf(text + n, 64 - (size_t)n, "%s%" PRIu64, i ? "," : "", dims[i]);
-    snprintf(text + n, 64 - (size_t)n, ")");
+    strcpy(text, "(");
+    for (size_t i = 0; i < ndim; i++)
+        text_append(text, 64, "%s%" PRIu64, i ? "," : "", dims[i]);
+    return text_append(text, 64, ")");
 }
 
-static int check_shape(const struct h5_entry *d, const struct tensor *t, const char *where,
-                       struct error *err)
-{
-    char got[64], want[64];
-    const uint64_t expected[2] = {t->shape[0], t->shape[1]};
-    if ((int)d->ndim == t->ndim && d->dims[0] == expected[0] &&
-        (d->ndim < 2 || d->dims[1] == expected[1]))
-        return 0;
-    print_shape(want, t->ndim, expected);
-    if (d->ndim == 0 || d->ndim > 3)
-        return fail(err, "%s: expected shape %s", where, want);
-    print_shape(got, (int)d->ndim, d->dims);
-    return fail(err, "%s: shape %s, expected %s", where, got, want);
-}
-
-/* Exact type and shape, and contiguous bytes that lie in this file. */
+/* Checks for the exact type and shape, and for contiguous data within this file. */
 static int check_dataset(const struct h5_entry *d, const struct tensor *t, const char *where,
                          struct error *err)
 {
+    char got[64], want[64];
     if (d->type != TYPE_F32)
         return fail(err, "%s: expected little-endian float32", where);
-    if (check_shape(d, t, where, err))
-        return -1;
+    shape_text(want, (size_t)t->ndim, (const uint64_t[]){t->shape[0], t->shape[1]});
+    if (strcmp(shape_text(got, d->ndim, d->dims), want))
+        return fail(err, "%s: shape %s, expected %s", where, got, want);
     if (d->layout != LAYOUT_CONTIGUOUS || d->size != 4 * tensor_file_size(t))
         return fail(err, "%s: expected a contiguous dataset in this file", where);
     return 0;
 }
 
-/* Checks one tensor and, where there is an array, reads it. */
-static int take_tensor(const struct checkpoint_file *f, struct h5_node group, const char *name,
-                       const struct tensor *t, float *array, struct error *err)
+/* Checks one tensor and, if array is not NULL, reads it. */
+static int read_tensor(const struct checkpoint_file *f, struct h5_node group,
+                       const char *group_name, const struct tensor *t, float *array,
+                       struct error *err)
 {
-    char where[512];
-    snprintf(where, sizeof where, "%.400s: %s/%s", f->path, name, t->name);
+    char where[512], line[CRC_LINE_MAX];
     struct h5_node dataset;
+    snprintf(where, sizeof where, "%.400s: %s/%s", f->path, group_name, t->name);
     if (!h5_member(group, t->name, &dataset) || dataset.entry->kind != KIND_DATASET)
         return fail(err, "%s: missing", where);
     if (check_dataset(dataset.entry, t, where, err))
         return -1;
     if (!array)
         return 0;
-    if (h5_read(dataset, 0, tensor_file_size(t), array + t->offset, err))
+    array += t->offset;
+    if (h5_read(dataset, 0, tensor_file_size(t), array, err))
         return -1;
-    return crc_table_check(f->crcs, name, t->name, array + t->offset, 4 * tensor_file_size(t),
-                           where, err);
+    const uLong crc = crc32_z(0, (const unsigned char *)array, 4 * tensor_file_size(t));
+    crc_line(line, (unsigned)crc, group_name, t->name);
+    return !f->crcs || strstr(f->crcs, line)
+               ? 0
+               : fail(err, "%s: damaged: its checksum is wrong", where);
 }
 
-/* A group holds exactly the tensors of the table. */
-static int take_group(const struct checkpoint_file *f, const char *name, float *array,
-                      struct error *err)
+int checkpoint_read(struct checkpoint_file *f, const char *group, float *array, struct error *err)
 {
     const struct tensors *t = f->checkpoint->tensors;
-    struct h5_node group;
-    if (!h5_group(h5_root(f->reader), name, &group))
-        return fail(err, "%s: %s: missing", f->path, name);
+    struct h5_node node;
+    if (!h5_group(f->root, group, &node))
+        return fail(err, "%s: %s: missing", f->path, group);
     for (size_t i = 0; i < t->count; i++)
-        if (take_tensor(f, group, name, &t->list[i], array, err))
+        if (read_tensor(f, node, group, &t->list[i], array, err))
             return -1;
-    if (group.entry->n_members != t->count)
-        return fail(err, "%s: %s: expected %zu tensors and nothing else", f->path, name, t->count);
+    if (node.entry->n_members != t->count)
+        return fail(err, "%s: %s: expected %zu tensors and nothing else", f->path, group, t->count);
     return 0;
 }
+
+bool checkpoint_has(struct checkpoint_file *f, const char *group)
+{
+    struct h5_node node;
+    return h5_group(f->root, group, &node);
+}
+
+/* Reads the checksums of the tensors. Older files have none. */
+static int read_crcs(struct checkpoint_file *f, struct error *err)
+{
+    enum { SIZE_LIMIT = 16 << 20 /* bytes; the largest GPT-2 has 0.2 MB */ };
+    struct h5_node dataset;
+    if (!h5_member(f->root, "crc32", &dataset))
+        return 0;
+    if (h5_find_dataset(f->root, "crc32", TYPE_U8, SIZE_LIMIT, &dataset, err))
+        return -1;
+    f->crcs = calloc(dataset.entry->dims[0] + 1, 1);
+    return f->crcs ? h5_read(dataset, 0, dataset.entry->dims[0], f->crcs, err)
+                   : fail(err, "%s: out of memory", f->path);
+}
+
+/* --- attributes --- */
 
 static int read_config(struct checkpoint_file *f, struct error *err)
 {
     struct config *config = &f->checkpoint->config;
-    char *text, *format, name[512];
+    char *text = NULL, *format = NULL, name[512];
     snprintf(name, sizeof name, "%.400s: config", f->path);
-    if (h5_read_string(h5_root(f->reader), "format", &format, err))
-        return -1;
-    const bool known = !strcmp(format, CHECKPOINT_FORMAT);
-    if (!known)
-        fail(err, "%s: format: expected \"%s\", got \"%.60s\"", f->path, CHECKPOINT_FORMAT, format);
+    int status = h5_read_string(f->root, "format", &format, err);
+    if (!status && strcmp(format, CHECKPOINT_FORMAT))
+        status = fail(err, "%s: format: expected \"%s\", got \"%.60s\"", f->path, CHECKPOINT_FORMAT,
+                      format);
+    status = status || h5_read_string(f->root, "config", &text, err) ||
+             config_parse(config, text, name, err) || config_check(config, name, err);
     free(format);
-    if (!known || h5_read_string(h5_root(f->reader), "config", &text, err))
-        return -1;
-    const int status = config_parse(config, text, name, err) || config_check(config, name, err);
     free(text);
-    return status ? -1 : 0;
-}
-
-static int read_recent(struct checkpoint_file *f, struct error *err)
-{
-    char *text;
-    if (h5_read_string(h5_root(f->reader), "recent_losses", &text, err))
-        return -1;
-    const int status = loss_window_parse(&f->checkpoint->state.recent, text);
-    free(text);
-    return status ? fail(err, "%s: recent_losses: expected a count and as many losses", f->path)
-                  : 0;
+    return status;
 }
 
 static int read_state_fields(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
-    const struct h5_node root = h5_root(f->reader);
-    const bool counted = h5_has_attribute(root, "tokens");
+    const bool counted = h5_has_attribute(f->root, "tokens");
     int status = 0;
     for (size_t i = 0; i < state_field_count && !status; i++) {
         const struct state_field *field = &state_fields[i];
         void *at = (char *)&c->state + field->offset;
         if (at == &c->state.tokens && !counted)
             continue;
-        status = field->is_float ? h5_read_f64(root, field->name, at, err)
-                                 : h5_read_u64(root, field->name, at, err);
+        status = field->is_float ? h5_read_f64(f->root, field->name, at, err)
+                                 : h5_read_u64(f->root, field->name, at, err);
     }
     if (!counted)
         c->state.tokens = c->state.step * config_step_tokens(&c->config);
     return status;
 }
 
-static int read_state(struct checkpoint_file *f, struct error *err)
+static int read_strings(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
-    char *fingerprint;
-    if (read_state_fields(f, err) ||
-        h5_read_string(h5_root(f->reader), "data_fingerprint", &fingerprint, err))
-        return -1;
-    if (read_recent(f, err)) {
-        free(fingerprint);
-        return -1;
-    }
-    snprintf(c->data_fingerprint, sizeof c->data_fingerprint, "%s", fingerprint);
-    const bool whole = !strcmp(c->data_fingerprint, fingerprint);
+    char *recent = NULL, *fingerprint = NULL;
+    int status = h5_read_string(f->root, "recent_losses", &recent, err) ||
+                 h5_read_string(f->root, "data_fingerprint", &fingerprint, err);
+    if (!status && loss_window_parse(&c->state.recent, recent))
+        status = fail(err, "%s: recent_losses: expected a count and as many losses", f->path);
+    if (!status && strlen(fingerprint) >= sizeof c->data_fingerprint)
+        status = fail(err, "%s: data_fingerprint: longer than 64 bytes", f->path);
+    if (!status)
+        strcpy(c->data_fingerprint, fingerprint);
+    free(recent);
     free(fingerprint);
-    if (!whole)
-        return fail(err, "%s: data_fingerprint: longer than 64 bytes", f->path);
+    return status;
+}
+
+static int read_state(struct checkpoint_file *f, struct error *err)
+{
+    const struct checkpoint *c = f->checkpoint;
+    if (read_state_fields(f, err) || read_strings(f, err))
+        return -1;
     if (c->state.step != f->step)
         return fail(err, "%s: step: %" PRIu64 " in the user block, %" PRIu64 " in the attribute",
                     f->path, f->step, c->state.step);
@@ -172,7 +180,7 @@ static int read_tokenizer(struct checkpoint_file *f, struct error *err)
 {
     char name[512];
     struct h5_node group;
-    if (!h5_member(h5_root(f->reader), "tokenizer", &group))
+    if (!h5_member(f->root, "tokenizer", &group))
         return 0;
     snprintf(name, sizeof name, "%.400s: tokenizer", f->path);
     if (group.entry->kind != KIND_GROUP)
@@ -181,18 +189,14 @@ static int read_tokenizer(struct checkpoint_file *f, struct error *err)
     return f->checkpoint->tokenizer ? 0 : -1;
 }
 
-static int make_table(struct checkpoint_file *f, struct error *err)
+static int create_table(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
-    struct model_config model;
-    const size_t symbols = c->tokenizer ? c->tokenizer->vocab_size : 0;
-    if (config_model(&c->config, symbols, &model, f->path, err))
-        return -1;
-    c->tensors = tensors_create(&model);
+    c->tensors = config_tensors(&c->config, checkpoint_symbols(c), f->path, err);
     if (!c->tensors)
-        return fail(err, "%s: no memory for a model of these sizes", f->path);
+        return -1;
     if (c->tensors->n_parameters > f->image.size / 4)
-        return fail(err, "%s: expected %zu parameters, more than the file has room for", f->path,
+        return fail(err, "%s: expected %zu parameters, more than fit in the file", f->path,
                     c->tensors->n_parameters);
     return 0;
 }
@@ -208,28 +212,17 @@ struct checkpoint_file *checkpoint_open(const char *path, struct checkpoint *c, 
     f->image.file = -1;
     f->checkpoint = c;
     f->path = strdup(path);
-    const int status = (f->path ? 0 : fail(err, "%s: out of memory", path)) ||
-                       image_read(&f->image, &f->step, path, err) ||
-                       !(f->reader = h5_open_bytes(f->image.bytes, f->image.size, path, err)) ||
-                       read_config(f, err) || read_state(f, err) || read_tokenizer(f, err) ||
-                       crc_table_read(h5_root(f->reader), &f->crcs, path, err) ||
-                       make_table(f, err) || take_group(f, "params", NULL, err);
-    if (status) {
-        checkpoint_close(f);
-        return NULL;
+    if (!f->path)
+        fail(err, "%s: out of memory", path);
+    else if (!image_read(&f->image, &f->step, path, err) &&
+             (f->reader = h5_open_bytes(f->image.bytes, f->image.size, path, err))) {
+        f->root = h5_root(f->reader);
+        if (!read_config(f, err) && !read_state(f, err) && !read_tokenizer(f, err) &&
+            !read_crcs(f, err) && !create_table(f, err) && !checkpoint_read(f, "params", NULL, err))
+            return f;
     }
-    return f;
-}
-
-int checkpoint_read(struct checkpoint_file *f, const char *group, float *array, struct error *err)
-{
-    return take_group(f, group, array, err);
-}
-
-bool checkpoint_has(struct checkpoint_file *f, const char *name)
-{
-    struct h5_node group;
-    return h5_group(h5_root(f->reader), name, &group);
+    checkpoint_close(f);
+    return NULL;
 }
 
 void checkpoint_close(struct checkpoint_file *f)
@@ -247,10 +240,10 @@ void checkpoint_close(struct checkpoint_file *f)
     free(f);
 }
 
-int checkpoint_fits(const struct checkpoint *c, const struct tensors *expected, const char *path,
+int checkpoint_fits(const struct checkpoint *c, const struct model_config *want, const char *path,
                     struct error *err)
 {
-    const struct model_config *have = &c->tensors->config, *want = &expected->config;
+    const struct model_config *have = &c->tensors->config;
     const struct {
         const char *name;
         size_t have, want;

@@ -1,17 +1,21 @@
-/* snapshot.c: see snapshot.h. The tensors make nearly all of the file and are gone through once: what belongs to the checksum of
- * the file is combined from their own (zlib's crc32_combine), and a number that is not finite is looked for while the bytes are
- * in the cache. */
+/* snapshot.c: see snapshot.h. The tensors are nearly all of the file and are read once: the
+ * checksum of the file is combined from theirs (zlib's crc32_combine), and numbers that are not
+ * finite are detected while the bytes are in the cache. */
 #include "train/checkpoint/snapshot.h"
 #include "base/atomic.h"
+#include "base/minmax.h"
+#include "train/checkpoint/checkpoint_parts.h"
 #include "train/checkpoint/image.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "checkpoints hold the bytes of little-endian numbers as they are");
+struct range snapshot_gap(const struct snapshot *s, size_t i)
+{
+    const size_t begin = i ? s->extents[i - 1].offset + s->extents[i - 1].size : 0;
+    return (struct range){begin, (i < s->count ? s->extents[i].offset : s->image.size) - begin};
+}
 
 void snapshot_copy(struct snapshot *s)
 {
@@ -23,7 +27,7 @@ void snapshot_copy(struct snapshot *s)
     s->copied = true;
 }
 
-/* Of float32 at any address; not finite is what has all bits of the exponent set. */
+/* Of float32 at any address. A number is not finite if all bits of its exponent are set. */
 static bool all_finite(const unsigned char *bytes, size_t size)
 {
     unsigned found = 0;
@@ -37,55 +41,55 @@ static bool all_finite(const unsigned char *bytes, size_t size)
 
 static void check_extent(struct snapshot *s, struct extent *e)
 {
-    enum { CHUNK = 1 << 17 }; /* bytes: a part of a small second-level cache */
+    enum { CHUNK = 1 << 17 }; /* bytes: part of a small second-level cache */
     const unsigned char *bytes =
         s->copied ? s->image.bytes + e->offset : (const unsigned char *)e->from;
-    char digits[9];
     e->crc = 0;
     for (size_t i = 0; i < e->size; i += CHUNK) {
-        const size_t n = e->size - i < CHUNK ? e->size - i : CHUNK;
-        e->crc = image_checksum(e->crc, bytes + i, n);
+        const size_t n = size_min(e->size - i, CHUNK);
+        e->crc = (uint32_t)crc32_z(e->crc, bytes + i, n);
         if (!s->not_finite && !all_finite(bytes + i, n))
             s->not_finite = e;
     }
-    snprintf(digits, sizeof digits, "%08x", (unsigned)e->crc);
-    memcpy(e->line, digits, 8);
 }
 
 void snapshot_seal(struct snapshot *s)
 {
-    size_t at = USER_BLOCK;
-    uint32_t crc = 0;
+    char line[CRC_LINE_MAX];
+    unsigned char *bytes = s->image.bytes, *table = bytes + s->table_offset;
     s->not_finite = NULL;
-    for (size_t i = 0; i < s->count; i++)
-        check_extent(s, &s->extents[i]);
-    memcpy(s->image.bytes + s->table_offset, s->table, s->table_size);
     for (size_t i = 0; i < s->count; i++) {
-        const struct extent *e = &s->extents[i];
-        crc = image_checksum(crc, s->image.bytes + at, e->offset - at);
-        crc = (uint32_t)crc32_combine(crc, e->crc, (z_off_t)e->size);
-        at = e->offset + e->size;
+        struct extent *e = &s->extents[i];
+        check_extent(s, e);
+        const size_t n = crc_line(line, e->crc, e->group, e->name);
+        memcpy(table, line, n);
+        table += n;
     }
-    crc = image_checksum(crc, s->image.bytes + at, s->image.size - at);
-    image_write_block(s->image.bytes, s->image.size - USER_BLOCK, s->step, crc);
+    uLong crc = 0;
+    for (size_t i = 0; i <= s->count; i++) {
+        const struct range gap = snapshot_gap(s, i);
+        const size_t skip = i ? 0 : USER_BLOCK;
+        crc = crc32_z(crc, bytes + gap.offset + skip, gap.size - skip);
+        if (i < s->count)
+            crc = crc32_combine(crc, s->extents[i].crc, (z_off_t)s->extents[i].size);
+    }
+    image_write_block(bytes, s->image.size - USER_BLOCK, s->step, (uint32_t)crc);
 }
 
 int snapshot_write(const struct snapshot *s, const char *path, struct error *err)
 {
-    const unsigned char *bytes = s->image.bytes;
     if (s->copied)
-        return atomic_write(path, bytes, s->image.size, err);
+        return atomic_write(path, s->image.bytes, s->image.size, err);
     struct piece *pieces = calloc(2 * s->count + 1, sizeof *pieces);
     if (!pieces)
         return fail(err, "%s: out of memory", path);
-    size_t at = 0, n = 0;
-    for (size_t i = 0; i < s->count; i++) {
-        const struct extent *e = &s->extents[i];
-        pieces[n++] = (struct piece){bytes + at, e->offset - at};
-        pieces[n++] = (struct piece){e->from, e->size};
-        at = e->offset + e->size;
+    size_t n = 0;
+    for (size_t i = 0; i <= s->count; i++) {
+        const struct range gap = snapshot_gap(s, i);
+        pieces[n++] = (struct piece){s->image.bytes + gap.offset, gap.size};
+        if (i < s->count)
+            pieces[n++] = (struct piece){s->extents[i].from, s->extents[i].size};
     }
-    pieces[n++] = (struct piece){bytes + at, s->image.size - at};
     const int status = atomic_write_pieces(path, pieces, n, err);
     free(pieces);
     return status;
@@ -94,6 +98,5 @@ int snapshot_write(const struct snapshot *s, const char *path, struct error *err
 void snapshot_clear(struct snapshot *s)
 {
     free(s->extents);
-    free(s->table);
     *s = (struct snapshot){.image = s->image};
 }

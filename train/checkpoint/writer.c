@@ -1,12 +1,13 @@
-/* writer.c: see writer.h. One buffer, so one save at a time: who comes while it is being written waits. */
+/* writer.c: see writer.h. There is one buffer and so one save at a time, on a thread of its own
+ * that is joined before the training thread uses anything the two share. */
 #include "train/checkpoint/writer.h"
 #include "base/clock.h"
 #include "base/thread.h"
-#include "train/checkpoint/run_folder.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/checkpoint/snapshot.h"
 
-#include <errno.h>
-#include <stdio.h>
+#include <inttypes.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,37 +16,32 @@
 struct writer {
     char *dir;
     size_t keep;
-    unsigned char *buffer; /* that snapshots are copied to; NULL: none */
+    unsigned char *buffer; /* for copied snapshots; NULL: none */
     size_t capacity;
-    struct snapshot snapshot; /* the thread's while `busy` */
-    struct verified verified; /* the same */
     pthread_t thread;
-    bool running; /* there is a thread */
+    bool running;         /* the thread has to be joined */
+    atomic_bool finished; /* the thread has nothing left to do */
 
-    pthread_mutex_t mutex; /* guards what follows */
-    pthread_cond_t changed;
-    bool busy, stop, news;
-    bool
-        handed; /* the save under way is for the thread to write: who waits may wake without a reason */
-    enum save_outcome outcome;
-    unsigned missing; /* targets that are not yet written */
+    /* Used by the thread while it runs. */
+    struct snapshot snapshot;
+    struct verified verified;
+    unsigned targets; /* not yet written */
     int sync_first;
     double began;
-    struct save_report report;
+    struct save_report report; /* of the last save; its outcome is SAVE_PENDING once polled */
 };
 
-/* --- writing: on the thread, or instead of it --- */
+/* --- writing --- */
 
 static int write_target(struct writer *w, unsigned target, struct error *err)
 {
-    char path[4096];
-    const int status = target == SAVE_BEST
-                           ? checkpoint_best_path(w->dir, path, sizeof path, err)
-                           : checkpoint_path(w->dir, w->snapshot.step, path, sizeof path, err);
-    return status ? status : snapshot_write(&w->snapshot, path, err);
+    char path[RUN_PATH_MAX];
+    return snapshot_write(&w->snapshot,
+                          target == SAVE_BEST ? run_path(path, w->dir, "best.h5")
+                                              : checkpoint_path(path, w->dir, w->snapshot.step),
+                          err);
 }
 
-/* Only what has come back from the disk counts as one of those that stay. */
 static int rotate(struct writer *w, struct error *err)
 {
     return verified_add(&w->verified, w->snapshot.step)
@@ -53,70 +49,55 @@ static int rotate(struct writer *w, struct error *err)
                : checkpoint_rotate(w->dir, w->keep, w->snapshot.step, &w->verified, err);
 }
 
-/* Writes the targets, until one fails. That an older checkpoint cannot be removed fails no save. */
-static enum save_outcome write_out(struct writer *w, unsigned targets, struct save_report *report)
+/* Writes the targets until one fails. A failed rotation does not fail the save. */
+static enum save_outcome write_targets(struct writer *w, struct save_report *report)
 {
-    const struct extent *wrong;
     struct error *err = &report->err;
-    /* Where the metrics cannot be synced the checkpoint is worth the more. */
+    const struct extent *e;
     if (w->sync_first >= 0)
-        (void)fdatasync(w->sync_first);
+        (void)fdatasync(w->sync_first); /* on failure the checkpoint is saved nevertheless */
     snapshot_seal(&w->snapshot);
-    if ((wrong = w->snapshot.not_finite)) {
-        fail(err,
-             "%s: the weights of step %llu are not saved: %.*s holds a number that is not finite",
-             w->dir, (unsigned long long)w->snapshot.step, (int)strcspn(wrong->line + 10, "\n"),
-             wrong->line + 10);
+    if ((e = w->snapshot.not_finite)) {
+        fail(err, "%s: step %" PRIu64 " is not saved: %s/%s contains a number that is not finite",
+             w->dir, w->snapshot.step, e->group, e->name);
+        w->targets = 0;
         return SAVE_NOT_FINITE;
     }
     for (unsigned target = SAVE_ROTATED; target <= SAVE_BEST; target <<= 1) {
-        if (!(targets & target))
+        if (!(w->targets & target))
             continue;
         if (write_target(w, target, err))
             return SAVE_FAILED;
+        w->targets &= ~target;
         report->written |= target;
         if (target == SAVE_ROTATED)
-            report->unrotated = rotate(w, err) != 0;
+            report->rotation_failed = rotate(w, err) != 0;
     }
     return SAVE_DONE;
 }
 
-/* Called with the mutex held, which it gives back meanwhile. */
-static void write_unlocked(struct writer *w)
-{
-    struct save_report report = {.step = w->snapshot.step};
-    const unsigned targets = w->missing;
-    pthread_mutex_unlock(&w->mutex);
-    const enum save_outcome outcome = write_out(w, targets, &report);
-    pthread_mutex_lock(&w->mutex);
-    w->missing = outcome == SAVE_NOT_FINITE ? 0 : targets & ~report.written;
-    w->outcome = outcome;
-    report.seconds = seconds() - w->began;
-    w->report = report;
-    w->busy = false;
-    w->news = true;
-    pthread_cond_broadcast(&w->changed);
-}
-
-static void *work(void *writer)
+static void *run(void *writer)
 {
     struct writer *w = writer;
-    pthread_mutex_lock(&w->mutex);
-    for (;;) {
-        while (!w->handed && !w->stop)
-            pthread_cond_wait(&w->changed, &w->mutex);
-        if (!w->handed)
-            break;
-        w->handed = false;
-        write_unlocked(w);
-    }
-    pthread_mutex_unlock(&w->mutex);
+    w->report = (struct save_report){.step = w->snapshot.step};
+    w->report.outcome = write_targets(w, &w->report);
+    w->report.seconds = seconds() - w->began;
+    w->finished = true;
     return NULL;
+}
+
+/* Writes on a thread if the snapshot is a copy and a thread can be had, otherwise at once. */
+static void start(struct writer *w)
+{
+    w->finished = false;
+    w->running = w->snapshot.copied && !thread_start(&w->thread, run, w);
+    if (!w->running)
+        run(w);
 }
 
 /* --- opening and closing --- */
 
-/* Page faults in the middle of a run would cost more than the copy: every page is touched here. */
+/* Touches every page: page faults during the run would take longer than the copy. */
 static int allocate(struct writer *w, size_t size, struct error *err)
 {
     enum { HUGE = 2 << 20, PAGE = 4096 };
@@ -132,15 +113,7 @@ static int allocate(struct writer *w, size_t size, struct error *err)
     return 0;
 }
 
-static int start_thread(struct writer *w, struct error *err)
-{
-    const int e = thread_start(&w->thread, work, w);
-    w->running = e == 0;
-    return e ? fail(err, "%s: cannot start a thread to write checkpoints: %s", w->dir, strerror(e))
-             : 0;
-}
-
-struct writer *writer_open(const char *dir, size_t keep, size_t buffer, uint64_t known,
+struct writer *writer_open(const char *dir, size_t keep, size_t buffer, uint64_t verified,
                            struct error *err)
 {
     struct writer *w = calloc(1, sizeof *w);
@@ -148,24 +121,19 @@ struct writer *writer_open(const char *dir, size_t keep, size_t buffer, uint64_t
         fail(err, "%s: out of memory", dir);
         return NULL;
     }
-    pthread_mutex_init(&w->mutex, NULL);
-    pthread_cond_init(&w->changed, NULL);
     w->keep = keep;
     w->snapshot.image.file = -1;
-    int status =
-        (w->dir = strdup(dir)) && (known == UINT64_MAX || !verified_add(&w->verified, known))
-            ? 0
-            : fail(err, "%s: out of memory", dir);
-    status = status || (buffer && (allocate(w, buffer, err) || start_thread(w, err)));
-    if (status) {
-        writer_close(w);
-        return NULL;
-    }
-    return w;
+    w->dir = strdup(dir);
+    if (!w->dir || (verified != UINT64_MAX && verified_add(&w->verified, verified)))
+        fail(err, "%s: out of memory", dir);
+    else if (!buffer || !allocate(w, buffer, err))
+        return w;
+    writer_close(w);
+    return NULL;
 }
 
-/* Frees what the snapshot has, but for the buffer. */
-static void forget(struct writer *w)
+/* Frees the snapshot, but not the buffer. */
+static void clear_snapshot(struct writer *w)
 {
     if (w->snapshot.image.bytes == w->buffer)
         w->snapshot.image = (struct h5_image){.file = -1};
@@ -177,89 +145,56 @@ void writer_close(struct writer *w)
 {
     if (!w)
         return;
-    if (w->running) {
-        pthread_mutex_lock(&w->mutex);
-        w->stop = true;
-        pthread_cond_broadcast(&w->changed);
-        pthread_mutex_unlock(&w->mutex);
-        pthread_join(w->thread, NULL);
-    }
-    pthread_cond_destroy(&w->changed);
-    pthread_mutex_destroy(&w->mutex);
-    forget(w);
+    writer_wait(w);
+    clear_snapshot(w);
     free(w->buffer);
     verified_clear(&w->verified);
     free(w->dir);
     free(w);
 }
 
-/* --- the training thread's side --- */
-
-static void wait_idle(struct writer *w)
-{
-    while (w->busy)
-        pthread_cond_wait(&w->changed, &w->mutex);
-}
+/* --- called by the training thread --- */
 
 void writer_wait(struct writer *w)
 {
-    pthread_mutex_lock(&w->mutex);
-    wait_idle(w);
-    pthread_mutex_unlock(&w->mutex);
+    if (w->running)
+        pthread_join(w->thread, NULL);
+    w->running = false;
 }
 
-bool writer_holds(struct writer *w)
+bool writer_can_retry(const struct writer *w)
 {
-    pthread_mutex_lock(&w->mutex);
-    const bool holds = !w->busy && w->missing && w->snapshot.copied;
-    pthread_mutex_unlock(&w->mutex);
-    return holds;
-}
-
-/* Called with the mutex held. */
-static void begin(struct writer *w)
-{
-    w->busy = true;
-    w->news = false;
-    w->handed = w->snapshot.copied;
-    if (w->handed)
-        pthread_cond_broadcast(&w->changed);
-    else
-        write_unlocked(w);
+    return !w->running && w->targets && w->snapshot.copied;
 }
 
 void writer_retry(struct writer *w)
 {
-    pthread_mutex_lock(&w->mutex);
-    wait_idle(w);
-    if (w->missing)
-        begin(w);
-    pthread_mutex_unlock(&w->mutex);
+    writer_wait(w);
+    if (w->targets)
+        start(w);
 }
 
-void writer_drop(struct writer *w)
+void writer_discard(struct writer *w)
 {
-    pthread_mutex_lock(&w->mutex);
-    wait_idle(w);
-    w->missing = 0;
-    w->news = false;
-    pthread_mutex_unlock(&w->mutex);
+    writer_wait(w);
+    w->targets = 0;
+    w->report.outcome = SAVE_PENDING;
 }
 
-/* Nobody else touches the snapshot while the writer is idle. What does not fit the buffer, a step in hand with its gradients, is
- * written from where it is. */
+/* Takes a snapshot. One that does not fit into the buffer, as with the gradients of a step in
+ * progress, is written from the arrays of the run. */
 static int take_snapshot(struct writer *w, const struct checkpoint *c, struct error *err)
 {
     struct h5_image *image = &w->snapshot.image;
     const bool fits = w->buffer && checkpoint_size(c) <= w->capacity;
-    forget(w);
+    clear_snapshot(w);
     if (fits) {
         image->bytes = w->buffer;
         image->capacity = w->capacity;
-        w->buffer = NULL; /* the image may move it while it is open, and frees it where it fails */
+        w->buffer = NULL; /* while open, the image may move the buffer; on failure it frees it */
     }
-    if (checkpoint_lay_out(&w->snapshot, c, w->dir, err)) {
-        forget(w);
+    if (snapshot_lay_out(&w->snapshot, c, w->dir, err)) {
+        clear_snapshot(w);
         return -1;
     }
     if (fits) {
@@ -273,27 +208,24 @@ static int take_snapshot(struct writer *w, const struct checkpoint *c, struct er
 int writer_save(struct writer *w, const struct checkpoint *c, unsigned targets, int sync_first,
                 struct error *err)
 {
-    pthread_mutex_lock(&w->mutex);
-    wait_idle(w);
-    w->missing = 0;
-    const double began = seconds();
-    const int status = take_snapshot(w, c, err);
-    if (!status) {
-        w->missing = targets;
-        w->sync_first = sync_first;
-        w->began = began;
-        begin(w);
-    }
-    pthread_mutex_unlock(&w->mutex);
-    return status;
+    writer_discard(w);
+    w->began = seconds();
+    if (take_snapshot(w, c, err))
+        return -1;
+    w->targets = targets;
+    w->sync_first = sync_first;
+    start(w);
+    return 0;
 }
 
 enum save_outcome writer_poll(struct writer *w, struct save_report *report)
 {
-    pthread_mutex_lock(&w->mutex);
-    const enum save_outcome outcome = w->news ? w->outcome : SAVE_PENDING;
-    w->news = false;
+    if (w->running && !w->finished) {
+        report->outcome = SAVE_PENDING;
+        return SAVE_PENDING;
+    }
+    writer_wait(w);
     *report = w->report;
-    pthread_mutex_unlock(&w->mutex);
-    return outcome;
+    w->report.outcome = SAVE_PENDING;
+    return report->outcome;
 }

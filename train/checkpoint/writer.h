@@ -1,8 +1,9 @@
-/* writer.h: puts checkpoints on the disk while training goes on.
+/* writer.h: writes checkpoints while training continues.
  *
- * The training thread copies the run into a buffer that was touched before the run began (checkpoint_lay_out, snapshot_copy);
- * a thread of the writer's does the rest, without a call to HDF5: checksums, a temporary name, write, fsync, read back, rename,
- * fsync of the folder, rotation. Without a buffer, where memory is short, everything is done before writer_save returns. */
+ * The training thread copies the run into a buffer whose pages were touched before training began
+ * (snapshot_lay_out, snapshot_copy). A thread then does the rest without calling HDF5: checksums,
+ * temporary file, write, fsync, read back, rename, fsync of the directory, rotation. Without a
+ * buffer, if memory is short, writer_save does all of this before it returns. */
 #ifndef WRITER_H
 #define WRITER_H
 
@@ -14,43 +15,48 @@
 
 struct writer;
 
-enum { SAVE_ROTATED = 1, SAVE_BEST = 2 }; /* DIR/ckpt-STEP.h5; DIR/best.h5 */
+/* Targets, which can be combined: DIR/ckpt-STEP.h5, DIR/best.h5. */
+enum { SAVE_ROTATED = 1, SAVE_BEST = 2 };
 
 enum save_outcome {
-    SAVE_PENDING, /* nothing new */
-    SAVE_DONE,    /* on the disk, verified */
-    SAVE_FAILED, /* the file before stands as it was, and writer_retry may succeed, where there is a buffer */
-    SAVE_NOT_FINITE /* refused: a weight or moment is NaN or Inf */
+    SAVE_PENDING,    /* nothing to report */
+    SAVE_DONE,       /* on the disk and verified */
+    SAVE_FAILED,     /* the previous file is unchanged */
+    SAVE_NOT_FINITE, /* refused: a weight or moment is NaN or infinite */
 };
 
 struct save_report {
+    enum save_outcome outcome;
     uint64_t step;
-    unsigned written; /* targets: also where another failed */
-    double seconds;   /* from writer_save on */
-    bool unrotated;   /* it was saved, but older ones could not be removed: err says why */
+    unsigned written;     /* targets; may be some of them if the save failed */
+    double seconds;       /* since writer_save was called */
+    bool rotation_failed; /* older checkpoints could not be removed; err says why */
     struct error err;
 };
 
-/* A writer for the run folder `dir`, that keeps the newest `keep` checkpoints. `buffer` bytes are allocated and touched; 0: none.
- * `known`, the step of a checkpoint that was verified before, or UINT64_MAX. */
-struct writer *writer_open(const char *dir, size_t keep, size_t buffer, uint64_t known,
+/* Opens a writer for the run directory `dir` that keeps the newest `keep` checkpoints and allocates
+ * a buffer of `buffer` bytes (0: none). `verified`: the step of a checkpoint known to be good, or
+ * UINT64_MAX. */
+struct writer *writer_open(const char *dir, size_t keep, size_t buffer, uint64_t verified,
                            struct error *err);
-/* Waits for what is being written. */
+/* Waits for the save in progress. */
 void writer_close(struct writer *w);
 
-/* Takes a snapshot, after waiting for the save before, and begins to write it to all targets. Before the first byte the file
- * `sync_first` is synced, where it is not -1: the metrics, which may not be behind a checkpoint. Returns -1 where no snapshot
- * could be taken; all else is writer_poll's to tell. */
+/* Waits for the save in progress, takes a snapshot and starts writing it to the targets. Before
+ * that, syncs the file descriptor `sync_first` unless it is -1: the metrics on the disk must not be
+ * older than the checkpoint. -1 if no snapshot could be taken; later errors are reported by
+ * writer_poll. */
 int writer_save(struct writer *w, const struct checkpoint *c, unsigned targets, int sync_first,
                 struct error *err);
-/* What became of it; told once. */
+/* Reports how a save ended, once; SAVE_PENDING otherwise. */
 enum save_outcome writer_poll(struct writer *w, struct save_report *report);
-/* Waits until there is something to poll, if anything is being written. */
+/* Waits for the save in progress, if any. */
 void writer_wait(struct writer *w);
-/* Whether a failed save is still in the buffer; writes it again. */
-bool writer_holds(struct writer *w);
+/* Whether the snapshot of a failed save is still in the buffer, so that writer_retry can write
+ * it. */
+bool writer_can_retry(const struct writer *w);
 void writer_retry(struct writer *w);
-/* Waits, and forgets what is still in the buffer: the run has gone back to before it. */
-void writer_drop(struct writer *w);
+/* Waits, then discards the snapshot: the run has been rolled back to an earlier step. */
+void writer_discard(struct writer *w);
 
 #endif

@@ -4,7 +4,7 @@
 #include "base/stop.h"
 #include "model/gemm/gemm_backend.h"
 #include "train/checkpoint/image.h"
-#include "train/checkpoint/run_folder.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 #include "train/report/report.h"
@@ -94,13 +94,13 @@ static void print_setup(const struct run *r)
 static void print_best(const struct run *r)
 {
     const struct train_state *s = &r->trainer.state;
-    char path[CONFIG_PATH_MAX + 16];
+    char path[RUN_PATH_MAX];
     struct error ignored;
     uint64_t step;
-    const bool saved = !checkpoint_best_path(r->dir, path, sizeof path, &ignored) &&
-                       !image_step(path, &step, &ignored) && step == s->best_step;
-    printf("best validation loss %.4f after step %" PRIu64 "%s %s/best.h5\n", s->best_val_loss,
-           s->best_step, saved ? ":" : ", whose weights are not in", r->dir);
+    const bool holds =
+        !image_step(run_path(path, r->dir, "best.h5"), &step, &ignored) && step == s->best_step;
+    printf("best validation loss %.4f after step %llu%s %s/best.h5\n", s->best_val_loss,
+           (unsigned long long)s->best_step, holds ? ":" : ", whose weights are not in", r->dir);
 }
 
 static void print_summary(const struct run *r)

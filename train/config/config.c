@@ -1,32 +1,34 @@
-/* config.c: a run's configuration, from an INI file and back. The keys and their values are config_keys.c's; here is what
- * concerns a whole file: lines, sections, duplicates, and what two keys must agree on. inih parses the lines. */
+/* config.c: reads and writes INI files, and checks what involves several keys. inih parses the
+ * lines; config_keys.c handles single keys and their values. */
 #include "train/config/config.h"
 #include "base/input_file.h"
 #include "train/config/config_keys.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Debian's inih has its limits as variables, others have them compiled in and lack the names: weak, so that both link. */
+/* Variables in Debian's build of inih. Other builds fix these limits at compile time and lack the
+ * symbols, hence weak. */
 extern bool ini_use_stack __attribute__((weak));
 extern int ini_max_line __attribute__((weak)), ini_initial_alloc __attribute__((weak));
 
 enum {
-    FILE_MAX = 1 << 20, /* bytes: a configuration has a thousand */
+    FILE_MAX = 1 << 20, /* bytes */
     LINE_LIMIT = CONFIG_PATH_MAX + 512
 };
 
-/* What the reader and the handler, that inih calls line by line, share. */
+/* The state shared by inih's callbacks: read_line and take_key. */
 struct parse {
     struct config *config;
-    const char *rest, *name; /* of the text; of the file */
-    unsigned line;           /* the one being read, from 1 */
-    unsigned seen[KEYS_MAX]; /* the line that set a key, or 0 */
+    const char *rest;          /* of the text, not yet read */
+    const char *name;          /* of the file */
+    unsigned line;             /* current line, from 1 */
+    char where[256];           /* "NAME:LINE", for errors */
+    unsigned set_in[KEYS_MAX]; /* the line that set a key, or 0 */
     bool failed;
     struct error *err;
 };
@@ -37,7 +39,7 @@ void config_defaults(struct config *c)
     memset(c, 0, sizeof *c);
     for (size_t i = 0; i < config_key_count; i++)
         if (config_key_set(&config_keys[i], c, config_keys[i].initial, "defaults", &err))
-            abort(); /* the table contradicts itself; a test looks at every default */
+            abort(); /* a default in the table is invalid; the tests check them all */
 }
 
 static int unknown_key(const char *where, const char *section, const char *name, struct error *err)
@@ -49,18 +51,17 @@ static int unknown_key(const char *where, const char *section, const char *name,
     return fail(err, "%s: unknown key %.60s.%.60s; train --keys lists them", where, section, name);
 }
 
-/* A line that begins with '[': inih would ignore what follows the bracket, and hears of a section only with its first key. */
-static int check_section(const char *where, const char *line, size_t n, struct error *err)
+/* Checks a line that begins with '['. inih ignores text after the bracket and reports a section
+ * only with its first key. */
+static int check_section(const char *where, const char *line, struct error *err)
 {
-    const char *close = memchr(line, ']', n);
+    char section[64];
+    const char *close = strchr(line, ']');
     if (!close)
         return fail(err, "%s: expected \"]\" after the section's name", where);
-    const char *tail = close + 1, *end = line + n;
-    while (tail < end && isspace((unsigned char)*tail))
-        tail++;
-    if (tail < end && *tail != ';')
+    const char *tail = close + 1 + strspn(close + 1, " \t\r\n");
+    if (*tail && *tail != ';')
         return fail(err, "%s: expected the end of the line after \"]\"", where);
-    char section[64];
     snprintf(section, sizeof section, "%.*s", (int)(close - line - 1), line + 1);
     const char *nearest = config_section_nearest(section);
     if (!nearest)
@@ -71,21 +72,14 @@ static int check_section(const char *where, const char *line, size_t n, struct e
     return 0;
 }
 
-static char *where_of(const struct parse *p, char where[256])
-{
-    snprintf(where, 256, "%.200s:%u", p->name, p->line);
-    return where;
-}
-
-/* inih's fgets. Leading blanks go, since inih takes an indented line for more of the value before; a line that its buffer
- * cannot hold is an error, since it would be cut. */
+/* The fgets that inih calls. Strips leading blanks, because inih would join an indented line to the
+ * previous value, and rejects lines that inih would cut off. */
 static char *read_line(char *buffer, int size, void *user)
 {
     struct parse *p = user;
-    char where[256];
     if (p->failed || !*p->rest)
         return NULL;
-    p->line++;
+    snprintf(p->where, sizeof p->where, "%.200s:%u", p->name, ++p->line);
     const char *line = p->rest;
     size_t n = strcspn(line, "\n");
     p->rest += n + (line[n] == '\n');
@@ -95,39 +89,37 @@ static char *read_line(char *buffer, int size, void *user)
     }
     for (size_t i = 0; i < n && !p->failed; i++)
         if (iscntrl((unsigned char)line[i]) && line[i] != '\t' && !(line[i] == '\r' && i + 1 == n))
-            p->failed = fail(p->err, "%s: not a text file (a byte 0x%02x)", where_of(p, where),
+            p->failed = fail(p->err, "%s: not a text file (a byte 0x%02x)", p->where,
                              (unsigned char)line[i]);
     if (!p->failed && n + 2 > (size_t)size)
-        p->failed = fail(p->err, "%s: expected a line of at most %d bytes, got %zu",
-                         where_of(p, where), size - 2, n);
-    if (!p->failed && *line == '[')
-        p->failed = check_section(where_of(p, where), line, n, p->err);
+        p->failed =
+            fail(p->err, "%s: expected a line of at most %d bytes, got %zu", p->where, size - 2, n);
     if (p->failed)
         return NULL;
     memcpy(buffer, line, n);
     memcpy(buffer + n, "\n", 2);
-    return buffer;
+    if (*buffer == '[')
+        p->failed = check_section(p->where, buffer, p->err);
+    return p->failed ? NULL : buffer;
 }
 
-/* inih's handler: one key. Returns 0 where it is wrong. */
+/* The handler that inih calls for each key. Returns 0 on error. */
 static int take_key(void *user, const char *section, const char *name, const char *value)
 {
     struct parse *p = user;
-    char where[256];
     if (p->failed)
         return 0;
-    where_of(p, where);
     const struct config_key *key = config_key_find(section, name);
     if (!*section)
-        p->failed = fail(p->err, "%s: %.60s stands before any [section]", where, name);
+        p->failed = fail(p->err, "%s: %.60s precedes the first [section]", p->where, name);
     else if (!key)
-        p->failed = unknown_key(where, section, name, p->err);
-    else if (p->seen[key - config_keys])
-        p->failed = fail(p->err, "%s: %s.%s is already set in line %u", where, section, name,
-                         p->seen[key - config_keys]);
+        p->failed = unknown_key(p->where, section, name, p->err);
+    else if (p->set_in[key - config_keys])
+        p->failed = fail(p->err, "%s: %s.%s is already set in line %u", p->where, section, name,
+                         p->set_in[key - config_keys]);
     else {
-        p->seen[key - config_keys] = p->line;
-        p->failed = config_key_set(key, p->config, value, where, p->err);
+        p->set_in[key - config_keys] = p->line;
+        p->failed = config_key_set(key, p->config, value, p->where, p->err);
     }
     return !p->failed;
 }
@@ -174,8 +166,7 @@ int config_set(struct config *c, const char *assignment, struct error *err)
                : unknown_key("--set", section, name, err);
 }
 
-/* What the schedule's keys must agree on. */
-/* Any configuration may be cut short by train.steps, in its warm-up or in its decay. */
+/* train.steps may be smaller than warmup or decay_steps: a run may end early. */
 static int check_schedule(const struct config *c, const char *name, struct error *err)
 {
     if (c->optim.schedule != SCHEDULE_CONSTANT && c->optim.min_lr > c->optim.lr)
@@ -194,7 +185,7 @@ int config_check(const struct config *c, const char *name, struct error *err)
     if (c->model.n_embd % c->model.n_head)
         return fail(err, "%s: model.n_embd: %" PRIu64 " is not divisible by model.n_head %" PRIu64,
                     name, c->model.n_embd, c->model.n_head);
-    /* The position of a step's tokens in the text, counted from the start, is a 64-bit number. */
+    /* Positions in the training data are 64-bit numbers. */
     uint64_t tokens = c->model.block_size;
     if (__builtin_mul_overflow(tokens, c->train.batch_size, &tokens) ||
         __builtin_mul_overflow(tokens, c->train.accumulate, &tokens) ||
@@ -227,21 +218,11 @@ char *config_text(const struct config *c)
 
 size_t config_diff(const struct config *a, const struct config *b, char *text, size_t size)
 {
-    char x[KEY_TEXT_MAX], y[KEY_TEXT_MAX];
-    size_t n = 0, count = 0;
+    size_t count = 0;
     if (size)
-        text[0] = 0;
-    for (size_t i = 0; i < config_key_count; i++) {
-        const struct config_key *key = &config_keys[i];
-        config_key_get(key, a, x);
-        config_key_get(key, b, y);
-        if (!strcmp(x, y))
-            continue;
-        if (n < size)
-            n += (size_t)snprintf(text + n, size - n, "%s%s.%s %s != %s", count ? ", " : "",
-                                  key->section, key->name, x, y);
-        count++;
-    }
+        *text = 0;
+    for (size_t i = 0; i < config_key_count; i++)
+        count += config_key_differs(&config_keys[i], a, b, text, size);
     return count;
 }
 
@@ -270,19 +251,42 @@ int config_model(const struct config *c, size_t tokenizer_symbols, struct model_
     return 0;
 }
 
-struct schedule config_schedule(const struct config *c)
+struct tensors *config_tensors(const struct config *c, size_t tokenizer_symbols, const char *name,
+                               struct error *err)
 {
-    return (struct schedule){.kind = (enum schedule_kind)c->optim.schedule,
-                             .lr = c->optim.lr,
-                             .min_lr = c->optim.min_lr,
-                             .warmup = c->optim.warmup,
-                             .decay_steps = c->optim.decay_steps,
-                             .steps = c->train.steps};
+    struct model_config model;
+    if (config_model(c, tokenizer_symbols, &model, name, err))
+        return NULL;
+    struct tensors *tensors = tensors_create(&model);
+    if (!tensors)
+        fail(err, "%s: no memory for a model of these sizes", name);
+    return tensors;
+}
+
+struct adamw config_adamw(const struct config *c)
+{
+    return (struct adamw){c->optim.beta1, c->optim.beta2, c->optim.eps, c->optim.weight_decay};
+}
+
+double config_lr(const struct config *c, uint64_t step)
+{
+    const struct schedule schedule = {.kind = (enum schedule_kind)c->optim.schedule,
+                                      .lr = c->optim.lr,
+                                      .min_lr = c->optim.min_lr,
+                                      .warmup = c->optim.warmup,
+                                      .decay_steps = c->optim.decay_steps,
+                                      .steps = c->train.steps};
+    return schedule_lr(&schedule, step);
 }
 
 uint64_t config_step_tokens(const struct config *c)
 {
     return c->train.batch_size * c->train.accumulate * c->model.block_size;
+}
+
+bool config_is_due(const struct config *c, uint64_t step, uint64_t every)
+{
+    return every && step && (step % every == 0 || step == c->train.steps);
 }
 
 const struct model_code *config_model_code(const struct config *c)

@@ -1,4 +1,5 @@
-/* test_checkpoint.c: checkpoints come back bit for bit, equal ones have equal bytes, and a save that fails costs nothing. */
+/* test_checkpoint.c: checkpoints are read back bit for bit, equal ones have equal bytes, and a
+ * failed save does no harm. */
 #include "tests/checkpoint_fixture.h"
 #include "train/checkpoint/image.h"
 #include "train/checkpoint/snapshot.h"
@@ -6,7 +7,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-/* Every tensor of the group as it was, and what lies between and behind them untouched. */
+/* Checks every tensor of a group, and that the padding and gaps between them keep their values. */
 static void ck_same_array(struct checkpoint_file *f, const struct tensors *t, const char *group,
                           const float *expected)
 {
@@ -43,9 +44,8 @@ START_TEST(round_trip_is_bit_exact)
         ck_assert_str_eq(c.data_fingerprint, d.data_fingerprint);
         ck_assert_int_eq(!c.tokenizer, !d.tokenizer);
         if (c.tokenizer)
-            ck_assert_str_eq(c.tokenizer->fingerprint,
-                             d.tokenizer->fingerprint);
-        ck_assert_int_eq(checkpoint_fits(&d, c.tensors, path, &err), 0);
+            ck_assert_str_eq(c.tokenizer->fingerprint, d.tokenizer->fingerprint);
+        ck_assert_int_eq(checkpoint_fits(&d, &c.tensors->config, path, &err), 0);
         ck_assert_uint_eq(d.tensors->total, c.tensors->total);
         ck_assert_ptr_null(d.params);
         ck_same_array(f, d.tensors, "params", c.params);
@@ -61,14 +61,13 @@ START_TEST(round_trip_is_bit_exact)
 }
 END_TEST
 
-START_TEST(optional_groups_may_be_missing)
+START_TEST(groups_are_optional)
 {
     enter_folder();
     struct checkpoint c = make(0, true, 0), d;
     const char *path = in_folder("init.h5");
     c.m = c.v = c.grads = NULL;
-    ck_assert_int_eq(checkpoint_write(&c, path, &err),
-                     -1); /* a step in hand without its gradients */
+    ck_assert_int_eq(checkpoint_write(&c, path, &err), -1); /* within a step, without gradients */
     c.state.micro = 0;
     ck_write(&c, path);
     struct checkpoint_file *f = checkpoint_open(path, &d, &err);
@@ -88,12 +87,12 @@ START_TEST(saving_twice_gives_the_same_bytes)
     enter_folder();
     size_t m, n;
     write_step(3, in_folder("a.h5"));
-    sleep(1); /* a time in the file would differ */
+    sleep(1); /* time stamps in the file would differ */
     write_step(3, in_folder("b.h5"));
     unsigned char *a = read_file(in_folder("a.h5"), &m), *b = read_file(in_folder("b.h5"), &n);
     ck_assert_uint_eq(m, n);
     ck_assert(!memcmp(a, b, m));
-    write_step(3, in_folder("b.h5")); /* over a file that is there */
+    write_step(3, in_folder("b.h5")); /* over an existing file */
     free(b);
     b = read_file(in_folder("b.h5"), &n);
     ck_assert_uint_eq(m, n);
@@ -103,9 +102,9 @@ START_TEST(saving_twice_gives_the_same_bytes)
 }
 END_TEST
 
-/* A buffer that held another file before, as the writer's does, leaves nothing of it behind; and a copied snapshot is the file
- * that checkpoint_write writes from the arrays. */
-START_TEST(a_used_buffer_gives_the_same_bytes)
+/* A buffer that held another file, as the writer's does, leaves no trace in the new one, and a
+ * copied snapshot gives the same file as checkpoint_write. */
+START_TEST(reusing_a_buffer_gives_the_same_bytes)
 {
     enter_folder();
     size_t m, n;
@@ -118,10 +117,10 @@ START_TEST(a_used_buffer_gives_the_same_bytes)
         c.grads = with_grads ? c.grads : NULL;
         c.state.micro = (uint64_t)with_grads;
         ck_write(&c, in_folder("a.h5"));
-        ck_assert_msg(!checkpoint_lay_out(&s, &c, "b", &err), "%s", err.text);
+        ck_assert_msg(!snapshot_lay_out(&s, &c, "b", &err), "%s", err.text);
         snapshot_copy(&s);
         memset((float *)c.params, 0xff,
-               4 * c.tensors->total * sizeof(float)); /* training goes on */
+               4 * c.tensors->total * sizeof(float)); /* training continues */
         snapshot_seal(&s);
         ck_assert_ptr_null(s.not_finite);
         ck_assert_int_eq(snapshot_write(&s, in_folder("b.h5"), &err), 0);
@@ -138,7 +137,7 @@ START_TEST(a_used_buffer_gives_the_same_bytes)
 }
 END_TEST
 
-START_TEST(a_number_that_is_not_finite_is_named)
+START_TEST(the_first_non_finite_tensor_is_named)
 {
     struct checkpoint c = make(3, true, 8);
     const float wrong[] = {NAN, INFINITY, -INFINITY};
@@ -149,12 +148,11 @@ START_TEST(a_number_that_is_not_finite_is_named)
         float *arrays = (float *)c.params;
         const float before = arrays[at];
         arrays[at] = wrong[k % 3];
-        ck_assert_int_eq(checkpoint_lay_out(&s, &c, "x", &err), 0);
+        ck_assert_int_eq(snapshot_lay_out(&s, &c, "x", &err), 0);
         snapshot_seal(&s);
         ck_assert_ptr_nonnull(s.not_finite);
-        char name[64];
-        const int n = snprintf(name, sizeof name, "  adamw/m/%s\n", c.tensors->list[k].name);
-        ck_assert(!strncmp(s.not_finite->line + 8, name, (size_t)n));
+        ck_assert_str_eq(s.not_finite->group, "adamw/m");
+        ck_assert_str_eq(s.not_finite->name, c.tensors->list[k].name);
         arrays[at] = before;
         snapshot_clear(&s);
         h5_image_free(&s.image);
@@ -163,8 +161,8 @@ START_TEST(a_number_that_is_not_finite_is_named)
 }
 END_TEST
 
-/* Two files are open at once, and libhdf5 takes neither for the other. */
-START_TEST(two_at_once)
+/* libhdf5 does not confuse two files that are open at the same time. */
+START_TEST(two_open_files)
 {
     enter_folder();
     struct checkpoint a = make(1, true, 0), b = make(2, true, 0), c, d;
@@ -185,23 +183,22 @@ START_TEST(two_at_once)
 }
 END_TEST
 
-START_TEST(another_shape_is_named)
+START_TEST(a_different_shape_is_named)
 {
     struct checkpoint a = make(1, true, 0), b = make(1, false, 7);
-    ck_assert_int_eq(checkpoint_fits(&a, b.tensors, "ckpt.h5", &err), -1);
+    ck_assert_int_eq(checkpoint_fits(&a, &b.tensors->config, "ckpt.h5", &err), -1);
     ck_assert_str_eq(err.text, "ckpt.h5: model.vocab_size is 5, expected 7");
     ck_assert_int_eq(config_set(&a.config, "model.n_layer=1", &err), 0);
-    ck_assert_int_eq(checkpoint_write(&a, "ckpt.h5", &err),
-                     -1); /* the arrays are not the configuration's */
+    ck_assert_int_eq(checkpoint_write(&a, "ckpt.h5", &err), -1); /* does not fit the arrays */
     ck_assert_ptr_nonnull(strstr(err.text, "ckpt.h5: model.n_layer is 2, expected 1"));
     ck_assert_int_eq(config_set(&a.config, "model.n_layer=2", &err), 0);
-    ck_assert_int_eq(checkpoint_fits(&a, a.tensors, "ckpt.h5", &err), 0);
+    ck_assert_int_eq(checkpoint_fits(&a, &a.tensors->config, "ckpt.h5", &err), 0);
     destroy(&a);
     destroy(&b);
 }
 END_TEST
 
-START_TEST(a_failed_save_leaves_the_old_file)
+START_TEST(a_failed_save_keeps_the_old_file)
 {
     enter_folder();
     size_t m, n;
@@ -218,7 +215,7 @@ START_TEST(a_failed_save_leaves_the_old_file)
     unsigned char *after = read_file(path, &n);
     ck_assert(m == n && !memcmp(before, after, m));
     ck_assert_uint_eq(count_files(), 1);
-    ck_write(&c, path); /* and the next one succeeds */
+    ck_write(&c, path); /* the next save succeeds */
     ck_opens(path);
     free(before);
     free(after);
@@ -227,8 +224,8 @@ START_TEST(a_failed_save_leaves_the_old_file)
 }
 END_TEST
 
-/* libhdf5 must not look at the disk at all: a save over a file of the same name neither reads nor opens that file. */
-START_TEST(only_our_code_touches_the_disk)
+/* libhdf5 must not access the disk: saving over a file does not open it. */
+START_TEST(hdf5_does_not_access_the_disk)
 {
     enter_folder();
     const char *path = in_folder("ckpt.h5");
@@ -240,7 +237,7 @@ START_TEST(only_our_code_touches_the_disk)
 }
 END_TEST
 
-SUITE("train/checkpoint", round_trip_is_bit_exact, optional_groups_may_be_missing,
-      saving_twice_gives_the_same_bytes, a_used_buffer_gives_the_same_bytes,
-      a_number_that_is_not_finite_is_named, two_at_once, another_shape_is_named,
-      a_failed_save_leaves_the_old_file, only_our_code_touches_the_disk)
+SUITE("train/checkpoint", round_trip_is_bit_exact, groups_are_optional,
+      saving_twice_gives_the_same_bytes, reusing_a_buffer_gives_the_same_bytes,
+      the_first_non_finite_tensor_is_named, two_open_files, a_different_shape_is_named,
+      a_failed_save_keeps_the_old_file, hdf5_does_not_access_the_disk)

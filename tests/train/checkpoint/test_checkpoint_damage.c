@@ -1,11 +1,13 @@
-/* test_checkpoint_damage.c: what is no checkpoint, is damaged or was forged is refused in one line that says what it is. */
+/* test_checkpoint_damage.c: other files, damaged and forged checkpoints are refused with an error
+ * that names the reason. */
 #include "data/hdf5/h5.h"
 #include "tests/checkpoint_fixture.h"
-#include "train/checkpoint/image.h"
+#include "tests/seal.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/* The file does not open, and the line says "NAME: expected…". */
+/* Checks that the file does not open and that the error begins with "PATH: " and the expected
+ * text. */
 static void ck_refused(const char *path, const char *expected)
 {
     struct checkpoint c;
@@ -18,7 +20,7 @@ static void ck_refused(const char *path, const char *expected)
     ck_assert_ptr_null(c.tensors);
 }
 
-START_TEST(truncation_is_found)
+START_TEST(truncation_is_detected)
 {
     enter_folder();
     size_t n;
@@ -41,7 +43,7 @@ START_TEST(truncation_is_found)
 }
 END_TEST
 
-START_TEST(a_flipped_bit_is_found)
+START_TEST(a_flipped_bit_is_detected)
 {
     enter_folder();
     size_t n;
@@ -62,7 +64,7 @@ START_TEST(a_flipped_bit_is_found)
 }
 END_TEST
 
-START_TEST(other_files_are_named)
+START_TEST(other_files_are_refused)
 {
     enter_folder();
     const char *path = in_folder("x.h5");
@@ -76,8 +78,8 @@ START_TEST(other_files_are_named)
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     ck_refused(path, "not a regular file");
     ck_refused(folder, "a directory, not a regular file");
-    unsigned char block[600] = {0}; /* a good checksum over no HDF5 file */
-    image_seal(block, sizeof block, 0);
+    unsigned char block[600] = {0}; /* correct checksums, but not an HDF5 file */
+    seal(block, sizeof block, 0);
     unlink(path);
     write_file(path, block, sizeof block);
     ck_refused(path, "not an HDF5 file");
@@ -98,7 +100,7 @@ START_TEST(a_damaged_tensor_is_named)
         unsigned char *at = memmem(bytes, n, c.v + t->offset, 4 * tensor_file_size(t));
         ck_assert_ptr_nonnull(at);
         at[4 * tensor_file_size(t) - 3] ^= 4;
-        image_seal(bytes, n, 3); /* the damage is older than the seal */
+        seal(bytes, n, 3); /* damaged before the file was checksummed */
         write_file(path, bytes, n);
         free(bytes);
         struct checkpoint_file *f = checkpoint_open(path, &d, &err);
@@ -115,7 +117,8 @@ START_TEST(a_damaged_tensor_is_named)
 }
 END_TEST
 
-/* Behind a seal that is good again. libhdf5, asked for the links of a large group by name, crashes where one cannot be read. */
+/* With correct checksums. libhdf5 crashes if it looks up the links of a large group by name and one
+ * of them cannot be read. */
 START_TEST(a_damaged_group_is_refused)
 {
     enter_folder();
@@ -125,12 +128,11 @@ START_TEST(a_damaged_group_is_refused)
     unsigned char *bytes = read_file(path, &n);
     for (unsigned char *at = bytes; (at = memmem(at, n - (size_t)(at - bytes), "FHDB", 4));
          at++, blocks++)
-        for (size_t i = 0; i < 400;
-             i += 23) { /* a block of a group's heap: its head, the first links */
+        for (size_t i = 0; i < 400; i += 23) { /* header and first links of a group's heap block */
             struct checkpoint c;
             ck_assert_uint_lt((size_t)(at - bytes) + i, n);
             at[i] ^= 1;
-            image_seal(bytes, n, 3);
+            seal(bytes, n, 3);
             write_file(path, bytes, n);
             ck_assert_ptr_null(checkpoint_open(path, &c, &err));
             ck_assert_msg(!strstr(err.text, "crash"), "%s", err.text);
@@ -143,7 +145,7 @@ END_TEST
 
 /* --- forged --- */
 
-/* The same as an attacker would: HDF5 changes the file, and the seal is made good again. */
+/* As an attacker would: modifies the file with HDF5, then corrects the checksums. */
 static hid_t tamper_begin(const char *path)
 {
     write_step(3, path);
@@ -159,7 +161,7 @@ static void tamper_end(hid_t file, const char *path)
     ck_assert_int_ge(H5Fclose(file), 0);
     h5_unlock();
     unsigned char *bytes = read_file(path, &n);
-    image_seal(bytes, n, 3);
+    seal(bytes, n, 3);
     write_file(path, bytes, n);
     free(bytes);
 }
@@ -177,7 +179,7 @@ static void put_dataset(hid_t file, const char *name, hid_t type, int ndim, cons
     H5Sclose(space);
 }
 
-START_TEST(shapes_and_types_are_exact)
+START_TEST(shapes_and_types_must_match)
 {
     enter_folder();
     const char *path = in_folder("s.h5");
@@ -206,7 +208,7 @@ START_TEST(shapes_and_types_are_exact)
 }
 END_TEST
 
-START_TEST(nothing_leads_out_of_the_file)
+START_TEST(references_to_other_files_are_refused)
 {
     enter_folder();
     const char *path = in_folder("o.h5");
@@ -257,7 +259,7 @@ static void put_string(hid_t file, const char *name, const char *value)
     ck_assert_int_eq(h5_write_string(file, name, value, "test", &err), 0);
 }
 
-START_TEST(contents_must_agree)
+START_TEST(contents_must_be_consistent)
 {
     enter_folder();
     const char *path = in_folder("c.h5");
@@ -281,7 +283,7 @@ START_TEST(contents_must_agree)
     put_string(file, "config",
                "[model]\nn_embd = 65536\nn_layer = 1024\n[train]\naccumulate = 2\n");
     tamper_end(file, path);
-    ck_refused(path, "expected 52776696938496 parameters, more than the file has room for");
+    ck_refused(path, "expected 52776696938496 parameters, more than fit in the file");
 
     file = tamper_begin(path);
     put_string(file, "format", "another");
@@ -311,8 +313,8 @@ START_TEST(contents_must_agree)
 }
 END_TEST
 
-/* Files that were written before tokens were counted: as if every step had been like the last. */
-START_TEST(tokens_that_were_not_counted)
+/* Older files do not contain the number of tokens; it is computed from the current step size. */
+START_TEST(older_files_without_tokens)
 {
     enter_folder();
     const char *path = in_folder("t.h5");
@@ -328,6 +330,7 @@ START_TEST(tokens_that_were_not_counted)
 }
 END_TEST
 
-SUITE("train/checkpoint damage", truncation_is_found, a_flipped_bit_is_found, other_files_are_named,
-      a_damaged_tensor_is_named, a_damaged_group_is_refused, shapes_and_types_are_exact,
-      nothing_leads_out_of_the_file, contents_must_agree, tokens_that_were_not_counted)
+SUITE("train/checkpoint damage", truncation_is_detected, a_flipped_bit_is_detected,
+      other_files_are_refused, a_damaged_tensor_is_named, a_damaged_group_is_refused,
+      shapes_and_types_must_match, references_to_other_files_are_refused,
+      contents_must_be_consistent, older_files_without_tokens)

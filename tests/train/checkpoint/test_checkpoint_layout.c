@@ -1,4 +1,5 @@
-/* test_checkpoint_layout.c: HDF5 lays a checkpoint out in a process of its own: what happens where that one dies, or where there can be none. */
+/* test_checkpoint_layout.c: HDF5 lays out a checkpoint in a child process. Tests what happens if
+ * the child dies or cannot be created. */
 #include "tests/test.h"
 #include "train/checkpoint/checkpoint.h"
 #include <dlfcn.h>
@@ -8,18 +9,17 @@
 #include <string.h>
 #include <unistd.h>
 
-static enum { AS_EVER, CHILD_DIES, NO_CHILD } forking;
+static enum { NORMAL, CHILD_DIES, NO_CHILD } fork_mode;
 static struct error err;
 
-/* In place of the C library's. */
+/* Replaces the C library's function. */
 pid_t fork(void)
 {
     pid_t (*real)(void);
     *(void **)&real = dlsym(RTLD_NEXT, "fork");
-    const pid_t child = forking == NO_CHILD ? -1 : real();
-    if (child == 0 && forking == CHILD_DIES)
-        raise(
-            SIGUSR2); /* not SIGSEGV: the sanitizers answer that one themselves, and Check SIGTERM */
+    const pid_t child = fork_mode == NO_CHILD ? -1 : real();
+    if (child == 0 && fork_mode == CHILD_DIES)
+        raise(SIGUSR2); /* the sanitizers handle SIGSEGV, and Check handles SIGTERM */
     return child;
 }
 
@@ -50,16 +50,16 @@ static void destroy(struct checkpoint *c)
     tensors_destroy(c->tensors);
 }
 
-/* The bytes of a checkpoint that is written in this way, or NULL where it is refused. */
-static char *write_so(int how, size_t *size)
+/* The bytes of a checkpoint written in this mode, or NULL if it fails. */
+static char *write_with(int mode, size_t *size)
 {
     char path[] = "/tmp/handgrad-layout-XXXXXX";
     struct checkpoint c = make();
     close(mkstemp(path));
     unlink(path);
-    forking = how;
+    fork_mode = mode;
     const int status = checkpoint_write(&c, path, &err);
-    forking = AS_EVER;
+    fork_mode = NORMAL;
     destroy(&c);
     FILE *f = fopen(path, "rb");
     ck_assert_int_eq(status == 0, f != NULL);
@@ -72,29 +72,29 @@ static char *write_so(int how, size_t *size)
     return bytes;
 }
 
-START_TEST(a_crash_costs_a_save)
+START_TEST(a_crash_fails_the_save)
 {
     size_t size;
-    ck_assert_ptr_null(write_so(CHILD_DIES, &size));
+    ck_assert_ptr_null(write_with(CHILD_DIES, &size));
     ck_assert_ptr_nonnull(
         strstr(err.text, "laying it out crashed the process that was set apart for it"));
-    char *bytes = write_so(AS_EVER, &size);
+    char *bytes = write_with(NORMAL, &size);
     ck_assert_ptr_nonnull(bytes);
     free(bytes);
 }
 END_TEST
 
-START_TEST(without_a_child_the_bytes_are_the_same)
+START_TEST(bytes_are_the_same_without_a_child)
 {
     size_t sizes[2];
-    char *apart = write_so(AS_EVER, &sizes[0]), *here = write_so(NO_CHILD, &sizes[1]);
-    ck_assert_ptr_nonnull(apart);
+    char *child = write_with(NORMAL, &sizes[0]), *here = write_with(NO_CHILD, &sizes[1]);
+    ck_assert_ptr_nonnull(child);
     ck_assert_ptr_nonnull(here);
     ck_assert_uint_eq(sizes[0], sizes[1]);
-    ck_assert_mem_eq(apart, here, sizes[0]);
-    free(apart);
+    ck_assert_mem_eq(child, here, sizes[0]);
+    free(child);
     free(here);
 }
 END_TEST
 
-SUITE("train/layout", a_crash_costs_a_save, without_a_child_the_bytes_are_the_same)
+SUITE("train/layout", a_crash_fails_the_save, bytes_are_the_same_without_a_child)

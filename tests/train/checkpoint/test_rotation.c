@@ -1,29 +1,27 @@
-/* test_rotation.c: of the checkpoints in a folder the newest good one is found, and as many stay as should. */
+/* test_rotation.c: finding the newest valid checkpoint of a directory, and removing old ones. */
 #include "tests/checkpoint_fixture.h"
-#include "train/checkpoint/run_folder.h"
+#include "train/checkpoint/run_directory.h"
 
 static void write_steps(const uint64_t *steps, size_t n)
 {
-    char path[512];
-    for (size_t i = 0; i < n; i++) {
-        ck_assert_int_eq(checkpoint_path(folder, steps[i], path, sizeof path, &err), 0);
-        write_step(steps[i], path);
-    }
+    char path[RUN_PATH_MAX];
+    for (size_t i = 0; i < n; i++)
+        write_step(steps[i], checkpoint_path(path, folder, steps[i]));
 }
 
 static void ck_newest(const char *name)
 {
-    char path[512];
-    if (checkpoint_newest(folder, path, sizeof path, &err))
+    char path[RUN_PATH_MAX];
+    if (checkpoint_newest(path, folder, false, &err))
         ck_abort_msg("%s", err.text);
     ck_assert_str_eq(path, in_folder(name));
 }
 
-START_TEST(the_newest_that_verifies)
+START_TEST(the_newest_valid_checkpoint)
 {
     enter_folder();
-    char path[512];
-    ck_assert_int_eq(checkpoint_newest(folder, path, sizeof path, &err), -1);
+    char path[RUN_PATH_MAX];
+    ck_assert_int_eq(checkpoint_newest(path, folder, false, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "expected a checkpoint ckpt-STEP.h5, found none"));
     write_steps((const uint64_t[]){9, 10, 100}, 3);
     write_file(in_folder("ckpt-1000.h5.tmp"), "x", 1);
@@ -32,7 +30,6 @@ START_TEST(the_newest_that_verifies)
     write_file(in_folder("ckpt-99999999999999999999.h5"), "x", 1);
     write_file(in_folder("best.h5"), "x", 1);
     ck_newest("ckpt-100.h5");
-    ck_assert_int_eq(checkpoint_newest(folder, path, 8, &err), -1);
     FILE *stderr_file = freopen(in_folder("stderr"), "w", stderr);
     ck_assert_ptr_nonnull(stderr_file);
     ck_assert_int_eq(truncate(in_folder("ckpt-100.h5"), 3000), 0);
@@ -41,15 +38,15 @@ START_TEST(the_newest_that_verifies)
     size_t n;
     unsigned char *said = read_file(in_folder("stderr"), &n);
     said[n] = 0;
-    ck_assert_ptr_nonnull(strstr((char *)said, "handgrad: passing over "));
+    ck_assert_ptr_nonnull(strstr((char *)said, "handgrad: skipping "));
     ck_assert_ptr_nonnull(strstr((char *)said, "/ckpt-100.h5: truncated: "));
     free(said);
     ck_assert_int_eq(truncate(in_folder("ckpt-10.h5"), 0), 0);
     ck_assert_int_eq(truncate(in_folder("ckpt-9.h5"), 700), 0);
-    ck_assert_int_eq(checkpoint_newest(folder, path, sizeof path, &err), -1);
-    ck_assert_ptr_nonnull(strstr(err.text, "none of its 3 checkpoints can be read"));
+    ck_assert_int_eq(checkpoint_newest(path, folder, false, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "none of its 3 checkpoints can be used"));
     remove_folder();
-    ck_assert_int_eq(checkpoint_newest(folder, path, sizeof path, &err), -1);
+    ck_assert_int_eq(checkpoint_newest(path, folder, false, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "No such file or directory"));
 }
 END_TEST
@@ -61,7 +58,7 @@ START_TEST(rotation_keeps_the_newest)
     write_steps((const uint64_t[]){8, 9, 10, 11, 100}, 5);
     write_file(in_folder("best.h5"), "x", 1);
     write_file(in_folder("ckpt-best.h5"), "x", 1);
-    write_file(in_folder(".ckpt-12.h5.0a1b2c.tmp"), "x", 1); /* of a writer that was killed */
+    write_file(in_folder(".ckpt-12.h5.0a1b2c.tmp"), "x", 1); /* left by a killed process */
     write_file(in_folder(".notes.h5.tmp"), "x", 1);
     ck_assert_int_eq(checkpoint_rotate(folder, 3, 100, &v, &err), 0);
     ck_assert_uint_eq(count_files(), 6);
@@ -70,7 +67,8 @@ START_TEST(rotation_keeps_the_newest)
     ck_assert(!access(in_folder(".notes.h5.tmp"), F_OK));
     ck_assert_int_eq(checkpoint_rotate(folder, 3, 100, &v, &err), 0);
     ck_assert_uint_eq(count_files(), 6);
-    ck_assert_int_eq(checkpoint_rotate(folder, 0, 100, &v, &err), 0); /* never the last */
+    ck_assert_int_eq(checkpoint_rotate(folder, 0, 100, &v, &err),
+                     0); /* the last one is always kept */
     ck_assert_uint_eq(count_files(), 4);
     ck_newest("ckpt-100.h5");
     remove_folder();
@@ -79,30 +77,29 @@ START_TEST(rotation_keeps_the_newest)
 }
 END_TEST
 
-/* A damaged file neither counts as one of those that stay nor pushes a good one out. */
-START_TEST(rotation_counts_what_verifies)
+/* A damaged file does not count and does not displace a valid one. */
+START_TEST(rotation_counts_valid_files)
 {
     struct verified v = {0};
     enter_folder();
     write_steps((const uint64_t[]){8, 9, 10, 11, 12}, 5);
     ck_assert_int_eq(truncate(in_folder("ckpt-12.h5"), 9000), 0);
     flip_bits(in_folder("ckpt-10.h5"), 5000, 16);
-    ck_assert_int_eq(checkpoint_rotate(folder, 2, 12, &v, &err),
-                     0); /* 11 and 9 are the good ones */
+    ck_assert_int_eq(checkpoint_rotate(folder, 2, 12, &v, &err), 0); /* 11 and 9 are valid */
     ck_assert_uint_eq(count_files(), 4);
     ck_assert(access(in_folder("ckpt-8.h5"), F_OK));
     ck_newest("ckpt-11.h5");
     write_steps((const uint64_t[]){13}, 1);
     ck_assert_int_eq(verified_add(&v, 13), 0);
     ck_assert_int_eq(checkpoint_rotate(folder, 2, 13, &v, &err),
-                     0); /* the damaged 12 is still newer than the second good one */
+                     0); /* the damaged 12 is newer than the second valid one */
     ck_assert_uint_eq(count_files(), 3);
     ck_assert(!access(in_folder("ckpt-11.h5"), F_OK) && !access(in_folder("ckpt-12.h5"), F_OK));
     flip_bits(in_folder("ckpt-13.h5"), 5000, 16);
     flip_bits(in_folder("ckpt-11.h5"), 5000, 16);
     verified_clear(&v);
     ck_assert_int_eq(checkpoint_rotate(folder, 2, 13, &v, &err),
-                     0); /* with none that is good all stay */
+                     0); /* without a valid file, all are kept */
     ck_assert_uint_eq(count_files(), 3);
     ck_assert_int_eq(checkpoint_drop_after(folder, 11, &err), 0);
     ck_assert_uint_eq(count_files(), 1);
@@ -110,8 +107,9 @@ START_TEST(rotation_counts_what_verifies)
 }
 END_TEST
 
-/* They are another run's, or those that a run has passed over when it went on from an earlier step: they neither count nor go. */
-START_TEST(rotation_leaves_later_steps_alone)
+/* Later checkpoints, of another run or skipped when the run resumed, are neither counted nor
+ * removed. */
+START_TEST(rotation_ignores_later_steps)
 {
     struct verified v = {0};
     enter_folder();
@@ -125,5 +123,5 @@ START_TEST(rotation_leaves_later_steps_alone)
 }
 END_TEST
 
-SUITE("train/rotation", the_newest_that_verifies, rotation_keeps_the_newest,
-      rotation_counts_what_verifies, rotation_leaves_later_steps_alone)
+SUITE("train/rotation", the_newest_valid_checkpoint, rotation_keeps_the_newest,
+      rotation_counts_valid_files, rotation_ignores_later_steps)

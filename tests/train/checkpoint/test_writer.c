@@ -1,23 +1,13 @@
-/* test_writer.c: checkpoints written while the run goes on: what is on the disk is the moment of the save, a failure is
- * told and leaves the file before, and the same save succeeds later. */
+/* test_writer.c: checkpoints written while the run continues: they hold the state at the time of
+ * the save; a failure is reported, keeps the previous file, and can be retried. */
 #include "tests/limit_files.h"
-#include "train/checkpoint/run_folder.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/checkpoint/writer.h"
 #include <fcntl.h>
 #include <math.h>
-#include <pthread.h>
 #include <sys/stat.h>
 
-/* In the place of the C library's: POSIX lets a wait end without a reason, and here each does, within a millisecond. */
-int pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
-{
-    (void)condition;
-    pthread_mutex_unlock(mutex);
-    usleep(100);
-    return pthread_mutex_lock(mutex);
-}
-
-/* The same, counted: a checkpoint gets its name once. */
+/* Replaces the C library's function to count the files written. */
 static _Atomic unsigned renamed;
 int rename(const char *from, const char *to)
 {
@@ -40,7 +30,7 @@ static struct checkpoint make(void)
     return c;
 }
 
-/* Every number of the run says which step it is. */
+/* Sets every number of the run to the step. */
 static void advance(struct checkpoint *c)
 {
     c->state.step++;
@@ -88,7 +78,7 @@ static struct writer *open_writer(const struct checkpoint *c, bool buffer)
 }
 
 /* The arrays change as soon as writer_save has returned. */
-START_TEST(a_save_is_of_its_moment)
+START_TEST(a_save_holds_the_state_at_its_time)
 {
     for (int buffer = 0; buffer < 2; buffer++) {
         enter_folder();
@@ -101,7 +91,7 @@ START_TEST(a_save_is_of_its_moment)
         }
         ck_assert_int_eq(wait_for(w, &report), SAVE_DONE);
         ck_assert_uint_eq(report.step, 20);
-        ck_assert_int_eq(writer_poll(w, &report), SAVE_PENDING); /* told once */
+        ck_assert_int_eq(writer_poll(w, &report), SAVE_PENDING); /* reported once */
         writer_close(w);
         ck_assert_uint_eq(count_files(), 4);
         ck_holds(in_folder("ckpt-18.h5"), 18);
@@ -112,7 +102,7 @@ START_TEST(a_save_is_of_its_moment)
 }
 END_TEST
 
-START_TEST(a_failure_is_told_and_tried_again)
+START_TEST(a_failure_is_reported_and_can_be_retried)
 {
     for (int buffer = 0; buffer < 2; buffer++) {
         enter_folder();
@@ -134,12 +124,12 @@ START_TEST(a_failure_is_told_and_tried_again)
         ck_assert_uint_eq(report.written, 0);
         ck_assert_uint_eq(count_files(), 1);
         ck_holds(in_folder("ckpt-1.h5"), 1);
-        ck_assert_int_eq(writer_holds(w), buffer);
-        advance(&c); /* training goes on */
+        ck_assert_int_eq(writer_can_retry(w), buffer);
+        advance(&c); /* training continues */
         if (buffer) {
             writer_retry(w);
             ck_assert_int_eq(wait_for(w, &report), SAVE_DONE);
-            ck_assert(!writer_holds(w));
+            ck_assert(!writer_can_retry(w));
             ck_holds(in_folder("ckpt-2.h5"), 2);
             ck_holds(in_folder("best.h5"), 2);
         }
@@ -152,8 +142,9 @@ START_TEST(a_failure_is_told_and_tried_again)
 }
 END_TEST
 
-/* One of two files fails (here: a folder of its name); the other is told, and not written again. */
-START_TEST(each_target_is_told)
+/* One of two files fails, because a directory has its name. The other is reported and not written
+ * again. */
+START_TEST(targets_are_reported_separately)
 {
     enter_folder();
     struct checkpoint c = make();
@@ -174,8 +165,8 @@ START_TEST(each_target_is_told)
 }
 END_TEST
 
-/* A run that goes back forgets what could not be written. */
-START_TEST(what_is_dropped_is_not_written)
+/* A run that is rolled back discards what could not be written. */
+START_TEST(a_discarded_save_is_not_written)
 {
     enter_folder();
     struct checkpoint c = make();
@@ -187,9 +178,9 @@ START_TEST(what_is_dropped_is_not_written)
     writer_wait(w);
     limit_files(RLIM_INFINITY);
     OK(status);
-    ck_assert(writer_holds(w));
-    writer_drop(w);
-    ck_assert(!writer_holds(w));
+    ck_assert(writer_can_retry(w));
+    writer_discard(w);
+    ck_assert(!writer_can_retry(w));
     writer_retry(w);
     ck_assert_int_eq(wait_for(w, &report), SAVE_PENDING);
     ck_assert_uint_eq(count_files(), 0);
@@ -198,8 +189,9 @@ START_TEST(what_is_dropped_is_not_written)
 }
 END_TEST
 
-/* An old checkpoint that cannot be removed (here: a folder of its name) fails no save, and is told. */
-START_TEST(what_cannot_be_removed_stays)
+/* An old checkpoint that cannot be removed, because it is a directory, does not fail the save and
+ * is reported. */
+START_TEST(a_failed_rotation_is_reported)
 {
     enter_folder();
     struct checkpoint c = make();
@@ -211,17 +203,17 @@ START_TEST(what_cannot_be_removed_stays)
         OK(writer_save(w, &c, SAVE_ROTATED | SAVE_BEST, -1, &err));
         ck_assert_int_eq(wait_for(w, &report), SAVE_DONE);
         ck_assert_uint_eq(report.written, SAVE_ROTATED | SAVE_BEST);
-        ck_assert_int_eq(report.unrotated, i >= 3);
+        ck_assert_int_eq(report.rotation_failed, i >= 3);
     }
     ck_assert_ptr_nonnull(strstr(report.err.text, "ckpt-0.h5: cannot be removed: "));
     writer_close(w);
-    ck_assert_uint_eq(count_files(), 5); /* three, the best, and the folder */
+    ck_assert_uint_eq(count_files(), 5); /* three, the best, and the directory */
     destroy(&c);
 }
 END_TEST
 
-/* Weights that are not finite never push out those that are. */
-START_TEST(what_is_not_finite_is_not_saved)
+/* Weights that are not finite never displace those that are. */
+START_TEST(non_finite_weights_are_not_saved)
 {
     enter_folder();
     struct checkpoint c = make();
@@ -235,9 +227,10 @@ START_TEST(what_is_not_finite_is_not_saved)
         ((float *)c.v)[c.tensors->list[3].offset] = i % 2 ? NAN : INFINITY;
         OK(writer_save(w, &c, SAVE_ROTATED | SAVE_BEST, -1, &err));
         ck_assert_int_eq(wait_for(w, &report), SAVE_NOT_FINITE);
-        ck_assert_ptr_nonnull(strstr(
-            report.err.text, "adamw/v/h.0.attn.c_attn.weight holds a number that is not finite"));
-        ck_assert(!writer_holds(w));
+        ck_assert_ptr_nonnull(
+            strstr(report.err.text,
+                   "adamw/v/h.0.attn.c_attn.weight contains a number that is not finite"));
+        ck_assert(!writer_can_retry(w));
     }
     writer_close(w);
     ck_assert_uint_eq(count_files(), 1);
@@ -246,8 +239,9 @@ START_TEST(what_is_not_finite_is_not_saved)
 }
 END_TEST
 
-/* A step in hand has gradients, for which the buffer has no room: it is written from where it is. */
-START_TEST(a_step_in_hand_is_saved_too)
+/* Within a step there are gradients, which do not fit in the buffer: the save is written from the
+ * arrays. */
+START_TEST(a_save_within_a_step)
 {
     enter_folder();
     struct checkpoint c = make();
@@ -268,11 +262,11 @@ START_TEST(a_step_in_hand_is_saved_too)
     ck_assert_int_eq(wait_for(w, &report), SAVE_DONE);
     ck_holds(in_folder("ckpt-2.h5"), 2);
     writer_close(w);
-    ck_assert_uint_eq(renamed, 2); /* the thread has kept out of the save that was not for it */
+    ck_assert_uint_eq(renamed, 2);
     destroy(&c);
 }
 END_TEST
 
-SUITE("train/writer", a_save_is_of_its_moment, a_failure_is_told_and_tried_again,
-      each_target_is_told, what_is_dropped_is_not_written, what_cannot_be_removed_stays,
-      what_is_not_finite_is_not_saved, a_step_in_hand_is_saved_too)
+SUITE("train/writer", a_save_holds_the_state_at_its_time, a_failure_is_reported_and_can_be_retried,
+      targets_are_reported_separately, a_discarded_save_is_not_written,
+      a_failed_rotation_is_reported, non_finite_weights_are_not_saved, a_save_within_a_step)

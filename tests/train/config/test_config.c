@@ -1,4 +1,4 @@
-/* test_config.c: configurations that are read, written and compared, and each way in which one can be wrong. */
+/* test_config.c: reading, writing and comparing configurations, and every kind of invalid one. */
 #include "tests/test.h"
 #include "train/config/config.h"
 #include "train/config/config_keys.h"
@@ -37,7 +37,7 @@ static void ck_set(const char *assignment)
         ck_abort_msg("%s", err.text);
 }
 
-START_TEST(defaults_are_read_and_agree)
+START_TEST(defaults_are_valid)
 {
     config_defaults(&config);
     ck_assert_uint_eq(config.model.n_layer, 4);
@@ -93,7 +93,8 @@ START_TEST(text_reads_back_bit_for_bit)
         ck_set(assignment);
         ck_set("train.seed=9007199254740993");
         ck_set("model.bias=yes");
-        memset(config.data.dir, 'd', CONFIG_PATH_MAX - 1); /* the longest: no line may be cut */
+        memset(config.data.dir, 'd',
+               CONFIG_PATH_MAX - 1); /* the longest path; no line may be cut off */
         const struct config before = config;
         char *text = config_text(&config);
         ck_parses(text);
@@ -109,7 +110,7 @@ START_TEST(text_reads_back_bit_for_bit)
 }
 END_TEST
 
-START_TEST(unknown_keys_name_the_nearest)
+START_TEST(unknown_keys_get_a_suggestion)
 {
     ck_fails("[model]\nn_layers = 3",
              "a.ini:2: unknown key model.n_layers; did you mean model.n_layer?");
@@ -194,7 +195,7 @@ START_TEST(lines_are_strict)
     ck_fails("[model]\nn_layer\nn_head = 2", "a.ini:2: expected \"key = value\" or \"[section]\"");
     ck_fails("[model\nn_layer = 1", "a.ini:1: expected \"]\" after the section's name");
     ck_fails("[model] n_layer = 1", "a.ini:1: expected the end of the line after \"]\"");
-    ck_fails("n_layer = 1", "a.ini:1: n_layer stands before any [section]");
+    ck_fails("n_layer = 1", "a.ini:1: n_layer precedes the first [section]");
     ck_fails("[model]\nn_layer = 1\n\n[model]\nn_layer = 1\n",
              "a.ini:5: model.n_layer is already set in line 2");
     ck_fails("[model]\nn_layer = 1\n  n_layer = 2\n",
@@ -203,7 +204,7 @@ START_TEST(lines_are_strict)
     char text[4096] = "[data]\ndir = ";
     memset(text + strlen(text), 'x', 2000);
     ck_fails(text, "a.ini:2: expected a line of at most 1534 bytes, got 2006");
-    /* Up to the very limit of a line, it is the value that is too long. */
+    /* Up to the maximum length of a line, the error is that the value is too long. */
     for (size_t n = CONFIG_PATH_MAX - 2; n < 1534 - 6; n++) {
         snprintf(text, sizeof text, "[data]\ndir = ");
         memset(text + 13, 'x', n);
@@ -214,7 +215,7 @@ START_TEST(lines_are_strict)
 }
 END_TEST
 
-START_TEST(keys_must_agree)
+START_TEST(keys_must_be_consistent)
 {
     static const struct {
         const char *text, *line;
@@ -232,8 +233,8 @@ START_TEST(keys_must_agree)
         ck_assert_int_eq(config_check(&config, "a.ini", &err), -1);
         ck_assert_str_eq(err.text, bad[i].line);
     }
-    ck_parses(
-        "[train]\nsteps = 50\n[optim]\nschedule = wsd\ndecay_steps = 100"); /* cut short in its warm-up */
+    /* ends within the warm-up */
+    ck_parses("[train]\nsteps = 50\n[optim]\nschedule = wsd\ndecay_steps = 100");
     ck_assert_int_eq(config_check(&config, "a.ini", &err), 0);
     ck_parses("[optim]\nmin_lr = 0.01\nschedule = constant\ndecay_steps = 3");
     ck_assert_int_eq(config_check(&config, "a.ini", &err), 0);
@@ -286,7 +287,7 @@ static void write_file(const char *path, const void *bytes, size_t n)
     fclose(f);
 }
 
-START_TEST(files_that_are_no_configuration)
+START_TEST(invalid_files)
 {
     char dir[] = "/tmp/handgrad-config-XXXXXX", path[64], line[128];
     ck_assert_ptr_nonnull(mkdtemp(dir));
@@ -340,7 +341,7 @@ START_TEST(garbage_never_crashes)
 }
 END_TEST
 
-START_TEST(published_files_hold)
+START_TEST(published_files_are_valid)
 {
     static const char *const files[] = {"demo", "tiny", "shakespeare-char-cpu", "shakespeare-char",
                                         "gpt2-124m"};
@@ -360,8 +361,8 @@ START_TEST(published_files_hold)
 }
 END_TEST
 
-/* docs/configs.md has one row for each key, with the default that the table has. */
-START_TEST(readme_documents_each_key)
+/* docs/configs.md has one row per key, with the default from the table. */
+START_TEST(docs_list_every_key)
 {
     FILE *f = fopen("docs/configs.md", "r");
     ck_assert_ptr_nonnull(f);
@@ -379,15 +380,14 @@ START_TEST(readme_documents_each_key)
         snprintf(initial, sizeof initial, "| `%s` |", config_keys[i].initial);
         const char *row = strstr(text, head), *found = row ? strstr(row, initial) : NULL;
         if (!row || strstr(row + 1, head))
-            ck_abort_msg("%s stands in docs/configs.md %s", head + 1, row ? "twice" : "nowhere");
+            ck_abort_msg("docs/configs.md: %s: %s", head + 1, row ? "listed twice" : "missing");
         if (!found || found > strchr(row + 1, '\n'))
-            ck_abort_msg("docs/configs.md has another default than %s for %s", initial, head + 1);
+            ck_abort_msg("docs/configs.md: %s: expected the default %s", head + 1, initial);
     }
 }
 END_TEST
 
-SUITE("train/config", defaults_are_read_and_agree, values_of_every_type,
-      text_reads_back_bit_for_bit, unknown_keys_name_the_nearest, values_are_strict,
-      lines_are_strict, keys_must_agree, diff_names_both_values, model_sizes_follow_the_tokenizer,
-      files_that_are_no_configuration, garbage_never_crashes, published_files_hold,
-      readme_documents_each_key)
+SUITE("train/config", defaults_are_valid, values_of_every_type, text_reads_back_bit_for_bit,
+      unknown_keys_get_a_suggestion, values_are_strict, lines_are_strict, keys_must_be_consistent,
+      diff_names_both_values, model_sizes_follow_the_tokenizer, invalid_files,
+      garbage_never_crashes, published_files_are_valid, docs_list_every_key)
