@@ -2,6 +2,7 @@
 #include "base/input_file.h"
 #include "base/minmax.h"
 #include "data/hdf5/h5.h"
+#include "data/hdf5/h5_read.h"
 #include "data/hdf5/h5_reader.h"
 #include <stdlib.h>
 #include <string.h>

@@ -4,6 +4,7 @@
  */
 #include "base/input_file.h"
 #include "base/minmax.h"
+#include "data/hdf5/h5_read.h"
 #include "data/hdf5/h5_reader.h"
 #include <inttypes.h>
 #include <stdio.h>

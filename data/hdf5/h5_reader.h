@@ -2,8 +2,9 @@
 #ifndef H5_READER_H
 #define H5_READER_H
 
-#include "data/hdf5/h5_read.h"
+#include "data/hdf5/h5_index.h"
 #include "data/hdf5/sandbox.h"
+#include <stdbool.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files are little-endian");
 
