@@ -5,47 +5,31 @@
  * code points above U+10FFFF. C0, C1 and F5 to FF never occur.
  */
 #include "base/utf8.h"
-#include <stdbool.h>
 #include <string.h>
 
-static enum utf8_result begin(struct utf8 *u, uint8_t byte)
+int utf8_decode_long(const char *text, size_t n, uint32_t *code_point)
 {
-    const bool lead = byte >= 0xC2 && byte <= 0xF4;
-    u->length = lead;
-    u->missing = !lead ? 0 : byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
-    u->code_point = byte & (0x3F >> u->missing);
-    u->low = byte == 0xE0 ? 0xA0 : byte == 0xF0 ? 0x90 : 0x80;
-    u->high = byte == 0xED ? 0x9F : byte == 0xF4 ? 0x8F : 0xBF;
-    return lead ? UTF8_MORE : UTF8_INVALID;
-}
-
-enum utf8_result utf8_step(struct utf8 *u, uint8_t byte)
-{
-    if (!u->missing)
-        return begin(u, byte);
-    if (byte < u->low || byte > u->high) {
-        u->missing = 0;
-        return UTF8_INVALID;
-    }
-    u->code_point = u->code_point << 6 | (byte & 0x3F);
-    u->low = 0x80, u->high = 0xBF;
-    u->length++;
-    return --u->missing ? UTF8_MORE : UTF8_CHARACTER;
-}
-
-int utf8_decode(const char *text, size_t n, uint32_t *code_point)
-{
-    struct utf8 u = {0};
-    for (size_t i = 0; i < n; i++) {
-        const enum utf8_result r = utf8_push(&u, (uint8_t)text[i]);
-        if (r == UTF8_INVALID)
+    const uint8_t lead = (uint8_t)text[0];
+    const unsigned length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    uint8_t low = lead == 0xE0   ? 0xA0
+                  : lead == 0xF0 ? 0x90
+                                 : 0x80,
+            high = lead == 0xED   ? 0x9F
+                   : lead == 0xF4 ? 0x8F
+                                  : 0xBF;
+    uint32_t c = lead & (0x7Fu >> length);
+    if (lead < 0xC2 || lead > 0xF4)
+        return 0;
+    for (size_t i = 1; i < length; i++, low = 0x80, high = 0xBF) {
+        if (i == n)
+            return -1;
+        const uint8_t byte = (uint8_t)text[i];
+        if (byte < low || byte > high)
             return 0;
-        if (r == UTF8_CHARACTER) {
-            *code_point = u.code_point;
-            return u.length;
-        }
+        c = c << 6 | (byte & 0x3F);
     }
-    return -1;
+    *code_point = c;
+    return (int)length;
 }
 
 size_t utf8_encode(uint32_t c, char bytes[UTF8_MAX])
@@ -74,24 +58,20 @@ size_t utf8_complete(const char *text, size_t n)
 
 size_t utf8_repair(const char *text, size_t n, char *out)
 {
-    static const char REPLACEMENT[] = "\xEF\xBF\xBD";
-    struct utf8 u = {0};
     char *o = out;
-    size_t i = 0;
-    while (i < n) {
-        const enum utf8_result r = utf8_push(&u, (uint8_t)text[i]);
-        if (r == UTF8_INVALID) {
-            memcpy(o, REPLACEMENT, 3), o += 3;
-            if (u.length) { /* the bytes before this one; this one may begin a character */
-                u.length = 0;
-                continue;
-            }
+    uint32_t c;
+    for (size_t i = 0, m; i < n; i += m) {
+        const int length = utf8_decode(text + i, n - i, &c);
+        if (length > 0) {
+            memcpy(o, text + i, m = (size_t)length);
+            o += m;
+            continue;
         }
-        i++;
-        if (r == UTF8_CHARACTER)
-            o += utf8_encode(u.code_point, o);
+        /* A maximal ill-formed sequence is the longest beginning of a character, or one byte. */
+        for (m = 1; m < n - i && utf8_decode(text + i, m + 1, &c) < 0; m++)
+            ;
+        memcpy(o, "\xEF\xBF\xBD", 3);
+        o += 3;
     }
-    if (u.missing)
-        memcpy(o, REPLACEMENT, 3), o += 3;
     return (size_t)(o - out);
 }

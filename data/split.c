@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,10 +83,7 @@ static int open_shards(struct split *s, struct error *err)
 /* tokenize writes tokenizer.h5 last: without it, the shards may be incomplete. */
 static int read_tokenizer(struct split *s, struct error *err)
 {
-    char path[PATH_MAX];
-    if (snprintf(path, sizeof path, "%s/tokenizer.h5", s->dir) >= PATH_MAX)
-        return fail(err, "%s: %s", s->dir, strerror(ENAMETOOLONG));
-    struct tokenizer *t = tokenizer_load(path, err);
+    struct tokenizer *t = tokenizer_load_any(s->dir, NULL, err);
     if (!t)
         return -1;
     strcpy(s->tokenizer_fingerprint, t->fingerprint);

@@ -111,20 +111,15 @@ void text_free(struct text *t)
 static int check_utf8(const char *path, const char *piece, size_t n, uint64_t offset,
                       struct error *err)
 {
-    struct utf8 u = {0};
-    size_t begin = 0; /* of the current character */
-    for (size_t i = 0; i < n; i++) {
-        const enum utf8_result r = utf8_push(&u, (uint8_t)piece[i]);
-        if (r == UTF8_INVALID)
-            break;
-        if (r == UTF8_CHARACTER)
-            begin = i + 1;
-    }
-    return begin == n ? 0
-                      : fail(err,
-                             "%s: byte %" PRIu64 ": 0x%02X does not begin a valid UTF-8 character "
-                             "(iconv -t UTF-8 converts other encodings)",
-                             path, offset + begin, (uint8_t)piece[begin]);
+    uint32_t c;
+    size_t i = 0;
+    for (int m; i < n && (m = utf8_decode(piece + i, n - i, &c)) > 0;)
+        i += (size_t)m;
+    return i == n ? 0
+                  : fail(err,
+                         "%s: byte %" PRIu64 ": 0x%02X does not begin a valid UTF-8 character "
+                         "(iconv -t UTF-8 converts other encodings)",
+                         path, offset + i, (uint8_t)piece[i]);
 }
 
 static int fail_changed(const struct text_file *f, struct error *err)

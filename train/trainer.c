@@ -228,7 +228,7 @@ int trainer_start(struct trainer *t, struct error *err)
 
 /* --- steps --- */
 
-/* Runs forward and backward of one micro-batch and returns its loss; or, to diagnose, searches it
+/* Runs forward and backward of one micro-batch and returns its loss and weight; or, to diagnose, searches it
  * for the first number that is not finite. */
 static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss,
                            double *weight, bool *found, struct error *err)

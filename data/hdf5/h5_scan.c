@@ -5,6 +5,7 @@
  * visited in storage order and sorted at the end: visiting them by name made version 1.10.8 free
  * uninitialised entries if a large group's table of links was damaged.
  */
+#include "base/array.h"
 #include "base/minmax.h"
 #include "data/hdf5/h5.h"
 #include "data/hdf5/h5_index.h"
@@ -44,20 +45,12 @@ struct cursor {
 /* Adds n zeroed items, up to max in all. On failure sets the walk's error and returns NULL. */
 static void *append(struct walk *w, struct list *l, size_t n, size_t item, size_t max)
 {
-    if (n > max - l->n) {
+    if (n > max - l->n)
         w->error = "contains more objects than are supported";
+    else if (!array_reserve_bytes(&l->items, &l->capacity, l->n + n + 1, item))
+        w->error = "out of memory";
+    if (w->error)
         return NULL;
-    }
-    if (!l->items || l->n + n > l->capacity) {
-        const size_t capacity = size_min(2 * (l->n + n) + 16, max);
-        char *grown = realloc(l->items, capacity * item);
-        if (!grown) {
-            w->error = "out of memory";
-            return NULL;
-        }
-        l->items = grown;
-        l->capacity = capacity;
-    }
     void *at = l->items + l->n * item;
     memset(at, 0, n * item);
     l->n += n;
