@@ -83,7 +83,7 @@ PKGS    := hdf5 \
            libmicrohttpd
 # Only their headers are needed: train/report/drawing.c loads the libraries when it draws.
 LOADED  := pangocairo
-# Optional: the process that parses files of others may then make no system call but those of malloc (data/sandbox.c). SECCOMP= leaves it out.
+# Optional: the process that parses files of others may then make no system call but those of malloc (data/hdf5/sandbox.c). SECCOMP= leaves it out.
 SECCOMP := $(shell pkg-config --exists libseccomp 2>/dev/null && echo libseccomp)
 # Debian's alternatives may point OpenBLAS at its pthreads build, which knows nothing of our threads: name the OpenMP one.
 OPENBLAS := $(patsubst %/,%,$(dir $(firstword $(wildcard /usr/lib/*/openblas-openmp/libopenblas.so))))

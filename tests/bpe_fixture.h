@@ -7,7 +7,7 @@
 #include "data/tokenizer/word_counter.h"
 #include "tests/data_fixture.h"
 
-/* Real ones: the project's own, and a book of quotations where it is installed. */
+/* Real texts: the project's, and a book of quotations if it is installed. */
 FIXTURE char *real_text(size_t *n)
 {
     static const char *const FILES[] = {"README.md", "docs/derivations.md", "model/attention.c",

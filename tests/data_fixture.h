@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* ck_assert for inner loops: Check writes a message for each of its own. */
+/* ck_assert for inner loops: Check's own writes a message each time, which is slow. */
 #define EXPECT(condition)                                                                          \
     do {                                                                                           \
         if (!(condition))                                                                          \
@@ -37,7 +37,7 @@ FIXTURE uint64_t random_below(uint64_t n)
     return random_u64() % n;
 }
 
-/* libhdf5 1.10 forgets some memory of its own where it cannot open a damaged file. What we left open, nothing_open finds. */
+/* libhdf5 1.10 leaks memory if it cannot open a damaged file. nothing_open finds what we leave open. */
 const char *__lsan_default_suppressions(void);
 __attribute__((used)) const char *__lsan_default_suppressions(void)
 {

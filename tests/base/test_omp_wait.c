@@ -28,7 +28,7 @@ static double cpu(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Processor time that a thread takes while it waits for another, which computes for 10 ms of its own time, LOOPS times. */
+/* Processor time that a thread spends waiting while another computes for 10 ms, LOOPS times. */
 static double spent_waiting(void)
 {
     double spent = 0;

@@ -179,8 +179,7 @@ START_TEST(threads_end)
     enter_folder();
     uint32_t *tokens = make_corpus(folder, N, TRAIN, 1500);
     const struct loader_config first = config_for(ORDER_SHUFFLED, 1, 1, 50);
-    loader_close(
-        open_loader(&first)); /* sanitizers start threads of their own with the first one */
+    loader_close(open_loader(&first)); /* the first thread makes sanitizers start theirs */
     const size_t before = count_threads();
     for (size_t round = 0; round < 60; round++) {
         const struct loader_config c = config_for(ORDER_SHUFFLED, 1 + random_below(40), 1, 50);

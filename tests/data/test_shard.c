@@ -179,7 +179,7 @@ START_TEST(names)
 }
 END_TEST
 
-/* A shard as somebody else might write it. */
+/* A shard with any contents, as another program might write it. */
 enum crime {
     NONE,
     SIGNED,

@@ -86,7 +86,7 @@ refused "half a character at the end" 1 "half: byte 2: the file ends inside" tok
 printf 'xyz' >xyz
 ok "another alphabet" tokenize xyz -o xyz.d --tokenizer char --val 0
 refused "a character unknown to the tokenizer" 1 'acd: byte 0: U+0061 "a" is not among the 3 symbols' tokenize acd -o x --tokenizer xyz.d/tokenizer.h5
-refused "a tokenizer that is none" 1 "acd: not a tokenizer" tokenize acd -o x --tokenizer acd
+refused "a text file as a tokenizer" 1 "acd: not a tokenizer" tokenize acd -o x --tokenizer acd
 refused "a tokenizer that is missing" 1 "not byte, char or bpe:SIZE" tokenize acd -o x --tokenizer bits
 refused "a text too short to split" 1 "1 tokens are too few" tokenize folder/a -o x --tokenizer char
 refused "a pipe" 1 "neither a regular file nor a directory" tokenize /dev/null -o x --tokenizer char
@@ -138,7 +138,7 @@ ok "Ctrl-C, or done before it, or before it listens" eval '[ -e stopped/tokenize
 
 # --- how far it is ---
 ok "no bar where the output is no terminal" eval 'tokenize text.txt -o quiet --tokenizer bpe:300 2>&1 >/dev/null | cmp - /dev/null'
-if command -v script >/dev/null; then # a terminal of its own
+if command -v script >/dev/null; then # in a new terminal
     script -qec "'$handgrad' tokenize text.txt -o bar --tokenizer bpe:300" /dev/null </dev/null >bar.txt
     ok "on a terminal it tells how far it is" eval 'for what in reading encoding writing; do
         grep -qE "$what  [0-9]+%  [0-9.]+ of [0-9.]+ M(B|[ ]tokens)  [0-9.]+ M(B|[ ]tokens)/s  [0-9]+:[0-9][0-9] left" bar.txt || exit 1; done'

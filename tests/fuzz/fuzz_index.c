@@ -7,7 +7,7 @@
 static const void *sent; /* the index */
 static size_t sent_size;
 
-/* In the place of data/sandbox.c. */
+/* Replaces data/hdf5/sandbox.c. */
 int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity,
                 const char *doing, const char *file, struct error *err)
 {

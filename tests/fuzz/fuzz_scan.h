@@ -1,5 +1,5 @@
 /* fuzz_scan.h: for targets that read HDF5 files, each with a reader of its own. What the sandbox does runs in this process: our walk over
- * what libhdf5 parsed (data/h5_scan.c). libhdf5 itself may crash here, as it has; only a crash in code of ours is a finding
+ * what libhdf5 parsed (data/hdf5/h5_scan.c). libhdf5 itself may crash here, as it has; only a crash in code of ours is a finding
  * (tests/fuzz/blame). */
 #ifndef FUZZ_SCAN_H
 #define FUZZ_SCAN_H
@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-/* In the place of data/sandbox.c. */
+/* Replaces data/hdf5/sandbox.c. */
 int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity,
                 const char *doing, const char *file, struct error *err)
 {

@@ -99,7 +99,7 @@ START_TEST(attributes)
 }
 END_TEST
 
-START_TEST(files_that_are_none)
+START_TEST(other_files_are_rejected)
 {
     enter_folder();
     FAILS(!h5_open(in_folder("none.h5"), &err), "none.h5: No such file");
@@ -137,4 +137,4 @@ START_TEST(images_stay_in_memory)
 }
 END_TEST
 
-SUITE("data/h5", attributes, files_that_are_none, images_stay_in_memory)
+SUITE("data/hdf5/h5", attributes, other_files_are_rejected, images_stay_in_memory)

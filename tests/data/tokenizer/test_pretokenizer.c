@@ -98,7 +98,7 @@ START_TEST(patterns_cut_as_they_say)
         {"gpt4", "I'LL say 1234 !!\n\n x", "I|'LL| say| |123|4| !!\n\n| x"},
         {"gpt4", "a  b\n \n c", "a| | b|\n \n| c"},
         {"gpt2", "a\u00a0 b", "a|\u00a0| b"},
-        {"gpt2", "a\u180e b", "a|\u180e| b"}, /* no White_Space: a symbol of its own */
+        {"gpt2", "a\u180e b", "a|\u180e| b"}, /* not White_Space, so a separate symbol */
         {"gpt2", " \u180e", " \u180e"},
         {"gpt2", "é漢e\u0301", "é漢e|\u0301"},
         {"gpt2",
@@ -127,4 +127,4 @@ START_TEST(patterns_cut_as_they_say)
 }
 END_TEST
 
-SUITE("data/words", patterns_cut_as_they_say, words_do_not_depend_on_pieces)
+SUITE("data/tokenizer/pretokenizer", patterns_cut_as_they_say, words_do_not_depend_on_pieces)

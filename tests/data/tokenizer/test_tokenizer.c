@@ -171,7 +171,7 @@ START_TEST(files_come_back)
 }
 END_TEST
 
-/* A tokenizer's group as somebody else might write it: what is NULL or 0 is left out. */
+/* A tokenizer's group with any contents; fields that are NULL or 0 are omitted. */
 struct forgery {
     const char *kind, *fingerprint;
     uint64_t format, vocab_size;
