@@ -25,7 +25,7 @@ int bpe_add_token(struct bpe_model *m, const char *bytes, size_t length, enum bp
                     n, length, BPE_MAX_VOCAB, BPE_MAX_TOKEN);
     if (!array_reserve(&m->ends, &m->ends_capacity, n + 1) ||
         !array_reserve(&m->kinds, &m->kinds_capacity, n + 1) ||
-        !array_reserve(&m->bytes, &m->bytes_capacity, used + length))
+        !array_reserve(&m->bytes, &m->bytes_capacity, used + length + 1)) /* not NULL */
         return fail(err, "out of memory for token %zu", n);
     memcpy(m->bytes + used, bytes, length);
     m->ends[n] = (uint32_t)(used + length);
