@@ -25,9 +25,7 @@ int arena_allocate(struct arena *a)
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
         return -1;
-    a->base = base;
-    a->size = a->used;
-    a->used = 0;
+    *a = (struct arena){.base = base, .size = a->used};
     madvise(a->base, a->size, MADV_HUGEPAGE);
 #pragma omp parallel for
     for (size_t i = 0; i < a->size; i += PAGE)
