@@ -1,6 +1,5 @@
 /* append.h: appends to a file so that it never ends in part of a record. */
-#ifndef APPEND_H
-#define APPEND_H
+#pragma once
 
 #include <stddef.h>
 #include <sys/types.h>
@@ -8,5 +7,3 @@
 /* Writes the bytes at *end, the end of what the file holds, and advances it. On error, cuts the
  * file back to *end and returns -1 with errno. */
 int append_whole(int fd, off_t *end, const void *bytes, size_t size);
-
-#endif

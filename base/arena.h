@@ -1,6 +1,5 @@
 /* arena.h: memory that is allocated once, before the first pass, and freed as a whole. */
-#ifndef ARENA_H
-#define ARENA_H
+#pragma once
 
 #include <stddef.h>
 
@@ -19,5 +18,3 @@ void *arena_take(struct arena *a, size_t n, size_t element_size);
  * Returns 0, or -1 if memory is short. */
 int arena_allocate(struct arena *a);
 void arena_free(struct arena *a);
-
-#endif

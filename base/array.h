@@ -1,6 +1,5 @@
 /* array.h: growing arrays. */
-#ifndef ARRAY_H
-#define ARRAY_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,5 +10,3 @@
 
 /* items points to the array's pointer. Capacity at least doubles. */
 bool array_reserve_bytes(void *items, size_t *capacity, size_t n, size_t element_size);
-
-#endif

@@ -1,6 +1,5 @@
 /* atomic.h: files that are written completely or not at all. */
-#ifndef ATOMIC_H
-#define ATOMIC_H
+#pragma once
 
 #include "base/error.h"
 #include <stdbool.h>
@@ -28,5 +27,3 @@ int atomic_open_temporary(const char *path, char *temporary, char *directory);
 /* Whether the file name `name` is that of a temporary file for `of`. Unless another process is
  * writing, it was left behind and may be removed. */
 bool atomic_is_leftover(const char *name, const char *of);
-
-#endif

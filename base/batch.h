@@ -1,6 +1,5 @@
 /* batch.h: a batch of token windows, as the data pipeline provides it and the model reads it. */
-#ifndef BATCH_H
-#define BATCH_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,5 +14,3 @@ struct batch {
     double weight;         /* of the batch's mean loss in the mean loss of its step */
     size_t rows, block_size;
 };
-
-#endif

@@ -1,6 +1,5 @@
 /* digest.h: SHA-256 in hexadecimal, for tokens, texts and vocabularies. */
-#ifndef DIGEST_H
-#define DIGEST_H
+#pragma once
 
 #include <nettle/sha2.h>
 #include <stdbool.h>
@@ -23,5 +22,3 @@ void digest_finish(struct digest *d, char hex[DIGEST_HEX]);
 
 /* Whether text is a digest as digest_finish writes it: 64 lower-case hexadecimal digits. */
 bool digest_is_hex(const char *text);
-
-#endif

@@ -1,6 +1,5 @@
 /* directories.h: creating directories. */
-#ifndef DIRECTORIES_H
-#define DIRECTORIES_H
+#pragma once
 
 #include "base/error.h"
 #include <stdbool.h>
@@ -8,5 +7,3 @@
 /* Creates the directory and its missing parents, like mkdir -p. A path that exists is left alone,
  * whatever it is. *created (may be NULL): whether any directory was created. */
 int make_directories(const char *path, bool *created, struct error *err);
-
-#endif

@@ -3,8 +3,7 @@
  * A function that can fail takes a struct error and returns 0, or -1 after filling in one line that
  * names the file, the field, the value and what was expected.
  */
-#ifndef ERROR_H
-#define ERROR_H
+#pragma once
 
 #include <stddef.h>
 
@@ -18,5 +17,3 @@ int fail(struct error *err, const char *format, ...) __attribute__((format(print
 
 /* For functions that return a pointer. */
 #define fail_null(...) (fail(__VA_ARGS__), (void *)NULL)
-
-#endif

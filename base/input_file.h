@@ -1,6 +1,5 @@
 /* input_file.h: opening and reading untrusted files. */
-#ifndef INPUT_FILE_H
-#define INPUT_FILE_H
+#pragma once
 
 #include "base/error.h"
 #include <stddef.h>
@@ -20,5 +19,3 @@ int input_file_read(int fd, uint64_t offset, void *bytes, size_t size, const cha
  * frees it. NULL on error. The second function follows symbolic links. */
 char *input_file_text(const char *path, size_t max, struct error *err);
 char *input_file_text_linked(const char *path, size_t max, struct error *err);
-
-#endif

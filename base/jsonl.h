@@ -1,7 +1,6 @@
 /* jsonl.h: a log of JSON objects, one per line, that a run appends to. A write error must not stop
  * the run: the line is lost, and one warning is printed. */
-#ifndef JSONL_H
-#define JSONL_H
+#pragma once
 
 #include "base/error.h"
 #include <stdbool.h>
@@ -26,5 +25,3 @@ void jsonl_close(struct jsonl *j);
 int jsonl_cut_after(struct jsonl *j, uint64_t step, struct error *err);
 /* Appends a line of this step (`size` bytes, newline included), completely or not at all. */
 void jsonl_append(struct jsonl *j, uint64_t step, const char *line, size_t size);
-
-#endif

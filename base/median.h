@@ -1,6 +1,5 @@
 /* median.h: the median of numbers. */
-#ifndef MEDIAN_H
-#define MEDIAN_H
+#pragma once
 
 #include <stdlib.h>
 
@@ -16,5 +15,3 @@ static inline double sort_and_median(double *x, size_t n)
     qsort(x, n, sizeof *x, compare_doubles);
     return n % 2 ? x[n / 2] : 0.5 * (x[n / 2 - 1] + x[n / 2]);
 }
-
-#endif

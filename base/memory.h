@@ -1,7 +1,6 @@
 /* memory.h: checks that an allocation fits before it is made: Linux grants memory that it does not
  * have, and later kills the process that uses it. */
-#ifndef MEMORY_H
-#define MEMORY_H
+#pragma once
 
 #include "base/error.h"
 #include <stddef.h>
@@ -16,5 +15,3 @@ size_t memory_of_groups(const char *groups, const char *root);
 char *memory_text(size_t bytes, char text[24]);
 /* 0, or an error "NAME: needs 3.9 GB of memory, 2.1 GB are free". */
 int memory_check(size_t bytes, const char *name, struct error *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* minmax.h: minimum, maximum and rounded-up quotient of sizes. */
-#ifndef MINMAX_H
-#define MINMAX_H
+#pragma once
 
 #include <stddef.h>
 
@@ -19,5 +18,3 @@ static inline size_t ceil_div(size_t n, size_t d)
 {
     return n / d + (n % d != 0);
 }
-
-#endif

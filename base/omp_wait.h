@@ -5,8 +5,7 @@
  * the one that it waits for from running (docs/benchmark.md). So threads spin while the process has
  * the machine to itself, and otherwise wait passively, as with OMP_WAIT_POLICY=PASSIVE.
  */
-#ifndef OMP_WAIT_H
-#define OMP_WAIT_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -25,5 +24,3 @@ bool omp_wait_set_passive(bool passive);
  * wait passively instead. Does nothing if the user has set a policy (OMP_WAIT_POLICY, GOMP_SPINCOUNT,
  * KMP_BLOCKTIME) or OpenMP uses one thread. To be called once, by the thread that computes. */
 void omp_wait_adapt(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* printable.h: the bytes of a token in readable form that is safe to send to a terminal. */
-#ifndef PRINTABLE_H
-#define PRINTABLE_H
+#pragma once
 
 #include <stddef.h>
 
@@ -11,5 +10,3 @@ enum { PRINTABLE_MAX = 64 }; /* bytes that always suffice */
  * with … if the text would take more than `columns` (at least 1). Returns the columns used. Widths
  * depend on the locale: call setlocale(LC_CTYPE, "C.UTF-8") first. */
 size_t printable(char out[PRINTABLE_MAX], const char *bytes, size_t n, size_t columns);
-
-#endif

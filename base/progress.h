@@ -1,6 +1,5 @@
 /* progress.h: a progress line on standard error, if that is a terminal. */
-#ifndef PROGRESS_H
-#define PROGRESS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,5 +18,3 @@ void progress_begin(struct progress *p, const char *what, uint64_t total, const 
 void progress_set(struct progress *p, uint64_t done);
 /* Clears the line. */
 void progress_end(struct progress *p);
-
-#endif

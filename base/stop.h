@@ -1,7 +1,6 @@
 /* stop.h: signals as flags, which the work polls: between micro-steps, between the batches of an
  * evaluation, between the tokens of a sample. */
-#ifndef STOP_H
-#define STOP_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -14,5 +13,3 @@ bool stop_requested(void);
 
 /* Whether SIGUSR1 has arrived since the last call. */
 bool save_requested(void);
-
-#endif

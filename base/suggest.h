@@ -1,7 +1,6 @@
 /* suggest.h: finds the name that a mistyped word was probably meant to be, for "did you mean
  * …?". */
-#ifndef SUGGEST_H
-#define SUGGEST_H
+#pragma once
 
 #include <stddef.h>
 
@@ -12,5 +11,3 @@ size_t suggest_distance(const char *word, const char *name);
 
 /* The name with the smallest distance, the first of equals; NULL if none is close enough. */
 const char *suggest_nearest(const char *word, const char *const *names, size_t n);
-
-#endif

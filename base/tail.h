@@ -1,7 +1,6 @@
 /* tail.h: follows a file of lines that another process appends to, or truncates when it resumes.
  * Reads each byte once. */
-#ifndef TAIL_H
-#define TAIL_H
+#pragma once
 
 #include "base/error.h"
 #include <stdbool.h>
@@ -34,5 +33,3 @@ typedef void tail_reader(void *context, char *line, size_t n);
  * counts as empty. */
 int tail_read(struct tail *t, tail_reader *reader, void (*restart)(void *context), void *context,
               struct error *err);
-
-#endif

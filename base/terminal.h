@@ -1,6 +1,5 @@
 /* terminal.h: what an output can display. */
-#ifndef TERMINAL_H
-#define TERMINAL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -14,5 +13,3 @@ struct terminal {
 /* Colours as COLORTERM and TERM announce them, if fd is a terminal and NO_COLOR is not set. The
  * width is the terminal's, else COLUMNS, else 80. */
 struct terminal terminal_detect(int fd);
-
-#endif

@@ -1,6 +1,5 @@
 /* text_append.h: text built up in a buffer of fixed size. */
-#ifndef TEXT_APPEND_H
-#define TEXT_APPEND_H
+#pragma once
 
 #include <stddef.h>
 
@@ -8,5 +7,3 @@
  * text. */
 char *text_append(char *text, size_t size, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-#endif

@@ -1,7 +1,6 @@
 /* utf8.h: strict UTF-8 (RFC 3629; Unicode 15, table 3-7): no overlong forms, no surrogates, nothing
  * above U+10FFFF. */
-#ifndef UTF8_H
-#define UTF8_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -28,5 +27,3 @@ size_t utf8_complete(const char *text, size_t n);
 /* Copies text with every maximal ill-formed sequence replaced by U+FFFD, as Unicode recommends; an
  * incomplete character at the end is one. `out` must hold 3 n bytes. Returns the bytes written. */
 size_t utf8_repair(const char *text, size_t n, char *out);
-
-#endif

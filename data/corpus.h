@@ -4,8 +4,7 @@
  * remains of an interrupted run are not mistaken for a corpus, nor mixed with another one (see
  * corpus and count in struct shard_info).
  */
-#ifndef CORPUS_H
-#define CORPUS_H
+#pragma once
 
 #include "base/error.h"
 #include "data/tokenizer/tokenizer.h"
@@ -52,5 +51,3 @@ struct corpus_plan {
 /* Writes the shards, and then tokenizer.h5. After an error, corpus_dir_clear removes what was
  * written. */
 int corpus_write(const struct corpus_plan *plan, struct error *err);
-
-#endif

@@ -1,7 +1,6 @@
 /* documents.h: where the documents of a stream of tokens begin, and what follows for its windows:
  * where windows may begin, which tokens a token may attend to, and which targets count. */
-#ifndef DOCUMENTS_H
-#define DOCUMENTS_H
+#pragma once
 
 #include "base/batch.h"
 #include <stddef.h>
@@ -31,5 +30,3 @@ void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_
 
 /* How many targets of that window count. */
 size_t documents_counted(const struct documents *d, uint64_t first, size_t T);
-
-#endif

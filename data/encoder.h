@@ -1,6 +1,5 @@
 /* encoder.h: encodes a text stream as tokens, on all cores, and marks its documents. */
-#ifndef ENCODER_H
-#define ENCODER_H
+#pragma once
 
 #include "base/error.h"
 #include "data/documents.h"
@@ -27,5 +26,3 @@ struct encoder *encoder_create(const struct encoder_config *config, struct error
 struct pretokenizer *encoder_input(struct encoder *e);
 int encoder_finish(struct encoder *e, struct error *err);
 void encoder_destroy(struct encoder *e);
-
-#endif

@@ -4,8 +4,7 @@
  * thread reads ahead; while steps are requested in order, loader_batch waits only if training is
  * faster than the disk.
  */
-#ifndef LOADER_H
-#define LOADER_H
+#pragma once
 
 #include "base/batch.h"
 #include "base/error.h"
@@ -47,5 +46,3 @@ size_t loader_bytes(size_t tokens, size_t block_size, bool mask_documents);
  * its share of the step's targets that count. Requests out of order are allowed, but slower. */
 int loader_batch(struct loader *l, uint64_t step, uint64_t micro, struct batch *batch,
                  struct error *err);
-
-#endif

@@ -7,8 +7,7 @@
  *
  * Equal input gives equal bytes: no time stamps are stored.
  */
-#ifndef SHARD_H
-#define SHARD_H
+#pragma once
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -62,5 +61,3 @@ int shard_read(struct shard *s, uint64_t first, size_t n, uint32_t *tokens, stru
 int shard_read_documents(struct shard *s, uint64_t **begins, struct error *err);
 /* Reads everything and compares both digests. */
 int shard_verify(struct shard *s, struct error *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* split.h: a split ("train", "val") of a data directory: its shards as one stream of tokens. */
-#ifndef SPLIT_H
-#define SPLIT_H
+#pragma once
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -37,5 +36,3 @@ int split_read_wrapped(struct split *s, uint64_t first, size_t n, uint32_t *toke
 /* Where documents begin; read at the first call, valid until split_close. NULL if that fails or the
  * text was not divided into documents. */
 const struct documents *split_documents(struct split *s, struct error *err);
-
-#endif

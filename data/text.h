@@ -1,7 +1,6 @@
 /* text.h: the files of a text, read as one stream of valid UTF-8 (or of any bytes), as often as
  * needed. */
-#ifndef TEXT_H
-#define TEXT_H
+#pragma once
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -40,5 +39,3 @@ int text_read(struct text *t, text_reader *reader, void *context, struct error *
 
 /* [{"path": ..., "bytes": ..., "sha256": ...}, ...]. The caller frees it. NULL if memory is short. */
 char *text_json(const struct text *t);
-
-#endif

@@ -6,8 +6,7 @@
  * distinct words, for a text of any length. All errors in the text are found before the directory
  * changes.
  */
-#ifndef TOKENIZE_H
-#define TOKENIZE_H
+#pragma once
 
 #include "base/error.h"
 #include <stdbool.h>
@@ -38,5 +37,3 @@ struct tokenize_result {
 /* Stops with an error if a signal asks for it (base/stop.h). Error messages name the options of
  * handgrad tokenize. */
 int tokenize(const struct tokenize_plan *plan, struct tokenize_result *result, struct error *err);
-
-#endif

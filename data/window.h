@@ -1,7 +1,6 @@
 /* window.h: where in the stream of tokens each row of each batch begins. These are pure functions of
  * seed and position, so that resuming needs no stored state. */
-#ifndef WINDOW_H
-#define WINDOW_H
+#pragma once
 
 #include <stdint.h>
 
@@ -32,5 +31,3 @@ uint64_t window_begin(const struct windows *w, uint64_t step, uint64_t rows_per_
 
 /* The image of i under a permutation of 0 ... n - 1 that the key selects. */
 uint64_t permute(uint64_t key, uint64_t n, uint64_t i);
-
-#endif

@@ -1,6 +1,5 @@
 /* attention.h: causal multi-head self-attention, forward and backward, in memory linear in T. */
-#ifndef ATTENTION_H
-#define ATTENTION_H
+#pragma once
 
 #include "model/dropout.h"
 #include "model/real.h"
@@ -25,5 +24,3 @@ void attention_backward(real *dqkv, const real *dy, const real *qkv, const real 
 void attention_backward_set(real *dqkv, const real *dy, const real *qkv, const real *y,
                             const real *lse, const uint32_t *start, size_t B, size_t T, size_t C,
                             size_t H, const struct dropout *d, uint32_t site);
-
-#endif

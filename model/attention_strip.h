@@ -1,6 +1,5 @@
 /* attention_strip.h: attention for a strip of queries. */
-#ifndef ATTENTION_STRIP_H
-#define ATTENTION_STRIP_H
+#pragma once
 
 #include "model/dropout.h"
 #include "model/real.h"
@@ -27,5 +26,3 @@ struct attention_head {
  * see. Forward: sets y and lse of these queries. Backward: adds into (or sets) dq of these queries,
  * dk and dv of those keys. */
 void attention_strip(const struct attention_head *h, size_t i0);
-
-#endif

@@ -1,7 +1,6 @@
 /* block.h: one Transformer block, forward and backward: LayerNorm, attention, residual connection;
  * LayerNorm, MLP, residual connection. */
-#ifndef BLOCK_H
-#define BLOCK_H
+#pragma once
 
 #include "base/arena.h"
 #include "model/dropout.h"
@@ -75,5 +74,3 @@ void block_backward(real *dx, real *const *dw, const struct block_scratch *s,
                     const struct block_activations *a, const real *x, const uint32_t *start,
                     real *const *w, size_t B, size_t T, const struct model_config *config,
                     const struct dropout *d, uint32_t layer);
-
-#endif

@@ -1,7 +1,6 @@
 /* causal_probe.h: checks that a model cannot see the future. A leak lowers the training loss and
  * ruins generation, so training begins with this check. */
-#ifndef CAUSAL_PROBE_H
-#define CAUSAL_PROBE_H
+#pragma once
 
 #include "model/gpt.h"
 #include <stdbool.h>
@@ -21,5 +20,3 @@
  * memory is short. Gradients are not checked in a model for inference. g->grads is zero afterwards;
  * the parameters do not change. */
 int gpt_causal_probe(struct gpt *g, bool documents, char *message, size_t size);
-
-#endif

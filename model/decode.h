@@ -1,7 +1,6 @@
 /* decode.h: generation with a cache of keys and values. Each new token costs one pass over the
  * weights, which several sequences can share. */
-#ifndef DECODE_H
-#define DECODE_H
+#pragma once
 
 #include "base/arena.h"
 #include "model/gpt.h"
@@ -42,5 +41,3 @@ void decoder_prompt(struct decoder *s, real *logits, const uint32_t *ids, size_t
 
 /* Removes all tokens but the first `length`. */
 void decoder_rewind(struct decoder *s, size_t length);
-
-#endif

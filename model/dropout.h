@@ -1,6 +1,5 @@
 /* dropout.h: dropout, forward and backward. Masks are recomputed, not stored. */
-#ifndef DROPOUT_H
-#define DROPOUT_H
+#pragma once
 
 #include "model/real.h"
 #include <stdbool.h>
@@ -41,5 +40,3 @@ void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const
 /* Adds dy * mask into dx (N,C). */
 void dropout_backward(real *dx, const real *dy, size_t N, size_t T, size_t C,
                       const struct dropout *d, uint32_t site);
-
-#endif

@@ -1,6 +1,5 @@
 /* embedding.h: token and position embeddings, forward and backward. */
-#ifndef EMBEDDING_H
-#define EMBEDDING_H
+#pragma once
 
 #include "model/real.h"
 
@@ -15,5 +14,3 @@ void embedding_forward(real *x, const uint32_t *ids, const real *wte, const real
 /* Adds into dwte (V,C) and dwpe (T,C) the gradients for dx (B,T,C), with positions from 0. */
 void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *ids, size_t B,
                         size_t T, size_t C);
-
-#endif

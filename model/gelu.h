@@ -1,6 +1,5 @@
 /* gelu.h: the Gaussian error linear unit in both forms, forward and backward. */
-#ifndef GELU_H
-#define GELU_H
+#pragma once
 
 #include "model/real.h"
 #include "model/tensors.h"
@@ -17,5 +16,3 @@ void gelu_backward(real *dx, const real *dy, const real *x, size_t n, enum gelu_
 
 /* The same, but overwrites dx. */
 void gelu_backward_set(real *dx, const real *dy, const real *x, size_t n, enum gelu_kind kind);
-
-#endif

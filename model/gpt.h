@@ -1,6 +1,5 @@
 /* gpt.h: the whole model: forward, loss and backward over arrays that it owns. */
-#ifndef GPT_H
-#define GPT_H
+#pragma once
 
 #include "base/arena.h"
 #include "base/batch.h"
@@ -87,5 +86,3 @@ acc gpt_loss_and_grads(struct gpt *g, const struct batch *batch, const struct dr
 /* A forward, and a backward for the upstream gradients g->dlosses (B T), one for each token's loss.
  * Without dropout, g->dstream ends as the gradient of the embedded tokens. */
 void gpt_backward(struct gpt *g, const struct batch *batch, const struct dropout *d);
-
-#endif

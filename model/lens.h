@@ -4,8 +4,7 @@
  * lens_attention and lens_logits read the activations that gpt_loss with one row and no dropout
  * left in a model. The model must keep the activations of all blocks: GPT_TRAIN or
  * GPT_TRAIN_RECOMPUTE_GELU. */
-#ifndef LENS_H
-#define LENS_H
+#pragma once
 
 #include "model/gpt.h"
 
@@ -25,5 +24,3 @@ void lens_logits(real *logits, struct gpt *g, size_t T, size_t depth);
 /* gradient (T,C) of the loss of token t alone with respect to every embedded token. It is zero
  * beyond t because the backward adds nothing there. Runs the model, and adds into g->grads. */
 void lens_gradient(real *gradient, struct gpt *g, const struct batch *batch, size_t t);
-
-#endif

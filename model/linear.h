@@ -1,6 +1,5 @@
 /* linear.h: y = x W + b, forward and backward. */
-#ifndef LINEAR_H
-#define LINEAR_H
+#pragma once
 
 #include "model/real.h"
 
@@ -19,5 +18,3 @@ void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real
 /* The same, but overwrites dx, which saves clearing it first. */
 void linear_backward_set(real *dx, real *dw, real *dbias, const real *dy, const real *x,
                          const real *w, size_t N, size_t I, size_t O);
-
-#endif

@@ -1,6 +1,5 @@
 /* loss.h: the output layer and its cross-entropy, forward and backward, in chunks of tokens. */
-#ifndef LOSS_H
-#define LOSS_H
+#pragma once
 
 #include "base/batch.h"
 #include "model/real.h"
@@ -24,5 +23,3 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
 
 /* Number of tokens whose logits are in memory at a time. */
 size_t loss_chunk(size_t N, size_t padded);
-
-#endif

@@ -1,6 +1,5 @@
 /* mlp.h: the multilayer perceptron of a block, forward and backward. */
-#ifndef MLP_H
-#define MLP_H
+#pragma once
 
 #include "model/real.h"
 #include "model/tensors.h"
@@ -24,5 +23,3 @@ void mlp_backward(real *dx, real *dw_fc, real *db_fc, real *dw_proj, real *db_pr
                   real *dact, const real *dy, const real *fc, const real *act, const real *x,
                   const real *w_fc, const real *w_proj, size_t N, size_t C, size_t F,
                   enum gelu_kind kind);
-
-#endif

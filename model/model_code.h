@@ -1,8 +1,7 @@
 /* model_code.h: the functions of each build of the model behind one interface that does not depend
  * on the number type, for code that chooses a build at run time: training in float or bf16, the
  * gradient checker, gradient files. */
-#ifndef MODEL_CODE_H
-#define MODEL_CODE_H
+#pragma once
 
 #include "base/batch.h"
 #include "model/dropout.h"
@@ -26,5 +25,3 @@ struct model_code {
 };
 
 extern const struct model_code model_code_f32, model_code_bf16, model_code_f64, model_code_c128;
-
-#endif

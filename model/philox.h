@@ -5,8 +5,7 @@
  * A random number is a function of its address (seed, counter) alone. There is no state to save or
  * to share between threads, and the backward draws the dropout masks of the forward again.
  */
-#ifndef PHILOX_H
-#define PHILOX_H
+#pragma once
 
 #include <stdint.h>
 
@@ -28,5 +27,3 @@ static inline void philox4x32(uint32_t c[4], uint32_t k0, uint32_t k1)
     c[2] = c2;
     c[3] = c3;
 }
-
-#endif

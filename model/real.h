@@ -21,8 +21,7 @@
  * The complex step needs analytic code: compare and take maxima of real_part(x) only, square as x *
  * x, never take the absolute value of a real, transpose without conjugation.
  */
-#ifndef REAL_H
-#define REAL_H
+#pragma once
 
 #include <assert.h>
 #include <float.h>
@@ -92,6 +91,4 @@ static inline double complex real_normal_cdf(double complex z, double complex ex
 #define ASSERT(condition) assert(condition)
 #else
 #define ASSERT(condition) ((void)0)
-#endif
-
 #endif

@@ -1,6 +1,5 @@
 /* residual.h: the residual connection with dropout, forward and backward. */
-#ifndef RESIDUAL_H
-#define RESIDUAL_H
+#pragma once
 
 #include "model/dropout.h"
 #include "model/real.h"
@@ -17,5 +16,3 @@ void residual_forward(real *y, const real *x, const real *branch, size_t N, size
  * uses dy itself as the gradient of x. */
 void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t T, size_t C,
                        const struct dropout *d, uint32_t site);
-
-#endif

@@ -1,7 +1,6 @@
 /* softmax.h: softmax over the last dimension, forward and backward. Attention and loss contain
  * fused versions; decoding uses this one. */
-#ifndef SOFTMAX_H
-#define SOFTMAX_H
+#pragma once
 
 #include "model/real.h"
 
@@ -17,5 +16,3 @@ void softmax_row(real *p, const real *x, size_t C);
 
 /* Adds into dx (N,C) the gradient for dp (N,C). */
 void softmax_backward(real *dx, const real *dp, const real *p, size_t N, size_t C);
-
-#endif

@@ -1,8 +1,7 @@
 /* tensors.h: the sizes of a model and the table of its parameter tensors. Initialisation,
  * optimiser, checkpoints and exchange formats all work from this table. It does not depend on the
  * number type: a parameter array of any type has the same layout. */
-#ifndef TENSORS_H
-#define TENSORS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,5 +70,3 @@ const struct tensor *tensors_find(const struct tensors *t, enum tensor_kind kind
 
 /* Elements of a tensor in files. They come first in its range in memory. */
 size_t tensor_file_size(const struct tensor *t);
-
-#endif

@@ -7,8 +7,7 @@
  * Distribution function 2^-23 absolute, and 5e-6 relative down to x = -12, where the rounding of
  * x^2 / 2 alone contributes 4.3e-6.
  */
-#ifndef VECTOR_MATH_H
-#define VECTOR_MATH_H
+#pragma once
 
 #include <stdint.h>
 #include <string.h>
@@ -64,5 +63,3 @@ static inline float vector_normal_cdff(float x, float e)
     const float tail = e * (p / q);
     return x < 0 ? tail : 1 - tail;
 }
-
-#endif

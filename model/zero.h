@@ -1,6 +1,5 @@
 /* zero.h: clears the arrays that a backward adds into. */
-#ifndef ZERO_H
-#define ZERO_H
+#pragma once
 
 #include "base/minmax.h"
 #include "model/real.h"
@@ -39,5 +38,3 @@ static inline void zero(real *x, size_t n)
             zero_far((char *)x + i, bytes);
     }
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* adamw.h: AdamW, on flat arrays laid out by the tensor table. */
-#ifndef ADAMW_H
-#define ADAMW_H
+#pragma once
 
 #include "model/real.h"
 #include "model/tensors.h"
@@ -15,5 +14,3 @@ struct adamw {
  * clipping factor). step counts from 1. The four arrays have tensors->total elements. */
 void adamw_update(real *params, real *m, real *v, const real *grads, double grad_scale,
                   const struct tensors *tensors, const struct adamw *o, double lr, uint64_t step);
-
-#endif

@@ -1,6 +1,5 @@
 /* adamw_check.h: compares AdamW with its definition, and with common mistakes in it. */
-#ifndef ADAMW_CHECK_H
-#define ADAMW_CHECK_H
+#pragma once
 
 #include <stddef.h>
 
@@ -21,5 +20,3 @@ double optcheck_error_f32(int mistake);
 double optcheck_error_f64(int mistake);
 
 const struct optim_mistake *optcheck_mistake_f64(size_t mistake);
-
-#endif

@@ -1,7 +1,6 @@
 /* clip.h: clipping by the norm of the whole gradient (Pascanu, Mikolov and Bengio 2013,
  * arXiv:1211.5063). */
-#ifndef CLIP_H
-#define CLIP_H
+#pragma once
 
 #include "optim/norms.h"
 
@@ -12,5 +11,3 @@ static inline double clip_factor(double norm, double clip)
     const double factor = clip / (norm + 1e-6);
     return clip > 0 && factor < 1 ? factor : 1;
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* norms.h: Euclidean norms of the gradient, of each tensor, and of its change by a step of
  * AdamW. */
-#ifndef NORMS_H
-#define NORMS_H
+#pragma once
 
 #include "model/real.h"
 #include "model/tensors.h"
@@ -21,5 +20,3 @@ double tensor_norm(const real *array, const struct tensor *t);
  * before it is not needed. lr and step are those of the update. */
 double adamw_update_norm(const real *params, const real *m, const real *v, const struct tensor *t,
                          const struct adamw *o, double lr, uint64_t step);
-
-#endif

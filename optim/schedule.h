@@ -1,6 +1,5 @@
 /* schedule.h: the learning rate of each step. */
-#ifndef SCHEDULE_H
-#define SCHEDULE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -22,5 +21,3 @@ struct schedule {
  * min_lr + (lr - min_lr) (1 - sqrt(r)), where r is the completed fraction of the decay (Hägele et
  * al. 2024, arXiv:2405.18392). */
 double schedule_lr(const struct schedule *schedule, uint64_t s);
-
-#endif

@@ -1,6 +1,5 @@
 /* spike.h: a window of recent losses, and the limit above which the next loss is a spike. */
-#ifndef SPIKE_H
-#define SPIKE_H
+#pragma once
 
 #include <stdint.h>
 
@@ -29,5 +28,3 @@ char *loss_window_text(const struct loss_window *w, char *text);
 
 /* Reads it back. Returns 0, or -1 if the text is malformed. */
 int loss_window_parse(struct loss_window *w, const char *text);
-
-#endif

@@ -4,8 +4,7 @@
  * h5_unlock. The lock is recursive; h5_lock also silences the library's error output and disables
  * plugins. Reading (h5_read.h) calls the library only in a sandbox.
  */
-#ifndef H5_H
-#define H5_H
+#pragma once
 
 #include "base/error.h"
 #include "data/hdf5/h5_index.h"
@@ -70,5 +69,3 @@ int h5_write_u64(hid_t object, const char *name, uint64_t value, const char *fil
 int h5_write_f64(hid_t object, const char *name, double value, const char *file, struct error *err);
 int h5_write_string(hid_t object, const char *name, const char *value, const char *file,
                     struct error *err);
-
-#endif

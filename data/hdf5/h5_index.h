@@ -6,8 +6,7 @@
  * Entries are sorted by name. The name of an object is its path, such as "adamw/m", and "" for the
  * root, which is entry 0; that of an attribute is its object's name, H5_ATTRIBUTE, and its own.
  */
-#ifndef H5_INDEX_H
-#define H5_INDEX_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -81,5 +80,3 @@ struct h5_scan {
     size_t size;
 };
 size_t h5_scan(void *scan, void *index, size_t capacity);
-
-#endif

@@ -8,8 +8,7 @@
  *
  * Nodes and names are valid until h5_close.
  */
-#ifndef H5_READ_H
-#define H5_READ_H
+#pragma once
 
 #include "base/error.h"
 #include "data/hdf5/h5_index.h"
@@ -71,5 +70,3 @@ int h5_cache_create(struct h5_cache *c, struct h5_node dataset, size_t bytes, st
 void h5_cache_free(struct h5_cache *c);
 int h5_read_cached(struct h5_node dataset, struct h5_cache *c, uint64_t first, size_t n,
                    void *elements, struct error *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* h5_reader.h: an open file, shared by h5_open.c, which checks its index, and h5_read.c. */
-#ifndef H5_READER_H
-#define H5_READER_H
+#pragma once
 
 #include "data/hdf5/h5_index.h"
 #include "data/hdf5/sandbox.h"
@@ -44,5 +43,3 @@ static inline bool h5_count_elements(const struct h5_entry *e, uint64_t *n)
             return false;
     return true;
 }
-
-#endif

@@ -7,8 +7,7 @@
  * Without the filter, a compromised child could still send signals to, or trace, processes of the
  * same user, and as root raise its limits.
  */
-#ifndef SANDBOX_H
-#define SANDBOX_H
+#pragma once
 
 #include "base/error.h"
 #include <stddef.h>
@@ -30,5 +29,3 @@ int sandbox_run(struct sandbox_result *result, sandbox_work *work, void *argumen
                 const char *doing, const char *file, struct error *err);
 /* Also after a failure. */
 void sandbox_free(struct sandbox_result *result);
-
-#endif

@@ -4,8 +4,7 @@
  * While two neighbours have a merge, the one with the lowest rank is applied, the leftmost first. A
  * merge's rank is its position in the list, and unrelated to the id of its result.
  */
-#ifndef BPE_H
-#define BPE_H
+#pragma once
 
 #include "base/error.h"
 #include "data/tokenizer/bytemap.h"
@@ -90,5 +89,3 @@ size_t bpe_encode_word(const struct bpe *b, struct bpe_workspace *s, const char 
  * longest first, become those tokens. A run of invalid UTF-8 is a word (pretokenizer.h). */
 int bpe_encode(const struct bpe *b, const char *text, size_t length, bool special, uint32_t *ids,
                size_t *n, struct error *err);
-
-#endif

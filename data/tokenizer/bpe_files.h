@@ -6,8 +6,7 @@
  *
  * Files are untrusted: sizes are bounded, and bpe_create checks the model.
  */
-#ifndef BPE_FILES_H
-#define BPE_FILES_H
+#pragma once
 
 #include "base/digest.h"
 #include "data/hdf5/h5_read.h"
@@ -34,5 +33,3 @@ int bpe_write(const struct bpe *b, hid_t group, const char *file, struct error *
 struct bpe *bpe_read(struct h5_node group, uint64_t vocab_size, struct error *err);
 /* Covers everything that determines ids. */
 void bpe_digest(const struct bpe *b, struct digest *d);
-
-#endif

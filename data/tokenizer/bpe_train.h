@@ -6,8 +6,7 @@
  * Stanford's CS336), so the result does not depend on the number of threads. Special tokens come
  * last.
  */
-#ifndef BPE_TRAIN_H
-#define BPE_TRAIN_H
+#pragma once
 
 #include "data/tokenizer/bpe.h"
 
@@ -23,5 +22,3 @@ struct bpe_plan {
 /* `words` maps words to counts (word_counter.h). NULL if memory is short, the plan is impossible, or
  * the words give fewer tokens (the message says how many). */
 struct bpe *bpe_train(const struct bytemap *words, const struct bpe_plan *plan, struct error *err);
-
-#endif

@@ -1,7 +1,6 @@
 /* bytemap.h: a map from byte strings to numbers: words to counts, tokens to ids. Entries keep the
  * order of insertion. */
-#ifndef BYTEMAP_H
-#define BYTEMAP_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -30,5 +29,3 @@ static inline const char *bytemap_key(const struct bytemap *m, const struct byte
 {
     return m->bytes + e->offset;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* pairmap.h: a map from pairs of token ids to numbers: the rank of a merge, the index of a count. */
-#ifndef PAIRMAP_H
-#define PAIRMAP_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +38,3 @@ static inline uint32_t pairmap_find(const struct pairmap *m, uint32_t left, uint
 
 /* Adds a pair that is not in the map. After pairmap_reserve. */
 void pairmap_put(struct pairmap *m, uint32_t left, uint32_t right, uint32_t value);
-
-#endif

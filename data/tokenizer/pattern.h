@@ -5,8 +5,7 @@
  * "Isolated" of Hugging Face's Split. \s is Unicode's White_Space, as in Python, Rust and Oniguruma;
  * PCRE2's own \s differs in U+180E.
  */
-#ifndef PATTERN_H
-#define PATTERN_H
+#pragma once
 
 #include "base/error.h"
 #include <stdbool.h>
@@ -33,5 +32,3 @@ void matcher_destroy(struct matcher *m);
  * document, so ^ does not match there. Returns -1 if PCRE2 gives up. */
 int matcher_next(struct matcher *m, const char *text, size_t length, size_t begin, bool open,
                  bool middle, size_t *end, struct error *err);
-
-#endif

@@ -3,8 +3,7 @@
  * The words depend neither on how the text is divided into pieces nor on the number of threads.
  * Memory is a few MiB per thread, or that of the longest word. A run of invalid UTF-8 is a word.
  */
-#ifndef PRETOKENIZER_H
-#define PRETOKENIZER_H
+#pragma once
 
 #include "base/error.h"
 #include "data/tokenizer/pattern.h"
@@ -49,5 +48,3 @@ int pretokenizer_end_file(struct pretokenizer *p, struct error *err);
 /* Takes the remaining words. */
 int pretokenizer_finish(struct pretokenizer *p, struct error *err);
 void pretokenizer_destroy(struct pretokenizer *p);
-
-#endif

@@ -1,7 +1,6 @@
 /* tokenizer.h: text to token ids and back. Three kinds: "byte" (the 256 bytes), "char" (the code
  * points of a text, sorted) and "bpe" (byte-level byte-pair encoding, bpe.h). */
-#ifndef TOKENIZER_H
-#define TOKENIZER_H
+#pragma once
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -73,5 +72,3 @@ struct tokenizer *tokenizer_load(const char *path, struct error *err);
  * the hints are; they may be NULL. */
 struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *hints,
                                      struct error *err);
-
-#endif

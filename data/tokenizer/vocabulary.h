@@ -1,7 +1,6 @@
 /* vocabulary.h: shared by the readers of other programs' tokenizer files: tokens in any order, and
  * GPT-2's notation of bytes as printable characters. */
-#ifndef VOCABULARY_H
-#define VOCABULARY_H
+#pragma once
 
 #include "data/tokenizer/bpe_files.h"
 #include <cjson/cJSON.h>
@@ -41,5 +40,3 @@ struct bpe *bpe_read_tiktoken(const char *name, char *text, const struct bpe_hin
                               struct error *err);
 struct bpe *bpe_read_merges(const char *vocab_path, cJSON *vocab, const char *merges_path,
                             const char *merges, const struct bpe_hints *hints, struct error *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* word_counter.h: counts the words of a text, as training a byte-pair encoding needs them. */
-#ifndef WORD_COUNTER_H
-#define WORD_COUNTER_H
+#pragma once
 
 #include "data/tokenizer/bytemap.h"
 #include "data/tokenizer/pretokenizer.h"
@@ -18,5 +17,3 @@ struct word_counter *word_counter_create(const struct pattern *p, const char *se
 /* Stores the counts of all words, which the caller frees. */
 int word_counter_finish(struct word_counter *c, struct bytemap *counts, struct error *err);
 void word_counter_destroy(struct word_counter *c);
-
-#endif

@@ -15,8 +15,7 @@
  *               not change; nothing undefined is read; a backward adds to what is there
  *   precision   the float and bf16 builds, which train, agree with the double build
  */
-#ifndef GRADCHECK_H
-#define GRADCHECK_H
+#pragma once
 
 #include "model/check/subject.h"
 #include "model/model_code.h"
@@ -54,5 +53,3 @@ struct gradcheck_caught {
 };
 int gradcheck_mistake(struct gradcheck_caught *caught, const struct mistake *m, uint64_t seed);
 int gradcheck_model_mistake(struct gradcheck_caught *caught, size_t mistake, uint64_t seed);
-
-#endif

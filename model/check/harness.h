@@ -1,7 +1,6 @@
 /* harness.h: what a check works on: the tensors of an operation in one case, in every number type and
  * filled with the same random numbers, and derivatives of its outputs along any direction. */
-#ifndef HARNESS_H
-#define HARNESS_H
+#pragma once
 
 #include "model/check/subject.h"
 #include <math.h>
@@ -154,5 +153,3 @@ uint64_t random_bits(uint64_t *state);
 double random_normal(uint64_t *state);
 /* A direction of length 1. */
 void random_direction(double *v, size_t n, uint64_t *state);
-
-#endif

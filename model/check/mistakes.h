@@ -6,8 +6,7 @@
  * are switched on by mistakes_plant. Mistakes in how the whole model is put together are functions
  * (mistakes_model.c).
  */
-#ifndef MISTAKES_H
-#define MISTAKES_H
+#pragma once
 
 #include "model/check/ops.h"
 #include "model/model_code.h"
@@ -51,5 +50,3 @@ struct model_mistake {
 enum { MODEL_MISTAKES = 10 };
 extern const struct model_mistake model_mistakes_f32[MODEL_MISTAKES],
     model_mistakes_f64[MODEL_MISTAKES];
-
-#endif

@@ -1,6 +1,5 @@
 /* model_check.h: what the parts of the model's check share (model_check.c, model_precision.c). */
-#ifndef MODEL_CHECK_H
-#define MODEL_CHECK_H
+#pragma once
 
 #include "model/check/gradcheck.h"
 #include "model/check/harness.h"
@@ -34,5 +33,3 @@ void model_report(struct model_check *k, const char *tensor, struct gradcheck_li
 /* Checks loss, logits and every gradient of the builds of low precision against the double build. The
  * parameters must hold k->value. Returns -1 if memory is short. */
 int check_model_precision(struct model_check *k);
-
-#endif

@@ -4,8 +4,7 @@
  * arguments follow from an array of tensors. So another function of the same type, such as the textbook
  * version, a planted mistake or a function from a shared object, can take its place.
  */
-#ifndef OP_CODE_H
-#define OP_CODE_H
+#pragma once
 
 #include "model/check/ops.h"
 
@@ -27,5 +26,3 @@ extern const struct op_code op_code_f32[OPS], op_code_f64[OPS], op_code_c128[OPS
 /* The textbook versions, and those with switches for planted mistakes (mistakes.h). */
 extern const struct op_code plain_code_f64[OPS];
 extern const struct op_code mistaken_code_f32[OPS], mistaken_code_f64[OPS], mistaken_code_c128[OPS];
-
-#endif

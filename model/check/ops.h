@@ -1,8 +1,7 @@
 /* ops.h: every operation of the model as data: its tensors with their roles and shapes, its parts, and
  * the cases in which it is checked. It does not depend on the number type; op_code.h adds the functions
  * of each build. */
-#ifndef OPS_H
-#define OPS_H
+#pragma once
 
 #include "model/tensors.h"
 #include <stdint.h>
@@ -98,5 +97,3 @@ static inline bool op_differentiable(const struct op_tensor *t)
 {
     return t->role == ROLE_INPUT || t->role == ROLE_PARAMETER;
 }
-
-#endif

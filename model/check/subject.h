@@ -1,6 +1,5 @@
 /* subject.h: what the gradient checker checks, by which methods, and what it reports. */
-#ifndef SUBJECT_H
-#define SUBJECT_H
+#pragma once
 
 #include "model/check/mistakes.h"
 #include "model/check/op_code.h"
@@ -62,5 +61,3 @@ struct gradcheck_subject {
 
 struct gradcheck_subject gradcheck_subject(enum op op);
 struct gradcheck_subject gradcheck_mistaken(const struct mistake *m);
-
-#endif

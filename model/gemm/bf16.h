@@ -1,8 +1,7 @@
 /* bf16.h: the number format bfloat16: a float's sign and exponent, and 8 bits of its significand
  * (one of them implied). The relative error of rounding is at most 2^-8. The range is float's, so
  * training needs no loss scaling. */
-#ifndef BF16_H
-#define BF16_H
+#pragma once
 
 #include "model/real.h"
 
@@ -24,5 +23,3 @@ static inline float bf16_round(float x)
 {
     return bf16_value(bf16_bits(x));
 }
-
-#endif

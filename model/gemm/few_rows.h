@@ -1,7 +1,6 @@
 /* few_rows.h: products of a few rows with a large matrix, as in decoding, where reading the matrix
  * takes the time. */
-#ifndef FEW_ROWS_H
-#define FEW_ROWS_H
+#pragma once
 
 #include "model/gemm/product.h"
 #include <stdbool.h>
@@ -18,5 +17,3 @@ bool has_few_rows(const struct product *p);
 /* Computes the product, whose A is not transposed, on the calling thread. Reads B once. If ldb is
  * B's width, the reads are in the order of memory. */
 void few_rows_product(const struct product *p);
-
-#endif

@@ -1,6 +1,5 @@
 /* gemm.h: matrix products. No other code calls OpenBLAS or oneDNN. */
-#ifndef GEMM_H
-#define GEMM_H
+#pragma once
 
 #include "model/gemm/gemm_backend.h"
 #include "model/gemm/product.h"
@@ -35,5 +34,3 @@ size_t gemm_bytes(size_t M, size_t N, size_t K);
  * gemm_tile(...): one on the calling thread. */
 #define gemm(...)      gemm_products(&(struct product){__VA_ARGS__}, 1)
 #define gemm_tile(...) gemm_thread(&(struct product){__VA_ARGS__})
-
-#endif

@@ -1,7 +1,6 @@
 /* gemm_backend.h: the libraries for matrix products and the choice between them. The same for all
  * number types. */
-#ifndef GEMM_BACKEND_H
-#define GEMM_BACKEND_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -23,5 +22,3 @@ enum gemm_backend gemm_backend_choice(bool bf16, const char **why);
  * recognise the processor and fell back to its oldest kernels; NULL if not, or if the variable is
  * set. */
 const char *gemm_openblas_core(void);
-
-#endif

@@ -1,6 +1,5 @@
 /* gemm_bf16.h: products whose operands are rounded to bf16. See gemm_bf16.c. */
-#ifndef GEMM_BF16_H
-#define GEMM_BF16_H
+#pragma once
 
 #include "model/gemm/gemm_backend.h"
 #include "model/gemm/product.h"
@@ -12,5 +11,3 @@ int gemm_bf16(enum gemm_backend backend, const struct product *p);
 
 /* See gemm_bytes. */
 size_t gemm_bf16_bytes(size_t M, size_t N, size_t K);
-
-#endif

@@ -1,7 +1,6 @@
 /* gemm_onednn.h: the part of oneDNN that gemm uses, for versions 2 and 3. If oneDNN is not built
  * in, onednn_isa returns ONEDNN_ABSENT and the products return -1. */
-#ifndef GEMM_ONEDNN_H
-#define GEMM_ONEDNN_H
+#pragma once
 
 #include "model/gemm/product.h"
 #include <stdbool.h>
@@ -25,5 +24,3 @@ struct onednn_matmul {
 enum { ONEDNN_SCRATCHPAD = 2 << 20 };
 int onednn_matmul(const struct onednn_matmul *p, const void *A, const void *B, float *C,
                   void *scratchpad, size_t scratchpad_bytes);
-
-#endif

@@ -1,7 +1,6 @@
 /* gemm_parallel.h: matrix products on OpenBLAS or oneDNN, divided among threads. Does not round to
  * bf16. See gemm.h for the contracts. */
-#ifndef GEMM_PARALLEL_H
-#define GEMM_PARALLEL_H
+#pragma once
 
 #include "model/gemm/gemm_backend.h"
 #include "model/gemm/product.h"
@@ -18,5 +17,3 @@ void gemm_parallel(enum gemm_backend backend, const struct product *products, si
 
 /* The most memory that gemm_parallel keeps; see gemm_bytes. */
 size_t gemm_parallel_bytes(size_t M, size_t N, size_t K);
-
-#endif

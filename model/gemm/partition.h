@@ -1,6 +1,5 @@
 /* partition.h: how a product is divided into pieces. Depends on its sizes alone. */
-#ifndef PARTITION_H
-#define PARTITION_H
+#pragma once
 
 #include <stddef.h>
 
@@ -20,5 +19,3 @@ struct piece partition_k(size_t M, size_t N, size_t K, size_t max_m, size_t max_
 /* The length of a piece if a length n is divided into MAX_PARTS parts, or fewer if n is short. */
 enum { MAX_PARTS = 8 };
 size_t part_length(size_t n);
-
-#endif

@@ -2,8 +2,7 @@
  *
  * All matrices are row-major with a leading dimension (elements from one row to the next), so one
  * head of the queries is a matrix too. A transpose never conjugates. */
-#ifndef PRODUCT_H
-#define PRODUCT_H
+#pragma once
 
 #include "model/real.h"
 
@@ -23,5 +22,3 @@ struct product {
     real *C;
     size_t ldc;
 };
-
-#endif

@@ -1,7 +1,6 @@
 /* tile.h: products of matrices that fit a cache, on the calling thread, which can skip triangles.
  * Attention uses them: a BLAS call takes longer than the product of two of its tiles. */
-#ifndef TILE_H
-#define TILE_H
+#pragma once
 
 #include "base/minmax.h"
 #include "model/real.h"
@@ -67,5 +66,3 @@ static inline size_t tile_width(size_t n)
 
 /* out (columns, rows), rows ldo apart = the transpose of x (rows, columns), rows ldx apart. */
 void tile_transpose(real *out, size_t ldo, const real *x, size_t ldx, size_t rows, size_t columns);
-
-#endif

@@ -3,8 +3,7 @@
  *
  * The function owns a static pointer to its idle buffer and takes the buffer out of it for a call.
  * A concurrent call finds the pointer empty and gets a separate buffer; one of the two is kept. */
-#ifndef WORKSPACE_H
-#define WORKSPACE_H
+#pragma once
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -34,5 +33,3 @@ static inline void workspace_put_back(_Atomic(struct workspace *) *idle, struct 
     if (w)
         free(atomic_exchange(idle, w));
 }
-
-#endif
