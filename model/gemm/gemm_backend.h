@@ -3,6 +3,7 @@
 #define GEMM_BACKEND_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* GEMM_ONEDNN_BF16 multiplies bf16 numbers by the processor's own instructions for them; on the other two, operands that were rounded
  * to bf16 are multiplied as floats: the same products to the order of the sums. */
@@ -12,6 +13,9 @@ enum gemm_backend { GEMM_OPENBLAS, GEMM_ONEDNN, GEMM_ONEDNN_BF16, GEMM_BACKENDS 
  * ones are OpenBLAS's alone. */
 bool gemm_backend_available(enum gemm_backend b, bool bf16);
 const char *gemm_backend_name(enum gemm_backend b);
+/* Writes the version of a library, and of OpenBLAS the kernels in use. Returns false if the library
+ * is not built in. */
+bool gemm_backend_version(enum gemm_backend b, char *text, size_t size);
 
 /* What gemm runs on, and in *why (where not NULL) one line that says why. Never decided by a stopwatch, which would choose now
  * this, now that one, and so other bits: by what the processor has, or by the environment's HANDGRAD_GEMM=openblas|onednn. */
