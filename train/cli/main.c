@@ -3,6 +3,7 @@
 #include "base/thread.h"
 #include "model/gemm/gemm_backend.h"
 #include "train/cli/command.h"
+#include "train/json.h"
 #include <argp.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -124,6 +125,8 @@ int main(int argc, char **argv)
     }
     if (c->run != command_bench) /* whose child processes call it themselves */
         omp_wait_adapt();
+    if (c->run != command_train && c->run != command_serve) /* which continue without the JSON */
+        json_require_memory();
     char name[64];
     snprintf(name, sizeof name, "handgrad %s", c->name);
     argv[1] = name;

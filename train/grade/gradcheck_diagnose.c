@@ -2,7 +2,7 @@
  * process with limits on time and memory, so that whatever it does is only reported. */
 #include "train/grade/diagnosis.h"
 #include "train/grade/gradcheck_report.h"
-#include <cjson/cJSON.h>
+#include "train/json.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <omp.h>
@@ -127,10 +127,7 @@ static void print(const struct gradcheck_options *o, const struct report *r)
     cJSON_AddStringToObject(object, "backward", verdicts[r->d.backward]);
     cJSON_AddStringToObject(object, "forward_text", r->d.forward_text);
     cJSON_AddStringToObject(object, "backward_text", r->d.backward_text);
-    char *text = cJSON_PrintUnformatted(object);
-    puts(text ? text : "{}");
-    cJSON_free(text);
-    cJSON_Delete(object);
+    json_print(object);
 }
 
 static int conclude(const struct gradcheck_options *o, const struct report *r, int status,

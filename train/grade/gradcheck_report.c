@@ -1,7 +1,7 @@
 /* gradcheck_report.c: the table of `handgrad gradcheck`, and its JSON form. */
 #include "train/grade/gradcheck_report.h"
 #include "model/check/harness.h"
-#include <cjson/cJSON.h>
+#include "train/json.h"
 #include <math.h>
 #include <string.h>
 
@@ -23,10 +23,7 @@ static void print_json(const struct gradcheck_line *l)
         cJSON_AddNumberToObject(o, "expected", l->expected);
         cJSON_AddNumberToObject(o, "got", l->got);
     }
-    char *text = cJSON_PrintUnformatted(o);
-    puts(text ? text : "{\"error\": \"out of memory\"}");
-    cJSON_free(text);
-    cJSON_Delete(o);
+    json_print(o);
 }
 
 /* Writes "h.3.ln_1.weight" as "h.*.ln_1.weight": the layers of a model share a row. */
