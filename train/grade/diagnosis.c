@@ -1,6 +1,6 @@
 /* diagnosis.c: runs a function and the right one in every small case of an operation, on the same
- * numbers. If they differ, every planted mistake is run too, then every pair of them. A mistake that
- * gives the same numbers as the function in all cases is the answer.
+ * numbers. If they differ, every planted mistake is run too, then every pair of them. A mistake
+ * that gives the same numbers as the function in all cases is the answer.
  *
  * Gradients hold random numbers before the call and are compared as they are after it, so that an
  * assignment differs from an addition.
