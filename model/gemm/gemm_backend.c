@@ -19,13 +19,34 @@
 #include <cpuid.h>
 #endif
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef HAVE_ONEDNN
+#include <dnnl.h>
+#endif
 
 const char *gemm_backend_name(enum gemm_backend b)
 {
     static const char *const names[GEMM_BACKENDS] = {"OpenBLAS", "oneDNN", "oneDNN bf16"};
     return names[b];
+}
+
+bool gemm_backend_version(enum gemm_backend b, char *text, size_t size)
+{
+    if (b == GEMM_OPENBLAS) {
+        char version[32] = "";
+        sscanf(openblas_get_config(), "OpenBLAS %31s", version);
+        snprintf(text, size, "%s, kernels for %s", version, openblas_get_corename());
+        return true;
+    }
+#ifdef HAVE_ONEDNN
+    const dnnl_version_t *v = dnnl_version();
+    snprintf(text, size, "%d.%d.%d", v->major, v->minor, v->patch);
+    return true;
+#else
+    return false;
+#endif
 }
 
 bool gemm_backend_available(enum gemm_backend b, bool bf16)

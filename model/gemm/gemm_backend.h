@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /* GEMM_ONEDNN_BF16 multiplies with the processor's bf16 instructions. The other two multiply
  * operands that were rounded to bf16 as floats, with the same result but for the order of sums. */
@@ -12,6 +13,9 @@ enum gemm_backend { GEMM_OPENBLAS, GEMM_ONEDNN, GEMM_ONEDNN_BF16, GEMM_BACKENDS 
  * is built in and supports this processor. Double and complex products always run on OpenBLAS. */
 bool gemm_backend_available(enum gemm_backend b, bool bf16);
 const char *gemm_backend_name(enum gemm_backend b);
+/* Writes the version of a library, and of OpenBLAS the kernels in use. Returns false if the library
+ * is not built in. */
+bool gemm_backend_version(enum gemm_backend b, char *text, size_t size);
 
 /* The backend that gemm uses, and, if why is not NULL, the reason in one line. Depends on the
  * processor and the environment variable HANDGRAD_GEMM=openblas|onednn only: a choice by timing

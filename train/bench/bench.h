@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "train/bench/precision.h"
 #include "train/config/config.h"
+#include "train/json.h"
 #include "train/peak.h"
-#include <cjson/cJSON.h>
 
 enum workload_kind { WORKLOAD_TRAIN, WORKLOAD_DECODE, WORKLOAD_MEMORY };
 
@@ -119,8 +119,6 @@ struct field {
 
 /* The JSON object of these fields, after kind and workload unless kind is NULL. */
 cJSON *report_object(const struct bench *b, const char *kind, const struct field *fields);
-/* Prints the object on a line and deletes it. */
-void report_print(cJSON *object);
 /* Prints a row of a text table, title and headings before the first; nothing with --json. */
 void report_row(struct bench *b, const char *title, const struct field *fields);
 /* Prints the object or the row. */

@@ -57,7 +57,7 @@ static void print_decode(const struct bench *b, const struct timing *t, double p
                  memory = bench_peak_memory();
     const struct machine *m = &b->machine;
     if (b->json) {
-        report_print(report_object(
+        json_print(report_object(
             b, "decode",
             FIELDS(TEXT("precision", b->precision->name), NUMBER("n_parameters", n_parameters),
                    NUMBER("prompt", prompt), TIMING(*t), NUMBER("texts", texts),

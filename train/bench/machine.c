@@ -77,7 +77,7 @@ static void print_json(const struct bench *b, cJSON *variables)
     }
     cJSON_AddStringToObject(o, "products", m->products);
     cJSON_AddItemToObject(o, "environment", variables);
-    report_print(o);
+    json_print(o);
 }
 
 static void print_text(const struct bench *b, cJSON *variables)

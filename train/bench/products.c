@@ -68,7 +68,7 @@ static int time_product(struct bench *b, const char *layer, const char *pass, st
         *cell++ = (struct field){NULL, rate / 1e9, NULL, library, 10, 1};
         *cell++ = (struct field){NULL, share, NULL, "of peak", 7, 2};
         if (b->json)
-            report_print(report_object(
+            json_print(report_object(
                 b, "product",
                 FIELDS(TEXT("product", layer), TEXT("pass", pass), TEXT("library", library),
                        TEXT("precision", b->precision->name), NUMBER("M", M), NUMBER("N", N),

@@ -21,14 +21,6 @@ cJSON *report_object(const struct bench *b, const char *kind, const struct field
     return o;
 }
 
-void report_print(cJSON *o)
-{
-    char *text = cJSON_PrintUnformatted(o);
-    puts(text ? text : "{\"error\": \"out of memory\"}");
-    cJSON_free(text);
-    cJSON_Delete(o);
-}
-
 static void print_cells(const struct field *f, bool headings)
 {
     printf(" ");
@@ -58,7 +50,7 @@ void report_row(struct bench *b, const char *title, const struct field *fields)
 void report_fields(struct bench *b, const char *kind, const char *title, const struct field *fields)
 {
     if (b->json)
-        report_print(report_object(b, kind, fields));
+        json_print(report_object(b, kind, fields));
     report_row(b, title, fields);
 }
 

@@ -12,7 +12,7 @@ static void print_steps(const struct bench *b, const struct timing *t, double n_
                  memory = bench_peak_memory();
     const char *recompute = recompute_names[b->recompute];
     if (b->json) {
-        report_print(report_object(
+        json_print(report_object(
             b, "workload",
             FIELDS(TEXT("precision", b->precision->name), NUMBER("n_parameters", n_parameters),
                    NUMBER("tokens", tokens), TIMING(*t), NUMBER("tokens_per_s", tokens / t->median),

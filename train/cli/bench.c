@@ -5,59 +5,21 @@
 #include "train/config/config_keys.h"
 #include <sys/mman.h>
 
-enum { ALL = 1000, PRECISION, RECOMPUTE, RUNS };
-
-static const struct argp_option options[] = {
-    {"all", ALL, NULL, 0, "Run every workload (gpt2-124m:1x16384 alone takes several minutes)", 0},
-    {"precision", PRECISION, "TYPE", 0, "Precision of matrix products: f32 or bf16 (f32)", 0},
-    {"recompute", RECOMPUTE, "WHAT", 0,
-     "What the backward recomputes, as [train] recompute: none, gelu or block (gelu)", 0},
-    {"runs", RUNS, "N", 0,
-     "Runs of each measurement, after one that does not count (as many as fit into a few seconds)",
-     0},
-    {"json", 'j', NULL, 0, "Print one JSON object per line", 0},
-    {0}};
-
-struct parsed {
-    struct bench bench;
-    struct workloads workloads;
-    struct config config; /* of which precision and recompute count */
+struct arguments {
+    struct operand_list names;
+    bool all, json;
+    uint64_t runs;
+    int precision, recompute;
 };
 
-static error_t parse(int key, char *arg, struct argp_state *state)
+static int list_workloads(struct workloads *w, const struct arguments *a, struct error *err)
 {
-    struct parsed *p = state->input;
-    struct error err;
-    const char *option = key == PRECISION ? "--precision" : "--recompute";
-    int status = 0;
-    switch (key) {
-    case ALL:
-        status = workloads_add_set(&p->workloads, WORKLOADS_ALL, &err);
-        break;
-    case PRECISION:
-    case RECOMPUTE:
-        status =
-            config_key_set(config_key_find("train", option + 2), &p->config, arg, option, &err);
-        break;
-    case RUNS:
-        p->bench.runs = option_u64(state, "--runs", arg, 1, 999);
-        break;
-    case 'j':
-        p->bench.json = true;
-        break;
-    case ARGP_KEY_ARG:
-        status = workloads_add(&p->workloads, arg, &err);
-        break;
-    case ARGP_KEY_END:
-        if (!p->workloads.count)
-            status = workloads_add_set(&p->workloads, WORKLOADS_DEFAULT, &err);
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-    if (status)
-        argp_error(state, "%s", err.text);
-    return 0;
+    if (a->all && workloads_add_set(w, WORKLOADS_ALL, err))
+        return -1;
+    for (size_t i = 0; i < a->names.n; i++)
+        if (workloads_add(w, a->names.items[i], err))
+            return -1;
+    return w->count ? 0 : workloads_add_set(w, WORKLOADS_DEFAULT, err);
 }
 
 static int measure(struct bench *b, const struct workload *w)
@@ -76,10 +38,24 @@ static int measure(struct bench *b, const struct workload *w)
 
 int command_bench(int argc, char **argv)
 {
-    static const struct argp argp = {
-        options,
-        parse,
-        "[WORKLOAD…]",
+    struct arguments a = {.precision = PRECISION_F32, .recompute = RECOMPUTE_GELU};
+    const struct option_spec options[] = {
+        {"WORKLOAD", .operands = &a.names, .optional = true},
+        {"all", 0, NULL, "Run every workload (gpt2-124m:1x16384 alone takes several minutes)",
+         .flag = &a.all},
+        {"precision", 0, "TYPE", "Precision of matrix products: f32 or bf16 (f32)",
+         .choice = &a.precision, .choices = config_key_find("train", "precision")->enums},
+        {"recompute", 0, "WHAT",
+         "What the backward recomputes, as [train] recompute: none, gelu or block (gelu)",
+         .choice = &a.recompute, .choices = recompute_names},
+        {"runs", 0, "N",
+         "Runs of each measurement, after one that does not count (as many as fit into a few "
+         "seconds)",
+         .count = &a.runs, .min = 1, .max = 999},
+        {"json", 'j', NULL, "Print one JSON object per line", .flag = &a.json},
+        {0}};
+    parse_command_line(
+        argc, argv, options, "[WORKLOAD…]",
         "Measures the arithmetic peak and the memory bandwidth of this machine, and what training "
         "reaches: for each workload the time of a step, its share of the peak, its memory, each "
         "operation against its own bound, and the rates of the model's matrix products.\n\n"
@@ -88,26 +64,24 @@ int command_bench(int argc, char **argv)
         "one token at a time of one or N texts; or memory, the peak memory of several workloads. "
         "Default: char-0.8M, gpt2-124m and decode, about a minute.\v"
         "docs/benchmark.md explains each column. A warning is printed if other programs disturb a "
-        "measurement.",
-        NULL,
-        NULL,
-        NULL};
-    struct parsed p = {0};
-    config_defaults(&p.config);
-    argp_parse(&argp, argc, argv, 0, NULL, &p);
-    p.bench.precision =
-        p.config.train.precision == PRECISION_BF16 ? &bench_precision_bf16 : &bench_precision_f32;
-    p.bench.recompute = (enum recompute)p.config.train.recompute;
+        "measurement.");
+    struct error err;
+    struct workloads workloads = {.count = 0};
+    if (list_workloads(&workloads, &a, &err))
+        return wrong_usage(argv[0], &err);
     struct bench *b =
         mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (b == MAP_FAILED)
         return print_error(&(struct error){"out of memory"});
-    *b = p.bench;
+    b->precision = a.precision == PRECISION_BF16 ? &bench_precision_bf16 : &bench_precision_f32;
+    b->recompute = (enum recompute)a.recompute;
+    b->runs = a.runs;
+    b->json = a.json;
     if (bench_child(b, NULL, "peaks", measure_machine))
         return print_error(&b->err);
     int code = 0;
-    for (size_t i = 0; i < p.workloads.count; i++)
-        if (measure(b, &p.workloads.list[i])) /* the others are measured nevertheless */
+    for (size_t i = 0; i < workloads.count; i++)
+        if (measure(b, &workloads.list[i])) /* the others are measured nevertheless */
             code = print_error(&b->err);
     return code;
 }

@@ -4,18 +4,14 @@
 #ifndef COMMAND_H
 #define COMMAND_H
 
-int command_tokenize(int argc, char **argv);
-int command_tokens(int argc, char **argv);
-int command_init(int argc, char **argv);
-int command_train(int argc, char **argv);
-int command_eval(int argc, char **argv);
-int command_sample(int argc, char **argv);
-int command_grad(int argc, char **argv);
-int command_gradcheck(int argc, char **argv);
-int command_report(int argc, char **argv);
-int command_serve(int argc, char **argv);
-int command_lens(int argc, char **argv);
-int command_inspect(int argc, char **argv);
-int command_bench(int argc, char **argv);
+typedef int command(int argc, char **argv);
+
+command command_tokenize, command_tokens, command_init, command_train, command_eval, command_sample,
+    command_grad, command_gradcheck, command_lens, command_report, command_serve, command_inspect,
+    command_bench;
+
+/* Prints version, commit, compiler, instruction sets, processor, threads and libraries, one per
+ * line. */
+void print_version(void);
 
 #endif

@@ -40,9 +40,9 @@ static int inspect_shard(struct inspect *in, struct error *err)
         return -1;
     if (in->verify && shard_verify(shard, &problem))
         inspect_problem(in, &problem);
-    const int status = inspect_print(in, shard_json(in, shard_get_info(shard)), err);
+    inspect_print(in, shard_json(in, shard_get_info(shard)));
     shard_close(shard);
-    return status;
+    return 0;
 }
 
 /* Prints the first tokens of a vocabulary, one after the other. */
@@ -67,11 +67,11 @@ static int inspect_tokenizer(struct inspect *in, struct error *err)
     cJSON_AddStringToObject(object, "tokenizer", t->kind);
     cJSON_AddNumberToObject(object, "vocab_size", (double)t->vocab_size);
     cJSON_AddStringToObject(object, "fingerprint", t->fingerprint);
-    const int status = inspect_print(in, object, err);
-    if (status == 0 && !in->json && strcmp(t->kind, "byte"))
+    inspect_print(in, object);
+    if (!in->json && strcmp(t->kind, "byte"))
         print_symbols(t);
     tokenizer_destroy(t);
-    return status;
+    return 0;
 }
 
 /* An HDF5 file without the user block of a checkpoint: its root tells what it is. */
@@ -102,14 +102,6 @@ static int plot_run(const struct inspect *in, struct error *err)
     return status;
 }
 
-static int check(const struct inspect *in, struct error *err)
-{
-    if (in->plot && (in->json || in->verify))
-        return fail(err, "--plot and %s: expected only one of them",
-                    in->json ? "--json" : "--verify");
-    return 0;
-}
-
 int command_inspect(int argc, char **argv)
 {
     struct inspect in = {0};
@@ -126,8 +118,10 @@ int command_inspect(int argc, char **argv)
         argc, argv, options, "FILE.h5\n--plot RUN",
         "Describes a checkpoint, a shard or a tokenizer file, or plots the losses of "
         "a run folder.");
-    if (check(&in, &err))
+    if (in.plot && (in.json || in.verify)) {
+        fail(&err, "--plot and %s: expected only one of them", in.json ? "--json" : "--verify");
         return wrong_usage(argv[0], &err);
+    }
     const int status = in.plot             ? plot_run(&in, &err)
                        : image_is(in.path) ? inspect_checkpoint(&in, &err)
                                            : inspect_other(&in, &err);

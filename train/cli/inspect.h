@@ -22,7 +22,7 @@ cJSON *inspect_begin(const struct inspect *in, const char *kind);
 void inspect_add_tokenizer(cJSON *object, const char *kind, uint64_t vocab_size,
                            const char *fingerprint);
 /* Adds "verified" if the user asked for it, prints the description and frees it. */
-int inspect_print(const struct inspect *in, cJSON *object, struct error *err);
+void inspect_print(const struct inspect *in, cJSON *object);
 /* Prints an error message to stderr and counts it. The message names the file. */
 void inspect_problem(struct inspect *in, const struct error *problem);
 

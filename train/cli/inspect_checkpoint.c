@@ -145,15 +145,15 @@ int inspect_checkpoint(struct inspect *in, struct error *err)
     struct checkpoint_file *f = checkpoint_open(in->path, &c, err);
     if (!f)
         return -1;
-    int status = -1;
     float *array = calloc(c.tensors->total, sizeof *array);
-    if (!array) {
-        fail(err, "%s: out of memory for %zu parameters", in->path, c.tensors->total);
-    } else if (!checkpoint_read(f, "params", array, err)) {
+    int status =
+        array ? checkpoint_read(f, "params", array, err)
+              : fail(err, "%s: out of memory for %zu parameters", in->path, c.tensors->total);
+    if (!status) {
         cJSON *object = checkpoint_json(in, f, &c, array);
         if (in->verify)
             verify(in, f, c.tensors, array);
-        status = inspect_print(in, object, err);
+        inspect_print(in, object);
     }
     free(array);
     checkpoint_close(f);

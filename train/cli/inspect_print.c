@@ -3,6 +3,7 @@
 #include "train/cli/inspect.h"
 #include "train/cli/options.h"
 #include "train/cli/output.h"
+#include "train/json.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,7 +146,7 @@ static void print_description(const cJSON *object)
 
 cJSON *inspect_begin(const struct inspect *in, const char *kind)
 {
-    cJSON *object = json_create();
+    cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "kind", kind);
     cJSON_AddStringToObject(object, "file", in->path);
     return object;
@@ -160,16 +161,16 @@ void inspect_add_tokenizer(cJSON *object, const char *kind, uint64_t vocab_size,
     cJSON_AddStringToObject(tokenizer, "fingerprint", fingerprint);
 }
 
-int inspect_print(const struct inspect *in, cJSON *object, struct error *err)
+void inspect_print(const struct inspect *in, cJSON *object)
 {
     if (in->verify)
         cJSON_AddBoolToObject(object, "verified", !in->problems);
-    if (in->json)
-        return json_print(object, err);
-    if (!json_failed())
-        print_description(object);
+    if (in->json) {
+        json_print(object);
+        return;
+    }
+    print_description(object);
     cJSON_Delete(object);
-    return json_failed() ? fail(err, "out of memory") : 0;
 }
 
 void inspect_problem(struct inspect *in, const struct error *problem)

@@ -1,6 +1,7 @@
 /* lens.c: handgrad lens. */
 #include "train/cli/command.h"
 #include "train/cli/options.h"
+#include "train/json.h"
 #include "train/lens/inspection.h"
 #include "train/lens/inspection_json.h"
 #include "train/lens/lens_draw.h"
@@ -66,12 +67,7 @@ static int print_json(const struct arguments *a, struct inspection *in, struct e
     }
     if (a->gradient != NONE)
         cJSON_AddItemToObject(json, "gradient", inspection_json_gradient(in, a->gradient, true));
-    char *text = cJSON_PrintUnformatted(json);
-    cJSON_Delete(json);
-    if (!text)
-        return fail(err, "out of memory for the JSON of %zu tokens", in->T);
-    puts(text);
-    free(text);
+    json_print(json);
     return 0;
 }
 

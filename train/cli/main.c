@@ -3,7 +3,7 @@
 #include "base/thread.h"
 #include "model/gemm/gemm_backend.h"
 #include "train/cli/command.h"
-#include "train/cli/version.h"
+#include "train/json.h"
 #include <argp.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -12,9 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command {
+static const struct entry {
     const char *name, *summary;
-    int (*run)(int argc, char **argv);
+    command *run;
 } commands[] = {
     {"tokenize", "Convert text to shards of tokens", command_tokenize},
     {"tokens", "Show the tokens of a text, decode ids, export a tokenizer", command_tokens},
@@ -54,8 +54,8 @@ static void restart_with_openblas_kernels(char **argv)
     if (n < 0 || setenv("OPENBLAS_CORETYPE", core, 1))
         return;
     self[n] = 0;
-    cpu_set_t
-        all; /* OpenMP may have bound this thread to one processor, and exec would inherit that */
+    /* OpenMP may have bound this thread to one processor, which exec would inherit. */
+    cpu_set_t all;
     if (thread_processors(&all))
         sched_setaffinity(0, sizeof all, &all);
     execv(self, argv);
@@ -89,7 +89,7 @@ static bool gemm_setting_is_valid(void)
     return false;
 }
 
-static const struct command *find_command(const char *name)
+static const struct entry *find_command(const char *name)
 {
     for (int i = 0; i < COMMANDS; i++)
         if (!strcmp(name, commands[i].name))
@@ -112,7 +112,7 @@ int main(int argc, char **argv)
         return 0;
     }
     const bool version = !strcmp(argv[1], "--version");
-    const struct command *c = find_command(argv[1]);
+    const struct entry *c = find_command(argv[1]);
     if (!c && !version) {
         fprintf(stderr, "handgrad: '%s': unknown command; handgrad --help lists the commands\n",
                 argv[1]);
@@ -125,6 +125,8 @@ int main(int argc, char **argv)
     }
     if (c->run != command_bench) /* whose child processes call it themselves */
         omp_wait_adapt();
+    if (c->run != command_train && c->run != command_serve) /* which continue without the JSON */
+        json_require_memory();
     char name[64];
     snprintf(name, sizeof name, "handgrad %s", c->name);
     argv[1] = name;

@@ -1,26 +1,23 @@
 /* options.c: see options.h. */
 #include "train/cli/options.h"
+#include <argp.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { OPTIONS_MAX = 32, FIRST_LONG_KEY = 256 /* above all characters */ };
 
-uint64_t option_u64(struct argp_state *state, const char *name, const char *text, uint64_t min,
-                    uint64_t max)
+static uint64_t parse_count(struct argp_state *state, const struct option_spec *o, const char *text)
 {
+    const uint64_t max = o->max ? o->max : UINT64_MAX;
     char *end;
     errno = 0;
-    const unsigned long long value = strtoull(text, &end, 10);
-    if (errno || end == text || *end || strchr(text, '-') || value < min || value > max) {
-        if (max == UINT64_MAX)
-            argp_error(state, "%s: '%s': expected a whole number of at least %llu", name, text,
-                       (unsigned long long)min);
-        else
-            argp_error(state, "%s: '%s': expected a whole number from %llu to %llu", name, text,
-                       (unsigned long long)min, (unsigned long long)max);
-    }
+    const uint64_t value = strtoull(text, &end, 10);
+    if (errno || end == text || *end || strchr(text, '-') || value < o->min || value > max)
+        argp_error(state, "--%s: '%s': expected a whole number from %" PRIu64 " to %" PRIu64,
+                   o->name, text, o->min, max);
     return value;
 }
 
@@ -54,23 +51,20 @@ static int parse_choice(struct argp_state *state, const struct option_spec *o, c
 
 static void store_option(struct argp_state *state, const struct option_spec *o, const char *text)
 {
-    char name[64];
-    snprintf(name, sizeof name, "--%s", o->name);
-    if (o->flag) {
+    if (o->flag)
         *o->flag = true;
-    } else if (o->string) {
+    else if (o->string)
         *o->string = text;
-    } else if (o->list) {
-        if (o->list->n == STRING_LIST_MAX)
-            argp_error(state, "%s: given more than %d times", name, STRING_LIST_MAX);
-        o->list->items[o->list->n++] = text;
-    } else if (o->count) {
-        *o->count = option_u64(state, name, text, o->min, o->max ? o->max : UINT64_MAX);
-    } else if (o->number) {
+    else if (o->count)
+        *o->count = parse_count(state, o, text);
+    else if (o->number)
         *o->number = parse_number(state, o, text);
-    } else {
+    else if (o->choice)
         *o->choice = parse_choice(state, o, text);
-    }
+    else if (o->list->n == STRING_LIST_MAX)
+        argp_error(state, "--%s: given more than %d times", o->name, STRING_LIST_MAX);
+    else
+        o->list->items[o->list->n++] = text;
 }
 
 static bool is_operand(const struct option_spec *o)

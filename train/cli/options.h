@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "train/config/config.h"
-#include <argp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,11 +49,6 @@ void parse_command_line(int argc, char **argv, const struct option_spec *options
                         const char *description);
 /* For checks that a table cannot express: prints the message and returns 2, the exit status. */
 int wrong_usage(const char *command, const struct error *err);
-
-/* The value of a numeric option. The whole text must be a number within the range; otherwise
- * argp_error. */
-uint64_t option_u64(struct argp_state *state, const char *name, const char *text, uint64_t min,
-                    uint64_t max);
 
 /* Loads the configuration file, applies the --set assignments and checks the result. */
 int settings_load(const struct string_list *settings, struct config *config, const char *path,

@@ -1,8 +1,8 @@
 /* output.c: see output.h. */
 #include "train/cli/output.h"
 #include "base/utf8.h"
+#include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 void print_escaped(const char *bytes, size_t n, char quote)
 {
@@ -22,34 +22,4 @@ void print_escaped(const char *bytes, size_t n, char quote)
                 printf("\\x%02x", (unsigned char)bytes[i + (size_t)k]);
         i += length > 0 ? (size_t)length : 1;
     }
-}
-
-static bool allocation_failed;
-
-static void *json_malloc(size_t n)
-{
-    void *p = malloc(n);
-    allocation_failed |= !p;
-    return p;
-}
-
-cJSON *json_create(void)
-{
-    cJSON_InitHooks(&(cJSON_Hooks){json_malloc, free});
-    return cJSON_CreateObject();
-}
-
-bool json_failed(void)
-{
-    return allocation_failed;
-}
-
-int json_print(cJSON *object, struct error *err)
-{
-    char *text = cJSON_PrintUnformatted(object);
-    if (!json_failed())
-        puts(text);
-    free(text);
-    cJSON_Delete(object);
-    return json_failed() ? fail(err, "out of memory") : 0;
 }

@@ -1,11 +1,11 @@
 /* tokens.c: handgrad tokens: text to tokens, ids to text, and export of a tokenizer. */
 #include "base/directories.h"
-#include "base/utf8.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/tokenizer.h"
 #include "train/cli/command.h"
 #include "train/cli/options.h"
 #include "train/cli/output.h"
+#include "train/json.h"
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -20,21 +20,9 @@ struct arguments {
 
 /* --- text to ids --- */
 
-/* A JSON string. JSON cannot hold arbitrary bytes: invalid UTF-8 becomes U+FFFD. */
-static cJSON *json_string(const char *bytes, size_t n)
-{
-    char *text = cJSON_malloc(3 * n + 1);
-    if (!text)
-        return NULL;
-    text[utf8_repair(bytes, n, text)] = '\0';
-    cJSON *string = cJSON_CreateString(text);
-    cJSON_free(text);
-    return string;
-}
-
 static cJSON *tokens_json(const struct tokenizer *t, const uint32_t *ids, size_t n, size_t bytes)
 {
-    cJSON *object = json_create();
+    cJSON *object = cJSON_CreateObject();
     cJSON_AddNumberToObject(object, "bytes", (double)bytes);
     cJSON_AddNumberToObject(object, "tokens", (double)n);
     cJSON_AddItemToObject(object, "ids", cJSON_CreateIntArray((const int *)ids, (int)n));
@@ -64,15 +52,14 @@ static int encode(const struct arguments *a, const struct tokenizer *t, const ch
 {
     uint32_t *ids;
     size_t n;
-    int status = tokenizer_encode(t, text, length, a->special, &ids, &n, err);
-    if (status)
-        return status;
-    if (a->json || a->lines)
-        status = json_print(tokens_json(t, ids, n, length), err);
+    if (tokenizer_encode(t, text, length, a->special, &ids, &n, err))
+        return -1;
+    if (a->json)
+        json_print(tokens_json(t, ids, n, length));
     else
         print_tokens(t, ids, n, length);
     free(ids);
-    return status;
+    return 0;
 }
 
 /* --- ids to text --- */
@@ -130,13 +117,13 @@ static int decode(const struct arguments *a, const struct tokenizer *t, const cJ
         return fail(err, "out of memory");
     int status =
         array ? decode_array(stream, t, array, err) : decode_text(stream, t, text, length, err);
-    if (fclose(stream) != 0 && status == 0)
+    if (fclose(stream) && !status)
         status = fail(err, "out of memory");
-    if (status == 0 && (a->json || a->lines)) {
-        cJSON *object = json_create();
+    if (!status && a->json) {
+        cJSON *object = cJSON_CreateObject();
         cJSON_AddItemToObject(object, "text", json_string(decoded, n));
-        status = json_print(object, err);
-    } else if (status == 0) {
+        json_print(object);
+    } else if (!status) {
         fwrite(decoded, 1, n, stdout);
     }
     free(decoded);
@@ -150,15 +137,14 @@ static int run_line(const struct arguments *a, const struct tokenizer *t, const 
 {
     cJSON *json = cJSON_ParseWithLength(line, n);
     int status;
-    if (a->decode ? !cJSON_IsArray(json)
-                  : !cJSON_IsString(json) || memmem(line, n, "\\u0000", 6) != NULL)
+    if (a->decode && cJSON_IsArray(json))
+        status = decode(a, t, json, NULL, 0, err);
+    else if (!a->decode && cJSON_IsString(json) && !memmem(line, n, "\\u0000", 6))
+        status = encode(a, t, json->valuestring, strlen(json->valuestring), err);
+    else
         status = fail(err, "expected a JSON %s, got %.*s",
                       a->decode ? "array of ids" : "string without \\u0000", (int)(n < 60 ? n : 60),
                       line);
-    else if (a->decode)
-        status = decode(a, t, json, NULL, 0, err);
-    else
-        status = encode(a, t, json->valuestring, strlen(json->valuestring), err);
     cJSON_Delete(json);
     return status;
 }
@@ -218,15 +204,8 @@ static int export(const struct arguments *a, const struct tokenizer *t, struct e
     if (!b)
         return fail(err, "%s: a %s tokenizer; only byte-pair encodings can be exported",
                     a->tokenizer, t->kind);
-    if (make_directories(a->export, NULL, err) || bpe_save_json(b, a->export, err) ||
-        bpe_save_merges(b, a->export, err))
-        return -1;
-    return 0;
-}
-
-static int check(const struct arguments *a, struct error *err)
-{
-    return a->lines && a->text ? fail(err, "--lines reads standard input: TEXT is not allowed") : 0;
+    return make_directories(a->export, NULL, err) || bpe_save_json(b, a->export, err) ||
+           bpe_save_merges(b, a->export, err);
 }
 
 int command_tokens(int argc, char **argv)
@@ -262,8 +241,11 @@ int command_tokens(int argc, char **argv)
         "Without TEXT, reads standard input.\v"
         "TOKENIZER is a checkpoint, a folder of shards, tokenizer.h5, tokenizer.json, "
         "vocab.json with merges.txt in the same folder, or a .tiktoken file.");
-    if (check(&a, &err))
+    if (a.lines && a.text) {
+        fail(&err, "--lines reads standard input: TEXT is not allowed");
         return wrong_usage(argv[0], &err);
+    }
+    a.json |= a.lines;
     const struct bpe_hints hints = {a.regex, a.specials.items, a.specials.n};
     struct tokenizer *t = tokenizer_load_any(a.tokenizer, &hints, &err);
     if (!t)

@@ -1,9 +1,9 @@
 /* version.c: handgrad --version. The Makefile defines COMMIT and INIH_VERSION. */
-#include "train/cli/version.h"
 #include "model/gemm/gemm_backend.h"
+#include "train/cli/command.h"
 #include "train/machine.h"
-#include <cblas.h>
 #include <cjson/cJSON.h>
+#include <dlfcn.h>
 #include <gnu/libc-version.h>
 #include <hdf5.h>
 #include <microhttpd.h>
@@ -13,18 +13,12 @@
 #include <pcre2.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <unistd.h>
 #include <zlib.h>
 #ifdef HAVE_SECCOMP
 #include <seccomp.h>
 #endif
-#ifdef HAVE_ONEDNN
-#if __has_include(<oneapi/dnnl/dnnl.h>)
-#include <oneapi/dnnl/dnnl.h>
-#else
-#include <dnnl.h>
-#endif
-#endif
+
+#define HANDGRAD_VERSION "1.0.0"
 
 #ifdef __clang__
 #define COMPILER __VERSION__
@@ -64,25 +58,32 @@ static void print_products(bool bf16)
     printf("%-15s%s (%s)\n", bf16 ? "bf16 products" : "f32 products", gemm_backend_name(b), why);
 }
 
+/* Cairo and Pango are loaded only when a picture is drawn. */
+static void print_loaded(const char *name, const char *function)
+{
+    void *library = dlopen("libpangocairo-1.0.so.0", RTLD_LAZY);
+    const char *(*version)(void) = library ? (const char *(*)(void))dlsym(library, function) : NULL;
+    printf("%-15s%s\n", name, version ? version() : "not installed");
+}
+
 static void print_libraries(void)
 {
-    char openblas[32] = "", pcre2[64];
+    char text[64];
     unsigned major, minor, patch;
-    sscanf(openblas_get_config(), "OpenBLAS %31s", openblas);
-    printf("OpenBLAS       %s, kernels for %s\n", openblas, openblas_get_corename());
-#ifdef HAVE_ONEDNN
-    const dnnl_version_t *dnnl = dnnl_version();
-    printf("oneDNN         %d.%d.%d\n", dnnl->major, dnnl->minor, dnnl->patch);
-#endif
+    for (enum gemm_backend b = GEMM_OPENBLAS; b <= GEMM_ONEDNN; b++)
+        if (gemm_backend_version(b, text, sizeof text))
+            printf("%-15s%s\n", gemm_backend_name(b), text);
     H5get_libversion(&major, &minor, &patch);
     printf("HDF5           %u.%u.%u\n", major, minor, patch);
     printf("zlib           %s\n", zlibVersion());
-    pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
-    printf("PCRE2          %s\n", pcre2);
+    pcre2_config(PCRE2_CONFIG_VERSION, text);
+    printf("PCRE2          %s\n", text);
     printf("cJSON          %s\n", cJSON_Version());
     printf("inih           %s\n", INIH_VERSION);
     printf("nettle         %d.%d\n", nettle_version_major(), nettle_version_minor());
     printf("libmicrohttpd  %s\n", MHD_get_version());
+    print_loaded("Cairo", "cairo_version_string");
+    print_loaded("Pango", "pango_version_string");
 #ifdef HAVE_SECCOMP
     const struct scmp_version *seccomp = seccomp_version();
     printf("libseccomp     %u.%u.%u\n", seccomp->major, seccomp->minor, seccomp->micro);

@@ -9,13 +9,15 @@ enum verdict { NOT_GIVEN, RIGHT, KNOWN_MISTAKE, UNKNOWN_MISTAKE };
 
 struct diagnosis {
     char doing[192]; /* the call that is running, in case it does not return; "" between calls */
-    enum verdict forward, backward;
-    char forward_text[768], backward_text[768]; /* one sentence each */
+    struct finding {
+        enum verdict verdict;
+        char text[768]; /* one sentence */
+    } finding[2];       /* forward, backward */
     bool out_of_memory;
 };
 
-/* Diagnoses a forward and a backward of an operation, in double and of the types in its header; either
- * may be NULL. */
+/* Diagnoses a forward and a backward of an operation, in double and of the types in its header.
+ * Either may be NULL. */
 void diagnose(struct diagnosis *d, enum op op, op_function *forward, op_function *backward);
 
 #endif

@@ -1,5 +1,5 @@
-/* diagnosis_candidates.h: the mistakes that an operation may contain: its own and those of its parts,
- * each at one place or at every place. */
+/* diagnosis_candidates.h: the mistakes that an operation may contain: its own and those of its
+ * parts, each at one place or at every place. */
 #ifndef DIAGNOSIS_CANDIDATES_H
 #define DIAGNOSIS_CANDIDATES_H
 

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Guards are as wide as the array plus 64 elements. They hold a NaN, so that reading them shows in the
- * results, with these bits, so that writing them is detected. */
+/* Guards are as wide as the array plus 64 elements. They hold a NaN, so that reading them shows in
+ * the results; its bits show whether they were overwritten. */
 static const uint64_t CANARY = 0x7FF8BADBADBADBAD;
 
 enum { SCRATCH_SEED = 3, GRADIENT_SEED = 5 };
@@ -61,8 +61,8 @@ bool trial_symbols_kept(const struct trial *t)
            !memcmp(t->symbols + N, t->h.targets, N * sizeof *t->symbols);
 }
 
-/* Scratch holds the same random numbers in every run, so that a backward that does not clear it is still
- * a function of its arguments. */
+/* Scratch holds the same random numbers in every run, so that a backward that does not clear it is
+ * still a function of its arguments. */
 static void fill_scratch(struct set *s, const struct harness *h)
 {
     uint64_t random = SCRATCH_SEED;
@@ -71,7 +71,7 @@ static void fill_scratch(struct set *s, const struct harness *h)
             ((double *)s->x[t])[i] = random_normal(&random);
 }
 
-void trial_forward(struct set *s, const struct harness *h, const struct op_code *code)
+static void forward(struct set *s, const struct harness *h, const struct op_code *code)
 {
     for (size_t t = 0; t < h->info->count; t++)
         for (size_t i = 0; i < h->size[t]; i++)
@@ -80,8 +80,8 @@ void trial_forward(struct set *s, const struct harness *h, const struct op_code 
     code->call_forward(code->forward, s->x, &h->c);
 }
 
-void trial_backward(struct set *dx, struct set *x, const struct harness *h,
-                    const struct op_code *code)
+static void backward(struct set *dx, struct set *x, const struct harness *h,
+                     const struct op_code *code)
 {
     void *pointers[OP_TENSORS_MAX] = {0};
     uint64_t random = GRADIENT_SEED;
@@ -95,6 +95,14 @@ void trial_backward(struct set *dx, struct set *x, const struct harness *h,
     }
     fill_scratch(x, h);
     code->call_backward(code->backward, pointers, x->x, &h->c);
+}
+
+void trial_run(struct trial *t, struct set *out, const struct op_code *code, enum direction way)
+{
+    if (way == BACKWARD)
+        backward(out, &t->saved, &t->h, code);
+    else
+        forward(out, &t->h, code);
 }
 
 void trial_start(double *start, const struct harness *h, size_t k)
@@ -120,29 +128,30 @@ bool trial_touched(const struct set *dx, const struct harness *h)
 
 #define SETS(t)                                                                                    \
     {                                                                                              \
-        &(t)->forward, &(t)->saved, &(t)->given_forward, &(t)->right, &(t)->given, &(t)->other     \
+        &(t)->right[0], &(t)->right[1], &(t)->given[0], &(t)->given[1], &(t)->other, &(t)->saved   \
     }
+enum { SETS = 6 };
 
 int trial_create(struct trial *t, const struct gradcheck_subject *s, const struct op_case *c,
                  uint64_t seed)
 {
-    struct set *const sets[] = SETS(t);
+    struct set *const sets[SETS] = SETS(t);
     if (harness_create(&t->h, s, c, seed) || copy_symbols(t))
         return -1;
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+    for (size_t i = 0; i < SETS; i++)
         if (create_set(sets[i], &t->h))
             return -1;
     const struct op_code *code = &s->code[NUMBER_F64];
-    trial_forward(&t->forward, &t->h, code);
-    trial_forward(&t->saved, &t->h, code);
-    trial_backward(&t->right, &t->saved, &t->h, code);
+    forward(&t->right[FORWARD], &t->h, code);
+    forward(&t->saved, &t->h, code);
+    backward(&t->right[BACKWARD], &t->saved, &t->h, code);
     return 0;
 }
 
 void trial_destroy(struct trial *t)
 {
-    struct set *const sets[] = SETS(t);
-    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
+    struct set *const sets[SETS] = SETS(t);
+    for (size_t i = 0; i < SETS; i++)
         for (size_t k = 0; k < OP_TENSORS_MAX; k++)
             free(sets[i]->memory[k]);
     free(t->symbols);

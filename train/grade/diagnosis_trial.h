@@ -1,5 +1,5 @@
-/* diagnosis_trial.h: one case of an operation, computed by the right functions and by given ones on the
- * same numbers. */
+/* diagnosis_trial.h: one case of an operation, computed by the right functions and by given ones on
+ * the same numbers. */
 #ifndef DIAGNOSIS_TRIAL_H
 #define DIAGNOSIS_TRIAL_H
 
@@ -11,13 +11,15 @@ struct set {
     void *x[OP_TENSORS_MAX];
 };
 
+enum direction { FORWARD, BACKWARD };
+
+/* The results of a forward are its tensors, those of a backward are gradients. */
 struct trial {
     struct harness h;
-    struct set forward; /* results of the right forward */
-    struct set saved;   /* a copy, which backwards read */
-    struct set given_forward;
-    struct set right, given, other; /* gradients: the right ones, the given ones, a candidate's */
-    uint32_t *symbols;              /* a copy of the case's ids and targets */
+    struct set right[2], given[2]; /* results by direction, */
+    struct set other;              /* and those of a candidate */
+    struct set saved;              /* of the right forward: what backwards read */
+    uint32_t *symbols;             /* a copy of the case's ids and targets */
 };
 
 /* Computes the right results. Returns -1 if memory is short; call trial_destroy in either case. */
@@ -25,11 +27,9 @@ int trial_create(struct trial *t, const struct gradcheck_subject *s, const struc
                  uint64_t seed);
 void trial_destroy(struct trial *t);
 
-/* Run a forward from the inputs of the case, and a backward of the forward in x into gradients that
- * already hold random numbers. */
-void trial_forward(struct set *s, const struct harness *h, const struct op_code *code);
-void trial_backward(struct set *dx, struct set *x, const struct harness *h,
-                    const struct op_code *code);
+/* Runs a forward from the inputs of the case, or a backward from `saved`, which adds to gradients
+ * that already hold random numbers. */
+void trial_run(struct trial *t, struct set *out, const struct op_code *code, enum direction way);
 
 /* What the gradient of tensor k held before the backward. */
 void trial_start(double *start, const struct harness *h, size_t k);

@@ -1,8 +1,8 @@
-/* gradcheck_diagnose.c: handgrad gradcheck --diagnose OP FILE.so. The file is loaded and run in a child
- * process with limits on time and memory, so that whatever it does is only reported. */
+/* gradcheck_diagnose.c: handgrad gradcheck --diagnose OP FILE.so. The file is loaded and run in a
+ * child process with limits on time and memory, so that a crash or an endless loop is reported. */
 #include "train/grade/diagnosis.h"
 #include "train/grade/gradcheck_report.h"
-#include <cjson/cJSON.h>
+#include "train/json.h"
 #include <dlfcn.h>
 #include <errno.h>
 #include <omp.h>
@@ -33,7 +33,8 @@ static void limit(int resource, rlim_t value)
     }
 }
 
-/* Limits memory beyond what the process has now, except under AddressSanitizer, which maps terabytes. */
+/* Limits memory beyond what the process has now, except under AddressSanitizer, which maps
+ * terabytes. */
 static void limit_memory(void)
 {
 #if !defined __SANITIZE_ADDRESS__
@@ -88,8 +89,8 @@ static void child(struct report *r, enum op op, const char *path)
         diagnose(&r->d, op, forward, backward);
 }
 
-/* Waits for the child, at most BUSY_SECONDS in one call of the file's code and WALL_SECONDS in total.
- * Returns its status. A child that takes too long is killed, and *late is set. */
+/* Waits for the child, at most BUSY_SECONDS in one call of the file's code and WALL_SECONDS in
+ * total. Returns its status. A child that takes too long is killed, and *late is set. */
 static int wait_for(pid_t pid, const struct report *r, bool *late)
 {
     const struct timespec tick = {0, 10 * 1000 * 1000};
@@ -114,23 +115,20 @@ static int wait_for(pid_t pid, const struct report *r, bool *late)
 static void print(const struct gradcheck_options *o, const struct report *r)
 {
     static const char *const verdicts[] = {"not given", "right", "known mistake", "wrong"};
+    const struct finding *forward = &r->d.finding[0], *backward = &r->d.finding[1];
     if (!o->json) {
-        if (r->d.forward != NOT_GIVEN)
-            puts(r->d.forward_text);
-        if (r->d.backward != NOT_GIVEN)
-            puts(r->d.backward_text);
+        for (const struct finding *f = forward; f <= backward; f++)
+            if (f->verdict != NOT_GIVEN)
+                puts(f->text);
         return;
     }
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "op", op_info[o->diagnosed].name);
-    cJSON_AddStringToObject(object, "forward", verdicts[r->d.forward]);
-    cJSON_AddStringToObject(object, "backward", verdicts[r->d.backward]);
-    cJSON_AddStringToObject(object, "forward_text", r->d.forward_text);
-    cJSON_AddStringToObject(object, "backward_text", r->d.backward_text);
-    char *text = cJSON_PrintUnformatted(object);
-    puts(text ? text : "{}");
-    cJSON_free(text);
-    cJSON_Delete(object);
+    cJSON_AddStringToObject(object, "forward", verdicts[forward->verdict]);
+    cJSON_AddStringToObject(object, "backward", verdicts[backward->verdict]);
+    cJSON_AddStringToObject(object, "forward_text", forward->text);
+    cJSON_AddStringToObject(object, "backward_text", backward->text);
+    json_print(object);
 }
 
 static int conclude(const struct gradcheck_options *o, const struct report *r, int status,
@@ -150,8 +148,7 @@ static int conclude(const struct gradcheck_options *o, const struct report *r, i
     if (r->d.out_of_memory)
         return fail(err, "out of memory"), 1;
     print(o, r);
-    const bool wrong = r->d.forward > RIGHT || r->d.backward > RIGHT;
-    return wrong ? 1 : 0;
+    return r->d.finding[0].verdict > RIGHT || r->d.finding[1].verdict > RIGHT;
 }
 
 int gradcheck_diagnose(const struct gradcheck_options *o, struct error *err)

@@ -1,7 +1,7 @@
 /* gradcheck_report.c: the table of `handgrad gradcheck`, and its JSON form. */
 #include "train/grade/gradcheck_report.h"
 #include "model/check/harness.h"
-#include <cjson/cJSON.h>
+#include "train/json.h"
 #include <math.h>
 #include <string.h>
 
@@ -23,10 +23,7 @@ static void print_json(const struct gradcheck_line *l)
         cJSON_AddNumberToObject(o, "expected", l->expected);
         cJSON_AddNumberToObject(o, "got", l->got);
     }
-    char *text = cJSON_PrintUnformatted(o);
-    puts(text ? text : "{\"error\": \"out of memory\"}");
-    cJSON_free(text);
-    cJSON_Delete(o);
+    json_print(o);
 }
 
 /* Writes "h.3.ln_1.weight" as "h.*.ln_1.weight": the layers of a model share a row. */
@@ -49,30 +46,21 @@ static struct gradcheck_row *find_row(struct gradcheck_report *r, const char *te
         if (!strcmp(r->row[i].tensor, name))
             return &r->row[i];
     struct gradcheck_row *row = &r->row[r->rows < GRADCHECK_ROWS ? r->rows++ : GRADCHECK_ROWS - 1];
-    *row = (struct gradcheck_row){.complex = -1, .definition = -1, .central = -1, .ok = true};
-    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
-        row->low[p] = -1;
+    row->ok = true;
+    for (size_t i = 0; i < GRADCHECK_COLUMNS; i++)
+        row->cell[i].error = -1;
     memcpy(row->tensor, name, sizeof name);
     return row;
 }
 
-/* Keeps the error closest to its tolerance, and the tolerance. */
-static void keep_nearest(double *worst, double *allowed, const struct gradcheck_line *l)
+static size_t column_of(const char *method)
 {
-    if (!isnan(*worst) &&
-        (*worst < 0 || *allowed == 0 || !(l->error * *allowed <= *worst * l->tolerance))) {
-        *worst = l->error;
-        *allowed = l->tolerance;
-    }
-}
-
-/* The index of a precision method, or their number. */
-static size_t precision_of(const char *method)
-{
-    size_t p = 0;
-    while (p < GRADCHECK_PRECISIONS && strcmp(method, gradcheck_precisions[p].name))
-        p++;
-    return p;
+    for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
+        if (!strcmp(method, gradcheck_precisions[p].name))
+            return COLUMN_PRECISION + p;
+    return !strcmp(method, "complex")   ? COLUMN_COMPLEX
+           : !strcmp(method, "central") ? COLUMN_CENTRAL
+                                        : COLUMN_CONTRACT;
 }
 
 void gradcheck_collect(void *report, const struct gradcheck_line *l)
@@ -87,16 +75,14 @@ void gradcheck_collect(void *report, const struct gradcheck_line *l)
         return;
     }
     struct gradcheck_row *row = find_row(r, l->tensor);
+    const size_t column = column_of(l->method);
+    struct gradcheck_cell *c = &row->cell[column];
     row->ok &= l->ok;
-    if (!strcmp(l->method, "complex"))
-        row->complex = worse(row->complex, l->error);
-    else if (!strcmp(l->method, "central"))
-        keep_nearest(&row->central, &row->central_allowed, l);
-    else if (precision_of(l->method) < GRADCHECK_PRECISIONS)
-        keep_nearest(&row->low[precision_of(l->method)], &row->low_allowed[precision_of(l->method)],
-                     l);
-    else
-        row->definition = worse(row->definition, l->error);
+    if (column < COLUMN_CENTRAL)
+        c->error = worse(c->error, l->error);
+    else if (!isnan(c->error) &&
+             (c->error < 0 || c->limit == 0 || !(l->error * c->limit <= c->error * l->tolerance)))
+        *c = (struct gradcheck_cell){l->error, l->tolerance};
 }
 
 void gradcheck_print_heading(void)
@@ -112,20 +98,14 @@ void gradcheck_print_heading(void)
     putchar('\n');
 }
 
-static void print_number(double x, int width)
+static void print_cell(const struct gradcheck_cell *c, int width, bool limited)
 {
-    if (x < 0)
+    if (c->error < 0)
         printf(" %*s", width, "");
+    else if (limited)
+        printf("   %8.1e < %8.1e", c->error, c->limit);
     else
-        printf(" %*.1e", width, x);
-}
-
-static void print_pair(double error, double allowed)
-{
-    if (error < 0)
-        printf(" %*s", 21, "");
-    else
-        printf("  %8.1e < %8.1e", error, allowed);
+        printf(" %*.1e", width, c->error);
 }
 
 static void print_failure(const struct gradcheck_line *l)
@@ -142,11 +122,11 @@ void gradcheck_print_rows(struct gradcheck_report *r, const char *subject)
     for (size_t i = 0; i < r->rows && !r->json; i++) {
         const struct gradcheck_row *row = &r->row[i];
         printf("%-10s %-23s", i ? "" : subject, row->tensor);
-        print_number(row->complex, 8);
-        print_pair(row->central, row->central_allowed);
-        print_number(row->definition, 9);
-        for (size_t p = 0; p < GRADCHECK_PRECISIONS; p++)
-            print_pair(row->low[p], row->low_allowed[p]);
+        print_cell(&row->cell[COLUMN_COMPLEX], 8, false);
+        print_cell(&row->cell[COLUMN_CENTRAL], 21, true);
+        print_cell(&row->cell[COLUMN_CONTRACT], 9, false);
+        for (size_t p = COLUMN_PRECISION; p < GRADCHECK_COLUMNS; p++)
+            print_cell(&row->cell[p], 21, true);
         printf("  %s\n", row->ok ? "ok" : "WRONG");
     }
     for (size_t i = 0; i < r->failures && !r->json; i++)

@@ -1,4 +1,4 @@
-/* gradcheck_report.h: what the parts of `handgrad gradcheck` share. */
+/* gradcheck_report.h: options, table and functions of `handgrad gradcheck`. */
 #ifndef GRADCHECK_REPORT_H
 #define GRADCHECK_REPORT_H
 
@@ -16,12 +16,17 @@ struct gradcheck_options {
     const char *library, *output;
 };
 
+/* The columns of the table. Of the last ones, which have a limit each, a cell holds the error
+ * closest to its limit; of the others, the largest error. */
+enum { COLUMN_COMPLEX, COLUMN_CONTRACT, COLUMN_CENTRAL, COLUMN_PRECISION };
+enum { GRADCHECK_COLUMNS = COLUMN_PRECISION + GRADCHECK_PRECISIONS };
+
 /* One row of the table: a tensor of a subject, over all its cases. */
 struct gradcheck_row {
     char tensor[52];
-    double complex, definition;      /* largest errors; negative: not checked */
-    double central, central_allowed; /* the error closest to its tolerance, and the tolerance */
-    double low[GRADCHECK_PRECISIONS], low_allowed[GRADCHECK_PRECISIONS]; /* the same */
+    struct gradcheck_cell {
+        double error, limit; /* error negative: not checked */
+    } cell[GRADCHECK_COLUMNS];
     bool ok;
 };
 

@@ -1,4 +1,4 @@
-/* gradcheck_run.c: handgrad gradcheck: checks the selected operations, the model and the optimiser. */
+/* gradcheck_run.c: handgrad gradcheck: checks operations, the model and the optimiser. */
 #include "base/clock.h"
 #include "optim/adamw_check.h"
 #include "train/grade/gradcheck_report.h"

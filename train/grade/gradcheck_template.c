@@ -1,6 +1,6 @@
-/* gradcheck_template.c: handgrad gradcheck --template OP: a C file with the forward of an operation and
- * an empty backward. Its code is that of the textbook version (model/plain); generate.awk makes the
- * strings. The file of a composition also contains the forwards of its parts. */
+/* gradcheck_template.c: handgrad gradcheck --template OP: a C file with the forward of an operation
+ * and an empty backward. The code is that of the textbook version (model/plain); generate.awk makes
+ * the strings. The file of a composition also contains the forwards of its parts. */
 #include "train/grade/gradcheck_report.h"
 #include "train/grade/op_template.h"
 #include <errno.h>
@@ -22,7 +22,7 @@ static void write_heading(FILE *f, enum op op, const char *output)
     const char *dot = strrchr(file, '.'), *name = op_info[op].name;
     const int stem = (int)(dot ? dot - file : (ptrdiff_t)strlen(file));
     fprintf(f,
-            "/* %s: a backward of your own for %s.\n *\n"
+            "/* %s: your backward for %s.\n *\n"
             " *     cc -O2 -shared -fPIC %s -o %.*s.so -lm\n"
             " *     handgrad gradcheck --diagnose %s ./%.*s.so\n *\n",
             file, name, file, stem, file, name, stem, file);

@@ -1,9 +1,9 @@
 /* sweep.c: the error of numerical derivatives as a function of the step size.
  *
- * The error of a central difference is h^2 f'''/6 for large h and u |f| / h for small h, where u is the
- * unit roundoff: a V whose minimum, u^(2/3), lies at h ~ u^(1/3): 1e-5 in float and 1e-10 in double. The
- * complex step has only the first arm: nothing is subtracted, so the smaller the step the better, down
- * to the rounding of f itself.
+ * The error of a central difference is h^2 f'''/6 for large h and u |f| / h for small h, where u is
+ * the unit roundoff: a V whose minimum of u^(2/3), 1e-5 in float and 1e-10 in double, lies at
+ * h ~ u^(1/3). The complex step subtracts nothing, so its error falls with the step until only the
+ * rounding of f itself is left.
  */
 #include "train/grade/sweep.h"
 #include "model/check/harness.h"

@@ -1,9 +1,7 @@
 /* inspection_json.c: see inspection_json.h. */
 #include "train/lens/inspection_json.h"
-#include "base/utf8.h"
+#include "train/json.h"
 #include "train/report/json_numbers.h"
-#include <stdlib.h>
-#include <string.h>
 
 enum { DIGITS = 9 /* enough to read a float back exactly */ };
 
@@ -13,17 +11,10 @@ static cJSON *token(const struct inspection *in, uint32_t id)
     char shown[PRINTABLE_MAX];
     const char *bytes = tokenizer_bytes(in->file.tokenizer, id, &n);
     cJSON *object = cJSON_CreateObject();
-    char *text = malloc(4 * n + 1), *copy = text + 3 * n;
-    if (text) {
-        for (size_t i = 0; i < n; i++)
-            copy[i] = bytes[i] ? bytes[i] : (char)0xff; /* which is not UTF-8 */
-        text[utf8_repair(copy, n, text)] = 0;
-    }
     inspection_token(shown, in, id, PRINTABLE_MAX);
     cJSON_AddNumberToObject(object, "id", id);
-    cJSON_AddStringToObject(object, "text", text);
+    cJSON_AddItemToObject(object, "text", json_string(bytes, n));
     cJSON_AddStringToObject(object, "shown", shown);
-    free(text);
     return object;
 }
 

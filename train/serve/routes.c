@@ -1,6 +1,5 @@
 /* routes.c: the paths that the server answers: the table at the end, the page and its data. */
 #include "train/report/page.h"
-#include "train/serve/routes_lens.h"
 #include "train/serve/server.h"
 #include <string.h>
 

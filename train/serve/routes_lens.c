@@ -1,9 +1,9 @@
-/* routes_lens.c: see routes_lens.h. */
-#include "train/serve/routes_lens.h"
+/* routes_lens.c: the answers about a model: predictions, attention, gradients, generated text. */
 #include "base/minmax.h"
 #include "base/utf8.h"
 #include "train/generator.h"
 #include "train/lens/inspection_json.h"
+#include "train/serve/server.h"
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>

@@ -64,6 +64,13 @@ struct route {
 extern const struct route routes[];
 extern const size_t route_count;
 
+/* The answers about a model (routes_lens.c); the table in routes.c lists their parameters. */
+int answer_checkpoints(struct request *q);
+int answer_lens(struct request *q);
+int answer_attention(struct request *q);
+int answer_gradient(struct request *q);
+int answer_generate(struct request *q);
+
 /* Starts the server on an IPv4 or IPv6 address; port 0: any free one. Sets s->url. */
 int server_start(struct server *s, const char *address, uint16_t port, struct error *err);
 void server_stop(struct server *s);

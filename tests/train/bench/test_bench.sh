@@ -95,8 +95,8 @@ misused "half a name" "unknown workload 'char'" char
 misused "a batch without a length" "'tiny:4': expected tiny:BxT" tiny:4
 misused "an empty batch" "'tiny:0x4': expected tiny:BxT" tiny:0x4
 misused "more after the batch" "'tiny:1x4x2'" tiny:1x4x2
-misused "an unknown precision" '--precision: .*expected f32 or bf16, got "f16"' --precision f16
-misused "an unknown recomputation" '--recompute: .*got "all"' tiny --recompute all
+misused "an unknown precision" "--precision: 'f16': expected f32 or bf16" --precision f16
+misused "an unknown recomputation" "--recompute: 'all': expected none, gelu or block" tiny --recompute all
 misused "no texts" "'decode:0': expected decode:N" decode:0
 misused "texts that are not a number" "'decode:4x': expected decode:N" decode:4x
 misused "no runs" "--runs: '0'" tiny --runs 0

@@ -51,7 +51,7 @@ check "completes a file name" test "$(complete_ handgrad lens on)" = one.h5
 # --- --version ---
 check "--version" "$HANDGRAD" --version
 mv out.txt version.txt
-version=$(sed -nE 's/^#define HANDGRAD_VERSION "(.*)"/\1/p' "$here/train/cli/version.h")
+version=$(sed -nE 's/^#define HANDGRAD_VERSION "(.*)"/\1/p' "$here/train/cli/version.c")
 check "the first line is the version" test "$(head -n 1 version.txt)" = "handgrad $version"
 describe() { git -C "$here" describe --tags --always 2>/dev/null; }
 if [ -e "$here/.git" ] && describe >/dev/null; then
@@ -68,6 +68,9 @@ if [ "$(uname -m)" = x86_64 ]; then
 fi
 for library in OpenBLAS HDF5 zlib PCRE2 cJSON inih nettle libmicrohttpd glibc; do
     check "version of $library" grep -qE "^$library +[0-9]" version.txt
+done
+for library in Cairo Pango; do
+    check "version of $library" grep -qE "^$library +([0-9]|not installed)" version.txt
 done
 check "kernel set of OpenBLAS" grep -qE '^OpenBLAS .*kernels for [A-Za-z]' version.txt
 refused "lost output of --version" "^handgrad: standard output cannot be written$" sh -c '"$HANDGRAD" --version >/dev/full'
