@@ -1,5 +1,5 @@
-/* arena.c: arenas of anonymous pages. Page faults inside a step cost more than much of its
- * arithmetic, so all pages are touched at allocation, in parallel, and huge pages are requested. */
+/* arena.c: arenas of anonymous pages. Page faults during a step would cost more than much of its
+ * arithmetic, so arena_allocate requests huge pages and touches every page, in parallel. */
 #include "base/arena.h"
 #include <stdint.h>
 #include <sys/mman.h>

@@ -1,6 +1,6 @@
-/* attention_fixture.h: what the tests of attention share: everything of one call, and shapes. T stands on both sides of the edges of
- * blocks of keys (64) and strips of queries (128); heads are narrower than a vector, of several, and wider than a piece (256
- * floats). */
+/* attention_fixture.h: shared by the tests of attention: the arrays of one call, and shapes. T lies
+ * on both sides of the edges of key blocks (64) and query strips (128). Heads are narrower than one
+ * vector, as wide as several, and wider than a piece (256 floats). */
 #ifndef ATTENTION_FIXTURE_H
 #define ATTENTION_FIXTURE_H
 
@@ -17,12 +17,12 @@ static const struct shape {
               {2, 200, 24, 3}, {1, 197, 150, 1}, {1, 130, 300, 1}};
 enum { SHAPES = sizeof shapes / sizeof *shapes };
 
-/* Everything of one call: inputs, outputs, gradients. */
+/* The arrays of one call: inputs, outputs, gradients. */
 struct attention {
     struct shape s;
     const struct dropout *drop;
     real *qkv, *y, *lse, *dy, *dqkv;
-    const uint32_t *start; /* NULL unless a test says otherwise */
+    const uint32_t *start; /* (B,T), or NULL */
 };
 
 static inline struct attention attention(const struct shape *s, const struct dropout *drop)
@@ -59,7 +59,7 @@ static inline void backward(struct attention *a)
                        a->s.H, a->drop, SITE);
 }
 
-/* Whether y and lse of both agree to the bit before token t, in every sequence and head. */
+/* Whether y and lse of both have the same bits before token t, in every sequence and head. */
 static inline int same_before(const struct attention *a, const struct attention *b, size_t t)
 {
     int same = 1;
@@ -70,14 +70,15 @@ static inline int same_before(const struct attention *a, const struct attention 
     return same;
 }
 
-/* start (B,T): documents of every length, among them one token, whole rows, and strips' and blocks' own. */
+/* Draws start (B,T), with documents of all lengths: single tokens, whole rows, and documents that
+ * begin at the edges of blocks and strips. */
 static inline uint32_t *draw_start(const struct shape *s, uint64_t seed)
 {
     uint32_t *start = malloc(s->B * s->T * sizeof *start);
-    const double often = seed % 4 == 0 ? 0.5 : seed % 4 == 1 ? 0.05 : seed % 4 == 2 ? 0.01 : 0;
+    const double rate = seed % 4 == 0 ? 0.5 : seed % 4 == 1 ? 0.05 : seed % 4 == 2 ? 0.01 : 0;
     for (size_t n = 0; n < s->B * s->T; n++) {
         const size_t t = n % s->T;
-        const bool begins = t == 0 || fabs(uniform(seed, n)) < often ||
+        const bool begins = t == 0 || fabs(uniform(seed, n)) < rate ||
                             (seed % 4 == 3 && (t == 64 || t == 128 || t == 65));
         start[n] = begins ? (uint32_t)t : start[n - 1];
     }

@@ -1,4 +1,4 @@
-/* batch.h: batches for calls in tests. */
+/* batch.h: creates batches in calls. */
 #ifndef TESTS_BATCH_H
 #define TESTS_BATCH_H
 
@@ -6,7 +6,7 @@
 
 #define BATCH(ids, next, B, T, share) DOCUMENTS(ids, next, NULL, B, T, share)
 
-/* The same, divided into documents. */
+/* The same, with rows that are divided into documents. */
 #define DOCUMENTS(ids, next, starts, B, T, share)                                                  \
     (&(struct batch){.inputs = ids,                                                                \
                      .targets = next,                                                              \

@@ -1,4 +1,5 @@
-# checks.bash: functions for test scripts that run commands; to be sourced. The output of the command is left in out.txt.
+# checks.bash: functions for test scripts that run commands; to be sourced. The output of the last
+# command is in out.txt.
 
 check() { # check NAME COMMAND…: the command must succeed
     local name=$1
@@ -8,14 +9,15 @@ check() { # check NAME COMMAND…: the command must succeed
         sed 's/^/#   /' out.txt | head -n 20
     fi
 }
-# refused NAME PATTERN COMMAND…: the command must exit with 1 and print one line to stderr, which starts with "handgrad: " and
-# matches the pattern
+# refused NAME PATTERN COMMAND…: the command must exit with 1 and print one line to stderr, which
+# starts with "handgrad: " and matches the pattern
 refused() {
     local name=$1 pattern=$2
     shift 2
     "$@" >out.txt 2>err.txt
     local code=$?
-    if [ $code -eq 1 ] && [ "$(wc -l <err.txt)" -eq 1 ] && grep -qE "^handgrad: " err.txt && grep -qE -- "$pattern" err.txt; then
+    if [ $code -eq 1 ] && [ "$(wc -l <err.txt)" -eq 1 ] && grep -qE "^handgrad: " err.txt &&
+        grep -qE -- "$pattern" err.txt; then
         echo "ok - refused: $name"
     else
         echo "not ok - refused: $name (exit $code)"

@@ -1,4 +1,5 @@
-/* files.h: what tests that touch files share: a folder of their own, files in it, and calls that return a status. */
+/* files.h: shared by tests that use files: a temporary directory, files in it, and checks of calls
+ * that return a status. */
 #ifndef FILES_H
 #define FILES_H
 
@@ -10,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#undef fail /* Check's old name; data/error.h's is meant */
+#undef fail /* Check's macro; base/error.h has a function of this name */
 #define FIXTURE static inline __attribute__((unused))
 
 static __attribute__((unused)) struct error err;
@@ -23,7 +24,7 @@ static __attribute__((unused)) struct error err;
         ck_assert_msg(strstr(err.text, part), "\"%s\" does not contain \"%s\"", err.text, part);   \
     } while (0)
 
-/* A new folder, removed with what it holds when the process ends, or the next one is entered. */
+/* Creates a temporary directory. It is removed when the process ends or the next one is created. */
 static char folder[64];
 static pid_t folder_owner;
 FIXTURE void remove_folder(void)
@@ -45,7 +46,7 @@ FIXTURE void enter_folder(void)
         atexit(remove_folder);
     registered = true;
 }
-/* The path of a name in it; sixteen can be in use. */
+/* Returns the path of a file in it. The last sixteen results are valid. */
 FIXTURE const char *in_folder(const char *name)
 {
     static char paths[16][160];
@@ -85,7 +86,7 @@ FIXTURE size_t count_files(void)
     return n;
 }
 
-/* Flips bits of a byte in place: rewriting a file makes some file systems sync it. */
+/* Flips bits of one byte in place. Rewriting the file would make some file systems sync it. */
 FIXTURE void flip_bits(const char *path, size_t offset, unsigned char bits)
 {
     FILE *f = fopen(path, "r+b");

@@ -1,4 +1,5 @@
-/* gpt_fixture.h: what the tests of the whole model share: a small one, weights that are not those of a start, and a batch. */
+/* gpt_fixture.h: shared by the tests of the whole model: a small model, a change of its initial
+ * weights, and a batch. */
 #ifndef GPT_FIXTURE_H
 #define GPT_FIXTURE_H
 
@@ -8,19 +9,20 @@
 
 enum { B = 4, T = 18, V = 67, N = B * T };
 
-static const struct model_config plain = {.n_layer = 2,
-                                          .n_head = 3,
-                                          .n_embd = 36,
-                                          .block_size = T,
-                                          .vocab_size = V,
-                                          .padded_vocab_size = V,
-                                          .bias = true,
-                                          .gelu = GELU_TANH};
+static const struct model_config small_config = {.n_layer = 2,
+                                                 .n_head = 3,
+                                                 .n_embd = 36,
+                                                 .block_size = T,
+                                                 .vocab_size = V,
+                                                 .padded_vocab_size = V,
+                                                 .bias = true,
+                                                 .gelu = GELU_TANH};
 static const struct dropout dropout = {.p = 0.2, .seed = 11, .step = 2};
 static uint32_t inputs[N], targets[N];
 
-/* Initial weights are small and biases zero; these are not, so that every part of the gradient counts. */
-static inline void stir(struct gpt *g)
+/* Adds random numbers to the weights. Initial weights are small and biases zero, which would hide
+ * errors in parts of the gradient. */
+static inline void perturb(struct gpt *g)
 {
     for (size_t k = 0; k < g->tensors->count; k++)
         for (size_t i = 0; i < tensor_file_size(&g->tensors->list[k]); i++)

@@ -1,4 +1,4 @@
-/* limit_files.h: a full disk, as far as one process can have it: files that may not grow. */
+/* limit_files.h: simulates a full disk within a process by limiting the size of files. */
 #ifndef LIMIT_FILES_H
 #define LIMIT_FILES_H
 
@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
-/* While files are limited nothing may be asserted: Check writes to one itself. */
+/* Sets the limit. No assertion may be made under a limit, because Check writes to a file itself. */
 FIXTURE void limit_files(rlim_t size)
 {
     signal(SIGXFSZ, SIG_IGN);

@@ -1,4 +1,5 @@
-/* numbers.h: what the tests of the mathematics share: random numbers that are the same everywhere, and comparisons. */
+/* numbers.h: shared by the tests of the mathematics: reproducible random numbers, and
+ * comparisons. */
 #ifndef NUMBERS_H
 #define NUMBERS_H
 
@@ -11,14 +12,15 @@
 
 /* The relative error of one rounding. Every tolerance is a multiple of it. */
 #define ROUNDOFF (real_epsilon / 2)
-/* What a product's operand is off by beside: where two ways of computing it differ by a rounding, bf16 may round them apart. */
+/* The additional relative error of an operand of a product. Two computations of an operand that
+ * differ by one rounding may be rounded to different bf16 numbers. */
 #ifdef REAL_BF16
 #define OPERAND_ROUNDOFF 0x1p-8
 #else
 #define OPERAND_ROUNDOFF 0.0
 #endif
 
-/* Thread counts that must give the same bits: one, even, odd, more than there are cores. */
+/* Thread counts that must give the same bits: one, even, odd, more than the machine has cores. */
 static const int thread_counts[] = {1, 2, 3, 5};
 enum { THREAD_COUNTS = sizeof thread_counts / sizeof *thread_counts };
 
@@ -31,7 +33,7 @@ static inline double magnitude(real x)
 #endif
 }
 
-/* Uniform in (-1, 1): number i of a stream. */
+/* Number i of a stream of numbers that are uniform in (-1, 1). */
 static inline double uniform(uint32_t stream, size_t i)
 {
     uint32_t c[4] = {(uint32_t)i, (uint32_t)((uint64_t)i >> 32), stream, 0x74657374};
@@ -87,14 +89,15 @@ static inline double error_of(const real *x, const real *expected, size_t n)
     return sqrt(difference) / (size > 0 ? sqrt(size) : 1);
 }
 
-/* Check's own assertions report every one that holds, a system call each: too slow for every element of an array. */
+/* Replaces ck_assert_msg, which makes a system call even if the condition holds: too slow for every
+ * element of an array. */
 #define require(condition, ...)                                                                    \
     do {                                                                                           \
         if (!(condition))                                                                          \
             ck_abort_msg(__VA_ARGS__);                                                             \
     } while (0)
 
-/* NaN is not within anything. The text is a format with its arguments. */
+/* Fails if the error is NaN. The text is a format, followed by its arguments. */
 #define require_within(error, tolerance, text, ...)                                                \
     do {                                                                                           \
         const double error_ = (error), tolerance_ = (tolerance);                                   \

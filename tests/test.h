@@ -1,17 +1,20 @@
-/* test.h: what every test program starts with: Check, and a main that runs one suite. A program is one file, tests/test_*.c, that
- * ends with SUITE(name, test1, test2, …), or, where it is built for several number types, with SUITE_FLOAT_DOUBLE or
- * SUITE_ALL_TYPES: the Makefile looks for these names. Each test runs in a process of its own unless CK_FORK=no. */
+/* test.h: included by every test program: Check, and a main that runs one suite. A program is
+ * one file, tests/DIRECTORY/test_NAME.c, that ends with SUITE(name, test1, test2, ...). If it
+ * is built for several number types, it ends with SUITE_FLOAT_DOUBLE or SUITE_ALL_TYPES
+ * instead; tests/rules.mk searches for these names. Each test runs in a process of its own
+ * unless CK_FORK=no. */
 #ifndef TEST_H
 #define TEST_H
 
 #include <check.h>
-#undef fail /* Check's own; base/error.h has a function of this name */
+#undef fail /* Check's macro; base/error.h has a function of this name */
 #include <stdlib.h>
 
-/* Seconds a test may take before it counts as hung: generous, since machines are shared and sanitizers slow. */
+/* Seconds until a test counts as hung: generous, for shared machines and sanitizers. */
 enum { TEST_TIMEOUT = 300 };
 
-/* The step of a sweep over cases that are alike: 1, and under valgrind, which takes a hundred times as long (make memcheck), `step`. */
+/* The stride of a loop over similar cases: 1, or `step` in the build for valgrind (make memcheck),
+ * which is a hundred times slower. */
 static inline size_t sweep(size_t step)
 {
 #ifdef MEMCHECK
@@ -38,17 +41,17 @@ static inline int run_suite(const char *name, const TTest *const *tests, size_t 
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* The Makefile's word that it builds this program for several types. */
+/* Set by the Makefile if it builds the program for several number types. */
 #ifndef TYPED_BUILD
 #define TYPED_BUILD 0
 #endif
 
 #define SUITE_FLOAT_DOUBLE(name, ...)                                                              \
-    _Static_assert(TYPED_BUILD, "the Makefile builds this program for one type");                  \
+    _Static_assert(TYPED_BUILD, "the Makefile builds this program for one number type");           \
     SUITE_MAIN(name, __VA_ARGS__)
 #define SUITE_ALL_TYPES(name, ...) SUITE_FLOAT_DOUBLE(name, __VA_ARGS__)
 #define SUITE(name, ...)                                                                           \
-    _Static_assert(!TYPED_BUILD, "the Makefile builds this program for several types");            \
+    _Static_assert(!TYPED_BUILD, "the Makefile builds this program for several number types");     \
     SUITE_MAIN(name, __VA_ARGS__)
 
 #define SUITE_MAIN(name, ...)                                                                      \

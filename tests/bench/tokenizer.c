@@ -1,4 +1,6 @@
-/* tokenizer.c: how fast a tokenizer encodes a text that is in memory, on one thread and on all.   tokenizer TOKENIZER TEXT */
+/* tokenizer.c: measures how fast a tokenizer encodes a text in memory, with one thread and with all.
+ *
+ *     tokenizer TOKENIZER TEXT */
 #include "data/encoder.h"
 #include "data/tokenizer/bpe_files.h"
 #include <omp.h>

@@ -1,5 +1,6 @@
-/* adversary.c: backwards that are wrong in ways that nobody planted, as HANDGRAD_MISCHIEF says: in one row, one head, one shape, one
- * element; beyond an end; the second time. Without it they are right. */
+/* adversary.c: backwards with errors that are not among the planted mistakes, selected by
+ * HANDGRAD_MISCHIEF: in one row, head, shape or element only, beyond the end of an array, or in the
+ * second call only. Without it they are correct. */
 #include <handgrad_op.h>
 #include <math.h>
 #include <stdio.h>
@@ -54,13 +55,13 @@ void layernorm_backward(real *dx, real *dgain, real *dbias, const real *dy, cons
         dgain[0] += 1;
     if (mischief("upstream"))
         ((real *)dy)[0] = 0;
-    if (mischief("far beyond")) /* the heap, which is found to be spoilt later */
+    if (mischief("far beyond")) /* corrupts the heap, which is detected later */
         memset(dx + N * C, 1, 100000 * sizeof *dx);
     if (mischief("talk"))
         puts("dx is fine");
 }
 
-/* dq, dk, dv of one head whose weights p (T,T) are known. */
+/* Adds to dq, dk and dv of one head, given its weights p (T,T). */
 static void attention_head(real *dq, real *dk, real *dv, const real *dy, const real *q,
                            const real *k, const real *v, const real *p, const real *mask, size_t T,
                            size_t C, size_t size)

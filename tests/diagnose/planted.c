@@ -1,7 +1,8 @@
-/* planted.c: a shared object with planted mistakes, for the tests of --diagnose. It is linked with the
- * generated versions of the operations (mistaken_NAME.c), under the names that handgrad looks for.
- * HANDGRAD_PLANTED says which mistakes to make: the operation, then MISTAKE:PLACE for each, as numbers
- * (mistakes.h). HANDGRAD_MISCHIEF makes layernorm_backward misbehave in other ways. */
+/* planted.c: a shared object with planted mistakes, for the tests of --diagnose. It is linked
+ * with the generated versions of the operations (mistaken_NAME.c), under the names that
+ * handgrad looks for. HANDGRAD_PLANTED says which mistakes to make: the operation, then
+ * MISTAKE:PLACE for each, as numbers (mistakes.h). HANDGRAD_MISCHIEF makes layernorm_backward
+ * misbehave in other ways. */
 #include "model/check/mistakes.h"
 #include "model/layernorm.h"
 #include <signal.h>

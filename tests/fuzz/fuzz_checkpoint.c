@@ -1,4 +1,4 @@
-/* fuzz_checkpoint.c: a checkpoint, whole, sealed by whoever means harm. */
+/* fuzz_checkpoint.c: a whole checkpoint, with valid checksums of the user block. */
 #include "tests/fuzz/fuzz_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

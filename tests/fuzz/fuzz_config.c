@@ -1,4 +1,5 @@
-/* fuzz_config.c: a configuration; what is written of one that was taken reads as the same. */
+/* fuzz_config.c: a configuration. If it is accepted, the text written from it must give the same
+ * one. */
 #include "tests/fuzz/fuzz.h"
 #include "train/config/config.h"
 
@@ -9,11 +10,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct model_config ignored;
     char *text = fuzz_text(data, size), difference[64];
     if (config_parse(&c, text, "f", &err) == 0 && config_check(&c, "f", &err) == 0) {
-        char *again = config_text(&c);
-        if (!again || config_parse(&back, again, "f", &err) ||
+        char *written = config_text(&c);
+        if (!written || config_parse(&back, written, "f", &err) ||
             config_diff(&c, &back, difference, sizeof difference))
             abort();
-        free(again);
+        free(written);
         (void)config_model(&c, 300, &ignored, "f", &err);
     }
     config_defaults(&c);

@@ -1,5 +1,6 @@
-/* fuzz_folder.c: a run folder of somebody else, as the report, the page and the plot read it, and as a run that goes on cuts it: metrics,
- * tensors, samples, starts and the configuration, with a byte 0x01 between two. */
+/* fuzz_folder.c: an untrusted run directory, as it is read by the report, the page and the plot,
+ * and as it is truncated by a run that resumes. The input holds metrics, tensors, samples, starts
+ * and the configuration, separated by bytes 0x01. */
 #include "base/jsonl.h"
 #include "tests/fuzz/fuzz.h"
 #include "train/log.h"
@@ -12,20 +13,21 @@ static const char *const NAMES[FILES] = {"metrics.jsonl", "tensors.jsonl", "samp
                                          "starts.jsonl", "config.ini"};
 static struct history history;
 static struct fuzz_file files[FILES];
-static FILE *nowhere;
+static FILE *discarded;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
     struct error err;
-    nowhere = fopen("/dev/null", "w");
-    if (history_open(&history, fuzz_dir(), &err) || !nowhere || !freopen("/dev/null", "w", stdout))
+    discarded = fopen("/dev/null", "w");
+    if (history_open(&history, fuzz_dir(), &err) || !discarded ||
+        !freopen("/dev/null", "w", stdout))
         abort();
     return 0;
 }
 
-/* As if nothing had been read. */
-static void forget(void)
+/* Makes the next refresh read all files again. */
+static void reset_history(void)
 {
     for (size_t i = 0; i < HISTORY_FILES; i++)
         history.files[i].inode = 0;
@@ -52,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error err;
     static const struct history_seen nothing;
     static const struct terminal terminal = {.width = 40};
-    const size_t whole = size; /* says what is done, to be quicker than all of it */
+    const size_t whole = size; /* selects one action, which is faster than all */
     for (size_t i = 0; i < FILES; i++) {
         const uint8_t *end = memchr(data, 1, size);
         const size_t n = end && i + 1 < FILES ? (size_t)(end - data) : size;
@@ -61,12 +63,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (size)
             data++, size--;
     }
-    forget();
+    reset_history();
     if (history_refresh(&history, &err) == 0 && whole % 4 != 1) {
         if (whole % 4)
             free(history_json(&history, &nothing));
         else
-            plot_losses(nowhere, &history, &terminal);
+            plot_losses(discarded, &history, &terminal);
     }
     if (whole % 4 == 1)
         cut(3);

@@ -1,4 +1,5 @@
-/* fuzz_h5.h: a hostile HDF5 file as each of its readers takes it: a shard, a tokenizer, and, behind a fresh seal, a checkpoint. */
+/* fuzz_h5.h: passes an untrusted HDF5 file to each of its readers: as a shard, as a tokenizer, and,
+ * with corrected checksums, as a checkpoint. */
 #ifndef FUZZ_H5_H
 #define FUZZ_H5_H
 
@@ -7,8 +8,8 @@
 #include "tests/seal.h"
 #include "train/checkpoint/checkpoint.h"
 
-/* In the place of libhdf5's own, which gets the two numbers that it then compares. Nearly all of a file that is not data lies behind
- * such checksums: whoever means harm makes them anew, and what is made at random would get no further. */
+/* Replaces the function of libhdf5 that returns the two checksums to compare. They protect nearly
+ * all metadata: an attacker would correct them, and random inputs would not pass them. */
 int H5F_get_checksums(const uint8_t *bytes, size_t size, uint32_t *stored, uint32_t *computed);
 
 int H5F_get_checksums(const uint8_t *bytes, size_t size, uint32_t *stored, uint32_t *computed)
@@ -60,7 +61,7 @@ static inline void fuzz_checkpoint(const char *path)
     checkpoint_close(f);
 }
 
-/* Whoever means harm seals what he wrote. */
+/* Writes the file with corrected checksums, as an attacker would. */
 static inline const char *fuzz_write_sealed(struct fuzz_file *to, const uint8_t *data, size_t size)
 {
     unsigned char *file = malloc(size);

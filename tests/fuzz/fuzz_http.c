@@ -1,5 +1,6 @@
-/* fuzz_http.c: a request to `handgrad serve`, behind libmicrohttpd: method, path, Host and Sec-Fetch-Site on lines of their own, then a line
- * NAME=VALUE for each parameter. FUZZ_RUN is a run folder with a checkpoint. */
+/* fuzz_http.c: a request to `handgrad serve`, as libmicrohttpd passes it on. The input has one line
+ * each for method, path, Host and Sec-Fetch-Site, then a line NAME=VALUE for each parameter.
+ * FUZZ_RUN is a run directory with a checkpoint. */
 #include "tests/fuzz/fuzz.h"
 #include "train/serve/server.c"
 
@@ -12,7 +13,7 @@ static struct {
     size_t n;
 } request;
 
-/* In the place of libmicrohttpd's. */
+/* Replaces the function of libmicrohttpd. */
 const char *MHD_lookup_connection_value(struct MHD_Connection *connection, enum MHD_ValueKind kind,
                                         const char *key)
 {
@@ -46,9 +47,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&request, 0, sizeof request);
     while (request.n < 32 && (line = strsep(&rest, "\n")))
         request.lines[request.n++] = line;
-    if (request.n >= 4 &&
-        (size % 16 == 0 ||
-         strcmp(request.lines[1], "/"))) { /* the page is long and always the same */
+    /* the page, which is long and always the same, is requested rarely */
+    if (request.n >= 4 && (size % 16 == 0 || strcmp(request.lines[1], "/"))) {
         answer(&q, request.lines[1], request.lines[0]);
         char bytes[64];
         for (int i = 0; q.next && i < 16 && q.next(q.stream, 0, bytes, 1 + size % sizeof bytes) > 0;

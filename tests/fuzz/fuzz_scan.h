@@ -1,6 +1,6 @@
-/* fuzz_scan.h: for targets that read HDF5 files, each with a reader of its own. What the sandbox does runs in this process: our walk over
- * what libhdf5 parsed (data/hdf5/h5_scan.c). libhdf5 itself may crash here, as it has; only a crash in code of ours is a finding
- * (tests/fuzz/blame). */
+/* fuzz_scan.h: for targets that read HDF5 files with a single reader. The work of the sandbox runs
+ * in this process: the scan of what libhdf5 parsed (data/hdf5/h5_scan.c). libhdf5 may crash here;
+ * only a crash in our code is a finding (tests/fuzz/blame). */
 #ifndef FUZZ_SCAN_H
 #define FUZZ_SCAN_H
 
@@ -17,14 +17,14 @@
 int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity,
                 const char *doing, const char *file, struct error *err)
 {
-    static void *room;
+    static void *buffer;
     (void)doing, (void)file, (void)err;
-    if (!room)
-        room = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
-                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    r->size = work(argument, room, capacity);
-    r->bytes = malloc(r->size); /* with an end that is watched */
-    memcpy(r->bytes, room, r->size);
+    if (!buffer)
+        buffer = mmap(NULL, capacity, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    r->size = work(argument, buffer, capacity);
+    r->bytes = malloc(r->size); /* whose end the sanitizer checks */
+    memcpy(r->bytes, buffer, r->size);
     return 0;
 }
 
@@ -34,14 +34,14 @@ void sandbox_free(struct sandbox_result *r)
     *r = (struct sandbox_result){0};
 }
 
-/* In the place of train/memory.c, which asks the system at every file: a fifth of the time. */
+/* Replaces base/memory.c, which queries the system for every file, a fifth of the run time. */
 int memory_check(size_t bytes, const char *name, struct error *err)
 {
     return bytes <= 1 << 28 ? 0 : fail(err, "%s: too large", name);
 }
 
-/* The report of each process in a file of its own, FUZZ_REPORTS/r.TIME.PID: a number of a process that is given again would write over an
- * earlier one. */
+/* Directs the report of each process to a separate file, FUZZ_REPORTS/r.TIME.PID. Process ids alone
+ * are reused and would overwrite earlier reports. */
 static void name_report(void)
 {
     char path[512];
@@ -52,7 +52,8 @@ static void name_report(void)
     __sanitizer_set_report_path(path);
 }
 
-/* libhdf5 clears half a megabyte for each file that it opens: that it keeps what it frees makes this target twice as fast. */
+/* libhdf5 clears half a megabyte for each file that it opens. Without a limit on its free lists
+ * this target is twice as fast. */
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc, (void)argv;
@@ -63,9 +64,9 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     return H5set_free_list_limits(-1, -1, -1, -1, -1, -1) < 0;
 }
 
-/* The sanitizer calls this before it writes a report, most of whose time is the walk over the stack. Where the fuzzer kills the process
- * meanwhile, for taking long, this much is there: "place MODULE+0xOFFSET MODULE+0xOFFSET", of the bad access and of its
- * caller. */
+/* Called by the sanitizer before it writes a report, which takes long because of the stack. In case
+ * the fuzzer kills the process meanwhile, the place of the bad access and of its caller is written
+ * first: "place MODULE+0xOFFSET MODULE+0xOFFSET". */
 void __asan_on_error(void)
 {
     void *const *frame = __asan_get_report_bp(),
@@ -77,7 +78,7 @@ void __asan_on_error(void)
             n += (size_t)snprintf(line + n, sizeof line - n, " %s+0x%zx", module, (size_t)offset);
     }
     if (pc[0])
-        __sanitizer_report_error_summary(line); /* which prints it where the report goes */
+        __sanitizer_report_error_summary(line); /* prints it to the report */
 }
 
 #endif

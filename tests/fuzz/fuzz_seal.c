@@ -1,5 +1,6 @@
-/* fuzz_seal.c: the user block of a checkpoint, up to where its payload is known to be what was written. A checksum stops nearly all that
- * is made at random, so each input comes three times: as it is, with the block's checksum made anew, and with that of the payload too. */
+/* fuzz_seal.c: the user block of a checkpoint and the verification of its payload. Checksums reject
+ * nearly all random inputs, so each input is tried three times: unchanged, with a corrected
+ * checksum of the block, and with corrected checksums of block and payload. */
 #include "tests/fuzz/fuzz.h"
 #include "train/checkpoint/image.h"
 #include <zlib.h>
@@ -10,33 +11,33 @@ static void little_endian(uint8_t *at, uint32_t value)
         at[i] = (uint8_t)(value >> 8 * i);
 }
 
-/* Whether it is taken. */
-static bool see(const uint8_t *data, size_t size)
+/* Whether the file is accepted. */
+static bool accepts(const uint8_t *data, size_t size)
 {
     static struct fuzz_file file;
     struct error err;
     struct h5_image image;
     uint64_t step;
     const char *path = fuzz_write(&file, "file", data, size);
-    const bool taken = image_read(&image, &step, path, &err) == 0;
-    if ((taken && image.size != size) || taken != (image_verify(path, &err) == 0))
+    const bool accepted = image_read(&image, &step, path, &err) == 0;
+    if ((accepted && image.size != size) || accepted != (image_verify(path, &err) == 0))
         abort();
     h5_image_free(&image);
-    return taken;
+    return accepted;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    see(data, size);
+    accepts(data, size);
     if (size < USER_BLOCK)
         return 0;
     uint8_t *sealed = malloc(size);
     memcpy(sealed, data, size);
     little_endian(sealed + 508, crc32_z(0, sealed, 508));
-    const bool block = see(sealed, size);
+    const bool block = accepts(sealed, size);
     little_endian(sealed + 40, crc32_z(0, sealed + USER_BLOCK, size - USER_BLOCK));
     little_endian(sealed + 508, crc32_z(0, sealed, 508));
-    if (!see(sealed, size) && block)
+    if (!accepts(sealed, size) && block)
         abort();
     free(sealed);
     return 0;

@@ -1,4 +1,4 @@
-/* fuzz_shard.c: a shard, whole. */
+/* fuzz_shard.c: a whole shard. */
 #include "tests/fuzz/fuzz_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,4 +1,4 @@
-/* fuzz_tokenizer.c: a tokenizer's HDF5 file, whole. */
+/* fuzz_tokenizer.c: the whole HDF5 file of a tokenizer. */
 #include "tests/fuzz/fuzz_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,4 +1,5 @@
-/* fuzz_tokens.c: standard input of `handgrad tokens`: ids, JSON lines, text. The first byte says which, the rest is one of them. */
+/* fuzz_tokens.c: standard input of `handgrad tokens`: ids, JSON lines or text, as selected by the
+ * first byte. */
 #include "tests/fuzz/fuzz.h"
 #include "train/cli/tokens.c"
 

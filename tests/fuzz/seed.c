@@ -1,6 +1,8 @@
-/* seed.c: seeds that only the library can make. seed FILE.h5 prints the index and the file, as fuzz_index.c takes them: of the file the user
- * block's room and the bytes of its datasets alone, since the rest is the library's and long. seed FILE SIZE prints the first SIZE bytes of any
- * file, sealed. */
+/* seed.c: creates seeds that need the library.
+ *
+ *     seed FILE.h5      prints the index and the file in the format of fuzz_index.c. Of the file only the
+ *                       user block and the bytes of datasets are kept, as the rest is long and not read.
+ *     seed FILE SIZE    prints the first SIZE bytes of the file with corrected checksums */
 #include "data/hdf5/h5.h"
 #include "data/hdf5/h5_index.h"
 #include "tests/seal.h"
@@ -8,14 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 1 << 20, HEAD = 512 };
-static unsigned char bytes[ROOM], file[ROOM];
+enum { CAPACITY = 1 << 20, HEAD = 512 };
+static unsigned char bytes[CAPACITY], file[CAPACITY];
 static size_t used = HEAD;
 
-/* Moves what lies there into the short file; returns where it lies now. */
-static uint64_t keep(uint64_t offset, uint64_t size)
+/* Copies a range to the short file and returns its new offset. */
+static uint64_t copy_range(uint64_t offset, uint64_t size)
 {
-    if (offset > ROOM || size > ROOM - offset || size > ROOM - used)
+    if (offset > CAPACITY || size > CAPACITY - offset || size > CAPACITY - used)
         exit(2);
     memcpy(file + used, bytes + offset, size);
     used += size;
@@ -26,7 +28,7 @@ int main(int argc, char **argv)
 {
     static union {
         struct h5_index head;
-        unsigned char bytes[ROOM];
+        unsigned char bytes[CAPACITY];
     } index;
     FILE *f = argc > 1 ? fopen(argv[1], "rb") : NULL;
     if (!f)
@@ -46,9 +48,9 @@ int main(int argc, char **argv)
     struct h5_chunk *chunks = (struct h5_chunk *)(entries + index.head.n_entries);
     for (uint64_t i = 0; i < index.head.n_entries; i++)
         if (entries[i].kind == KIND_DATASET && entries[i].layout == LAYOUT_CONTIGUOUS)
-            entries[i].offset = keep(entries[i].offset, entries[i].size);
+            entries[i].offset = copy_range(entries[i].offset, entries[i].size);
     for (uint64_t i = 0; i < index.head.n_chunks; i++)
-        chunks[i].offset = keep(chunks[i].offset, chunks[i].size);
+        chunks[i].offset = copy_range(chunks[i].offset, chunks[i].size);
     return fwrite(&size, 8, 1, stdout) != 1 || fwrite(&index, 1, size, stdout) != size ||
            fwrite(file, 1, used, stdout) != used;
 }

@@ -1,14 +1,16 @@
-/* test_allocation.c: nothing is allocated inside a step: not by the model, the optimiser or the decoder, nor by OpenMP on
- * their behalf, once a first step has made threads and buffers. OpenBLAS and oneDNN are left out: the kernels of both for AVX-512
- * allocate buffers in some calls.
+/* test_allocation.c: nothing is allocated inside a step. After a warm-up that creates threads
+ * and buffers, neither model, optimiser and decoder nor OpenMP allocate memory. OpenBLAS and
+ * oneDNN are exempt: their AVX-512 kernels allocate buffers in some calls.
  *
- * The program's own malloc, calloc, realloc, memalign, aligned_alloc, posix_memalign, free and mmap stand before the C library's, also for
- * shared libraries, and count between two marks. (mallinfo would not see what is given back at once, --wrap not the libraries.)
- * A sanitizer has an allocator of its own, so this is not built with one. Valgrind replaces these functions unless it is told
- * --soname-synonyms=somalloc=nouserintercepts. The first test sees whether anything is counted at all.
+ * The test defines malloc, calloc, realloc, memalign, aligned_alloc, posix_memalign, free and
+ * mmap, which replace those of the C library in shared libraries too, and counts calls while
+ * `counting` is set. (mallinfo does not see memory that is freed at once; ld's --wrap does not
+ * see calls from shared libraries.) Sanitizers have an allocator of their own, so this test is
+ * not built with them. Valgrind replaces these functions unless it gets
+ * --soname-synonyms=somalloc=nouserintercepts. The first test checks that calls are counted.
  *
- * Two threads and more: for a team of one libgomp allocates at every parallel region, a nested one or OMP_NUM_THREADS=1.
- */
+ * At least two threads: for one thread, in nested regions or with OMP_NUM_THREADS=1, libgomp
+ * allocates memory in every parallel region. */
 #include "model/decode.h"
 #include "model/gpt.h"
 #include "optim/adamw.h"
@@ -24,7 +26,8 @@
 
 static atomic_int counting, allocations;
 
-/* Who may allocate, and where it is loaded: the products' libraries, and C++'s, on oneDNN's behalf. */
+/* The libraries that may allocate, and their addresses: those for matrix products, and C++'s, which
+ * oneDNN uses. */
 static struct {
     const char *name;
     uintptr_t begin, end;
@@ -84,7 +87,7 @@ void *realloc(void *p, size_t n)
     return __libc_realloc(p, n);
 }
 
-void *memalign(size_t alignment, size_t n) /* libgomp's */
+void *memalign(size_t alignment, size_t n) /* called by libgomp */
 {
     COUNT();
     return __libc_memalign(alignment, n);
@@ -138,17 +141,17 @@ static struct gpt model(void)
     return g;
 }
 
-static int counted(void)
+static int stop_counting(void)
 {
     atomic_store(&counting, 0);
     return atomic_exchange(&allocations, 0);
 }
 
-START_TEST(an_allocation_is_counted)
+START_TEST(allocations_are_counted)
 {
     atomic_store(&counting, 1);
     void *volatile p = malloc(100), *volatile q = calloc(3, 5);
-    const int n = counted();
+    const int n = stop_counting();
     free(p);
     free(q);
     ck_assert_int_eq(n, 2);
@@ -158,14 +161,14 @@ START_TEST(an_allocation_is_counted)
 #pragma omp master
         atomic_store(&counting, 1);
 #pragma omp barrier
-        void *volatile mine = malloc(10);
-        free(mine);
+        void *volatile p = malloc(10);
+        free(p);
     }
-    ck_assert_int_ge(counted(), 2);
+    ck_assert_int_ge(stop_counting(), 2);
 }
 END_TEST
 
-START_TEST(nothing_in_a_training_step)
+START_TEST(training_steps_allocate_nothing)
 {
     const struct adamw o = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
     for (int dropped = 0; dropped < 2; dropped++)
@@ -182,8 +185,8 @@ START_TEST(nothing_in_a_training_step)
                 adamw_update(g.params, m, v, g.grads, factor, g.tensors, &o, 1e-3, d.step);
                 gpt_loss(&g, BATCH(inputs, targets, B, T, 1), NULL);
             }
-            const int n = counted();
-            require(n == 0, "%d allocations in %d steps of %d threads", n, STEPS, threads);
+            const int n = stop_counting();
+            require(n == 0, "%d allocations in %d steps with %d threads", n, STEPS, threads);
             free(m);
             free(v);
             gpt_destroy(&g);
@@ -191,7 +194,7 @@ START_TEST(nothing_in_a_training_step)
 }
 END_TEST
 
-START_TEST(nothing_in_decoding)
+START_TEST(decoding_allocates_nothing)
 {
     omp_set_num_threads(2);
     struct gpt g = model();
@@ -205,7 +208,7 @@ START_TEST(nothing_in_decoding)
         for (size_t t = T / 2; t < T; t++)
             decoder_forward(&d, logits, inputs + t, 1);
     }
-    const int n = counted();
+    const int n = stop_counting();
     require(n == 0, "%d allocations in %d texts", n, STEPS);
     free(logits);
     decoder_destroy(&d);
@@ -213,4 +216,5 @@ START_TEST(nothing_in_decoding)
 }
 END_TEST
 
-SUITE("allocation", an_allocation_is_counted, nothing_in_a_training_step, nothing_in_decoding)
+SUITE("model/allocation", allocations_are_counted, training_steps_allocate_nothing,
+      decoding_allocates_nothing)

@@ -1,20 +1,22 @@
-/* test_attention.c: attention by tiles is attention as its head comment defines it, with every T x T matrix written out. The
- * program is built for float and for double.
+/* test_attention.c: attention by tiles equals attention as defined in the head comment of
+ * model/attention.c, computed with full T x T matrices. Built for float and for double.
  *
- *   property                                                    bar
- *   y, lse, dqkv against the plain version                      64 roundings, norm-wise: scores are of size 1 and rounded
- *                                                               alike in both, each sum has at most T + d terms of mixed sign
- *   rows of weights sum to one                                  (T + 4) roundings
- *   +-10^4 added to all of a row's (exact) scores               y and lse - 10^4: the same bits; gradients: 10^4 more
- *                                                               roundings, since lse, saved in `real`, carries them
- *   micro-batches with first_row; 1, 2, 3, 5 threads            the same bits
+ *   property                               tolerance
+ *   y, lse, dqkv equal the reference       64 roundings, norm-wise: scores are of size 1 and are
+ *                                          rounded alike in both; each sum has at most T + d terms
+ *                                          of mixed sign
+ *   weights of a row sum to one            (T + 4) roundings
+ *   +-10^4 added to all (exact) scores of  y and lse - 10^4: the same bits; gradients: 10^4 more
+ *   a row                                  roundings, since lse, saved as `real`, contains them
+ *   micro-batches with first_row;          the same bits
+ *   1, 2, 3, 5 threads
  */
 #include "model/softmax.h"
 #include "tests/attention_fixture.h"
 
 #define TOLERANCE (64 * ROUNDOFF)
 
-/* --- the plain version: one head; rows of q, k, v lie 3C apart, of y C apart --- */
+/* --- the reference: one head; the stride of rows of q, k, v is 3C, that of y is C --- */
 
 static double dot(const real *x, const real *y, size_t n)
 {
@@ -30,8 +32,9 @@ static size_t first_key(const struct attention *a, size_t bh, size_t i)
     return a->start ? a->start[bh / a->s.H * a->s.T + i] : 0;
 }
 
-/* The weights p (T,T), zero above the diagonal and before a query's document, their log-sum-exp, and the mask m (T,T). */
-static void plain_weights(real *p, real *m, real *lse, const struct attention *a, size_t bh)
+/* The weights p (T,T), zero above the diagonal and before the query's document, their log-sum-
+ * exp, and the dropout mask m (T,T). */
+static void reference_weights(real *p, real *m, real *lse, const struct attention *a, size_t bh)
 {
     const size_t T = a->s.T, C = a->s.C, H = a->s.H, d = C / H;
     const real *q = a->qkv + bh / H * T * 3 * C + bh % H * d, *k = q + C;
@@ -54,8 +57,8 @@ static void plain_weights(real *p, real *m, real *lse, const struct attention *a
     }
 }
 
-static void plain_head_forward(real *y, const real *p, const real *m, const struct attention *a,
-                               size_t bh)
+static void reference_head_forward(real *y, const real *p, const real *m, const struct attention *a,
+                                   size_t bh)
 {
     const size_t T = a->s.T, C = a->s.C, H = a->s.H, d = C / H;
     const real *v = a->qkv + bh / H * T * 3 * C + bh % H * d + 2 * C;
@@ -68,8 +71,8 @@ static void plain_head_forward(real *y, const real *p, const real *m, const stru
         }
 }
 
-static void plain_head_backward(real *dqkv, const real *p, const real *m, const struct attention *a,
-                                size_t bh)
+static void reference_head_backward(real *dqkv, const real *p, const real *m,
+                                    const struct attention *a, size_t bh)
 {
     const size_t T = a->s.T, C = a->s.C, H = a->s.H, d = C / H,
                  first = bh / H * T * 3 * C + bh % H * d;
@@ -95,8 +98,8 @@ static void plain_head_backward(real *dqkv, const real *p, const real *m, const 
     free(ds);
 }
 
-/* The plain version of both passes, for the same inputs; the gradient is added to what a->dqkv holds. */
-static struct attention plain(const struct attention *a)
+/* Both passes of the reference for the same inputs. The gradient is added to a->dqkv. */
+static struct attention reference(const struct attention *a)
 {
     const size_t T = a->s.T, N = a->s.B * T;
     struct attention r = attention(&a->s, a->drop);
@@ -106,9 +109,9 @@ static struct attention plain(const struct attention *a)
     memcpy(r.dqkv, a->dqkv, N * 3 * a->s.C * sizeof(real));
     real *p = zeros(T * T), *m = zeros(T * T);
     for (size_t bh = 0; bh < a->s.B * a->s.H; bh++) {
-        plain_weights(p, m, r.lse, &r, bh);
-        plain_head_forward(r.y, p, m, &r, bh);
-        plain_head_backward(r.dqkv, p, m, &r, bh);
+        reference_weights(p, m, r.lse, &r, bh);
+        reference_head_forward(r.y, p, m, &r, bh);
+        reference_head_backward(r.dqkv, p, m, &r, bh);
     }
     free(p);
     free(m);
@@ -127,24 +130,24 @@ static void compare(const struct attention *a, const struct attention *expected,
                    "%s T %zu C %zu H %zu: dqkv", what, a->s.T, C, a->s.H);
 }
 
-/* dqkv starts at a random array: the backward adds. */
-START_TEST(is_the_plain_version)
+/* dqkv is random at first, because the backward adds. */
+START_TEST(equals_the_reference)
 {
     for (size_t k = 0; k < SHAPES; k++)
         for (int dropped = 0; dropped < 2; dropped++) {
             struct attention a = attention(&shapes[k], dropped ? &dropout : NULL);
             fill(a.dqkv, a.s.B * a.s.T * 3 * a.s.C, 0.1, 3);
-            struct attention expected = plain(&a);
+            struct attention expected = reference(&a);
             forward(&a);
             backward(&a);
-            compare(&a, &expected, TOLERANCE, dropped ? "dropout" : "plain");
+            compare(&a, &expected, TOLERANCE, dropped ? "dropout" : "no dropout");
             free_attention(&a);
             free_attention(&expected);
         }
 }
 END_TEST
 
-START_TEST(documents_are_the_plain_version)
+START_TEST(documents_equal_the_reference)
 {
     for (size_t k = 0; k < SHAPES; k++)
         for (uint64_t seed = 0; seed < 8; seed++) {
@@ -152,7 +155,7 @@ START_TEST(documents_are_the_plain_version)
             uint32_t *start = draw_start(&shapes[k], seed);
             a.start = start;
             fill(a.dqkv, a.s.B * a.s.T * 3 * a.s.C, 0.1, 3);
-            struct attention expected = plain(&a);
+            struct attention expected = reference(&a);
             forward(&a);
             backward(&a);
             compare(&a, &expected, TOLERANCE, "documents");
@@ -170,7 +173,7 @@ START_TEST(weights_of_a_row_sum_to_one)
         const size_t N = a.s.B * a.s.T, C = a.s.C;
         for (size_t n = 0; n < N; n++)
             for (size_t c = 2 * C; c < 3 * C; c++)
-                a.qkv[n * 3 * C + c] = 1; /* so that y is the sum of the weights */
+                a.qkv[n * 3 * C + c] = 1; /* v = 1, so that y is the sum of the weights */
         forward(&a);
         for (size_t i = 0; i < N * C; i++)
             require_within(fabs((double)a.y[i] - 1), (double)(a.s.T + 4) * ROUNDOFF,
@@ -180,8 +183,9 @@ START_TEST(weights_of_a_row_sum_to_one)
 }
 END_TEST
 
-/* One head of four: scores are q . k / 2. The first product is +-200 x 100 / 2, the others small integers, so every score is exact
- * in both types, and with it all that a softmax looks at: the distance from the maximum. */
+/* One head of width 4: scores are q . k / 2. The first product is +-200 x 100 / 2, the others
+ * are small integers. So every score is exact in both types, and so is its distance from the
+ * maximum. */
 static void integer_scores(struct attention *a, double offset)
 {
     for (size_t n = 0; n < a->s.T; n++) {
@@ -195,7 +199,7 @@ static void integer_scores(struct attention *a, double offset)
     }
 }
 
-START_TEST(large_scores_are_only_differences)
+START_TEST(only_differences_of_scores_count)
 {
     for (size_t T = 1; T < 200; T += 33) {
         const struct shape s = {1, T, 4, 1};
@@ -204,12 +208,12 @@ START_TEST(large_scores_are_only_differences)
         integer_scores(&large, 1e4);
         forward(&small);
         forward(&large);
-        require(same_bits(small.y, large.y, T * 4), "T %zu: y depends on a constant in the scores",
-                T);
+        require(same_bits(small.y, large.y, T * 4),
+                "T %zu: adding a constant to the scores changes y", T);
         for (size_t i = 0; i < T; i++)
             require_within(fabs((double)(large.lse[i] - small.lse[i]) - (i % 2 ? 1e4 : -1e4)),
                            1e4 * ROUNDOFF, "T %zu: lse %zu", T, i);
-        struct attention expected = plain(&large);
+        struct attention expected = reference(&large);
         backward(&large);
         compare(&large, &expected, TOLERANCE + 1e4 * ROUNDOFF, "large scores");
         free_attention(&small);
@@ -219,7 +223,7 @@ START_TEST(large_scores_are_only_differences)
 }
 END_TEST
 
-START_TEST(scores_far_apart_stay_finite)
+START_TEST(extreme_scores_give_finite_results)
 {
     const struct shape s = {1, 150, 8, 2};
     struct attention a = attention(&s, NULL);
@@ -234,7 +238,7 @@ START_TEST(scores_far_apart_stay_finite)
 }
 END_TEST
 
-START_TEST(micro_batches_draw_what_the_large_batch_draws)
+START_TEST(micro_batches_equal_one_batch)
 {
     const struct shape whole = {4, 70, 12, 3}, half = {2, 70, 12, 3};
     const size_t N = 2 * 70;
@@ -273,10 +277,10 @@ START_TEST(same_bits_at_any_thread_count)
             omp_set_num_threads(thread_counts[t]);
             forward(&a);
             backward(&a);
-            require(same_before(&a, &first, a.s.T), "forward: %d threads give other bits",
+            require(same_before(&a, &first, a.s.T), "forward: other bits with %d threads",
                     thread_counts[t]);
             require(same_bits(a.dqkv, first.dqkv, N * 3 * a.s.C),
-                    "backward: %d threads give other bits", thread_counts[t]);
+                    "backward: other bits with %d threads", thread_counts[t]);
             free_attention(&a);
         }
         free_attention(&first);
@@ -285,7 +289,7 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("attention", is_the_plain_version, documents_are_the_plain_version,
-                   weights_of_a_row_sum_to_one, large_scores_are_only_differences,
-                   scores_far_apart_stay_finite, micro_batches_draw_what_the_large_batch_draws,
+SUITE_FLOAT_DOUBLE("model/attention", equals_the_reference, documents_equal_the_reference,
+                   weights_of_a_row_sum_to_one, only_differences_of_scores_count,
+                   extreme_scores_give_finite_results, micro_batches_equal_one_batch,
                    same_bits_at_any_thread_count)

@@ -1,9 +1,10 @@
-/* test_decode.c: a token at a time, several at a time, or all at once, after going back and at a full block: the decoder's
- * logits are the full forward's. The program is built for float and for double.
+/* test_decode.c: the decoder's logits equal those of the full forward, whether it is given one
+ * token, several or all at once, after rewinding, and with a full block. Built for float and
+ * for double.
  *
- * Bar: 256 roundings, norm-wise per position. Products with one row sum in another order than those with many; between token and
- * logits lie some hundred operations, each good to a few roundings of numbers of size 1.
- */
+ * Tolerance: 256 roundings, norm-wise for each position. Products of one row sum in another
+ * order than those of many rows. Between token and logits lie some hundred operations, each
+ * accurate to a few roundings of numbers of size 1. */
 #include "model/decode.h"
 #include "tests/batch.h"
 #include "tests/numbers.h"
@@ -41,12 +42,13 @@ static const struct model_config models[] = {{.n_layer = 1,
                                               .padded_vocab_size = 9,
                                               .bias = false,
                                               .gelu = GELU_ERF}};
-enum { MODELS = sizeof models / sizeof *models, MOST = 128 };
+enum { MODELS = sizeof models / sizeof *models, BLOCK_MAX = 128 };
 
-/* A model of large weights, a text as long as its block, and the logits at every position. */
+/* A model with large weights, a text as long as its block, and the expected logits at every
+ * position. */
 struct subject {
     struct gpt g;
-    uint32_t ids[MOST];
+    uint32_t ids[BLOCK_MAX];
     size_t T, V;
     real *expected;
 };
@@ -79,21 +81,21 @@ static void require_position(const struct subject *s, const real *logits, size_t
                    "%s: block %zu, position %zu", what, s->T, t);
 }
 
-/* The tokens [from, to), n at a time, each call's last position compared. */
+/* Decodes the tokens [from, to), n per call, and compares the logits after each call. */
 static void feed(struct decoder *d, const struct subject *s, size_t from, size_t to, size_t n,
                  const char *what)
 {
     real *logits = zeros(s->V);
     for (size_t t = from; t < to; t += n) {
-        const size_t now = to - t < n ? to - t : n;
-        decoder_forward(d, logits, s->ids + t, now);
-        ck_assert_uint_eq(d->length, t + now);
-        require_position(s, logits, t + now - 1, what);
+        const size_t count = to - t < n ? to - t : n;
+        decoder_forward(d, logits, s->ids + t, count);
+        ck_assert_uint_eq(d->length, t + count);
+        require_position(s, logits, t + count - 1, what);
     }
     free(logits);
 }
 
-START_TEST(is_the_full_forward)
+START_TEST(equals_the_full_forward)
 {
     for (int k = 0; k < MODELS; k++) {
         struct subject s = subject(&models[k]);
@@ -110,7 +112,7 @@ START_TEST(is_the_full_forward)
 }
 END_TEST
 
-START_TEST(every_prompt_length_then_one_at_a_time)
+START_TEST(prompts_of_all_lengths_then_single_tokens)
 {
     for (int k = 0; k < MODELS; k++) {
         struct subject s = subject(&models[k]);
@@ -127,19 +129,19 @@ START_TEST(every_prompt_length_then_one_at_a_time)
 }
 END_TEST
 
-START_TEST(rewinding_forgets)
+START_TEST(rewinding_discards_tokens)
 {
     for (int k = 0; k < MODELS; k++) {
         struct subject s = subject(&models[k]);
         struct decoder d;
         ck_assert_int_eq(decoder_create(&d, &s.g, 1, s.T), 0);
-        uint32_t wrong[MOST];
+        uint32_t wrong[BLOCK_MAX];
         real *logits = zeros(s.V);
         for (size_t t = 0; t < s.T; t++)
             wrong[t] = (s.ids[t] + 1) % (uint32_t)s.V;
         for (size_t keep = 0; keep < s.T; keep++) {
             decoder_forward(&d, logits, wrong + keep,
-                            s.T - keep); /* from `keep` to the end, another text */
+                            s.T - keep); /* replaces the end of the text */
             decoder_rewind(&d, keep);
             decoder_forward(&d, logits, s.ids + keep, 1);
             require_position(&s, logits, keep, "after rewinding");
@@ -163,7 +165,7 @@ START_TEST(same_bits_at_any_thread_count)
         decoder_forward(&d, logits, s.ids + 33, 1);
         if (t == 0)
             memcpy(first, logits, s.V * sizeof(real));
-        require(same_bits(first, logits, s.V), "%d threads give other bits", thread_counts[t]);
+        require(same_bits(first, logits, s.V), "other bits with %d threads", thread_counts[t]);
         decoder_destroy(&d);
     }
     free(first);
@@ -172,17 +174,17 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-/* Texts side by side: a common beginning, then each its own; the logits of each are those of the text alone. */
-START_TEST(texts_do_not_see_each_other)
+/* Several texts with a common prompt: the logits of each equal those of the text alone. */
+START_TEST(texts_are_independent)
 {
     enum { TEXTS = 5 };
     for (int k = 0; k < MODELS; k++) {
         struct subject s = subject(&models[k]);
         const size_t V = s.V, T = s.T, prompt = T / 3 + 1;
-        uint32_t ids[MOST * TEXTS];
+        uint32_t ids[BLOCK_MAX * TEXTS];
         real *logits = zeros(TEXTS * V), *expected = zeros(TEXTS * T * V);
         for (size_t b = 0; b < TEXTS; b++) {
-            uint32_t text[MOST];
+            uint32_t text[BLOCK_MAX];
             for (size_t t = 0; t < T; t++) {
                 text[t] = t < prompt ? s.ids[t] : (uint32_t)((s.ids[t] + b * (t + 1)) % V);
                 ids[t * TEXTS + b] = text[t];
@@ -192,14 +194,14 @@ START_TEST(texts_do_not_see_each_other)
         struct decoder d;
         ck_assert_int_eq(decoder_create(&d, &s.g, TEXTS, TEXTS * 3 > prompt ? TEXTS * 3 : prompt),
                          0);
-        for (int again = 0; again < 2; again++) {
+        for (int several = 0; several < 2; several++) { /* one token per call, or three */
             decoder_rewind(&d, 0);
             decoder_prompt(&d, logits, s.ids, prompt);
             for (size_t b = 0; b < TEXTS; b++)
                 require_within(error_of(logits + b * V, expected + (b * T + prompt - 1) * V, V),
                                TOLERANCE, "prompt, text %zu", b);
             for (size_t t = prompt, n; t < T; t += n) {
-                n = again && T - t > 3 ? 3 : 1;
+                n = several && T - t > 3 ? 3 : 1;
                 decoder_forward(&d, logits, ids + t * TEXTS, n);
                 for (size_t b = 0; b < TEXTS; b++)
                     require_within(error_of(logits + b * V, expected + (b * T + t + n - 1) * V, V),
@@ -214,6 +216,6 @@ START_TEST(texts_do_not_see_each_other)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("decoder", texts_do_not_see_each_other, is_the_full_forward,
-                   every_prompt_length_then_one_at_a_time, rewinding_forgets,
+SUITE_FLOAT_DOUBLE("model/decode", texts_are_independent, equals_the_full_forward,
+                   prompts_of_all_lengths_then_single_tokens, rewinding_discards_tokens,
                    same_bits_at_any_thread_count)

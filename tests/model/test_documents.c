@@ -1,21 +1,25 @@
-/* test_documents.c: a model whose rows hold several documents, with attention and loss kept inside each: it is the same as
- * documents in rows of their own, at the positions that they have here. The program is built for float and for double.
+/* test_documents.c: a model on rows that hold several documents, with attention and loss
+ * confined to each document, gives the same results as on one document per row at the same
+ * positions. Built for float and for double.
  *
- *   property                                              bar
- *   losses of a document in a row of its own              64 roundings: products of other sizes may sum in another order
- *   gradients, summed over documents in rows of their own 1024 roundings, norm-wise, as in test_model_gpt.c
- *   micro-batches weighed by their targets                the same, against the batch at once
- *   one document a row, start given or not                the same bits
- *   a changed token                                       the same bits in every other document
- *   tokens without a target                               a loss of 0; whatever is recomputed, the same bits
- *   no target at all                                      loss 0, no gradient, nothing that is not a number
+ *   property                                       tolerance
+ *   losses of a document in a separate row         64 roundings: products of other sizes may sum in
+ *                                                  another order
+ *   gradients, summed over documents in separate   1024 roundings, norm-wise, as in test_gpt.c
+ *   rows
+ *   micro-batches weighted by their targets        the same, compared with one batch
+ *   one document per row, with or without `start`  the same bits
+ *   a changed token                                the same bits in all other documents
+ *   tokens without a target                        loss 0; the same bits for every kind of
+ *                                                  recomputation
+ *   no target at all                               loss 0, gradient 0, no NaN
  */
 #include "model/loss.h"
 #include "tests/gpt_fixture.h"
 
 static uint32_t start[N];
 
-/* Documents of 1 to T tokens. */
+/* Creates the model and a batch with documents of 1 to T tokens. */
 static struct gpt model(const struct model_config *c, enum gpt_use use)
 {
     static const bool begins[B][T] = {
@@ -23,7 +27,7 @@ static struct gpt model(const struct model_config *c, enum gpt_use use)
     struct gpt g;
     ck_assert_int_eq(gpt_create(&g, tensors_create(c), N, use), 0);
     gpt_init(&g, 5);
-    stir(&g);
+    perturb(&g);
     for (size_t n = 0; n < N; n++) {
         inputs[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
         targets[n] = (uint32_t)((uniform(2, n) + 1) / 2 * V);
@@ -34,7 +38,7 @@ static struct gpt model(const struct model_config *c, enum gpt_use use)
     return g;
 }
 
-static size_t counted(const uint32_t *t, size_t n)
+static size_t count_targets(const uint32_t *t, size_t n)
 {
     size_t count = 0;
     for (size_t i = 0; i < n; i++)
@@ -42,19 +46,19 @@ static size_t counted(const uint32_t *t, size_t n)
     return count;
 }
 
-/* Moves the rows of wpe, or of its gradient, by `by` positions towards the first. */
+/* Moves the rows of wpe, or of its gradient, towards the first by `by` positions. */
 static void shift_positions(const struct gpt *g, real *array, size_t by)
 {
     real *wpe = array + tensors_find(g->tensors, WPE, 0)->offset;
     memmove(wpe, wpe + by * 36, (T - by) * 36 * sizeof(real));
 }
 
-/* The gradient of one document in a row of its own, at its positions, added to `sum`. */
+/* Adds to `sum` the gradient of one document in a separate row, at its positions. */
 static void add_document(real *sum, const struct gpt *whole, struct gpt *one, size_t first,
                          size_t length, double all)
 {
     const size_t position = first % T, offset = tensors_find(one->tensors, WPE, 0)->offset,
-                 count = counted(targets + first, length);
+                 count = count_targets(targets + first, length);
     memcpy(one->params, whole->params, one->tensors->total * sizeof(real));
     shift_positions(one, one->params, position);
     memset(one->grads, 0, one->tensors->total * sizeof(real));
@@ -70,18 +74,19 @@ static void add_document(real *sum, const struct gpt *whole, struct gpt *one, si
         sum[offset + position * 36 + i] += one->grads[offset + i];
 }
 
-START_TEST(documents_are_rows_of_their_own)
+START_TEST(documents_equal_separate_rows)
 {
-    struct gpt whole = model(&plain, GPT_TRAIN), one = model(&plain, GPT_TRAIN),
-               sum = model(&plain, GPT_TRAIN);
+    struct gpt whole = model(&small_config, GPT_TRAIN), one = model(&small_config, GPT_TRAIN),
+               sum = model(&small_config, GPT_TRAIN);
     const double loss =
                      gpt_loss_and_grads(&whole, DOCUMENTS(inputs, targets, start, B, T, 1), NULL),
-                 all = (double)counted(targets, N);
-    ck_assert_uint_eq(counted(targets, N), N - 6);
+                 all = (double)count_targets(targets, N);
+    ck_assert_uint_eq(count_targets(targets, N), N - 6);
     memset(sum.grads, 0, sum.tensors->total * sizeof(real));
     double mean = 0;
     for (size_t n = 0; n < N; n++) {
-        require(targets[n] != NO_TARGET || whole.losses[n] == 0, "a loss without a target");
+        require(targets[n] != NO_TARGET || whole.losses[n] == 0,
+                "token %zu has a loss but no target", n);
         mean += (double)whole.losses[n] / all;
     }
     require_within(fabs(mean - loss), 64 * ROUNDOFF, "mean");
@@ -97,18 +102,18 @@ START_TEST(documents_are_rows_of_their_own)
 }
 END_TEST
 
-START_TEST(accumulation_is_the_large_batch)
+START_TEST(micro_batches_equal_one_batch)
 {
     for (int dropped = 0; dropped < 2; dropped++) {
-        struct gpt whole = model(&plain, GPT_TRAIN), parts = model(&plain, GPT_TRAIN);
+        struct gpt whole = model(&small_config, GPT_TRAIN), parts = model(&small_config, GPT_TRAIN);
         struct dropout d = dropout;
         const double loss = gpt_loss_and_grads(&whole, DOCUMENTS(inputs, targets, start, B, T, 1),
                                                dropped ? &d : NULL);
         double sum = 0;
-        for (size_t row = 0; row < B;
-             row++) { /* one row a micro-batch: 17, 18, 15 and 16 targets */
+        /* micro-batches of one row, with 17, 18, 15 and 16 targets */
+        for (size_t row = 0; row < B; row++) {
             const double share =
-                (double)counted(targets + row * T, T) / (double)counted(targets, N);
+                (double)count_targets(targets + row * T, T) / (double)count_targets(targets, N);
             d.first_row = row;
             sum += share * gpt_loss_and_grads(&parts,
                                               DOCUMENTS(inputs + row * T, targets + row * T,
@@ -123,25 +128,25 @@ START_TEST(accumulation_is_the_large_batch)
 }
 END_TEST
 
-START_TEST(one_document_a_row_is_no_document)
+START_TEST(one_document_per_row_changes_nothing)
 {
-    struct gpt a = model(&plain, GPT_TRAIN), b = model(&plain, GPT_TRAIN);
+    struct gpt a = model(&small_config, GPT_TRAIN), b = model(&small_config, GPT_TRAIN);
     for (size_t n = 0; n < N; n++) {
         targets[n] = inputs[(n + 1) % N];
         start[n] = 0;
     }
     require(gpt_loss_and_grads(&a, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout) ==
                 gpt_loss_and_grads(&b, BATCH(inputs, targets, B, T, 1), &dropout),
-            "another loss");
-    require(same_bits(a.grads, b.grads, a.tensors->total), "other gradients");
+            "losses differ");
+    require(same_bits(a.grads, b.grads, a.tensors->total), "gradients differ");
     gpt_destroy(&a);
     gpt_destroy(&b);
 }
 END_TEST
 
-START_TEST(other_documents_do_not_see_a_token)
+START_TEST(tokens_affect_only_their_document)
 {
-    struct gpt g = model(&plain, GPT_INFER);
+    struct gpt g = model(&small_config, GPT_INFER);
     real before[N];
     gpt_loss(&g, DOCUMENTS(inputs, targets, start, B, T, 1), NULL);
     memcpy(before, g.losses, sizeof before);
@@ -155,7 +160,7 @@ START_TEST(other_documents_do_not_see_a_token)
             require(sees || same_bits(before + n, g.losses + n, 1),
                     "token %zu changes the loss of %zu", t, n);
             require(!sees || targets[n] == NO_TARGET || !same_bits(before + n, g.losses + n, 1),
-                    "token %zu is nothing to %zu", t, n);
+                    "token %zu does not change the loss of %zu", t, n);
         }
     }
     gpt_destroy(&g);
@@ -164,15 +169,15 @@ END_TEST
 
 START_TEST(recomputing_gives_the_same_bits)
 {
-    struct gpt all = model(&plain, GPT_TRAIN);
+    struct gpt all = model(&small_config, GPT_TRAIN);
     const double loss =
         gpt_loss_and_grads(&all, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout);
     for (enum gpt_use use = GPT_TRAIN_RECOMPUTE_GELU; use <= GPT_TRAIN_RECOMPUTE_BLOCK; use++) {
-        struct gpt less = model(&plain, use);
+        struct gpt less = model(&small_config, use);
         require(gpt_loss_and_grads(&less, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout) ==
                     loss,
-                "use %d: another loss", (int)use);
-        require(same_bits(all.grads, less.grads, all.tensors->total), "use %d: other gradients",
+                "use %d: losses differ", (int)use);
+        require(same_bits(all.grads, less.grads, all.tensors->total), "use %d: gradients differ",
                 (int)use);
         gpt_destroy(&less);
     }
@@ -180,20 +185,19 @@ START_TEST(recomputing_gives_the_same_bits)
 }
 END_TEST
 
-START_TEST(nothing_to_predict)
+START_TEST(no_targets)
 {
-    struct gpt g = model(&plain, GPT_TRAIN);
+    struct gpt g = model(&small_config, GPT_TRAIN);
     for (size_t n = 0; n < N; n++)
         targets[n] = NO_TARGET;
     require(gpt_loss_and_grads(&g, DOCUMENTS(inputs, targets, start, B, T, 1), &dropout) == 0,
-            "a loss");
+            "the loss is not zero");
     for (size_t i = 0; i < g.tensors->total; i++)
         require(g.grads[i] == 0, "gradient %zu", i);
     gpt_destroy(&g);
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("model/documents", documents_are_rows_of_their_own,
-                   accumulation_is_the_large_batch, one_document_a_row_is_no_document,
-                   other_documents_do_not_see_a_token, recomputing_gives_the_same_bits,
-                   nothing_to_predict)
+SUITE_FLOAT_DOUBLE("model/documents", documents_equal_separate_rows, micro_batches_equal_one_batch,
+                   one_document_per_row_changes_nothing, tokens_affect_only_their_document,
+                   recomputing_gives_the_same_bits, no_targets)

@@ -1,23 +1,25 @@
-/* test_dropout.c: Philox against its authors' known answers, and what dropout and the residual connection need of it: masks
- * of the right mean, independent of their neighbours in every direction, and a function of their address alone.
- * The program is built for float and for double.
+/* test_dropout.c: Philox gives its authors' published numbers. Dropout masks have the right
+ * mean, are independent of each other in every dimension, and depend on their address alone.
+ * Dropout and the residual connection equal their formulas. Built for float and for double.
  *
- *   property                                        bar
- *   known answers                                   equal
- *   mean of a mask; chi-square of pairs of masks    5 standard deviations; the seed is fixed, so it holds always or never
- *   a mask in pieces, from another batch split,     the same bits
- *   in forward and backward, at other threads
- *   residual and dropout against their formulas     2 roundings of each term
+ *   property                                      tolerance
+ *   published numbers of Philox                   equal
+ *   mean of a mask; chi-square of pairs of masks  5 standard deviations; the seed is fixed, so the
+ *                                                 result is always the same
+ *   a mask drawn in pieces, in several            the same bits
+ *   micro-batches, in forward and backward, or
+ *   with other numbers of threads
+ *   residual and dropout against their formulas   2 roundings of each term
  */
 #include "model/dropout.h"
 #include "model/residual.h"
 #include "tests/numbers.h"
 
-START_TEST(philox_known_answers)
+START_TEST(philox_gives_published_numbers)
 {
     static const struct {
         uint32_t counter[4], key[2], expected[4];
-    } answers[] = {
+    } vectors[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
         {{~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}, {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
         {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
@@ -25,9 +27,9 @@ START_TEST(philox_known_answers)
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}}};
     for (int i = 0; i < 3; i++) {
         uint32_t c[4];
-        memcpy(c, answers[i].counter, sizeof c);
-        philox4x32(c, answers[i].key[0], answers[i].key[1]);
-        ck_assert_mem_eq(c, answers[i].expected, sizeof c);
+        memcpy(c, vectors[i].counter, sizeof c);
+        philox4x32(c, vectors[i].key[0], vectors[i].key[1]);
+        ck_assert_mem_eq(c, vectors[i].expected, sizeof c);
     }
 }
 END_TEST
@@ -55,8 +57,9 @@ START_TEST(mask_has_the_right_mean_and_values)
 }
 END_TEST
 
-/* Two masks of probability 1/2 and length n are independent when the four combinations are equally frequent: chi-square with three
- * degrees of freedom, mean 3 and variance 6. Identical masks give n. */
+/* If two masks of length n with probability 1/2 are independent, the four combinations are
+ * equally frequent: chi-square with three degrees of freedom, mean 3 and variance 6. Identical
+ * masks give n. */
 static void require_independent(const real *a, const real *b, size_t n, const char *what)
 {
     double count[4] = {0}, chi = 0;
@@ -67,21 +70,21 @@ static void require_independent(const real *a, const real *b, size_t n, const ch
     require_within(chi, 3 + 5 * sqrt(6), "%s", what);
 }
 
-START_TEST(masks_of_other_addresses_are_independent)
+START_TEST(masks_of_different_addresses_are_independent)
 {
     enum { N = 4096 };
     const struct dropout d = {.p = 0.5, .seed = 42, .step = 9};
     real a[N], b[N];
     dropout_mask(a, &d, 6, 3, 0, N);
     for (size_t lag = 1; lag <= 8; lag++)
-        require_independent(a, a + lag, N - 8, "columns that are near");
+        require_independent(a, a + lag, N - 8, "neighbouring columns");
     struct dropout other = d;
     dropout_mask(b, &d, 6, 4, 0, N);
     require_independent(a, b, N, "rows");
     dropout_mask(b, &d, 6, 3 + (1ull << 32), 0, N);
     require_independent(a, b, N, "rows 2^32 apart");
     dropout_mask(b, &d, 6, 3, N, N);
-    require_independent(a, b, N, "columns that are far");
+    require_independent(a, b, N, "distant columns");
     for (uint32_t site = 0; site < 4 * 12; site++) {
         dropout_mask(b, &d, site, 3, 0, N);
         if (site != 6)
@@ -96,11 +99,11 @@ START_TEST(masks_of_other_addresses_are_independent)
     require_independent(a, b, N, "seeds");
     other.seed = 42 + (1ull << 32);
     dropout_mask(b, &other, 6, 3, 0, N);
-    require_independent(a, b, N, "seeds that differ in the high word");
+    require_independent(a, b, N, "seeds with different high words");
 }
 END_TEST
 
-START_TEST(mask_does_not_depend_on_the_split_of_columns)
+START_TEST(masks_can_be_drawn_in_pieces)
 {
     enum { N = 1027 };
     const struct dropout d = {.p = 0.3, .seed = 5, .step = 1};
@@ -109,19 +112,19 @@ START_TEST(mask_does_not_depend_on_the_split_of_columns)
     for (size_t width = 4; width < N; width = width < 40 ? width + 4 : width + 52) {
         for (size_t i = 0; i < N; i += width)
             dropout_mask(part + i, &d, 2, 11, i, N - i < width ? N - i : width);
-        require(same_bits(part, whole, N), "pieces of %zu columns differ", width);
+        require(same_bits(part, whole, N), "pieces of %zu columns give another mask", width);
     }
     for (size_t n = 1; n < 40; n++) {
         dropout_mask(part, &d, 2, 11, 8, n);
-        require(same_bits(part, whole + 8, n), "%zu columns from 8 on differ", n);
+        require(same_bits(part, whole + 8, n), "%zu columns from 8 on give another mask", n);
     }
 }
 END_TEST
 
-enum { ROWS = 12, LENGTH = 6, WIDTH = 300 }; /* two sequences; a width of more than one piece */
+enum { ROWS = 12, LENGTH = 6, WIDTH = 300 }; /* two sequences; more columns than one piece has */
 static const struct dropout drop = {.p = 0.25, .seed = 99, .step = 4, .first_row = 3};
 
-START_TEST(forward_and_backward_use_one_mask)
+START_TEST(forward_and_backward_use_the_same_mask)
 {
     const size_t n = (size_t)ROWS * WIDTH;
     real *x = random_array(n, 1, 1), *y = zeros(n), *dy = random_array(n, 1, 2),
@@ -146,7 +149,7 @@ START_TEST(forward_and_backward_use_one_mask)
 }
 END_TEST
 
-START_TEST(residual_is_its_formula)
+START_TEST(residual_equals_its_formula)
 {
     const size_t n = (size_t)ROWS * WIDTH;
     for (int dropped = 0; dropped < 2; dropped++)
@@ -181,7 +184,7 @@ START_TEST(residual_is_its_formula)
 }
 END_TEST
 
-START_TEST(micro_batches_draw_what_the_large_batch_draws)
+START_TEST(micro_batches_equal_one_batch)
 {
     const size_t half = (size_t)ROWS / 2 * WIDTH;
     real *x = random_array(2 * half, 1, 1), *y = zeros(2 * half), *part = zeros(2 * half);
@@ -210,7 +213,7 @@ START_TEST(same_bits_at_any_thread_count)
         omp_set_num_threads(thread_counts[t]);
         residual_forward(t ? y : first, x, x, ROWS, LENGTH, WIDTH, &drop, 3);
         dropout_backward(t ? y : first, x, ROWS, LENGTH, WIDTH, &drop, 3);
-        require(t == 0 || same_bits(y, first, n), "%d threads give other bits", thread_counts[t]);
+        require(t == 0 || same_bits(y, first, n), "other bits with %d threads", thread_counts[t]);
     }
     free(x);
     free(first);
@@ -218,8 +221,8 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("dropout", philox_known_answers, mask_has_the_right_mean_and_values,
-                   masks_of_other_addresses_are_independent,
-                   mask_does_not_depend_on_the_split_of_columns, forward_and_backward_use_one_mask,
-                   residual_is_its_formula, micro_batches_draw_what_the_large_batch_draws,
+SUITE_FLOAT_DOUBLE("model/dropout", philox_gives_published_numbers,
+                   mask_has_the_right_mean_and_values, masks_of_different_addresses_are_independent,
+                   masks_can_be_drawn_in_pieces, forward_and_backward_use_the_same_mask,
+                   residual_equals_its_formula, micro_batches_equal_one_batch,
                    same_bits_at_any_thread_count)

@@ -1,15 +1,21 @@
-/* test_gelu.c: both forms of gelu and their derivatives against the formulas in long double, for x from -40 to 40 in
- * steps of 1/512 and every power of two down to the smallest normal number. The program is built for float and for double.
+/* test_gelu.c: both forms of GELU and their derivatives, compared with the formulas in long
+ * double, for x from -40 to 40 in steps of 1/512 and for every power of two down to the
+ * smallest normal number. Built for float and for double.
  *
- *   property                        bar, in roundings (2^-24 or 2^-53)
- *   y, both forms                   16 |x|: Phi is at most 1, exp and Phi are good to a few roundings (vector_math.h), and
- *                                   no step magnifies an error of the argument (phi(z) z < 1/4)
- *   y, tanh form, anywhere          (16 + 4 |2u|) |y|: relative, also where y vanishes; exp turns 2u's error into a relative one
- *   dy/dx                           64 in float, 128 in double: its term x 2u' s (1 - s) is a rounding of s times x 2u', which
- *                                   where 1 - s becomes zero has grown to 36 (at x = 5.05), or 81 (at 6.9)
- *   beyond 15; beyond -15, -30      x exactly; both less than 10^-30, y less than 10^-190
- *   outside the turn at -0.75       monotone, up to the bar of y
- *   up to the largest number        y is x or 0, dy/dx 1 or 0: where x^2 or x^3 overflows, nothing becomes inf * 0
+ *   property                  tolerance, in roundings (2^-24 or 2^-53)
+ *   y, both forms             16 |x|: Phi is at most 1, exp and Phi are accurate to a few roundings
+ *                             (vector_math.h), and no step amplifies an error of its argument
+ *                             (phi(z) z < 1/4)
+ *   y, tanh form, relative    (16 + 4 |2u|) |y|, also where y tends to 0; exp turns the error of 2u
+ *                             into a relative one
+ *   dy/dx                     64 in float, 128 in double: the term x 2u' s (1 - s) contains a
+ *                             rounding of s times x 2u'; where 1 - s becomes zero, this factor is
+ *                             36 (at x = 5.05) or 81 (at 6.9)
+ *   x > 15; x < -15; x < -30  y = x; |y| and |dy/dx| below 10^-30; |y| below 10^-190
+ *   monotone except near the  up to the tolerance of y
+ *   minimum at -0.75
+ *   up to the largest number  y is x or 0, and dy/dx is 1 or 0: if x^2 or x^3 overflows, inf * 0
+ *                             does not occur
  */
 #include "model/gelu.h"
 #include "tests/numbers.h"
@@ -18,9 +24,9 @@
 enum { STEPS_PER_UNIT = 512, RANGE = 40, DENSE = 2 * RANGE * STEPS_PER_UNIT + 1 };
 
 #ifdef REAL_F32
-enum { SMALLEST = FLT_MIN_EXP, LARGEST = FLT_MAX_EXP, OF_DERIVATIVE = 64 };
+enum { SMALLEST = FLT_MIN_EXP, LARGEST = FLT_MAX_EXP, DERIVATIVE_ROUNDINGS = 64 };
 #else
-enum { SMALLEST = DBL_MIN_EXP, LARGEST = DBL_MAX_EXP, OF_DERIVATIVE = 128 };
+enum { SMALLEST = DBL_MIN_EXP, LARGEST = DBL_MAX_EXP, DERIVATIVE_ROUNDINGS = 128 };
 #endif
 enum { TINY = -2 * SMALLEST, N = DENSE + TINY };
 
@@ -73,7 +79,7 @@ static long double exact_derivative(long double v, enum gelu_kind kind)
     return s + v * s * one_minus_s * 2 * sqrt_2_over_pi * (1 + 3 * 0.044715L * v * v);
 }
 
-START_TEST(is_the_formula)
+START_TEST(equals_the_formula)
 {
     for (enum gelu_kind kind = GELU_TANH; kind <= GELU_ERF; kind++) {
         setup(kind);
@@ -82,19 +88,19 @@ START_TEST(is_the_formula)
             require_within(fabs((double)((long double)y[i] - exact(x[i], kind))),
                            16 * ROUNDOFF * size, "form %d, y(%g)", kind, at);
             require_within(fabs((double)((long double)dx[i] - exact_derivative(x[i], kind))),
-                           OF_DERIVATIVE * ROUNDOFF, "form %d, y'(%g)", kind, at);
+                           DERIVATIVE_ROUNDINGS * ROUNDOFF, "form %d, y'(%g)", kind, at);
         }
         teardown();
     }
 }
 END_TEST
 
-START_TEST(tanh_form_keeps_its_digits)
+START_TEST(tanh_form_is_accurate_near_zero)
 {
     setup(GELU_TANH);
     for (int i = 0; i < N; i++) {
         const double expected = (double)exact(x[i], GELU_TANH), u2 = fabs((double)twice_u(x[i]));
-        if (u2 < 80) /* beyond it exp overflows in float, and y is 0 */
+        if (u2 < 80) /* otherwise exp overflows in float, and y is 0 */
             require_within(fabs((double)y[i] - expected), (16 + 4 * u2) * ROUNDOFF * fabs(expected),
                            "y(%g)", (double)x[i]);
     }
@@ -106,14 +112,14 @@ START_TEST(tails)
 {
     for (enum gelu_kind kind = GELU_TANH; kind <= GELU_ERF; kind++) {
         setup(kind);
-        const int turn = (int)(-0.75 * STEPS_PER_UNIT) + RANGE * STEPS_PER_UNIT;
+        const int minimum = (int)(-0.75 * STEPS_PER_UNIT) + RANGE * STEPS_PER_UNIT;
         for (int i = 0; i + 1 < DENSE; i++) {
             const double rise = (double)y[i + 1] - (double)y[i],
                          slack = 32 * ROUNDOFF * fabs((double)x[i]);
-            require_within(i < turn - 8   ? rise
-                           : i > turn + 8 ? -rise
-                                          : 0,
-                           slack, "form %d falls and rises at %g", kind, (double)x[i]);
+            require_within(i < minimum - 8   ? rise
+                           : i > minimum + 8 ? -rise
+                                             : 0,
+                           slack, "form %d is not monotone at %g", kind, (double)x[i]);
         }
         for (int i = 0; i < DENSE; i++) {
             require(x[i] < 15 || (y[i] == x[i] && dx[i] == 1), "form %d, y(%g)", kind,
@@ -135,8 +141,8 @@ START_TEST(huge_arguments)
     enum { POWERS = 16, HUGE = 2 * POWERS };
     for (enum gelu_kind kind = GELU_TANH; kind <= GELU_ERF; kind++) {
         real v[HUGE], out[HUGE], slope[HUGE] = {0}, up[HUGE];
-        for (int i = 0; i < HUGE;
-             i++) { /* evenly in the exponent, from 2^6 to the largest number */
+        /* exponents at equal distances, from 2^6 to the largest number */
+        for (int i = 0; i < HUGE; i++) {
             const int power = 6 + (LARGEST - 7) * (i / 2) / (POWERS - 1);
             v[i] = (real)ldexp(i % 2 ? -1.9375 : 1.9375, power);
             up[i] = 1;
@@ -153,8 +159,8 @@ START_TEST(huge_arguments)
 }
 END_TEST
 
-/* Several blocks of unequal length; the backward adds, and is linear in dy. */
-START_TEST(backward_adds_and_threads_do_not_matter)
+/* With several blocks of unequal length. The backward is linear in dy. */
+START_TEST(backward_adds_with_any_number_of_threads)
 {
     for (enum gelu_kind kind = GELU_TANH; kind <= GELU_ERF; kind++) {
         setup(kind);
@@ -172,7 +178,7 @@ START_TEST(backward_adds_and_threads_do_not_matter)
             gelu_backward(other, dy, x, N, kind);
             gelu_forward(forward, x, N, kind);
             require(same_bits(other, first, N) && same_bits(forward, y, N),
-                    "%d threads give other bits", thread_counts[t]);
+                    "other bits with %d threads", thread_counts[t]);
             free(other);
         }
         free(dy);
@@ -184,5 +190,5 @@ START_TEST(backward_adds_and_threads_do_not_matter)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("gelu", is_the_formula, tanh_form_keeps_its_digits, tails, huge_arguments,
-                   backward_adds_and_threads_do_not_matter)
+SUITE_FLOAT_DOUBLE("model/gelu", equals_the_formula, tanh_form_is_accurate_near_zero, tails,
+                   huge_arguments, backward_adds_with_any_number_of_threads)

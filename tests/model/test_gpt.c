@@ -1,19 +1,23 @@
-/* test_gpt.c: what the whole model promises: gradients that accumulate, a loss that is the logits' own, a past that does not
- * see the future, and numbers that depend on the seed alone. The program is built for float and for double.
+/* test_gpt.c: the whole model: gradients accumulate, the loss agrees with the logits, tokens do
+ * not depend on later ones, and results depend on the seed alone. Built for float and for
+ * double.
  *
- *   property                                              bar
- *   two micro-batches against one batch, each tensor      1024 roundings, norm-wise: sums over rows are cut in two; some hundred
- *                                                         operations, each good to a few, lie between
- *   the same of 1,200 rows in bf16                        2^-9: operands that round to the other side
- *   loss against log-softmax of the logits                64 roundings
- *   loss after 20 steps, vocabulary padded or not         16384 roundings: training makes errors grow, here some hundredfold
- *   GPT_INFER against GPT_TRAIN; 1, 2, 3 threads;         the same bits
- *   embedded tokens, dropped, against their masks
- *   logits before a changed token; padded vocabulary
- *   gradients, whatever is recomputed                     the same bits
- *   loss of a fresh model                                 log V + s^2 / 2, s = 0.02 sqrt(C) the logits' deviation, within 5
- *                                                         standard deviations of its mean
- *   moments of initial weights, correlations              5 standard deviations
+ *   property                                    tolerance
+ *   two micro-batches against one batch, for    1024 roundings, norm-wise: sums over rows are split
+ *   each tensor                                 in two, and some hundred operations, each accurate
+ *                                               to a few roundings, follow
+ *   the same with 1,200 rows in bf16            2^-9: some operands are rounded to the other side
+ *   loss against log-softmax of the logits      64 roundings
+ *   loss after 20 steps, vocabulary padded or   16384 roundings: training amplifies errors, here by
+ *   not                                         some hundred
+ *   GPT_INFER against GPT_TRAIN; 1, 2, 3        the same bits
+ *   threads; dropout of the embedding; logits
+ *   before a changed token; padded vocabulary
+ *   gradients, for every kind of recomputation  the same bits
+ *   loss of an untrained model                  log V + s^2 / 2, where s = 0.02 sqrt(C) is the
+ *                                               standard deviation of a logit; 5 standard
+ *                                               deviations
+ *   moments of initial weights, correlations    5 standard deviations
  */
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -31,14 +35,14 @@ static struct gpt model(const struct model_config *c, size_t rows, enum gpt_use 
     return g;
 }
 
-/* Rows x and targets y of b sequences of t tokens, in one batch and in two of half of them. */
-static void accumulates(const struct model_config *c, const uint32_t *x, const uint32_t *y,
-                        size_t b, size_t t, const struct dropout *drop, double tolerance)
+/* Compares b sequences of t tokens with inputs x and targets y in one batch and in two halves. */
+static void check_accumulation(const struct model_config *c, const uint32_t *x, const uint32_t *y,
+                               size_t b, size_t t, const struct dropout *drop, double tolerance)
 {
     const size_t half = b / 2 * t;
     struct gpt whole = model(c, b * t, GPT_TRAIN), parts = model(c, half, GPT_TRAIN);
-    stir(&whole);
-    stir(&parts);
+    perturb(&whole);
+    perturb(&parts);
     const double loss = gpt_loss_and_grads(&whole, BATCH(x, y, b, t, 1), drop);
     double sum = 0;
     for (size_t part = 0; part < 2; part++) {
@@ -54,33 +58,35 @@ static void accumulates(const struct model_config *c, const uint32_t *x, const u
     gpt_destroy(&parts);
 }
 
-/* Of so many rows some operand lies so near the middle of two bf16 numbers that the last bit of a float decides which it becomes. */
+/* Among so many rows, some operand is so close to the midpoint between two bf16 numbers that
+ * the last bit of a float determines the result. */
 #ifdef REAL_BF16
-#define SIDES 0x1p-9
+#define BATCH_SPLIT_TOLERANCE 0x1p-9
 #else
-#define SIDES (1024 * ROUNDOFF)
+#define BATCH_SPLIT_TOLERANCE (1024 * ROUNDOFF)
 #endif
 
-/* Also where the MLP has the whole batch in hand in two parts, and each half in one (block.c). */
-START_TEST(accumulation_is_the_large_batch)
+/* Also for sizes at which the MLP processes the whole batch in two parts and each half in one part
+ * (block.c). */
+START_TEST(micro_batches_equal_one_batch)
 {
     enum { LONG_T = 300, LONG_N = B * LONG_T };
     static uint32_t ids[LONG_N + 1];
-    struct model_config longer = plain;
+    struct model_config longer = small_config;
     longer.block_size = LONG_T;
     for (size_t n = 0; n <= LONG_N; n++)
         ids[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
-    accumulates(&plain, inputs, targets, B, T, NULL, 1024 * ROUNDOFF);
-    accumulates(&plain, inputs, targets, B, T, &dropout, 1024 * ROUNDOFF);
-    accumulates(&longer, ids, ids + 1, B, LONG_T, NULL, SIDES);
+    check_accumulation(&small_config, inputs, targets, B, T, NULL, 1024 * ROUNDOFF);
+    check_accumulation(&small_config, inputs, targets, B, T, &dropout, 1024 * ROUNDOFF);
+    check_accumulation(&longer, ids, ids + 1, B, LONG_T, NULL, BATCH_SPLIT_TOLERANCE);
 }
 END_TEST
 
-/* Every embedded token is scaled by its own mask, that of the embedding's place in the model. */
-START_TEST(the_embedding_is_dropped)
+/* Every embedded token is scaled by its mask of the site DROP_EMBEDDING. */
+START_TEST(dropout_of_the_embedding)
 {
-    const size_t C = plain.n_embd;
-    struct gpt g = model(&plain, N, GPT_TRAIN);
+    const size_t C = small_config.n_embd;
+    struct gpt g = model(&small_config, N, GPT_TRAIN);
     real *mask = malloc(C * sizeof *mask);
     gpt_loss(&g, BATCH(inputs, targets, B, T, 1), &dropout);
     for (size_t n = 0; n < N; n++) {
@@ -98,7 +104,7 @@ END_TEST
 
 START_TEST(gradients_add_and_scale)
 {
-    struct gpt a = model(&plain, N, GPT_TRAIN), b = model(&plain, N, GPT_TRAIN);
+    struct gpt a = model(&small_config, N, GPT_TRAIN), b = model(&small_config, N, GPT_TRAIN);
     gpt_loss_and_grads(&a, BATCH(inputs, targets, B, T, 1), &dropout);
     for (int i = 0; i < 4; i++)
         gpt_loss_and_grads(&b, BATCH(inputs, targets, B, T, 0.25), &dropout);
@@ -108,10 +114,10 @@ START_TEST(gradients_add_and_scale)
 }
 END_TEST
 
-START_TEST(loss_is_the_logits_own)
+START_TEST(loss_equals_log_softmax_of_the_logits)
 {
-    struct gpt g = model(&plain, N, GPT_INFER);
-    stir(&g);
+    struct gpt g = model(&small_config, N, GPT_INFER);
+    perturb(&g);
     real *logits = zeros(N * V);
     gpt_logits(&g, logits, BATCH(inputs, NULL, B, T, 1));
     const double loss = gpt_loss(&g, BATCH(inputs, targets, B, T, 1), NULL);
@@ -130,9 +136,10 @@ START_TEST(loss_is_the_logits_own)
 }
 END_TEST
 
-START_TEST(inference_is_training)
+START_TEST(inference_and_training_agree)
 {
-    struct gpt train = model(&plain, N, GPT_TRAIN), infer = model(&plain, N, GPT_INFER);
+    struct gpt train = model(&small_config, N, GPT_TRAIN),
+               infer = model(&small_config, N, GPT_INFER);
     for (int dropped = 0; dropped < 2; dropped++) {
         const struct dropout *d = dropped ? &dropout : NULL;
         const double a = gpt_loss_and_grads(&train, BATCH(inputs, targets, B, T, 1), d),
@@ -146,20 +153,20 @@ START_TEST(inference_is_training)
     off.p = 0;
     require(gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), &off) ==
                 gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), NULL),
-            "p = 0 is no dropout");
+            "p = 0 changes the loss");
     require(gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), &dropout) !=
                 gpt_loss(&infer, BATCH(inputs, targets, B, T, 1), NULL),
-            "p > 0 is none");
+            "p > 0 does not change the loss");
     gpt_destroy(&train);
     gpt_destroy(&infer);
 }
 END_TEST
 
-/* More rows than the MLP has in hand at a time, and fewer. */
-START_TEST(recomputing_changes_nothing)
+/* With more rows than the MLP processes at a time, and with fewer. */
+START_TEST(recomputing_gives_the_same_bits)
 {
     enum { LONG_B = 2, LONG_T = 600, LONG_N = LONG_B * LONG_T };
-    struct model_config c = plain;
+    struct model_config c = small_config;
     c.block_size = LONG_T;
     c.n_layer = 3;
     uint32_t *ids = malloc((LONG_N + 1) * sizeof *ids);
@@ -170,16 +177,16 @@ START_TEST(recomputing_changes_nothing)
         const size_t b = LONG_B, t = run < 2 ? LONG_T : 7;
         c.gelu = run < 2 ? GELU_TANH : GELU_ERF;
         struct gpt all = model(&c, LONG_N, GPT_TRAIN);
-        stir(&all);
+        perturb(&all);
         const double loss = gpt_loss_and_grads(&all, BATCH(ids, ids + 1, b, t, 1), d);
         for (enum gpt_use use = GPT_TRAIN_RECOMPUTE_GELU; use <= GPT_TRAIN_RECOMPUTE_BLOCK; use++) {
             struct gpt less = model(&c, LONG_N, use);
-            stir(&less);
+            perturb(&less);
             require(gpt_loss_and_grads(&less, BATCH(ids, ids + 1, b, t, 1), d) == loss,
-                    "use %d: another loss", (int)use);
+                    "use %d: losses differ", (int)use);
             require(same_bits(less.grads, all.grads, all.tensors->total),
-                    "use %d, run %d: other gradients", (int)use, run);
-            require(less.arena.size < all.arena.size, "use %d: takes as much memory", (int)use);
+                    "use %d, run %d: gradients differ", (int)use, run);
+            require(less.arena.size < all.arena.size, "use %d: saves no memory", (int)use);
             gpt_destroy(&less);
         }
         gpt_destroy(&all);
@@ -188,14 +195,14 @@ START_TEST(recomputing_changes_nothing)
 }
 END_TEST
 
-START_TEST(the_past_does_not_see_the_future)
+START_TEST(logits_do_not_depend_on_later_tokens)
 {
     for (int form = 0; form < 2; form++) {
-        struct model_config c = plain;
+        struct model_config c = small_config;
         c.bias = form;
         c.gelu = form ? GELU_ERF : GELU_TANH;
         struct gpt g = model(&c, N, GPT_INFER);
-        stir(&g);
+        perturb(&g);
         real *before = zeros(N * V), *after = zeros(N * V);
         gpt_logits(&g, before, BATCH(inputs, NULL, B, T, 1));
         for (size_t t = 0; t < T; t++) {
@@ -206,11 +213,11 @@ START_TEST(the_past_does_not_see_the_future)
             gpt_logits(&g, after, BATCH(changed, NULL, B, T, 1));
             for (size_t b = 0; b < B; b++) {
                 require(same_bits(after + b * T * V, before + b * T * V, t * V),
-                        "token %zu changed what came before", t);
+                        "token %zu changed earlier logits", t);
                 for (size_t later = t; later < T; later++)
                     require(
                         !same_bits(after + (b * T + later) * V, before + (b * T + later) * V, V),
-                        "%zu does not see %zu", later, t);
+                        "the logits of %zu do not depend on %zu", later, t);
             }
         }
         free(before);
@@ -220,7 +227,7 @@ START_TEST(the_past_does_not_see_the_future)
 }
 END_TEST
 
-/* Twenty steps of training with dropout; the weights. */
+/* Returns the weights after twenty steps of training. */
 static real *trained(const struct model_config *c, int threads, int dropped, double *loss)
 {
     const struct adamw o = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
@@ -246,42 +253,45 @@ static real *trained(const struct model_config *c, int threads, int dropped, dou
     return weights;
 }
 
-/* On the library that multiplies: asked for before the first product (each test is a process of its own). */
+/* With this library for products, which is selected before the first product. (Each test is a
+ * separate process.) */
 static void check_thread_counts(const char *library)
 {
     setenv("HANDGRAD_GEMM", library, 1);
-    struct gpt g = model(&plain, 1, GPT_INFER);
+    struct gpt g = model(&small_config, 1, GPT_INFER);
     double loss[3];
-    real *one = trained(&plain, 1, 1, &loss[0]), *two = trained(&plain, 2, 1, &loss[1]),
-         *three = trained(&plain, 3, 1, &loss[2]);
+    real *one = trained(&small_config, 1, 1, &loss[0]),
+         *two = trained(&small_config, 2, 1, &loss[1]),
+         *three = trained(&small_config, 3, 1, &loss[2]);
     require(same_bits(one, two, g.tensors->total) && same_bits(one, three, g.tensors->total),
             "weights after 20 steps differ");
     require(loss[0] == loss[1] && loss[0] == loss[2], "losses after 20 steps differ");
-    require(loss[0] < log(V) - 0.3, "20 steps on one batch learn nothing: loss %g", loss[0]);
+    require(loss[0] < log(V) - 0.3, "20 steps on one batch do not reduce the loss: %g", loss[0]);
     free(one);
     free(two);
     free(three);
     gpt_destroy(&g);
 }
 
-START_TEST(training_is_the_same_at_any_thread_count)
+START_TEST(training_gives_the_same_bits_with_any_thread_count)
 {
     check_thread_counts("openblas");
 }
 END_TEST
 
-START_TEST(training_on_onednn_is_the_same_at_any_thread_count)
+START_TEST(training_on_onednn_gives_the_same_bits_with_any_thread_count)
 {
     check_thread_counts("onednn");
 }
 END_TEST
 
-/* Products of other widths may sum in another order: equal to rounding; at step one, before Adam divides small errors by themselves. */
+/* Products of other widths may sum in another order, so results agree to rounding: in the first
+ * step, before Adam divides small numbers by their own size. */
 START_TEST(padded_vocabulary_changes_nothing)
 {
-    struct model_config padded = plain;
+    struct model_config padded = small_config;
     padded.padded_vocab_size = 128;
-    struct gpt a = model(&plain, N, GPT_TRAIN), b = model(&padded, N, GPT_TRAIN);
+    struct gpt a = model(&small_config, N, GPT_TRAIN), b = model(&padded, N, GPT_TRAIN);
     const double x = gpt_loss_and_grads(&a, BATCH(inputs, targets, B, T, 1), NULL),
                  y = gpt_loss_and_grads(&b, BATCH(inputs, targets, B, T, 1), NULL);
     require_within(fabs(x - y), 64 * ROUNDOFF, "loss");
@@ -291,8 +301,8 @@ START_TEST(padded_vocabulary_changes_nothing)
                        1024 * ROUNDOFF + OPERAND_ROUNDOFF, "%s", s->name);
     }
     double loss, padded_loss;
-    free(trained(&plain, 2, 0, &loss));
-    free(trained(&padded, 2, 0, &padded_loss)); /* looks at its padding */
+    free(trained(&small_config, 2, 0, &loss));
+    free(trained(&padded, 2, 0, &padded_loss)); /* checks the padding rows */
     require_within(fabs(loss - padded_loss), 16384 * ROUNDOFF + 2 * OPERAND_ROUNDOFF,
                    "loss after 20 steps");
     gpt_destroy(&a);
@@ -300,17 +310,17 @@ START_TEST(padded_vocabulary_changes_nothing)
 }
 END_TEST
 
-START_TEST(fresh_model_knows_nothing)
+START_TEST(loss_of_an_untrained_model)
 {
-    struct gpt g = model(&plain, N, GPT_INFER);
-    const double s2 = 0.02 * 0.02 * (double)plain.n_embd;
+    struct gpt g = model(&small_config, N, GPT_INFER);
+    const double s2 = 0.02 * 0.02 * (double)small_config.n_embd;
     require_within(fabs(gpt_loss(&g, BATCH(inputs, targets, B, T, 1), NULL) - log(V) - s2 / 2),
-                   5 * sqrt(s2 / N), "loss of a fresh model");
+                   5 * sqrt(s2 / N), "loss of an untrained model");
     gpt_destroy(&g);
 }
 END_TEST
 
-/* Mean, variance and fourth moment of z, normal if the table says so, and its correlation with its neighbour. */
+/* Checks mean, variance and fourth moment of normal weights, and the correlation of neighbours. */
 static void check_normal(const real *x, const struct tensor *t)
 {
     const size_t n = tensor_file_size(t);
@@ -331,8 +341,8 @@ static void check_normal(const real *x, const struct tensor *t)
 
 START_TEST(initial_weights_have_their_moments)
 {
-    struct model_config c = plain;
-    c.n_embd = 63; /* odd sizes: pairs of normal numbers end in the middle */
+    struct model_config c = small_config;
+    c.n_embd = 63; /* odd, so that the last pair of normal numbers is used in half */
     struct gpt g = model(&c, 1, GPT_INFER);
     for (size_t k = 0; k < g.tensors->count; k++) {
         const struct tensor *t = &g.tensors->list[k];
@@ -356,25 +366,27 @@ END_TEST
 
 START_TEST(initial_weights_depend_on_the_seed_alone)
 {
-    struct gpt first = model(&plain, 1, GPT_INFER), other = model(&plain, N, GPT_TRAIN);
+    struct gpt first = model(&small_config, 1, GPT_INFER),
+               other = model(&small_config, N, GPT_TRAIN);
     for (int t = 0; t < THREAD_COUNTS; t++) {
         omp_set_num_threads(thread_counts[t]);
         gpt_init(&other, 5);
         require(same_bits(first.params, other.params, first.tensors->total),
-                "%d threads give other weights", thread_counts[t]);
+                "other weights with %d threads", thread_counts[t]);
     }
     gpt_init(&other, 5 + (1ull << 32));
     require(!same_bits(first.params, other.params, V * 36),
-            "the high word of the seed does not count");
+            "the high word of the seed has no effect");
     gpt_destroy(&first);
     gpt_destroy(&other);
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("the whole model", accumulation_is_the_large_batch, the_embedding_is_dropped,
-                   gradients_add_and_scale, loss_is_the_logits_own, inference_is_training,
-                   recomputing_changes_nothing, the_past_does_not_see_the_future,
-                   training_is_the_same_at_any_thread_count,
-                   training_on_onednn_is_the_same_at_any_thread_count,
-                   padded_vocabulary_changes_nothing, fresh_model_knows_nothing,
+SUITE_FLOAT_DOUBLE("model/gpt", micro_batches_equal_one_batch, dropout_of_the_embedding,
+                   gradients_add_and_scale, loss_equals_log_softmax_of_the_logits,
+                   inference_and_training_agree, recomputing_gives_the_same_bits,
+                   logits_do_not_depend_on_later_tokens,
+                   training_gives_the_same_bits_with_any_thread_count,
+                   training_on_onednn_gives_the_same_bits_with_any_thread_count,
+                   padded_vocabulary_changes_nothing, loss_of_an_untrained_model,
                    initial_weights_have_their_moments, initial_weights_depend_on_the_seed_alone)

@@ -1,5 +1,6 @@
-/* test_gradients.c: every backward, and that of the whole model, by the complex step and by central differences; and the
- * checker itself, on backwards that are wrong in ways that other checkers let pass. */
+/* test_gradients.c: checks every backward, and that of the whole model, by the complex step and
+ * by central differences; and checks the checker on backwards with errors that simpler checkers
+ * miss. */
 #include "model/check/gradcheck.h"
 #include "model/gpt.h"
 #include "tests/batch.h"
@@ -8,12 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-void softmax_backward_f64(double *dx, const double *dp, const double *p, size_t N,
-                          size_t C); /* model/softmax.h, in double */
+/* model/softmax.h, in double */
+void softmax_backward_f64(double *dx, const double *dp, const double *p, size_t N, size_t C);
 
 struct tally {
     size_t lines, failed;
-    char first[512]; /* failure */
+    char first[512]; /* the first failure */
 };
 
 static void count(void *to, const struct gradcheck_line *l)
@@ -25,8 +26,8 @@ static void count(void *to, const struct gradcheck_line *l)
                  l->tensor, l->sizes, l->method, l->error, l->tolerance);
 }
 
-/* Under valgrind, which is fifty times slower, the expensive cases are left out. */
-static bool slowly(void)
+/* Whether large cases must be left out: under valgrind, which is fifty times slower. */
+static bool under_valgrind(void)
 {
     const char *wrapper = getenv("WRAPPER");
     return wrapper && strstr(wrapper, "valgrind");
@@ -37,7 +38,7 @@ static void check_op(int op, unsigned methods)
     struct tally tally = {0};
     const struct gradcheck g = {.methods = methods,
                                 .seed = 20170612,
-                                .small_only = slowly(),
+                                .small_only = under_valgrind(),
                                 .report = count,
                                 .to = &tally};
     const struct gradcheck_subject s = gradcheck_subject((enum op)op);
@@ -74,6 +75,30 @@ START_TEST(operations_in_float)
 }
 END_TEST
 
+/* The textbook versions pass the same check: derivatives by both methods, and the contract, which
+ * compares the forward of this build with that of the double complex build. The double complex and
+ * float builds of these versions exist only with switches for planted mistakes, here all off. */
+START_TEST(textbook_versions)
+{
+    for (int op = 0; op < OPS; op++) {
+        struct tally tally = {0};
+        const struct gradcheck g = {.methods =
+                                        GRADCHECK_COMPLEX | GRADCHECK_CENTRAL | GRADCHECK_CONTRACT,
+                                    .seed = 20170612,
+                                    .small_only = under_valgrind(),
+                                    .report = count,
+                                    .to = &tally};
+        const struct gradcheck_subject s = {
+            .name = op_info[op].name,
+            .op = (enum op)op,
+            .code = {mistaken_code_f32[op], plain_code_f64[op], mistaken_code_c128[op]}};
+        ck_assert_int_eq(gradcheck_op(&g, &s), (int)tally.failed);
+        ck_assert_msg(tally.failed == 0, "%s", tally.first);
+        ck_assert_uint_gt(tally.lines, 0);
+    }
+}
+END_TEST
+
 START_TEST(whole_model)
 {
     struct tally tally = {0};
@@ -88,9 +113,9 @@ END_TEST
 
 /* --- the checker --- */
 
-/* Right to three digits in one tensor, as a float path with a coarse exponential might be. */
-static void loss_and_coarse_grads(double loss[2], void *model, const struct batch *batch,
-                                  const struct dropout *d)
+/* Correct to three digits in one tensor, as with an inaccurate exponential in the float build. */
+static void loss_and_inaccurate_grads(double loss[2], void *model, const struct batch *batch,
+                                      const struct dropout *d)
 {
     struct gpt *g = model;
     model_code_f32.loss_and_grads(loss, g, batch, d);
@@ -99,29 +124,32 @@ static void loss_and_coarse_grads(double loss[2], void *model, const struct batc
         g->grads[t->offset + i] *= 1.0005f;
 }
 
-static void count_coarse(void *to, const struct gradcheck_line *l)
+static void count_inaccurate(void *to, const struct gradcheck_line *l)
 {
     ck_assert_msg(l->ok == (strcmp(l->method, "float") || strcmp(l->tensor, "ln_f.weight")),
-                  "%s [%s] by %s: error %g, bar %g", l->tensor, l->sizes, l->method, l->error,
+                  "%s [%s] by %s: error %g, tolerance %g", l->tensor, l->sizes, l->method, l->error,
                   l->tolerance);
     *(size_t *)to += !l->ok;
 }
 
-START_TEST(a_coarse_float_model_is_seen)
+START_TEST(inaccurate_float_model_is_detected)
 {
-    size_t seen = 0;
-    const struct gradcheck g = {
-        .methods = GRADCHECK_PRECISION, .seed = 20170612, .report = count_coarse, .to = &seen};
+    size_t detected = 0;
+    const struct gradcheck g = {.methods = GRADCHECK_PRECISION,
+                                .seed = 20170612,
+                                .report = count_inaccurate,
+                                .to = &detected};
     struct gradcheck_model m = gradcheck_model_subject();
-    m.code[NUMBER_F32].loss_and_grads = loss_and_coarse_grads;
-    ck_assert_int_eq(gradcheck_model(&g, &m), (int)seen);
-    ck_assert_uint_ge(seen, 6);
+    m.code[NUMBER_F32].loss_and_grads = loss_and_inaccurate_grads;
+    ck_assert_int_eq(gradcheck_model(&g, &m), (int)detected);
+    ck_assert_uint_ge(detected, 6);
 }
 END_TEST
 
-/* Passes an upstream gradient of ones: the rows of softmax's Jacobian sum to zero. */
-static void softmax_backward_nothing(double *dx, const double *dp, const double *p, size_t N,
-                                     size_t C)
+/* Passes a check with an upstream gradient of ones, since the rows of softmax's Jacobian sum to
+ * zero. */
+static void softmax_backward_empty(double *dx, const double *dp, const double *p, size_t N,
+                                   size_t C)
 {
     (void)dx, (void)dp, (void)p, (void)N, (void)C;
 }
@@ -139,17 +167,17 @@ static void softmax_backward_nan(double *dx, const double *dp, const double *p, 
     dx[N * C - 1] = NAN;
 }
 
-/* Wrong by one part in 10^11, in one element. */
-static void softmax_backward_nearly(double *dx, const double *dp, const double *p, size_t N,
-                                    size_t C)
+/* One element has a relative error of 10^-11. */
+static void softmax_backward_inaccurate(double *dx, const double *dp, const double *p, size_t N,
+                                        size_t C)
 {
     const double before = dx[N * C - 1];
     softmax_backward_f64(dx, dp, p, N, C);
     dx[N * C - 1] += 1e-11 * (dx[N * C - 1] - before);
 }
 
-static void softmax_backward_flipped(double *dx, const double *dp, const double *p, size_t N,
-                                     size_t C)
+static void softmax_backward_wrong_sign(double *dx, const double *dp, const double *p, size_t N,
+                                        size_t C)
 {
     for (size_t n = 0; n < N; n++) {
         double dot = 0;
@@ -160,9 +188,9 @@ static void softmax_backward_flipped(double *dx, const double *dp, const double 
     }
 }
 
-/* Right, but writes where it may only read. */
-static void softmax_backward_scribbles(double *dx, const double *dp, const double *p, size_t N,
-                                       size_t C)
+/* Correct, but changes its input. */
+static void softmax_backward_changes_input(double *dx, const double *dp, const double *p, size_t N,
+                                           size_t C)
 {
     softmax_backward_f64(dx, dp, p, N, C);
     ((double *)p)[0] += 1e-16;
@@ -180,22 +208,23 @@ static int failures(unsigned methods, op_function *backward)
     return failed;
 }
 
-START_TEST(wrong_backwards_are_seen_by_each_method)
+START_TEST(each_method_detects_wrong_backwards)
 {
     op_function *const wrong[] = {
-        (op_function *)softmax_backward_nothing, (op_function *)softmax_backward_assigned,
-        (op_function *)softmax_backward_nan, (op_function *)softmax_backward_flipped};
+        (op_function *)softmax_backward_empty, (op_function *)softmax_backward_assigned,
+        (op_function *)softmax_backward_nan, (op_function *)softmax_backward_wrong_sign};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ck_assert_int_gt(failures(GRADCHECK_COMPLEX, wrong[i]), 0);
         ck_assert_int_gt(failures(GRADCHECK_CENTRAL, wrong[i]), 0);
     }
-    ck_assert_int_gt(failures(GRADCHECK_COMPLEX, (op_function *)softmax_backward_nearly), 0);
-    ck_assert_int_gt(failures(GRADCHECK_CONTRACT, (op_function *)softmax_backward_scribbles), 0);
+    ck_assert_int_gt(failures(GRADCHECK_COMPLEX, (op_function *)softmax_backward_inaccurate), 0);
+    ck_assert_int_gt(failures(GRADCHECK_CONTRACT, (op_function *)softmax_backward_changes_input),
+                     0);
     ck_assert_int_eq(failures(GRADCHECK_ALL, (op_function *)softmax_backward_f64), 0);
 }
 END_TEST
 
-/* Every operation has one output, and cases without biases have none. */
+/* Every operation has exactly one output, and cases without biases have no bias tensors. */
 START_TEST(table_of_operations)
 {
     for (int op = 0; op < OPS; op++) {
@@ -223,6 +252,6 @@ START_TEST(table_of_operations)
 }
 END_TEST
 
-SUITE("model/gradients", a_coarse_float_model_is_seen, operations_by_complex_step,
+SUITE("model/gradients", inaccurate_float_model_is_detected, operations_by_complex_step,
       operations_by_central_differences, operations_keep_their_contract, operations_in_float,
-      whole_model, wrong_backwards_are_seen_by_each_method, table_of_operations)
+      textbook_versions, whole_model, each_method_detects_wrong_backwards, table_of_operations)

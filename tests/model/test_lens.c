@@ -1,15 +1,21 @@
-/* test_lens.c: what the lens shows is what the model does. The program is built for all three types.
+/* test_lens.c: what the lens shows agrees with what the model computes. Built for all three
+ * types.
  *
- *   property                                               bar
- *   a query's weights sum to one over its keys             256 roundings: scores of some size, exponentiated
- *   weights times values are attention's own output        256 roundings, norm-wise
- *   weights beyond the query                               zero, to the bit
- *   logits after the last block against gpt_logits         the same bits; their losses the forward's, within 64 roundings
- *   logits after the embedding against the definition      64 roundings, norm-wise
- *   the gradient of one loss                               the complex step's to 1e-12 (in the complex build); float's and
- *                                                          double's of all losses sum to gpt_loss_and_grads' of the mean within
- *                                                          1024 roundings, for wpe, whose rows are the embedded tokens' own
- *   the gradient beyond its loss                           zero, to the bit
+ *   property                                    tolerance
+ *   a query's weights over its keys sum to one  256 roundings: exponentials of scores
+ *   weights times values equal the output of    256 roundings, norm-wise
+ *   attention
+ *   weights of later keys                       exactly zero
+ *   logits after the last block equal those of  the same bits; their losses equal those of the
+ *   gpt_logits                                  forward within 64 roundings
+ *   logits after the embedding equal their      64 roundings, norm-wise
+ *   definition
+ *   the gradient of one loss                    1e-12, compared with the complex step in the complex
+ *                                               build; 1024 roundings in all builds, where the mean
+ *                                               over all losses is compared with the gradient of wpe by
+ *                                               gpt_loss_and_grads (each row of wpe enters one embedded
+ *                                               token)
+ *   the gradient of later tokens                exactly zero
  */
 #include "model/lens.h"
 #include "model/zero.h"
@@ -20,7 +26,7 @@ enum { T = 37, V = 23, LAYERS = 3, H = 2, C = 10 };
 
 static uint32_t ids[T + 1];
 
-/* Sharp attention and no bias that is zero: every part counts. */
+/* Weights are large and biases nonzero, so that every part affects the result. */
 static struct gpt model(bool bias)
 {
     const struct model_config c = {LAYERS, H, C, T + 3, V, V + 2, bias, GELU_TANH, 0};
@@ -35,19 +41,20 @@ static struct gpt model(bool bias)
     return g;
 }
 
-static void weights_of(const struct gpt *g, size_t layer)
+static void check_weights(const struct gpt *g, size_t layer)
 {
     real *w = zeros(H * T * T), *y = zeros(T * C);
-    memset(w, 0xff, H * T * T * sizeof *w); /* not a number */
+    memset(w, 0xff, H * T * T * sizeof *w); /* NaN */
     lens_attention(w, g, T, layer);
     for (size_t h = 0; h < H; h++)
         for (size_t q = 0; q < T; q++) {
             const real *row = w + (h * T + q) * T;
             real sum = 0;
             for (size_t k = 0; k < T; k++) {
-                require(k <= q || row[k] == 0, "query %zu sees key %zu", q, k);
+                require(k <= q || row[k] == 0, "query %zu has a weight for the later key %zu", q,
+                        k);
                 require(k > q || (real_part(row[k]) >= 0 && real_part(row[k]) <= 1.0001),
-                        "no weight");
+                        "query %zu, key %zu: not in [0, 1]", q, k);
                 sum += row[k];
                 for (size_t c = 0; c < C / H; c++)
                     y[q * C + h * (C / H) + c] +=
@@ -60,17 +67,17 @@ static void weights_of(const struct gpt *g, size_t layer)
     free(y);
 }
 
-START_TEST(weights_are_attentions_own)
+START_TEST(weights_equal_those_of_attention)
 {
     struct gpt g = model(true);
     gpt_loss(&g, BATCH(ids, ids + 1, 1, T, 1), NULL);
     for (size_t l = 0; l < LAYERS; l++)
-        weights_of(&g, l);
+        check_weights(&g, l);
     gpt_destroy(&g);
 }
 END_TEST
 
-START_TEST(the_last_lens_is_the_model)
+START_TEST(last_depth_equals_the_model)
 {
     struct gpt g = model(false);
     real *logits = zeros(T * V), *expected = zeros(T * V);
@@ -87,14 +94,14 @@ START_TEST(the_last_lens_is_the_model)
                        64 * ROUNDOFF, "loss %zu", t);
     }
     lens_logits(logits, &g, T, LAYERS - 1);
-    require(!same_bits(logits, expected, T * V), "the last block says nothing");
+    require(!same_bits(logits, expected, T * V), "the last block does not change the logits");
     free(logits);
     free(expected);
     gpt_destroy(&g);
 }
 END_TEST
 
-START_TEST(the_first_lens_is_the_embedding)
+START_TEST(first_depth_equals_the_embedding)
 {
     struct gpt g = model(true);
     real *logits = zeros(T * V), *expected = zeros(T * V);
@@ -123,7 +130,7 @@ START_TEST(the_first_lens_is_the_embedding)
 END_TEST
 
 #ifdef REAL_C128
-/* A row of wpe enters one embedded token and nothing else, so a step in it is a step in that. */
+/* A row of wpe enters one embedded token only, so a step in the row is a step in that token. */
 START_TEST(gradients_by_complex_step)
 {
     const double h = 1e-20;
@@ -152,7 +159,7 @@ END_TEST
 #define BY_COMPLEX_STEP
 #endif
 
-START_TEST(gradients_add_up_to_the_means)
+START_TEST(gradients_average_to_that_of_the_mean)
 {
     struct gpt g = model(true);
     const struct tensor *wpe = tensors_find(g.tensors, WPE, 0);
@@ -172,7 +179,7 @@ START_TEST(gradients_add_up_to_the_means)
 }
 END_TEST
 
-START_TEST(no_gradient_from_the_future)
+START_TEST(later_tokens_get_no_gradient)
 {
     struct gpt g = model(true);
     real *gradient = zeros(T * C);
@@ -189,6 +196,6 @@ START_TEST(no_gradient_from_the_future)
 }
 END_TEST
 
-SUITE("model/lens", weights_are_attentions_own, the_last_lens_is_the_model,
-      the_first_lens_is_the_embedding, BY_COMPLEX_STEP gradients_add_up_to_the_means,
-      no_gradient_from_the_future)
+SUITE("model/lens", weights_equal_those_of_attention, last_depth_equals_the_model,
+      first_depth_equals_the_embedding, BY_COMPLEX_STEP gradients_average_to_that_of_the_mean,
+      later_tokens_get_no_gradient)

@@ -1,14 +1,16 @@
-/* test_loss.c: the output layer and its cross-entropy against a plain log-softmax in double, in one chunk and in several.
- * The program is built for float and for double.
+/* test_loss.c: the output layer and its cross-entropy, compared with a straightforward log-
+ * softmax in double, in one chunk and in several. Built for float and for double.
  *
- *   property                                      bar, in roundings
- *   each loss against double                      (C + 16) times the size of the logits, + V: a logit is a sum of C products; the
- *                                                 sum over V is in double and so costs float nothing
- *   dx, dwte against double                       the same for p, norm-wise
- *   rows of wte from V on, whatever they hold     losses, dx and dwte keep their bits; no gradient of their own
- *   losses of the backward                        the forward's bits
- *   logits of +-10^4                              finite, and log V where they are all the same
- *   1, 2, 3, 5 threads                            the same bits
+ *   property                             tolerance, in roundings
+ *   each loss against double             (C + 16) times the size of the logits, + V in double: a
+ *                                        logit is a sum of C products; the sum over V is computed
+ *                                        in double and adds no error to float
+ *   dx, dwte against double              the same for p, norm-wise
+ *   contents of the padding rows of wte  losses, dx and dwte have the same bits; the gradient of
+ *                                        the padding is zero
+ *   losses of the backward               the same bits as those of the forward
+ *   logits of +-10^4                     finite losses; log V if all logits are equal
+ *   1, 2, 3, 5 threads                   the same bits
  */
 #include "model/loss.h"
 #include "tests/numbers.h"
@@ -36,7 +38,7 @@ static struct loss loss(const struct shape *s)
                      zeros(s->N * s->C),
                      zeros(s->padded * s->C),
                      calloc(s->N, sizeof(uint32_t))};
-    for (size_t n = 0; n < s->N; n++) /* the first, the last and those between */
+    for (size_t n = 0; n < s->N; n++) /* the last symbol, the first, and others */
         l.targets[n] = (uint32_t)(n == 0   ? s->V - 1
                                   : n == 1 ? 0
                                            : (size_t)((uniform(4, n) + 1) / 2 * (double)s->V));
@@ -63,8 +65,9 @@ static void backward(struct loss *l)
                   l->s.N, l->s.C, l->s.V, l->s.padded);
 }
 
-/* One token by the definition: its loss, and what it adds to dx (C) and dwte (V,C). p (V) is scratch. */
-static double plain_token(double *dx, double *dwte, double *p, const struct loss *l, size_t n)
+/* One token by the definition: returns its loss and adds to dx (C) and dwte (V,C). p (V) is
+ * scratch. */
+static double reference_token(double *dx, double *dwte, double *p, const struct loss *l, size_t n)
 {
     const size_t C = l->s.C, V = l->s.V, target = l->targets[n];
     double sum = 0;
@@ -98,7 +101,7 @@ static void check_shape(const struct shape *s)
     double *p = calloc(s->V, sizeof *p), *dx = calloc(s->N * s->C, sizeof *dx),
            *dwte = calloc(s->padded * s->C, sizeof *dwte);
     real *rounded = zeros((s->N > s->padded ? s->N : s->padded) * s->C), *before = zeros(s->N);
-    const double bar =
+    const double tolerance =
         (double)((s->C + 16) * s->C + s->V * (sizeof(real) == sizeof(double))) * ROUNDOFF;
     forward(&l);
     memcpy(before, l.losses, s->N * sizeof(real));
@@ -106,14 +109,14 @@ static void check_shape(const struct shape *s)
     require(same_bits(before, l.losses, s->N), "V %zu: losses of forward and backward differ",
             s->V);
     for (size_t n = 0; n < s->N; n++)
-        require_within(fabs((double)l.losses[n] - plain_token(dx + n * s->C, dwte, p, &l, n)), bar,
-                       "V %zu: loss %zu", s->V, n);
+        require_within(fabs((double)l.losses[n] - reference_token(dx + n * s->C, dwte, p, &l, n)),
+                       tolerance, "V %zu: loss %zu", s->V, n);
     round_into(rounded, dx, s->N * s->C);
-    require_within(error_of(l.dx, rounded, s->N * s->C), bar, "V %zu: dx", s->V);
+    require_within(error_of(l.dx, rounded, s->N * s->C), tolerance, "V %zu: dx", s->V);
     round_into(rounded, dwte, s->padded * s->C);
-    require_within(error_of(l.dwte, rounded, s->padded * s->C), bar, "V %zu: dwte", s->V);
+    require_within(error_of(l.dwte, rounded, s->padded * s->C), tolerance, "V %zu: dwte", s->V);
     for (size_t i = s->V * s->C; i < s->padded * s->C; i++)
-        require(l.dwte[i] == 0, "V %zu: padding has a gradient", s->V);
+        require(l.dwte[i] == 0, "V %zu: the gradient of the padding is not zero", s->V);
     free(p);
     free(dx);
     free(dwte);
@@ -122,7 +125,7 @@ static void check_shape(const struct shape *s)
     free_loss(&l);
 }
 
-START_TEST(is_its_definition)
+START_TEST(equals_its_definition)
 {
     ck_assert_uint_eq(loss_chunk(385, 262144), 129); /* three chunks, the last one shorter */
     for (size_t k = 0; k < SHAPES; k++)
@@ -145,7 +148,7 @@ START_TEST(adds_and_is_linear_in_dlosses)
     memset(none.dlosses, 0, N * sizeof(real));
     backward(&none);
     for (size_t i = 0; i < N * C; i++)
-        require(none.dx[i] == 0, "a gradient without dlosses");
+        require(none.dx[i] == 0, "dx is not zero although dlosses is");
     free_loss(&once);
     free_loss(&twice);
     free_loss(&none);
@@ -206,12 +209,12 @@ START_TEST(same_bits_at_any_thread_count)
         require(same_bits(l.losses, first.losses, l.s.N) &&
                     same_bits(l.dx, first.dx, l.s.N * l.s.C) &&
                     same_bits(l.dwte, first.dwte, l.s.padded * l.s.C),
-                "%d threads give other bits", thread_counts[t]);
+                "other bits with %d threads", thread_counts[t]);
         free_loss(&l);
     }
     free_loss(&first);
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("loss", is_its_definition, adds_and_is_linear_in_dlosses, padding_is_ignored,
-                   huge_logits, same_bits_at_any_thread_count)
+SUITE_FLOAT_DOUBLE("model/loss", equals_its_definition, adds_and_is_linear_in_dlosses,
+                   padding_is_ignored, huge_logits, same_bits_at_any_thread_count)

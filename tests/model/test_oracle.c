@@ -1,5 +1,6 @@
-/* test_oracle.c: the model, its gradients and the optimiser against PyTorch's numbers (oracle/gpt2-tiny.h5: a tiny GPT-2
- * in float64: logits, loss, every gradient, and five steps of clipped AdamW). The program is built for float and for double. */
+/* test_oracle.c: the model, its gradients and the optimiser, compared with PyTorch's results
+ * for a tiny GPT-2 in float64 (tests/oracle/gpt2-tiny.h5): logits, loss, every gradient, and
+ * five steps of clipped AdamW. Built for float and for double. */
 #include "model/gpt.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -11,14 +12,15 @@
 
 enum { B = 3, T = 24, V = 67, STEPS = 5 };
 
-/* Norm-wise relative error. Double is bounded by rounding of sums of a few thousand terms, float by 2^-24 of the same. */
+/* Norm-wise relative errors: the rounding of sums of a few thousand terms. After training in
+ * float the error is larger: Adam divides by the root of v, so tiny gradients, whose relative
+ * error is large, move parameters as far as others do. */
 #ifdef REAL_F64
 #define TOLERANCE       1e-10
 #define TOLERANCE_AFTER 1e-9
 #else
-#define TOLERANCE 1e-4
-#define TOLERANCE_AFTER                                                                            \
-    1e-2 /* Adam divides by the root of v: tiny gradients, whose float error is large, move as far as others */
+#define TOLERANCE       1e-4
+#define TOLERANCE_AFTER 1e-2
 #endif
 
 static hid_t file;
@@ -69,7 +71,8 @@ static void setup(void)
     }
 }
 
-/* |x - expected| / |expected|, Euclidean; the absolute norm of x - expected where nothing is expected. */
+/* |x - expected| / |expected| in the Euclidean norm; |x - expected| if all of `expected` is
+ * zero. */
 static double error_of(const real *x, const double *expected, size_t n)
 {
     double difference = 0, size = 0;
@@ -91,12 +94,13 @@ static void compare(const real *array, const char *group, double tolerance)
         const real *x = array + t->offset;
         double error = 0;
         if (strstr(t->name, "c_attn.bias")) {
-            /* A constant added to all keys changes no softmax: the middle third of the gradient is zero in exact arithmetic. Adam
-             * divides the rounding that is there instead by its own size, so afterwards that third is only known in double. */
+            /* A constant added to all keys does not change the softmax, so in exact arithmetic the
+             * middle third of the gradient is zero. Adam divides rounding errors by their own size,
+             * so after training this third agrees only in double. */
             const size_t C = n / 3;
             const int grads = !strcmp(group, "grads"),
-                      known = grads || sizeof(real) == sizeof(double);
-            for (size_t i = C; known && i < 2 * C; i++)
+                      comparable = grads || sizeof(real) == sizeof(double);
+            for (size_t i = C; comparable && i < 2 * C; i++)
                 ck_assert_msg(fabs((double)x[i] - (grads ? 0 : expected[i])) <= tolerance,
                               "%s[%zu] = %g", name, i, (double)x[i]);
             error = fmax(error_of(x, expected, C), error_of(x + 2 * C, expected + 2 * C, C));
@@ -123,7 +127,8 @@ START_TEST(logits_loss_and_gradients)
     compare(g.grads, "grads", TOLERANCE);
     const struct tensor *wte = tensors_find(g.tensors, WTE, 0);
     for (size_t i = tensor_file_size(wte); i < wte->size; i++)
-        ck_assert_msg(g.grads[wte->offset + i] == 0, "padding of wte has a gradient");
+        ck_assert_msg(g.grads[wte->offset + i] == 0,
+                      "the gradient of the padding of wte is not zero");
     free(logits);
     free(expected);
     free(loss);
@@ -152,4 +157,4 @@ START_TEST(five_clipped_adamw_steps)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("model against PyTorch", logits_loss_and_gradients, five_clipped_adamw_steps)
+SUITE_FLOAT_DOUBLE("model/oracle", logits_loss_and_gradients, five_clipped_adamw_steps)

@@ -1,10 +1,11 @@
-/* test_vector_math.c: the float functions of vector_math.h against double, over all of their range, and their edges. */
+/* test_vector_math.c: the float functions of vector_math.h, compared with double over their whole
+ * range, and at its ends. */
 #include "model/vector_math.h"
 #include "tests/test.h"
 #include <math.h>
 #include <string.h>
 
-/* |x - exact| in units of the last place of a float of that size. */
+/* |x - exact| in units in the last place of a float of the size of `exact`. */
 static double ulps(float x, double exact)
 {
     int exponent;
@@ -24,7 +25,7 @@ START_TEST(exp_within_one_and_a_half_ulps)
 }
 END_TEST
 
-START_TEST(exp_at_its_edges)
+START_TEST(exp_of_special_values)
 {
     ck_assert(vector_expf(0) == 1);
     ck_assert(vector_expf(-0.0f) == 1);
@@ -37,7 +38,7 @@ START_TEST(exp_at_its_edges)
 }
 END_TEST
 
-START_TEST(normal_cdf_within_its_bounds)
+START_TEST(normal_cdf_is_accurate)
 {
     double absolute = 0, relative = 0;
     for (double x = -20; x < 20; x += 3e-6) {
@@ -54,8 +55,8 @@ START_TEST(normal_cdf_within_its_bounds)
 }
 END_TEST
 
-/* In a vector, in its remainder or alone: the same bits. */
-START_TEST(an_element_has_the_same_bits_anywhere)
+/* In a full vector, in the remainder of a loop, or alone. */
+START_TEST(position_in_a_vector_does_not_matter)
 {
     enum { LENGTH = 67 };
     float x[LENGTH], whole[LENGTH], part[LENGTH];
@@ -74,5 +75,5 @@ START_TEST(an_element_has_the_same_bits_anywhere)
 }
 END_TEST
 
-SUITE("vector math", exp_within_one_and_a_half_ulps, exp_at_its_edges, normal_cdf_within_its_bounds,
-      an_element_has_the_same_bits_anywhere)
+SUITE("model/vector_math", exp_within_one_and_a_half_ulps, exp_of_special_values,
+      normal_cdf_is_accurate, position_in_a_vector_does_not_matter)

@@ -1,15 +1,18 @@
-/* test_adamw.c: AdamW against its formula in long double, and the gradient's norm. The program is built for float and for double.
+/* test_adamw.c: AdamW compared with its formula in long double, and the norms of tensors. Built
+ * for float and for double.
  *
- *   property                                              bar
- *   params, m, v after each of ten steps                  per step one rounding of theta and 64 of lr: an update is at most
- *                                                         lr sqrt(1 / (1 - beta2)) after some fifteen roundings
- *   tensors of one dimension do not decay                 follows from the above: lr lambda is 10^-2, far above any bar
- *   padding rows; gaps between tensors                    zero stays zero; no bit changes
- *   gradient_norm against long double                         4096 roundings of double: blocks of 5,000 terms and 256 blocks are
- *                                                         summed, one after the other at worst, and the root halves the error
- *   tensor_norm against long double                       as gradient_norm
- *   adamw_update_norm against params after minus before   two roundings of theta and 64 of the update
- *   1, 2, 3, 5 threads                                    the same bits
+ *   property                                 tolerance
+ *   params, m, v after each of ten steps     per step one rounding of theta and 64 of lr: an update
+ *                                            is at most lr sqrt(1 / (1 - beta2)), computed in some
+ *                                            fifteen operations
+ *   one-dimensional tensors do not decay     included above, since lr lambda is 10^-2
+ *   padding rows; gaps between tensors       remain zero; the same bits
+ *   gradient_norm, tensor_norm against long  4096 roundings of double: sums of blocks of 5,000
+ *   double                                   terms and of 256 blocks, at worst one by one; the
+ *                                            root halves the error
+ *   adamw_update_norm against the change of  two roundings of theta and 64 of the update
+ *   params
+ *   1, 2, 3, 5 threads                       the same bits
  */
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -49,7 +52,8 @@ static void free_state(struct state *s)
     tensors_destroy(s->t);
 }
 
-/* Gradients of all sizes: ordinary ones, some of the size of eps (where its place shows), tiny ones, and zero. */
+/* Gradients of size 1, of the size of eps (which show whether eps is inside the root), tiny
+ * ones, and zeros. */
 static void gradients(struct state *s, uint32_t step)
 {
     static const double sizes[] = {1, 1e-3, 1e-9, 0};
@@ -57,7 +61,7 @@ static void gradients(struct state *s, uint32_t step)
         s->g[i] = (real)(sizes[i % 4] * uniform(100 + step, i));
 }
 
-/* One step of one parameter. */
+/* One step for one parameter, in long double. */
 static void exact_update(long double *p, long double *m, long double *v, long double g, int decays,
                          int step)
 {
@@ -69,7 +73,7 @@ static void exact_update(long double *p, long double *m, long double *v, long do
     *p -= (long double)lr * m_hat / (sqrtl(v_hat) + (long double)options.eps);
 }
 
-/* For each element: whether it belongs to a tensor that decays (1), to another (0), or to none (-1). */
+/* For each element: 1 if its tensor decays, 0 if not, -1 if it belongs to no tensor. */
 static signed char *kinds_of(const struct tensors *t)
 {
     signed char *kind = malloc(t->total);
@@ -79,7 +83,7 @@ static signed char *kinds_of(const struct tensors *t)
     return kind;
 }
 
-START_TEST(adamw_is_its_formula)
+START_TEST(adamw_equals_its_formula)
 {
     struct state s = state();
     const size_t n = s.t->total;
@@ -95,9 +99,9 @@ START_TEST(adamw_is_its_formula)
             if (kind[i] >= 0)
                 exact_update(&p[i], &m[i], &v[i], (long double)s.g[i] * (long double)factor,
                              kind[i], step);
-            const double bar = step * ROUNDOFF * (fabs((double)p[i]) + 64 * lr),
+            const double tolerance = step * ROUNDOFF * (fabs((double)p[i]) + 64 * lr),
                          moment = 16 * step * ROUNDOFF;
-            require_within(fabs((double)((long double)s.p[i] - p[i])), kind[i] < 0 ? 0 : bar,
+            require_within(fabs((double)((long double)s.p[i] - p[i])), kind[i] < 0 ? 0 : tolerance,
                            "step %d, param %zu", step, i);
             require_within(fabs((double)((long double)s.m[i] - m[i])), moment, "step %d, m %zu",
                            step, i);
@@ -130,9 +134,9 @@ START_TEST(adamw_leaves_padding_zero)
 }
 END_TEST
 
-START_TEST(adamw_first_step_is_the_sign)
+START_TEST(adamw_first_step_is_the_sign_of_the_gradient)
 {
-    /* m_hat / sqrt(v_hat) is g / |g| at step 1, whatever the betas: the corrections undo both. */
+    /* At step 1 m_hat / sqrt(v_hat) is g / |g|, because the corrections cancel both betas. */
     struct state s = state();
     const struct adamw o = {.beta1 = 0.8, .beta2 = 0.999, .eps = 0, .weight_decay = 0};
     for (size_t i = 0; i < s.t->total; i++)
@@ -159,7 +163,7 @@ START_TEST(same_bits_at_any_thread_count)
         }
         if (t == 0)
             memcpy(first.p, s.p, s.t->total * sizeof(real));
-        require(same_bits(s.p, first.p, s.t->total), "%d threads give other bits",
+        require(same_bits(s.p, first.p, s.t->total), "other bits with %d threads",
                 thread_counts[t]);
         free_state(&s);
     }
@@ -167,8 +171,8 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-/* Tables of small and large tensors: the last has one of more than a million elements, where blocks grow. */
-START_TEST(norm_is_exact_and_the_same_at_any_thread_count)
+/* The last table has a tensor of more than a million elements, for which blocks are larger. */
+START_TEST(norm_is_accurate_with_any_thread_count)
 {
     static const size_t widths[] = {1, 21, 64}, vocabularies[] = {1, 301, 20011};
     for (int k = 0; k < 3; k++) {
@@ -180,7 +184,7 @@ START_TEST(norm_is_exact_and_the_same_at_any_thread_count)
         real *g = zeros(t->total);
         long double sum = 0;
         for (size_t i = 0; i < t->total; i++)
-            g[i] = NAN; /* gaps belong to nobody */
+            g[i] = NAN; /* gaps must not be read */
         for (size_t k2 = 0; k2 < t->count; k2++)
             for (size_t i = t->list[k2].offset; i < t->list[k2].offset + t->list[k2].size; i++) {
                 g[i] = (real)uniform(1, i);
@@ -193,7 +197,7 @@ START_TEST(norm_is_exact_and_the_same_at_any_thread_count)
             require_within(fabs(norm - (double)sqrtl(sum)) / norm, 4096 * 0x1p-53, "width %zu",
                            widths[k]);
             first = n ? first : norm;
-            require(norm == first, "%d threads give another norm", thread_counts[n]);
+            require(norm == first, "another norm with %d threads", thread_counts[n]);
         }
         free(g);
         tensors_destroy(t);
@@ -201,7 +205,7 @@ START_TEST(norm_is_exact_and_the_same_at_any_thread_count)
 }
 END_TEST
 
-/* What the moments say that a step added is what it added, tensor by tensor. */
+/* The norm of an update, computed from the moments, equals that of the change of params. */
 START_TEST(norms_of_tensors_and_updates)
 {
     struct state s = state();
@@ -231,7 +235,7 @@ START_TEST(norms_of_tensors_and_updates)
                 omp_set_num_threads(thread_counts[threads]);
                 require(adamw_update_norm(s.p, s.m, s.v, x, &options, lr, (uint64_t)step) == base &&
                             tensor_norm(s.p, x) == weight,
-                        "%s: other bits at %d threads", x->name, thread_counts[threads]);
+                        "%s: other bits with %d threads", x->name, thread_counts[threads]);
             }
         }
     }
@@ -243,18 +247,16 @@ END_TEST
 START_TEST(clipping)
 {
     require(clip_factor(0, 1) == 1 && clip_factor(0.5, 1) == 1 && clip_factor(100, 0) == 1,
-            "clipped where nothing is to clip");
+            "clips although the norm is below the limit");
     for (double norm = 1.5; norm < 1e9; norm *= 7) {
         const double f = clip_factor(norm, 1.25);
         require(f < 1 && f * norm <= 1.25, "norm %g", norm);
         require_within(fabs(f - 1.25 / (norm + 1e-6)), 0, "norm %g", norm);
     }
-    require(!(clip_factor(NAN, 1) < 1),
-            "a norm that is no number must not scale gradients to something harmless");
+    require(!(clip_factor(NAN, 1) < 1), "a norm of NaN must not scale gradients down");
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("AdamW and clipping", adamw_is_its_formula, adamw_leaves_padding_zero,
-                   adamw_first_step_is_the_sign, same_bits_at_any_thread_count,
-                   norm_is_exact_and_the_same_at_any_thread_count, norms_of_tensors_and_updates,
-                   clipping)
+SUITE_FLOAT_DOUBLE("optim/adamw", adamw_equals_its_formula, adamw_leaves_padding_zero,
+                   adamw_first_step_is_the_sign_of_the_gradient, same_bits_at_any_thread_count,
+                   norm_is_accurate_with_any_thread_count, norms_of_tensors_and_updates, clipping)

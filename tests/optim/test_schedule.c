@@ -1,4 +1,4 @@
-/* test_schedule.c: every schedule against its formula, written out plainly, and at its edges. */
+/* test_schedule.c: every schedule compared with its formula, and extreme settings. */
 #include "optim/schedule.h"
 #include "tests/test.h"
 
@@ -10,7 +10,7 @@ static void ck_near(double got, double expected)
         ck_abort_msg("%.17g, expected %.17g", got, expected);
 }
 
-START_TEST(warmup_rises_as_nanogpt)
+START_TEST(warmup_is_that_of_nanogpt)
 {
     for (int kind = SCHEDULE_CONSTANT; kind <= SCHEDULE_WSD; kind++) {
         const struct schedule c = {kind, 1e-3, 1e-4, 100, 0, 2000};
@@ -21,7 +21,7 @@ START_TEST(warmup_rises_as_nanogpt)
 }
 END_TEST
 
-START_TEST(constant_stays)
+START_TEST(constant_rate)
 {
     const struct schedule c = {SCHEDULE_CONSTANT, 1e-3, 1e-4, 0, 0, 10};
     for (int s = 0; s < 20; s++)
@@ -29,7 +29,7 @@ START_TEST(constant_stays)
 }
 END_TEST
 
-START_TEST(cosine_is_nanogpts)
+START_TEST(cosine_is_that_of_nanogpt)
 {
     const struct schedule c = {SCHEDULE_COSINE, 1e-3, 1e-4, 100, 1500, 2000};
     for (int s = 100; s <= 1500; s++)
@@ -40,7 +40,7 @@ START_TEST(cosine_is_nanogpts)
 }
 END_TEST
 
-START_TEST(linear_falls_evenly)
+START_TEST(linear_decay)
 {
     const struct schedule c = {SCHEDULE_LINEAR, 1e-3, 0, 10, 110, 200};
     for (int s = 10; s <= 110; s++)
@@ -50,7 +50,7 @@ START_TEST(linear_falls_evenly)
 }
 END_TEST
 
-START_TEST(decay_steps_0_is_the_run)
+START_TEST(decay_steps_0_means_all_steps)
 {
     for (int kind = SCHEDULE_LINEAR; kind <= SCHEDULE_COSINE; kind++) {
         const struct schedule zero = {kind, 1e-3, 1e-4, 7, 0, 50},
@@ -61,7 +61,7 @@ START_TEST(decay_steps_0_is_the_run)
 }
 END_TEST
 
-START_TEST(wsd_holds_then_falls_by_the_root)
+START_TEST(wsd_is_constant_then_decays_by_the_root)
 {
     const struct schedule c = {SCHEDULE_WSD, 1e-3, 1e-4, 10, 0, 100},
                           own = {SCHEDULE_WSD, 1e-3, 1e-4, 10, 30, 100};
@@ -77,7 +77,7 @@ START_TEST(wsd_holds_then_falls_by_the_root)
 }
 END_TEST
 
-START_TEST(edges_give_finite_rates)
+START_TEST(extreme_settings_give_finite_rates)
 {
     const uint64_t sizes[] = {0, 1, 2, 100, UINT64_MAX};
     for (int kind = SCHEDULE_CONSTANT; kind <= SCHEDULE_WSD; kind++)
@@ -92,6 +92,6 @@ START_TEST(edges_give_finite_rates)
 }
 END_TEST
 
-SUITE("optim/schedule", warmup_rises_as_nanogpt, constant_stays, cosine_is_nanogpts,
-      linear_falls_evenly, decay_steps_0_is_the_run, wsd_holds_then_falls_by_the_root,
-      edges_give_finite_rates)
+SUITE("optim/schedule", warmup_is_that_of_nanogpt, constant_rate, cosine_is_that_of_nanogpt,
+      linear_decay, decay_steps_0_means_all_steps, wsd_is_constant_then_decays_by_the_root,
+      extreme_settings_give_finite_rates)

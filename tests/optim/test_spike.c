@@ -1,4 +1,4 @@
-/* test_spike.c: the losses before, and from which one on a loss is a spike. */
+/* test_spike.c: the window of recent losses, and the limit from which a loss counts as a spike. */
 #include "optim/spike.h"
 #include "tests/test.h"
 #include <math.h>
@@ -10,11 +10,10 @@ START_TEST(limit_of_recent_losses)
     char text[LOSS_WINDOW_TEXT];
     for (int i = 0; i < LOSS_WINDOW_MIN; i++) {
         ck_assert(loss_window_limit(&r, 10) == INFINITY);
-        loss_window_add(
-            &r, 2 + 0.1 * (i % 3)); /* median 2.1, deviations 0.1 and 0: the median of them 0.1 */
+        loss_window_add(&r, 2 + 0.1 * (i % 3)); /* median 2.1, median deviation 0.1 */
     }
     ck_assert_double_eq_tol(loss_window_limit(&r, 10), 2.1 + 10 * 1.4826 * 0.1, 1e-12);
-    loss_window_add(&r, 1e30); /* an outlier moves it by little */
+    loss_window_add(&r, 1e30); /* an outlier hardly changes the limit */
     ck_assert_double_eq_tol(loss_window_limit(&r, 10), 2.1 + 10 * 1.4826 * 0.1, 1e-12);
     for (int i = 0; i < 3 * LOSS_WINDOW_MAX + 7; i++) {
         ck_assert_int_eq(loss_window_parse(&s, loss_window_text(&r, text)), 0);
@@ -27,8 +26,8 @@ START_TEST(limit_of_recent_losses)
     }
     for (int i = 0; i < LOSS_WINDOW_MAX; i++)
         loss_window_add(&r, 3);
-    ck_assert_double_eq_tol(loss_window_limit(&r, 10), 3 + 10 * 0.03,
-                            1e-12); /* losses that do not differ */
+    /* equal losses */
+    ck_assert_double_eq_tol(loss_window_limit(&r, 10), 3 + 10 * 0.03, 1e-12);
     static const char *const wrong[] = {"",
                                         "x",
                                         "1",
@@ -43,4 +42,4 @@ START_TEST(limit_of_recent_losses)
 }
 END_TEST
 
-SUITE("train/recent", limit_of_recent_losses)
+SUITE("optim/spike", limit_of_recent_losses)

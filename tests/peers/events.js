@@ -1,6 +1,7 @@
-// The event files for TensorBoard, by readers that nobody here wrote: tfrecord (the framing and its checksums) and protobufjs (the messages,
-// by the field numbers of TensorFlow's event.proto, summary.proto and histogram.proto). `make check-peers` installs both.
-//   node events.js HANDGRAD FOLDER      FOLDER for a short run, that stops in the middle and is resumed
+// Reads the event files for TensorBoard with other projects' libraries: tfrecord (the framing and its
+// checksums) and protobufjs (the messages, by the field numbers of TensorFlow's event.proto,
+// summary.proto and histogram.proto). `make check-peers` installs both.
+//   node events.js HANDGRAD FOLDER      FOLDER: for a short run that is stopped and resumed
 'use strict';
 const { spawnSync } = require('child_process');
 const fs = require('fs');
@@ -61,7 +62,7 @@ async function events() {
         const reader = await RecordReader.create(path.join(folder, 'run', name));
         for (let bytes, first = true; (bytes = await reader.readRecord()); first = false) {
             const event = Event.decode(Uint8Array.from(bytes));
-            if (first && event.fileVersion !== 'brain.Event:2') throw new Error(name + ' does not begin with its version');
+            if (first && event.fileVersion !== 'brain.Event:2') throw new Error(name + ' does not begin with a version');
             all.push(event);
         }
         await reader.close();
@@ -69,13 +70,13 @@ async function events() {
     return { all, files: files.length };
 }
 
-// A float is what TensorBoard's simple_value holds; metrics.jsonl has the double.
+// simple_value of TensorBoard is a float, the number in metrics.jsonl a double.
 const agree = (event, line, tag, key) => {
     const v = event.summary.value.filter(x => x.tag === tag);
     return v.length === 1 && Math.abs(v[0].simpleValue - line[key]) <= 1e-6 * Math.abs(line[key]);
 };
 
-function histogramHolds(h) {
+function histogramIsConsistent(h) {
     const sum = h.bucket.reduce((a, b) => a + b, 0);
     const rising = h.bucketLimit.every((x, i) => i === 0 || x > h.bucketLimit[i - 1]);
     return h.num > 0 && sum === h.num && rising && h.bucket.length === h.bucketLimit.length && h.min <= h.max &&
@@ -88,14 +89,14 @@ function histogramHolds(h) {
     const { all, files } = await events();
     const steps = all.filter(e => e.summary), of = step => steps.filter(e => Number(e.step) === step);
     const losses = lines.filter(x => x.loss !== undefined), evaluated = lines.filter(x => x.val_loss !== undefined);
-    report(files === 2, `tfrecord reads ${files} event files of a run that stopped and went on: ${all.length} records, all checksums right`);
+    report(files === 2, `tfrecord reads ${files} event files of a resumed run: ${all.length} records with valid checksums`);
     report(losses.length === 40 && losses.every(x => of(x.step).length === 1 && agree(of(x.step)[0], x, 'loss/train', 'loss') &&
         agree(of(x.step)[0], x, 'lr', 'lr') && agree(of(x.step)[0], x, 'grad_norm', 'grad_norm')),
         `protobufjs finds the loss, learning rate and gradient norm of metrics.jsonl in each of ${losses.length} steps`);
     report(evaluated.length === 2 && evaluated.every(x => agree(of(x.step)[0], x, 'loss/val', 'val_loss')), `and the validation loss of ${evaluated.length} evaluations`);
     const histograms = steps.flatMap(e => e.summary.value.filter(v => v.histo));
-    report(histograms.length > 0 && histograms.length % 4 === 0 && histograms.every(v => histogramHolds(v.histo)),
-        `and ${histograms.length} histograms whose buckets rise and hold as many numbers as they say`);
-    report(all.some(e => e.sessionLog && e.sessionLog.status === 1 && Number(e.step) === 21), 'and the START that makes void what a resumed run writes again');
+    report(histograms.length > 0 && histograms.length % 4 === 0 && histograms.every(v => histogramIsConsistent(v.histo)),
+        `and ${histograms.length} histograms with increasing limits and consistent counts`);
+    report(all.some(e => e.sessionLog && e.sessionLog.status === 1 && Number(e.step) === 21), 'and the START at which TensorBoard discards steps that a resumed run repeats');
     process.exitCode = failures ? 1 : 0;
 })();

@@ -1,6 +1,7 @@
-// Token ids against implementations that nobody here wrote: OpenAI's tiktoken, gpt-3-encoder (GPT-2's encoder.py in JavaScript), and the
-// tokenizers library of Hugging Face, which reads the tokenizer.json that we write. `make check-peers` installs them.
-//   node peers.js HANDGRAD FOLDER SHARDS      FOLDER for files; SHARDS: a folder with a bpe tokenizer of our own
+// Compares token ids with those of other projects: OpenAI's tiktoken, gpt-3-encoder (GPT-2's encoder.py
+// in JavaScript), and Hugging Face's tokenizers, which reads the tokenizer.json that handgrad exports.
+// `make check-peers` installs them.
+//   node peers.js HANDGRAD FOLDER SHARDS      FOLDER: for files; SHARDS: a corpus with a BPE tokenizer
 'use strict';
 const { spawnSync } = require('child_process');
 const fs = require('fs');
@@ -18,7 +19,7 @@ function report(ok, what) {
     failures += !ok;
 }
 
-// Each input to one object: [tokenizer, options…] with --lines.
+// Runs `handgrad tokens ARGS --lines` on the inputs and returns one object for each.
 function ours(args, inputs) {
     if (!inputs.length) return [];
     const r = spawnSync(handgrad, ['tokens', ...args, '--lines'], { input: inputs.map(x => JSON.stringify(x)).join('\n') + '\n', maxBuffer: 1 << 30 });
@@ -66,16 +67,16 @@ function string(excluded) {
     return s;
 }
 
-// --- which code points a peer puts into another class: its Unicode is newer than that of our PCRE2 ---
+// --- code points to which the peer's newer version of Unicode gives another class than PCRE2 ---
 async function otherClass(args, encode) {
-    const differ = async list => { // letters end before 've, digits come by three, the rest joins with '
+    const differ = async list => { // letters end before 've, digits form groups of three, other characters join '
         const texts = list.map(part => part.map(c => String.fromCodePoint(c)).map(c => `a${c}'ve 1${c}234 ${c}!`).join('\n'));
         const theirs = await encode(texts);
         const same = ours(args, texts).map((r, i) => equal(r.ids, theirs[i]));
         return list.filter((_, i) => !same[i]);
     };
     let parts = [];
-    for (let c = 1, part = []; c < 0xF0000; c = c === 0xD7FF ? 0xE000 : c === 0x3FFFF ? 0xE0000 : c + 1) { // planes in use
+    for (let c = 1, part = []; c < 0xF0000; c = c === 0xD7FF ? 0xE000 : c === 0x3FFFF ? 0xE0000 : c + 1) { // the planes in use
         part.push(c);
         if (part.length === 512) parts.push(part), part = [];
     }
@@ -92,13 +93,14 @@ function ranges(set) {
     return out.slice(0, 12).map(([a, b]) => a === b ? hex(a) : hex(a) + '-' + hex(b)).join(' ') + (out.length > 12 ? ` … (${out.length} ranges)` : '');
 }
 
-// encode: strings to lists of ids; decode: ids to a string. excluded: code points known to be of another class in this peer, to which those
-// are added that this vocabulary shows (a small one does not show all: its letters and its marks may both be single bytes).
+// encode: strings to lists of ids; decode: ids to a string. excluded: code points known to have another
+// class in this peer. Those found with this vocabulary are added. (A small vocabulary does not reveal
+// all: its letters and its marks may both be single bytes.)
 async function compare(what, args, encode, decode, n, excluded = new Set()) {
     for (const c of await otherClass(args, encode)) excluded.add(c);
-    if (excluded.size) console.log(`# ${what}: ${excluded.size} code points are of another class in the peer's Unicode, and left out: ${ranges(excluded)}`);
-    const usable = s => ![...s].some(c => excluded.has(c.codePointAt(0)));
-    const texts = [...picked.filter(usable), ...Array.from({ length: n }, () => string(excluded)).filter(usable)];
+    if (excluded.size) console.log(`# ${what}: ${excluded.size} code points have another class in the peer's Unicode and are left out: ${ranges(excluded)}`);
+    const comparable = s => ![...s].some(c => excluded.has(c.codePointAt(0)));
+    const texts = [...picked.filter(comparable), ...Array.from({ length: n }, () => string(excluded)).filter(comparable)];
     const results = ours(args, texts);
     const wrong = [];
     let tokens = 0;
@@ -108,17 +110,17 @@ async function compare(what, args, encode, decode, n, excluded = new Set()) {
         if (!equal(r.ids, theirs[i])) wrong.push([texts[i], r.ids, theirs[i]]);
     });
     for (const [t, a, b] of wrong.slice(0, 3)) console.log('# ' + JSON.stringify(t) + '\n#   ours ' + a + '\n#   peer ' + b);
-    report(wrong.length === 0, `${what}: the ids of ${texts.length} strings (${tokens} tokens) are the peer's` + (wrong.length ? `, but for ${wrong.length}` : ''));
+    report(wrong.length === 0, `${what}: the ids of ${texts.length} strings (${tokens} tokens) equal the peer's` + (wrong.length ? `, except ${wrong.length}` : ''));
     const back = ours([...args, '--decode'], results.map(r => r.ids));
-    report(back.every((r, i) => r.text === texts[i]), `${what}: our ids give the strings back`);
+    report(back.every((r, i) => r.text === texts[i]), `${what}: our ids decode to the strings`);
     const read = await Promise.all(results.map(r => decode(r.ids)));
-    report(read.every((t, i) => t === texts[i]), `${what}: the peer makes the strings of our ids`);
+    report(read.every((t, i) => t === texts[i]), `${what}: the peer decodes our ids to the strings`);
 }
 
 // --- the peers ---
 fs.mkdirSync(folder, { recursive: true });
 const N = Number(process.env.STRINGS || 10500);
-function tiktokenFile(name) { // ranks as the package stores them, to a file as OpenAI publishes them
+function tiktokenFile(name) { // converts the package's ranks to OpenAI's format
     const encoding = JSON.parse(fs.readFileSync(path.join(packageFolder('tiktoken'), 'encoders', name + '.json')));
     const file = path.join(folder, name + '.tiktoken');
     const lines = encoding.bpe_ranks.split('\n').flatMap(line => {
@@ -146,7 +148,7 @@ async function main() {
             async list => (await t.encodeBatch(list, { addSpecialTokens: false })).map(e => Array.from(e.getIds())), ids => t.decode(ids, false), N / 5, unlike);
         if (what === 'gpt2')
             report(merges(path.join(ex, 'merges.txt')) === merges(path.join(packageFolder('gpt-3-encoder'), 'vocab.bpe')),
-                "the merges that we find from tiktoken's ranks are GPT-2's own, line for line");
+                "the merges derived from tiktoken's ranks equal GPT-2's, line by line");
     }
     console.log(failures ? `${failures} failed` : 'all agree');
     process.exit(failures ? 1 : 0);

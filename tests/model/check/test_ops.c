@@ -1,18 +1,21 @@
-/* test_ops.c: layernorm, softmax, linear and embedding against plain versions in double, and what each must leave alone.
- * The program is built for float and for double. (gelu, dropout, attention and loss have programs of their own.)
+/* test_ops.c: layernorm, softmax, linear and embedding, compared with straightforward versions
+ * in double, and their invariants. Built for float and for double. (gelu, dropout, attention
+ * and loss have separate programs.)
  *
- *   operation    property                                       bar, in roundings
- *   layernorm    y, dx, dgain, dbias against double             32, norm-wise: the sums are in double, the rest is some ten
- *                                                               operations on numbers of size 1
- *                mean of xhat 0, variance 1 - eps rstd^2        16
- *                x + c gives the same y                         c rstd + 32: the mean is saved in `real`
- *                a row of equal numbers gives the bias          exact
- *   softmax      p against double                               (C + 24 + |x - max|) p: exp is good to 4 ulp, and turns the
- *                                                               rounding of its argument into a relative error
- *                sum of a row 1; of a row of dx 0               C + 4
- *                x + c, exact, gives the same bits; huge x      exact; finite
- *   linear       y, dx, dw, dbias against double                terms of a sum + 4, norm-wise
- *   embedding    rows copied, repeated tokens added             exact, on small integers
+ *   operation    property                                 tolerance, in roundings
+ *   layernorm    y, dx, dgain, dbias against double       32, norm-wise: sums in double, then some ten
+ *                                                         operations on numbers of size 1
+ *                mean of xhat 0, variance 1 - eps rstd^2  16
+ *                x + c gives the same y                   c rstd + 32: the mean is saved as `real`
+ *                a row of equal numbers gives the bias    exact
+ *   softmax      p against double                         (C + 24 + |x - max|) p: exp is accurate to 4
+ *                                                         ulp and turns the rounding of its argument
+ *                                                         into a relative error
+ *                sum of a row 1; of a row of dx 0         C + 4
+ *                x + c, exact, gives the same bits        exact
+ *                huge x                                   finite
+ *   linear       y, dx, dw, dbias against double          terms of a sum + 4, norm-wise
+ *   embedding    rows copied, repeated tokens added       exact, with small integers
  */
 #include "model/embedding.h"
 #include "model/layernorm.h"
@@ -65,8 +68,8 @@ static void statistics(const real *x, size_t C, double *mean, double *rstd)
     *rstd = 1 / sqrt(var / (double)C + eps);
 }
 
-/* Both passes by the definition: y, and what is added to dx, dgain, dbias: by the whole matrix d xhat_j / d x_i. */
-static struct layernorm plain_layernorm(const struct layernorm *l, int bias)
+/* Both passes by the definition, with the full matrix d xhat_j / d x_i. */
+static struct layernorm reference_layernorm(const struct layernorm *l, int bias)
 {
     const size_t N = l->N, C = l->C;
     struct layernorm r = layernorm(N, C);
@@ -96,14 +99,14 @@ static struct layernorm plain_layernorm(const struct layernorm *l, int bias)
     return r;
 }
 
-START_TEST(layernorm_is_its_definition)
+START_TEST(layernorm_equals_its_definition)
 {
     static const size_t sizes[][2] = {{1, 1},  {1, 2},   {7, 3},   {3, 64},
                                       {5, 65}, {2, 768}, {130, 67}};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
         for (int bias = 0; bias < 2; bias++) {
             const size_t N = sizes[k][0], C = sizes[k][1];
-            struct layernorm l = layernorm(N, C), e = plain_layernorm(&l, bias);
+            struct layernorm l = layernorm(N, C), e = reference_layernorm(&l, bias);
             layernorm_forward(l.y, l.mean, l.rstd, l.x, l.gain, bias ? l.bias : NULL, N, C);
             layernorm_backward(l.dx, l.dgain, bias ? l.dbias : NULL, l.dy, l.x, l.mean, l.rstd,
                                l.gain, N, C);
@@ -144,14 +147,14 @@ START_TEST(layernorm_normalises)
 }
 END_TEST
 
-START_TEST(layernorm_does_not_see_a_shift)
+START_TEST(layernorm_ignores_a_shift)
 {
     const size_t N = 6, C = 50;
     struct layernorm l = layernorm(N, C), shifted = layernorm(N, C);
     for (double c = 1; c < 1e4; c *= 8) {
         for (size_t i = 0; i < N * C; i++) {
             l.x[i] = (real)(floor(64 * uniform(1, i)) / 64);
-            shifted.x[i] = l.x[i] + (real)c; /* exact: six binary places */
+            shifted.x[i] = l.x[i] + (real)c; /* exact: six binary digits after the point */
         }
         layernorm_forward(l.y, l.mean, l.rstd, l.x, l.gain, l.bias, N, C);
         layernorm_forward(shifted.y, shifted.mean, shifted.rstd, shifted.x, l.gain, l.bias, N, C);
@@ -173,7 +176,7 @@ END_TEST
 
 /* --- softmax --- */
 
-START_TEST(softmax_is_its_definition)
+START_TEST(softmax_equals_its_definition)
 {
     static const size_t sizes[][2] = {{1, 1}, {3, 2}, {2, 7}, {5, 16}, {4, 257}};
     for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) {
@@ -218,7 +221,7 @@ START_TEST(softmax_is_its_definition)
 }
 END_TEST
 
-START_TEST(softmax_sees_differences_only)
+START_TEST(softmax_ignores_a_shift)
 {
     enum { N = 4, C = 33 };
     const double largest = sizeof(real) == sizeof(float) ? (double)FLT_MAX : DBL_MAX;
@@ -230,7 +233,7 @@ START_TEST(softmax_sees_differences_only)
         for (size_t i = 0; i < N * C; i++)
             x[i] += (real)c;
         softmax_forward(q, x, N, C);
-        require(same_bits(p, q, N * C), "softmax depends on a constant %g", c);
+        require(same_bits(p, q, N * C), "adding %g to all x changes the softmax", c);
     }
     for (size_t i = 0; i < N * C; i++)
         x[i] = (real)(i % 3 == 0 ? largest : i % 3 == 1 ? -largest : 0);
@@ -246,9 +249,9 @@ END_TEST
 
 /* --- linear --- */
 
-/* out (P,Q) += sum over r terms of a[i,k] b[k,j], whose strides are given. */
-static void plain_product(real *out, const real *a, size_t a_row, size_t a_k, const real *b,
-                          size_t b_k, size_t b_column, size_t P, size_t Q, size_t r)
+/* out (P,Q) += a (P,r) b (r,Q), with strides of rows and columns. */
+static void reference_product(real *out, const real *a, size_t a_row, size_t a_k, const real *b,
+                              size_t b_k, size_t b_column, size_t P, size_t Q, size_t r)
 {
     for (size_t i = 0; i < P; i++)
         for (size_t j = 0; j < Q; j++) {
@@ -271,11 +274,11 @@ static void check_linear(size_t N, size_t I, size_t O, int with_bias)
         ones[n] = 1;
         memcpy(ey + n * O, bias, (with_bias ? O : 0) * sizeof(real));
     }
-    plain_product(ey, x, I, 1, w, O, 1, N, O, I);
-    plain_product(edx, dy, O, 1, w, 1, O, N, I, O);
-    plain_product(edw, x, 1, I, dy, O, 1, I, O, N);
+    reference_product(ey, x, I, 1, w, O, 1, N, O, I);
+    reference_product(edx, dy, O, 1, w, 1, O, N, I, O);
+    reference_product(edw, x, 1, I, dy, O, 1, I, O, N);
     if (with_bias)
-        plain_product(edb, ones, 0, 1, dy, O, 1, 1, O, N);
+        reference_product(edb, ones, 0, 1, dy, O, 1, 1, O, N);
     linear_forward(y, x, w, with_bias ? bias : NULL, N, I, O);
     linear_backward(dx, dw, with_bias ? db : NULL, dy, x, w, N, I, O);
     require_within(error_of(y, ey, N * O), (double)(I + 4) * ROUNDOFF, "N %zu, I %zu, O %zu: y", N,
@@ -291,7 +294,7 @@ static void check_linear(size_t N, size_t I, size_t O, int with_bias)
         free(all[i]);
 }
 
-START_TEST(linear_is_its_definition)
+START_TEST(linear_equals_its_definition)
 {
     for (int bias = 0; bias < 2; bias++) {
         check_linear(1, 1, 1, bias);
@@ -334,7 +337,6 @@ START_TEST(embedding_copies_and_adds)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("operations", layernorm_is_its_definition, layernorm_normalises,
-                   layernorm_does_not_see_a_shift, softmax_is_its_definition,
-                   softmax_sees_differences_only, linear_is_its_definition,
-                   embedding_copies_and_adds)
+SUITE_FLOAT_DOUBLE("model/check/ops", layernorm_equals_its_definition, layernorm_normalises,
+                   layernorm_ignores_a_shift, softmax_equals_its_definition,
+                   softmax_ignores_a_shift, linear_equals_its_definition, embedding_copies_and_adds)

@@ -1,13 +1,14 @@
-/* test_attention_sight.c: what a token must not see, it does not see: later ones, and other documents.
+/* test_attention_mask.c: a token does not depend on later tokens or on other documents.
  *
- *   property                                                    bar
- *   causality, a NaN or an infinity in the last key or value    the same bits before it
- *   gradients of tokens after the last dy                       zero, exactly
- *   documents: each as in a row of its own; a NaN in another    the same bits
+ *   property                                              tolerance
+ *   causality; a NaN or an infinity in the last key or    the same bits for earlier tokens
+ *   value
+ *   gradients of tokens after the last nonzero dy         exactly zero
+ *   documents: as separate rows; a NaN in another one     the same bits
  */
 #include "tests/attention_fixture.h"
 
-START_TEST(the_past_does_not_see_the_future)
+START_TEST(outputs_do_not_depend_on_later_tokens)
 {
     for (size_t k = 0; k < SHAPES; k++)
         for (size_t t = 0; t < shapes[k].T; t = t < 17 ? t + 1 : t + 23) {
@@ -17,37 +18,39 @@ START_TEST(the_past_does_not_see_the_future)
                 fill(b.qkv + (s * T + t) * 3 * C, 3 * C, 2, 99);
             forward(&a);
             forward(&b);
-            require(same_before(&a, &b, t), "T %zu: token %zu changed what came before", T, t);
-            require(!same_bits(a.y + t * C, b.y + t * C, C), "T %zu: token %zu changed nothing", T,
-                    t);
+            require(same_before(&a, &b, t), "T %zu: token %zu changed earlier ones", T, t);
+            require(!same_bits(a.y + t * C, b.y + t * C, C), "T %zu: token %zu changed no output",
+                    T, t);
             free_attention(&a);
             free_attention(&b);
         }
 }
 END_TEST
 
-START_TEST(nan_and_infinity_stay_in_the_last_token)
+START_TEST(nan_and_infinity_do_not_reach_earlier_tokens)
 {
-    const double poisons[] = {NAN, INFINITY, -INFINITY};
+    const double special[] = {NAN, INFINITY, -INFINITY};
     for (size_t k = 0; k < SHAPES; k++)
         for (int what = 0; what < 3; what++) {
             struct attention a = attention(&shapes[k], NULL), b = attention(&shapes[k], NULL);
             const size_t T = a.s.T, C = a.s.C;
             for (size_t s = 0; s < a.s.B; s++)
                 for (size_t c = C; c < 3 * C; c++)
-                    b.qkv[(s * T + T - 1) * 3 * C + c] = (real)poisons[what];
+                    b.qkv[(s * T + T - 1) * 3 * C + c] = (real)special[what];
             forward(&a);
             forward(&b);
             require(same_before(&a, &b, T - 1),
-                    "T %zu: %g in the last token's key or value changed others", T, poisons[what]);
-            require(!isfinite(b.y[(T - 1) * C]), "T %zu: %g vanished", T, poisons[what]);
+                    "T %zu: %g in the last token's key or value changed earlier tokens", T,
+                    special[what]);
+            require(!isfinite(b.y[(T - 1) * C]), "T %zu: %g has no effect on the last token", T,
+                    special[what]);
             free_attention(&a);
             free_attention(&b);
         }
 }
 END_TEST
 
-START_TEST(no_gradient_for_later_tokens)
+START_TEST(later_tokens_get_no_gradient)
 {
     for (size_t k = 0; k < SHAPES; k++)
         for (size_t t = 1; t < shapes[k].T; t = t < 17 ? t + 1 : t + 23) {
@@ -61,7 +64,7 @@ START_TEST(no_gradient_for_later_tokens)
             double earlier = 0;
             for (size_t i = 0; i < a.s.B * T * 3 * C; i++) {
                 require(i / (3 * C) % T < t || a.dqkv[i] == 0,
-                        "T %zu: dy before %zu reached element %zu", T, t, i);
+                        "T %zu: dy of tokens before %zu changed element %zu", T, t, i);
                 earlier += i / (3 * C) % T < t ? fabs((double)a.dqkv[i]) : 0;
             }
             require(earlier > 0, "T %zu: no gradient at all", T);
@@ -70,8 +73,9 @@ START_TEST(no_gradient_for_later_tokens)
 }
 END_TEST
 
-/* One document a row is no document at all; and a document in a row gives the bits that it gives in a row of its own. */
-START_TEST(documents_are_sequences_of_their_own)
+/* One document per row gives the same bits as start = NULL, and each of several documents the same
+ * bits as in a separate row. */
+START_TEST(documents_equal_separate_rows)
 {
     const struct shape whole = {1, 450, 24, 3};
     uint32_t *zero = calloc(450, sizeof *zero);
@@ -80,7 +84,7 @@ START_TEST(documents_are_sequences_of_their_own)
     forward(&a), backward(&a);
     forward(&b), backward(&b);
     require(same_before(&a, &b, 450) && same_bits(a.dqkv, b.dqkv, 450 * 72),
-            "one document is not one row");
+            "one document per row changes the result");
     free_attention(&a);
     free_attention(&b);
     free(zero);
@@ -109,8 +113,8 @@ START_TEST(documents_are_sequences_of_their_own)
 }
 END_TEST
 
-/* Not even what is not a number gets from one document to another, there or back. */
-START_TEST(nan_stays_in_its_document)
+/* In the forward and in the backward. */
+START_TEST(nan_does_not_leave_its_document)
 {
     for (size_t k = 0; k < SHAPES; k++) {
         const size_t T = shapes[k].T, C = shapes[k].C, from = T / 3, to = T / 3 + (T + 2) / 3;
@@ -139,6 +143,6 @@ START_TEST(nan_stays_in_its_document)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("attention/sight", the_past_does_not_see_the_future,
-                   nan_and_infinity_stay_in_the_last_token, no_gradient_for_later_tokens,
-                   documents_are_sequences_of_their_own, nan_stays_in_its_document)
+SUITE_FLOAT_DOUBLE("model/attention_mask", outputs_do_not_depend_on_later_tokens,
+                   nan_and_infinity_do_not_reach_earlier_tokens, later_tokens_get_no_gradient,
+                   documents_equal_separate_rows, nan_does_not_leave_its_document)
