@@ -1,4 +1,5 @@
-/* tokenizer.c: measures how fast a tokenizer encodes a text in memory, with one thread and with all.
+/* tokenizer.c: measures how fast a tokenizer encodes a text in memory, with one thread and with
+ * all.
  *
  *     tokenizer TOKENIZER TEXT */
 #include "data/encoder.h"

@@ -1,6 +1,6 @@
 // Tests the pages in a real browser: a report from a file without a network, and the live page
-// during a run; narrow and wide, light and dark, with the pointer and with keys. Prints "ok - …" and
-// "not ok - …", and at the end "N passed, N failed".
+// during a run; narrow and wide, light and dark, with the pointer and with keys. Prints "ok - …"
+// and "not ok - …", and at the end "N passed, N failed".
 //   node tests/browser/test.mjs HANDGRAD CHROMIUM FOLDER [SCREENSHOTS]
 import { spawn, execFileSync } from "node:child_process";
 import { once } from "node:events";

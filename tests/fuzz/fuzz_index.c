@@ -12,7 +12,7 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
                 const char *doing, const char *file, struct error *err)
 {
     (void)work, (void)argument, (void)capacity, (void)doing, (void)file, (void)err;
-    r->bytes = malloc(sent_size + !sent_size); /* aligned, and its end is checked by the sanitizer */
+    r->bytes = malloc(sent_size + !sent_size); /* aligned, with a checked end */
     r->size = sent_size;
     memcpy(r->bytes, sent, sent_size);
     return 0;

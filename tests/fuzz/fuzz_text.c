@@ -77,7 +77,7 @@ static void repair(const char *text, size_t n)
 }
 
 static int check_piece(void *valid, const struct text_file *file, const char *piece, size_t n,
-               uint64_t offset, struct error *err)
+                       uint64_t offset, struct error *err)
 {
     (void)file, (void)offset, (void)err;
     *(bool *)valid = is_valid(piece, n) && *(bool *)valid;
@@ -91,7 +91,8 @@ static void read_file(const uint8_t *data, size_t size)
     struct text t = {0};
     bool valid = true;
     const char *path = fuzz_write(&file, "file", data, size);
-    const bool read = text_add(&t, path, NULL, &err) == 0 && text_read(&t, check_piece, &valid, &err) == 0;
+    const bool read =
+        text_add(&t, path, NULL, &err) == 0 && text_read(&t, check_piece, &valid, &err) == 0;
     if (!valid || (read && !is_valid((const char *)data, size)))
         abort();
     text_free(&t);

@@ -1,7 +1,7 @@
 // Compares token ids with those of other projects: OpenAI's tiktoken, gpt-3-encoder (GPT-2's
 // encoder.py in JavaScript), and Hugging Face's tokenizers, which reads the tokenizer.json that
 // handgrad exports. `make check-peers` installs them.
-//   node peers.js HANDGRAD FOLDER SHARDS    FOLDER: for files; SHARDS: a corpus with a BPE tokenizer
+//   node peers.js HANDGRAD FOLDER SHARDS   FOLDER: for files; SHARDS: corpus with BPE tokenizer
 'use strict';
 const { spawnSync } = require('child_process');
 const fs = require('fs');
