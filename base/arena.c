@@ -1,5 +1,5 @@
-/* arena.c: arenas from anonymous pages. Page faults inside a step cost more than much of its arithmetic, so every page is
- * touched here, in parallel, and huge pages are asked for. */
+/* arena.c: arenas of anonymous pages. Page faults during a step would cost more than much of its
+ * arithmetic, so arena_allocate requests huge pages and touches every page, in parallel. */
 #include "base/arena.h"
 #include <stdint.h>
 #include <sys/mman.h>
@@ -25,9 +25,7 @@ int arena_allocate(struct arena *a)
                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (base == MAP_FAILED)
         return -1;
-    a->base = base;
-    a->size = a->used;
-    a->used = 0;
+    *a = (struct arena){.base = base, .size = a->used};
     madvise(a->base, a->size, MADV_HUGEPAGE);
 #pragma omp parallel for
     for (size_t i = 0; i < a->size; i += PAGE)

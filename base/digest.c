@@ -1,4 +1,4 @@
-/* digest.c: SHA-256 in hexadecimal, by nettle. */
+/* digest.c: SHA-256 in hexadecimal, computed by nettle. */
 #include "base/digest.h"
 #include <nettle/version.h>
 #include <string.h>

@@ -15,7 +15,7 @@ struct digest {
 
 void digest_init(struct digest *d);
 void digest_update(struct digest *d, const void *bytes, size_t n);
-/* Takes the text with its terminator, so that ("ab", "c") and ("a", "bc") differ. */
+/* Includes the terminator, so that ("ab", "c") and ("a", "bc") differ. */
 void digest_update_string(struct digest *d, const char *text);
 /* Little-endian on every machine. */
 void digest_update_u32(struct digest *d, uint32_t value);

@@ -1,4 +1,4 @@
-/* directories.c: see folders.h. */
+/* directories.c: see directories.h. */
 #include "base/directories.h"
 #include "base/atomic.h"
 #include <errno.h>
@@ -8,21 +8,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Makes one folder. Its name has to be on the disk before anything in it counts as saved. 1 where it is there already. */
-static int make_one(const char *path, struct error *err)
+/* Creates one directory and syncs its parent, since nothing in it is safe before its name is on
+ * disk. Sets *created if it did not exist. */
+static int make_one(const char *path, bool *created, struct error *err)
 {
-    char above[PATH_MAX];
+    char parent[PATH_MAX];
     const char *slash = strrchr(path, '/');
     if (mkdir(path, 0777) != 0) {
-        const int why = errno;
-        return why == EEXIST || why == EISDIR || access(path, F_OK) == 0
-                   ? 1
-                   : fail(err, "%s: cannot make this folder: %s", path, strerror(why));
+        const int e = errno;
+        return e == EEXIST || e == EISDIR || access(path, F_OK) == 0
+                   ? 0
+                   : fail(err, "%s: cannot create this directory: %s", path, strerror(e));
     }
-    snprintf(above, sizeof above, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    return atomic_sync_folder(above) == 0
+    *created = true;
+    snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) + 1 : 1,
+             slash ? path : ".");
+    return sync_directory(parent) == 0
                ? 0
-               : fail(err, "%s: syncing the folder that it lies in: %s", path, strerror(errno));
+               : fail(err, "%s: syncing its parent directory: %s", path, strerror(errno));
 }
 
 int make_directories(const char *path, bool *created, struct error *err)
@@ -35,12 +38,9 @@ int make_directories(const char *path, bool *created, struct error *err)
     for (size_t i = 1; i <= n; i++) {
         if (path[i] != '/' && path[i] != '\0')
             continue;
-        memcpy(part, path, i);
-        part[i] = '\0';
-        const int status = make_one(part, err);
-        if (status < 0)
+        snprintf(part, sizeof part, "%.*s", (int)i, path);
+        if (make_one(part, &any, err))
             return -1;
-        any = any || status == 0;
     }
     if (created)
         *created = any;

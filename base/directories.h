@@ -1,12 +1,12 @@
-/* directories.h: a folder that may lie in others which are not there yet. */
+/* directories.h: creating directories. */
 #ifndef DIRECTORIES_H
 #define DIRECTORIES_H
 
 #include "base/error.h"
 #include <stdbool.h>
 
-/* Makes the folder and those it lies in, where they are missing; *created (may be NULL): whether any was. What is there already,
- * whatever it is, is left to whoever opens it. */
+/* Creates the directory and its missing parents, like mkdir -p. A path that exists is left alone,
+ * whatever it is. *created (may be NULL): whether any directory was created. */
 int make_directories(const char *path, bool *created, struct error *err);
 
 #endif

@@ -1,11 +1,11 @@
-/* error.c: the one line that says what went wrong. */
+/* error.c: see error.h. */
 #include "base/error.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Control characters become '?', so that a file name or a damaged file cannot move the cursor or fake a second line. Those above
- * U+007F are the bytes C2 80 … C2 9F in UTF-8. */
+/* Replaces control characters by '?', so that a file name or a damaged file cannot move the cursor
+ * or fake a second line. Those above U+007F are the bytes C2 80 to C2 9F in UTF-8. */
 static void replace_control_characters(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p; p++) {
@@ -16,20 +16,20 @@ static void replace_control_characters(char *text)
     }
 }
 
-/* Marks a line that did not fit, without leaving half of a UTF-8 character before the dots. */
-static void shorten(char *text, size_t size)
+/* Ends a truncated line with "...", without splitting a UTF-8 character. */
+static void mark_truncation(char *text, size_t size)
 {
     size_t end = size - sizeof "...";
     while (end > 0 && ((unsigned char)text[end] & 0xC0) == 0x80)
         end--;
-    memcpy(text + end, "...", sizeof "...");
+    strcpy(text + end, "...");
 }
 
 int fail(struct error *err, const char *format, ...)
 {
     if (!err)
         return -1;
-    /* Formatted aside: the arguments may well contain err->text. */
+    /* Not formatted in place: the arguments may include err->text. */
     char text[sizeof err->text];
     va_list args;
     va_start(args, format);
@@ -38,7 +38,7 @@ int fail(struct error *err, const char *format, ...)
     if (length < 0)
         strcpy(text, "an error whose text could not be formatted");
     else if ((size_t)length >= sizeof text)
-        shorten(text, sizeof text);
+        mark_truncation(text, sizeof text);
     replace_control_characters(text);
     memcpy(err->text, text, sizeof text);
     return -1;

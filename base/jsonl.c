@@ -3,13 +3,12 @@
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The end of the lines whose step is at most `step`, up to the first that is not whole. */
+/* Returns where the leading lines of steps up to `step` end; an incomplete line ends them too. */
 static off_t end_of_lines(FILE *f, uint64_t step, uint64_t *last)
 {
     char *line = NULL;
@@ -49,7 +48,7 @@ int jsonl_open(struct jsonl *j, const char *run_dir, const char *name, uint64_t 
     *j = (struct jsonl){.fd = -1};
     if (asprintf(&j->path, "%s/%s", run_dir, name) < 0) {
         j->path = NULL;
-        return fail(err, "%s/%s: no memory", run_dir, name);
+        return fail(err, "%s/%s: out of memory", run_dir, name);
     }
     j->fd = open(j->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (step ? 0 : O_TRUNC), 0666);
     if (j->fd < 0)
@@ -80,7 +79,7 @@ void jsonl_append(struct jsonl *j, uint64_t step, const char *line, size_t size)
         return;
     }
     if (!j->failing)
-        fprintf(stderr, "handgrad: %s: %s; lines are lost, training goes on\n", j->path,
+        fprintf(stderr, "handgrad: %s: %s; lines are lost, training continues\n", j->path,
                 n < 0 ? strerror(errno) : "cannot be written");
     j->failing = true;
     (void)!ftruncate(j->fd, j->end);

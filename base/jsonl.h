@@ -1,5 +1,5 @@
-/* jsonl.h: a file of one JSON object a line that a run appends to for those who look at it. Nothing that goes wrong with it may
- * stop the run: a line that the disk does not take is lost, and said once. */
+/* jsonl.h: a log of JSON objects, one per line, that a run appends to. A write error must not stop
+ * the run: the line is lost, and one warning is printed. */
 #ifndef JSONL_H
 #define JSONL_H
 
@@ -11,19 +11,20 @@
 struct jsonl {
     char *path;
     int fd;
-    off_t end;     /* of the whole lines in it */
-    uint64_t last; /* step of the last of them; 0 before any */
+    off_t end;     /* of its complete lines */
+    uint64_t last; /* step of the last line; 0 before any */
     bool failing;
 };
 
-/* Opens RUN/name to go on after `step`: objects of later steps are cut off, as is a line that is not whole. Step 0: an empty file. */
+/* Opens RUN/name to append after `step`: cuts off lines of later steps and an incomplete last line.
+ * Step 0: truncates the file. */
 int jsonl_open(struct jsonl *j, const char *run_dir, const char *name, uint64_t step,
                struct error *err);
 void jsonl_close(struct jsonl *j);
 
-/* Cuts off the objects of later steps. */
+/* Cuts off the lines of later steps. */
 int jsonl_cut_after(struct jsonl *j, uint64_t step, struct error *err);
-/* Appends a line of this step (size bytes, its end of line among them), whole or not at all. */
+/* Appends a line of this step (`size` bytes, newline included), completely or not at all. */
 void jsonl_append(struct jsonl *j, uint64_t step, const char *line, size_t size);
 
 #endif

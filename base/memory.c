@@ -1,5 +1,6 @@
 /* memory.c: see memory.h. */
 #include "base/memory.h"
+#include "base/minmax.h"
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -7,7 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* The number behind `key` at the beginning of a line of a file, or at its beginning where the key is empty. */
+/* Reads the number after `key` at the beginning of a line; an empty key matches the first line. */
 static bool read_number(const char *path, const char *key, uint64_t *value)
 {
     char line[256];
@@ -20,66 +21,61 @@ static bool read_number(const char *path, const char *key, uint64_t *value)
     return found;
 }
 
-static size_t smaller(size_t a, size_t b)
+/* limit - used, at least 0. */
+static size_t remaining(uint64_t limit, uint64_t used)
 {
-    return a < b ? a : b;
+    return limit > used ? limit - used : 0;
 }
 
-/* What a limit leaves of what is used. */
-static size_t left(uint64_t limit, uint64_t used)
-{
-    return limit > used ? (size_t)(limit - used) : 0;
-}
-
-/* What a control group leaves, of the second version or the first. Pages of files that it holds can be given back. */
-static size_t group_left(const char *group, bool second)
+/* Memory that one control group leaves, in version 1 or 2 of the interface. Its file cache can be
+ * reclaimed and does not count as used. */
+static size_t group_available(const char *group, bool v2)
 {
     char path[PATH_MAX + 64];
     uint64_t limit, used, file = 0;
-    snprintf(path, sizeof path, "%s/%s", group, second ? "memory.max" : "memory.limit_in_bytes");
+    snprintf(path, sizeof path, "%s/%s", group, v2 ? "memory.max" : "memory.limit_in_bytes");
     if (!read_number(path, "", &limit))
         return SIZE_MAX;
-    snprintf(path, sizeof path, "%s/%s", group,
-             second ? "memory.current" : "memory.usage_in_bytes");
+    snprintf(path, sizeof path, "%s/%s", group, v2 ? "memory.current" : "memory.usage_in_bytes");
     if (!read_number(path, "", &used))
         return SIZE_MAX;
     snprintf(path, sizeof path, "%s/memory.stat", group);
-    (void)read_number(path, second ? "inactive_file " : "total_inactive_file ", &file);
-    return left(limit, used - smaller(file, used));
+    (void)read_number(path, v2 ? "inactive_file " : "total_inactive_file ", &file);
+    return remaining(limit, used - size_min(file, used));
 }
 
-/* The least that our group and those above it leave: schedulers set limits a level or two up. From inside a container, whose root it
- * is, only the root may be there. */
-static size_t groups_left(const char *root, const char *group, bool second)
+/* The minimum over a group and its ancestors: schedulers set limits a level or two up. Inside a
+ * container, whose own group is the root, only the root may exist. */
+static size_t ancestors_available(const char *root, const char *group, bool v2)
 {
     char path[PATH_MAX];
-    size_t least = group_left(root, second);
+    size_t available = group_available(root, v2);
     if (snprintf(path, sizeof path, "%s%s", root, group) >= (int)sizeof path)
-        return least;
+        return available;
     for (char *end; (end = strrchr(path, '/')) >= path + strlen(root); *end = '\0')
-        least = smaller(least, group_left(path, second));
-    return least;
+        available = size_min(available, group_available(path, v2));
+    return available;
 }
 
-/* A line is "0::/GROUP", or "7:memory:/GROUP" of the first version. */
+/* A line is "0::/GROUP" in version 2, "7:memory:/GROUP" in version 1. */
 size_t memory_of_groups(const char *groups, const char *root)
 {
-    char line[PATH_MAX], first[PATH_MAX];
-    size_t least = SIZE_MAX;
+    char line[PATH_MAX], v1_root[PATH_MAX];
+    size_t available = SIZE_MAX;
     FILE *f = fopen(groups, "re");
-    snprintf(first, sizeof first, "%s/memory", root);
+    snprintf(v1_root, sizeof v1_root, "%s/memory", root);
     while (f && fgets(line, sizeof line, f)) {
         const char *controllers = strchr(line, ':'),
                    *group = controllers ? strchr(controllers + 1, ':') : NULL;
         line[strcspn(line, "\n")] = '\0';
         if (group && group == controllers + 1)
-            least = smaller(least, groups_left(root, group + 1, true));
+            available = size_min(available, ancestors_available(root, group + 1, true));
         else if (group && !strncmp(controllers + 1, "memory:", 7))
-            least = smaller(least, groups_left(first, group + 1, false));
+            available = size_min(available, ancestors_available(v1_root, group + 1, false));
     }
     if (f)
         fclose(f);
-    return least;
+    return available;
 }
 
 static size_t address_space_available(void)
@@ -89,17 +85,17 @@ static size_t address_space_available(void)
     if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY ||
         !read_number("/proc/self/status", "VmSize:", &kilobytes))
         return SIZE_MAX;
-    return left(limit.rlim_cur, kilobytes << 10);
+    return remaining(limit.rlim_cur, kilobytes << 10);
 }
 
 size_t memory_available(void)
 {
     uint64_t kilobytes;
-    size_t available = SIZE_MAX;
-    if (read_number("/proc/meminfo", "MemAvailable:", &kilobytes))
-        available = (size_t)kilobytes << 10;
-    return smaller(available, smaller(memory_of_groups("/proc/self/cgroup", "/sys/fs/cgroup"),
-                                      address_space_available()));
+    const size_t available = read_number("/proc/meminfo", "MemAvailable:", &kilobytes)
+                                 ? (size_t)kilobytes << 10
+                                 : SIZE_MAX;
+    return size_min(available, size_min(memory_of_groups("/proc/self/cgroup", "/sys/fs/cgroup"),
+                                        address_space_available()));
 }
 
 char *memory_text(size_t bytes, char text[24])
@@ -120,8 +116,7 @@ int memory_check(size_t bytes, const char *name, struct error *err)
 {
     char need[24], have[24];
     const size_t available = memory_available();
-    if (bytes <= available)
-        return 0;
-    return fail(err, "%s: needs %s of memory, %s are free", name, memory_text(bytes, need),
-                memory_text(available, have));
+    return bytes <= available ? 0
+                              : fail(err, "%s: needs %s of memory, %s are free", name,
+                                     memory_text(bytes, need), memory_text(available, have));
 }

@@ -1,4 +1,4 @@
-/* omp_wait.c: see waiting.h. */
+/* omp_wait.c: see omp_wait.h. */
 #include "base/omp_wait.h"
 #include "base/clock.h"
 #include "base/thread.h"
@@ -33,80 +33,83 @@ double seconds_in_run_queue(void)
     return known ? sum : NAN;
 }
 
-/* On two cores it is 0.01 to 0.07 where nothing else runs or what runs has a niceness of 19, and 0.6 to 1.6 beside one program that
- * computes, whether threads spin or sleep: measured with the smallest model, whose threads wait most often. */
-bool omp_should_sleep(bool brief, double share)
+/* Measured on two cores with the smallest model, whose threads wait most often: the share is 0.01
+ * to 0.07 on an idle machine or beside programs of niceness 19, and 0.6 to 1.6 beside one busy
+ * program, under either policy. */
+bool omp_wait_choose(bool passive, double share)
 {
-    return brief ? !(share < 0.1) : share > 0.3;
+    return passive ? !(share < 0.1) : share > 0.3;
 }
 
-#ifdef __clang__ /* its runtime can be told, but only by the thread that computes */
+#ifdef __clang__ /* libomp has a call for this, but only for the thread that computes */
 
-bool omp_set_sleep(bool brief)
+bool omp_wait_set_passive(bool passive)
 {
-    kmp_set_blocktime(brief ? 0 : 200); /* ms */
-    return brief;
+    kmp_set_blocktime(passive ? 0 : 200); /* ms */
+    return passive;
 }
 
 void omp_wait_adapt(void)
 {
     if (!getenv("KMP_BLOCKTIME") && !getenv("OMP_WAIT_POLICY"))
-        omp_set_sleep(true);
+        omp_wait_set_passive(true);
 }
 
 #else
 
-/* libgomp reads GOMP_SPINCOUNT before main and has no call to change it, but it says (its manual, under that name) that threads spin 100
- * times instead of 300,000 while a program manages more of them than there are processors. So to wait briefly, a thread that
- * does nothing else opens a team large enough, and stands by; what it opened ends with it. */
+/* libgomp reads GOMP_SPINCOUNT before main and has no call to change it. But while a program has
+ * more OpenMP threads than there are processors, threads spin 100 times instead of 300,000 (libgomp
+ * manual, GOMP_SPINCOUNT). So the passive policy is set by an idle thread that opens a large enough
+ * team; the team ends with that thread. */
 static struct {
     pthread_t thread;
-    sem_t leave;
-    bool there;
-} crowd;
+    sem_t stop;
+    bool running;
+} oversubscriber;
 
-static void *nothing(void *argument)
+static void *do_nothing(void *argument)
 {
     return argument;
 }
 
-static void *stand_by(void *argument)
+static void *oversubscribe(void *argument)
 {
     pthread_t trial;
-    pthread_setname_np(pthread_self(), "standing by");
-    if (thread_start(&trial, nothing, NULL) ==
-        0) { /* where libgomp gets no thread, it ends the program */
+    pthread_setname_np(pthread_self(), "oversubscriber");
+    /* libgomp ends the program if it cannot start a thread. */
+    if (thread_start(&trial, do_nothing, NULL) == 0) {
         pthread_join(trial, NULL);
         const int team = omp_get_num_procs() - omp_get_max_threads() + 2;
 #pragma omp parallel num_threads(team > 1 ? team : 1)
         __asm__ volatile("");
     }
-    while (sem_wait(&crowd.leave) && errno == EINTR)
+    while (sem_wait(&oversubscriber.stop) && errno == EINTR)
         ;
     return argument;
 }
 
-bool omp_set_sleep(bool brief)
+bool omp_wait_set_passive(bool passive)
 {
-    if (brief && !crowd.there) {
-        sem_init(&crowd.leave, 0, 0);
-        crowd.there = thread_start(&crowd.thread, stand_by, NULL) == 0;
-    } else if (!brief && crowd.there) {
-        sem_post(&crowd.leave);
-        pthread_join(crowd.thread, NULL);
-        sem_destroy(&crowd.leave);
-        crowd.there = false;
+    if (passive && !oversubscriber.running) {
+        sem_init(&oversubscriber.stop, 0, 0);
+        oversubscriber.running = thread_start(&oversubscriber.thread, oversubscribe, NULL) == 0;
+    } else if (!passive && oversubscriber.running) {
+        sem_post(&oversubscriber.stop);
+        pthread_join(oversubscriber.thread, NULL);
+        sem_destroy(&oversubscriber.stop);
+        oversubscriber.running = false;
     }
-    return crowd.there;
+    return oversubscriber.running;
 }
 
 static void *watch(void *argument)
 {
-    bool brief = false;
+    bool passive = false;
     for (double waited = seconds_in_run_queue(), then = seconds(); !isnan(waited);) {
         usleep(100000);
         const double waited_now = seconds_in_run_queue(), now = seconds();
-        brief = omp_set_sleep(omp_should_sleep(brief, (waited_now - waited) / (now - then)));
+        passive =
+            omp_wait_set_passive(omp_wait_choose(passive, (waited_now - waited) / (now - then)));
         waited = waited_now;
         then = now;
     }

@@ -7,13 +7,12 @@
 void progress_begin(struct progress *p, const char *what, uint64_t total, const char *unit,
                     double per_unit)
 {
-    *p = (struct progress){what, 0, total, unit, per_unit, seconds(), 0, isatty(STDERR_FILENO)};
+    *p = (struct progress){what, total, unit, per_unit, seconds(), 0, isatty(STDERR_FILENO)};
 }
 
 void progress_set(struct progress *p, uint64_t done)
 {
     const double now = p->live ? seconds() : 0;
-    p->done = done;
     if (!p->live || now - p->shown < 0.1)
         return;
     p->shown = now;

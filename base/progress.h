@@ -1,4 +1,4 @@
-/* progress.h: how far a long reading is, on standard error, where that is a terminal. */
+/* progress.h: a progress line on standard error, if that is a terminal. */
 #ifndef PROGRESS_H
 #define PROGRESS_H
 
@@ -6,16 +6,16 @@
 #include <stdint.h>
 
 struct progress {
-    const char *what; /* "encoding" */
-    uint64_t done, total;
-    const char *unit; /* "MB", of 1e6 */
+    const char *what; /* such as "encoding" */
+    uint64_t total;
+    const char *unit; /* such as "MB", with per_unit = 1e6 */
     double per_unit, started, shown;
     bool live;
 };
 
 void progress_begin(struct progress *p, const char *what, uint64_t total, const char *unit,
                     double per_unit);
-/* Shows it, at most ten times a second. */
+/* Updates the line, at most ten times a second. */
 void progress_set(struct progress *p, uint64_t done);
 /* Clears the line. */
 void progress_end(struct progress *p);

@@ -1,9 +1,10 @@
-/* stop.c: the two flags that signal handlers may set.
+/* stop.c: see stop.h.
  *
- * The handlers run on a thread that does nothing else, and all others have these signals blocked. The kernel puts what a handler needs, some
- * thousand bytes, below the stack pointer of the thread that it interrupts; oneDNN's float products, up to its version 3.11.1 at least, keep an
- * array of the heap there (github.com/uxlfoundation/oneDNN/issues/4845), and what lies before that array is overwritten: a Ctrl-C could
- * end a run by an abort in free().
+ * A thread that does nothing else runs the signal handlers; all other threads block these signals.
+ * The kernel stores a handler's frame, about a thousand bytes, below the stack pointer of the
+ * interrupted thread. oneDNN's float products, at least up to version 3.11.1, point the stack
+ * pointer at an array on the heap (github.com/uxlfoundation/oneDNN/issues/4845), and the frame would
+ * overwrite what precedes that array: Ctrl-C could end a run with an abort in free().
  */
 #include "base/stop.h"
 #include "base/thread.h"
@@ -13,9 +14,9 @@
 #include <unistd.h>
 
 static atomic_bool stop, save;
-static sigset_t ours; /* that are handled */
+static sigset_t handled;
 
-static void request(int signal)
+static void set_flag(int signal)
 {
     if (signal == SIGUSR1)
         save = true;
@@ -23,39 +24,40 @@ static void request(int signal)
         stop = true;
 }
 
-static void *listen(void *unused)
+static void *receive_signals(void *unused)
 {
     (void)unused;
-    pthread_sigmask(SIG_UNBLOCK, &ours, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
     for (;;)
         pause();
     return NULL;
 }
 
-/* Where there can be no thread, whoever computes is interrupted. */
-static void leave_to_listener(void)
+/* If no thread can be started, the caller handles the signals itself. */
+static void start_receiver(void)
 {
-    pthread_t listener;
+    pthread_t receiver;
     sigset_t before;
-    pthread_sigmask(SIG_BLOCK, &ours, &before); /* of the threads, too, that this one will start */
-    if (thread_start(&listener, listen, NULL) == 0)
-        pthread_detach(listener);
+    /* Threads that are started later inherit the mask. */
+    pthread_sigmask(SIG_BLOCK, &handled, &before);
+    if (thread_start(&receiver, receive_signals, NULL) == 0)
+        pthread_detach(receiver);
     else
         pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 static void handle(int signal, int flags)
 {
-    struct sigaction action = {.sa_handler = request, .sa_flags = flags | (int)SA_RESTART};
+    struct sigaction action = {.sa_handler = set_flag, .sa_flags = flags | (int)SA_RESTART};
     sigemptyset(&action.sa_mask);
     sigaction(signal, &action, NULL);
-    sigaddset(&ours, signal);
+    sigaddset(&handled, signal);
 }
 
 void stop_on_signals(bool and_save)
 {
     struct sigaction before;
-    sigemptyset(&ours);
+    sigemptyset(&handled);
     handle(SIGINT, (int)SA_RESETHAND);
     handle(SIGTERM, (int)SA_RESETHAND);
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
@@ -65,7 +67,7 @@ void stop_on_signals(bool and_save)
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN);
     }
-    leave_to_listener();
+    start_receiver();
 }
 
 bool stop_requested(void)

@@ -1,5 +1,6 @@
 /* tail.c: see tail.h. */
 #include "base/tail.h"
+#include "base/minmax.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int tail_open(struct tail *t, const char *folder, const char *name)
+int tail_open(struct tail *t, const char *directory, const char *name)
 {
     *t = (struct tail){0};
-    return asprintf(&t->path, "%s/%s", folder, name) < 0 ? -1 : 0;
+    return asprintf(&t->path, "%s/%s", directory, name) < 0 ? -1 : 0;
 }
 
 void tail_close(struct tail *t)
@@ -20,8 +21,8 @@ void tail_close(struct tail *t)
     *t = (struct tail){0};
 }
 
-/* Whether the file is still what was read, with perhaps more behind it. */
-static bool goes_on(const struct tail *t, int fd, const struct stat *st)
+/* Whether the file begins with what was read. */
+static bool is_continued(const struct tail *t, int fd, const struct stat *st)
 {
     char now[TAIL_MARK];
     return st->st_ino == t->inode && st->st_size >= t->read &&
@@ -29,14 +30,8 @@ static bool goes_on(const struct tail *t, int fd, const struct stat *st)
            !memcmp(now, t->mark, t->mark_size);
 }
 
-static void remember(struct tail *t, const char *end, size_t n)
-{
-    t->mark_size = n < TAIL_MARK ? n : TAIL_MARK;
-    memcpy(t->mark, end - t->mark_size, t->mark_size);
-}
-
-/* Hands on the whole lines of a buffer, and returns their length. */
-static size_t hand_on(char *bytes, size_t n, bool *skipping, tail_reader *reader, void *context)
+/* Passes on the complete lines of a buffer and returns their length. */
+static size_t pass_lines(char *bytes, size_t n, bool *skipping, tail_reader *reader, void *context)
 {
     size_t done = 0;
     for (char *end; (end = memchr(bytes + done, '\n', n - done));
@@ -52,33 +47,28 @@ static size_t hand_on(char *bytes, size_t n, bool *skipping, tail_reader *reader
 
 static int read_lines(struct tail *t, int fd, tail_reader *reader, void *context, struct error *err)
 {
-    size_t room = 1 << 16, have = 0;
-    bool skipping = false; /* inside a line that is too long */
-    char *bytes = malloc(room);
-    ssize_t n = 0;
-    off_t at = t->read;
-    while (bytes && (n = pread(fd, bytes + have, room - have, at)) > 0) {
+    bool skipping = false; /* in a line that is too long */
+    char *bytes = malloc(TAIL_LINE_MAX);
+    size_t used = 0;
+    ssize_t n;
+    if (!bytes)
+        return fail(err, "%s: out of memory for a line", t->path);
+    for (off_t at = t->read; (n = pread(fd, bytes + used, TAIL_LINE_MAX - used, at)) > 0;) {
         at += n;
-        have += (size_t)n;
-        const size_t done = hand_on(bytes, have, &skipping, reader, context);
+        used += (size_t)n;
+        const size_t done = pass_lines(bytes, used, &skipping, reader, context);
+        used -= done;
         if (done) {
-            t->read = at - (off_t)(have - done);
-            remember(t, bytes + done, done);
-        }
-        memmove(bytes, bytes + done, have -= done);
-        if (have == room && room >= TAIL_LINE_MAX) {
+            t->read = at - (off_t)used;
+            t->mark_size = size_min(done, TAIL_MARK);
+            memcpy(t->mark, bytes + done - t->mark_size, t->mark_size);
+            memmove(bytes, bytes + done, used);
+        } else if (used == TAIL_LINE_MAX) {
             skipping = true;
-            have = 0;
-        } else if (have == room) {
-            char *grown = realloc(bytes, room *= 2);
-            if (!grown)
-                free(bytes);
-            bytes = grown;
+            used = 0;
         }
     }
-    const int status = !bytes  ? fail(err, "%s: no memory for a line", t->path)
-                       : n < 0 ? fail(err, "%s: cannot be read: %s", t->path, strerror(errno))
-                               : 0;
+    const int status = n < 0 ? fail(err, "%s: cannot be read: %s", t->path, strerror(errno)) : 0;
     free(bytes);
     return status;
 }
@@ -92,9 +82,9 @@ int tail_read(struct tail *t, tail_reader *reader, void (*restart)(void *context
     struct stat st;
     if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
         close(fd);
-        return fail(err, "%s: expected a file", t->path);
+        return fail(err, "%s: expected a regular file", t->path);
     }
-    if (t->read && (fd < 0 || !goes_on(t, fd, &st))) {
+    if (t->read && (fd < 0 || !is_continued(t, fd, &st))) {
         restart(context);
         t->read = 0;
         t->mark_size = 0;

@@ -1,4 +1,4 @@
-/* terminal.h: what can be drawn on an output. */
+/* terminal.h: what an output can display. */
 #ifndef TERMINAL_H
 #define TERMINAL_H
 
@@ -11,8 +11,8 @@ struct terminal {
     size_t width; /* columns, at least 20 */
 };
 
-/* Colours where fd is a terminal that says it has them (COLORTERM, TERM), unless NO_COLOR is set. The width is the terminal's,
- * or COLUMNS, or 80. */
+/* Colours as COLORTERM and TERM announce them, if fd is a terminal and NO_COLOR is not set. The
+ * width is the terminal's, else COLUMNS, else 80. */
 struct terminal terminal_detect(int fd);
 
 #endif

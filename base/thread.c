@@ -21,16 +21,16 @@ int thread_start(pthread_t *thread, void *(*work)(void *), void *argument)
 {
     sigset_t no_signal, old;
     cpu_set_t all;
-    pthread_attr_t how;
-    int e = pthread_attr_init(&how);
+    pthread_attr_t attributes;
+    int e = pthread_attr_init(&attributes);
     if (e)
         return e;
     if (thread_processors(&all))
-        pthread_attr_setaffinity_np(&how, sizeof all, &all);
+        pthread_attr_setaffinity_np(&attributes, sizeof all, &all);
     sigfillset(&no_signal);
     pthread_sigmask(SIG_SETMASK, &no_signal, &old);
-    e = pthread_create(thread, &how, work, argument);
+    e = pthread_create(thread, &attributes, work, argument);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&how);
+    pthread_attr_destroy(&attributes);
     return e;
 }

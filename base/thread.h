@@ -1,4 +1,4 @@
-/* thread.h: threads beside the one that trains. */
+/* thread.h: threads besides the one that trains. */
 #ifndef THREAD_H
 #define THREAD_H
 
@@ -6,11 +6,12 @@
 #include <sched.h>
 #include <stdbool.h>
 
-/* pthread_create, but signals are for the thread that trains, and it may run wherever the program may. Returns 0 or an errno. */
+/* pthread_create for a thread that blocks all signals and may run on all processors of the process.
+ * Returns 0 or an errno. */
 int thread_start(pthread_t *thread, void *(*work)(void *), void *argument);
 
-/* The processors of all of OpenMP's places: with OMP_PROC_BIND the thread that trains is bound to the first of them before main, and
- * what it starts would be too. False where nothing is bound. */
+/* The processors of all OpenMP places. With OMP_PROC_BIND, the main thread is bound to the first
+ * place before main, and threads that it starts would inherit that. False if nothing is bound. */
 bool thread_processors(cpu_set_t *all);
 
 #endif

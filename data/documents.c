@@ -1,7 +1,8 @@
 /* documents.c: see documents.h. */
 #include "data/documents.h"
+#include "base/minmax.h"
 
-/* The first document that begins at a token >= `token`: count where none does. */
+/* The first document that begins at or after `token`, or count. */
 static size_t first_from(const struct documents *d, uint64_t token)
 {
     size_t low = 0, high = d->count;
@@ -17,10 +18,7 @@ static size_t first_from(const struct documents *d, uint64_t token)
 
 size_t documents_windows(const struct documents *d, uint64_t T, uint64_t *begins)
 {
-    size_t
-        n = 0,
-        next =
-            0; /* documents before `next` begin at or before the first token that the windows so far leave out */
+    size_t n = 0, next = 0; /* document `next` is the first to begin after the window's end */
     for (uint64_t begin = 0; begin < d->tokens; n++) {
         if (begins)
             begins[n] = begin;
@@ -34,19 +32,19 @@ size_t documents_windows(const struct documents *d, uint64_t T, uint64_t *begins
     return n;
 }
 
-void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_t *starts,
+void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_t *start,
                     uint32_t *targets)
 {
     size_t next = first_from(d, first + 1);
     uint64_t token = first;
-    uint32_t start = 0;
+    uint32_t begin = 0;
     for (size_t i = 0; i < T; i++) {
-        starts[i] = start;
+        start[i] = begin;
         if (++token == d->tokens)
             token = next = 0;
         if (next < d->count && token == d->begins[next]) {
             targets[i] = NO_TARGET;
-            start = (uint32_t)i + 1;
+            begin = (uint32_t)i + 1;
             next++;
         }
     }
@@ -54,13 +52,11 @@ void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_
 
 size_t documents_counted(const struct documents *d, uint64_t first, size_t T)
 {
-    const uint64_t left = d->tokens - 1 - first; /* targets before the end */
-    const size_t here = T < left ? T : (size_t)left;
-    size_t begin = first_from(d, first + 1 + here) - first_from(d, first + 1);
-    for (size_t rest = T - here; rest > 0;) { /* and, from token 0 on, once more or often */
-        const size_t round = rest < d->tokens ? rest : (size_t)d->tokens;
-        begin += first_from(d, round);
-        rest -= round;
+    size_t begins = 0;
+    for (uint64_t token = first + 1, left = T; left > 0; token = 0) { /* may wrap several times */
+        const uint64_t n = size_min(left, d->tokens - token);
+        begins += first_from(d, token + n) - first_from(d, token);
+        left -= n;
     }
-    return T - begin;
+    return T - begins;
 }

@@ -1,12 +1,13 @@
-/* loader.c: from a folder of shards to batches of windows.
+/* loader.c: see loader.h.
  *
- * The thread fills a ring of RING micro-batches, in the order in which training asks for them. Two counters say it all: it may
- * fill slot `filled` while filled - released < RING; the caller holds slot `released` until its next call. Whoever asks out of
- * order starts a new generation: what is ready is dropped, and a batch that the thread still has in hand is for nobody.
+ * The thread fills a ring of micro-batches in the order in which training requests them. Two counters
+ * synchronise both sides: the thread may fill slot `filled` while filled - released < RING, and the
+ * caller holds slot `released` until its next call. A request out of order starts a new generation:
+ * finished batches are dropped, and so is the one that the thread is reading.
  */
 #include "data/loader.h"
 #include "base/thread.h"
-#include <stdbool.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,30 +18,30 @@ struct position {
 };
 
 struct slot {
-    uint32_t *inputs, *targets, *starts; /* starts NULL where documents are not masked */
+    uint32_t *inputs, *targets, *start; /* start NULL if documents are not masked */
+    double weight;
     int status;
     struct error err;
 };
 
 struct loader {
+    struct loader_config config;
     struct split *split;
     struct windows windows;
-    size_t rows, accumulate;
-    const struct documents *documents; /* the split's, where they matter */
+    const struct documents *documents; /* of the split, if windows or masks need them */
     uint64_t *begins;                  /* of windows that begin at documents */
-    bool masks;
 
-    uint32_t *memory;  /* of all slots */
-    uint32_t *scratch; /* T + 1 tokens, the thread's */
+    uint32_t *memory; /* of all slots */
+    uint32_t *window; /* T + 1 tokens, the thread's */
     struct slot ring[RING];
 
     pthread_t thread;
     bool running;
-    pthread_mutex_t mutex; /* guards what follows */
+    pthread_mutex_t mutex; /* guards all that follows */
     pthread_cond_t changed;
     uint64_t filled, released, generation;
-    struct position next;     /* that the thread will read */
-    struct position expected; /* that the caller will ask for, if it goes on in order */
+    struct position next;     /* to be read by the thread */
+    struct position expected; /* the next request, if it is in order */
     bool holds, stop;         /* the caller holds slot `released` */
 };
 
@@ -48,58 +49,55 @@ struct loader {
 
 size_t loader_bytes(size_t tokens, size_t block_size, bool mask_documents)
 {
-    const struct slot *s = NULL;
-    return ((mask_documents ? 3 : 2) * RING * tokens + block_size + 1) * sizeof *s->inputs;
+    return ((mask_documents ? 3 : 2) * RING * tokens + block_size + 1) * sizeof(uint32_t);
 }
 
 static int allocate(struct loader *l, struct error *err)
 {
-    const size_t T = l->windows.block_size, arrays = l->masks ? 3 : 2;
+    const size_t T = l->config.block_size, arrays = l->config.mask_documents ? 3 : 2;
     size_t n, bytes;
-    if (__builtin_mul_overflow(l->rows, T, &n) ||
+    if (__builtin_mul_overflow(l->config.rows, T, &n) ||
         __builtin_mul_overflow(n, arrays * RING * sizeof *l->memory, &bytes) ||
-        !(l->memory = malloc(bytes)) || !(l->scratch = malloc((T + 1) * sizeof *l->scratch)))
-        return fail(err, "out of memory for batches of %zu rows of %zu tokens", l->rows, T);
+        !(l->memory = malloc(bytes)) || !(l->window = malloc((T + 1) * sizeof *l->window)))
+        return fail(err, "out of memory for batches of %zu rows of %zu tokens", l->config.rows, T);
     for (size_t i = 0; i < RING; i++) {
         l->ring[i].inputs = l->memory + arrays * i * n;
         l->ring[i].targets = l->ring[i].inputs + n;
-        l->ring[i].starts = l->masks ? l->ring[i].targets + n : NULL;
+        l->ring[i].start = arrays == 3 ? l->ring[i].targets + n : NULL;
     }
     return 0;
 }
 
 static int check_sizes(const struct loader *l, struct error *err)
 {
-    const uint64_t T = l->windows.block_size;
+    const struct loader_config *c = &l->config;
     size_t rows_per_step;
-    if (T == 0 || T > UINT32_MAX || l->rows == 0 || l->accumulate == 0 ||
-        __builtin_mul_overflow(l->rows, l->accumulate, &rows_per_step))
-        return fail(err, "%s/%s: cannot read %zu times %zu rows of %llu tokens",
-                    split_dir(l->split), split_name(l->split), l->accumulate, l->rows,
-                    (unsigned long long)T);
-    if (l->windows.tokens < T + 1)
-        return fail(err, "%s/%s: %llu tokens, block_size %llu needs at least %llu",
-                    split_dir(l->split), split_name(l->split),
-                    (unsigned long long)l->windows.tokens, (unsigned long long)T,
-                    (unsigned long long)T + 1);
+    if (c->block_size == 0 || c->block_size > UINT32_MAX || c->rows == 0 || c->accumulate == 0 ||
+        __builtin_mul_overflow(c->rows, c->accumulate, &rows_per_step))
+        return fail(err, "%s/%s: cannot read %zu times %zu rows of %zu tokens", c->dir, c->split,
+                    c->accumulate, c->rows, c->block_size);
+    if (l->split->tokens < c->block_size + 1)
+        return fail(err, "%s/%s: %" PRIu64 " tokens, block_size %zu needs at least %zu", c->dir,
+                    c->split, l->split->tokens, c->block_size, c->block_size + 1);
     return 0;
 }
 
-/* What windows and masks need to know of the documents. */
-static int find_documents(struct loader *l, enum window_starts kind, struct error *err)
+/* Reads the documents and lists the windows, if the configuration needs them. */
+static int find_documents(struct loader *l, struct error *err)
 {
-    if (kind == WINDOWS_ANYWHERE && !l->masks)
+    const struct loader_config *c = &l->config;
+    struct windows *w = &l->windows;
+    if (c->windows == WINDOWS_ANYWHERE && !c->mask_documents)
         return 0;
     if (!(l->documents = split_documents(l->split, err)))
         return -1;
-    if (kind == WINDOWS_ANYWHERE)
+    if (c->windows == WINDOWS_ANYWHERE)
         return 0;
-    struct windows *w = &l->windows;
-    w->count = documents_windows(l->documents, w->block_size, NULL);
+    w->count = documents_windows(l->documents, c->block_size, NULL);
     if (!(l->begins = malloc(w->count * sizeof *l->begins)))
-        return fail(err, "%s/%s: out of memory for %llu windows", split_dir(l->split),
-                    split_name(l->split), (unsigned long long)w->count);
-    documents_windows(l->documents, w->block_size, l->begins);
+        return fail(err, "%s/%s: out of memory for %" PRIu64 " windows", c->dir, c->split,
+                    w->count);
+    documents_windows(l->documents, c->block_size, l->begins);
     w->begins = l->begins;
     return 0;
 }
@@ -109,35 +107,29 @@ static void *read_ahead(void *loader);
 static int start_thread(struct loader *l, struct error *err)
 {
     const int e = thread_start(&l->thread, read_ahead, l);
-    if (e != 0)
-        return fail(err, "%s/%s: cannot start a thread to read ahead: %s", split_dir(l->split),
-                    split_name(l->split), strerror(e));
-    l->running = true;
-    return 0;
+    l->running = e == 0;
+    return e == 0 ? 0
+                  : fail(err, "%s/%s: cannot start a thread to read ahead: %s", l->config.dir,
+                         l->config.split, strerror(e));
 }
 
 struct loader *loader_open(const struct loader_config *c, struct error *err)
 {
     struct loader *l = calloc(1, sizeof *l);
-    if (!l) {
-        fail(err, "%s/%s: out of memory", c->dir, c->split);
-        return NULL;
-    }
+    if (!l)
+        return fail_null(err, "%s/%s: out of memory", c->dir, c->split);
     pthread_mutex_init(&l->mutex, NULL);
     pthread_cond_init(&l->changed, NULL);
-    l->rows = c->rows;
-    l->accumulate = c->accumulate;
+    l->config = *c;
     l->next = l->expected = (struct position){c->first_step, c->first_micro};
-    if (!(l->split = split_open(c->dir, c->split, err)))
-        goto failed;
-    l->masks = c->mask_documents;
-    l->windows =
-        (struct windows){c->order, c->seed, split_tokens(l->split), c->block_size, NULL, 0};
-    if (check_sizes(l, err) != 0 || find_documents(l, c->windows, err) != 0 ||
-        allocate(l, err) != 0 || start_thread(l, err) != 0)
-        goto failed;
-    return l;
-failed:
+    if ((l->split = split_open(c->dir, c->split, err))) {
+        l->config.dir = l->split->dir;
+        l->config.split = l->split->name;
+        l->windows = (struct windows){c->order, c->seed, l->split->tokens, c->block_size, NULL, 0};
+        if (check_sizes(l, err) == 0 && find_documents(l, err) == 0 && allocate(l, err) == 0 &&
+            start_thread(l, err) == 0)
+            return l;
+    }
     loader_close(l);
     return NULL;
 }
@@ -158,32 +150,62 @@ void loader_close(struct loader *l)
     split_close(l->split);
     free(l->begins);
     free(l->memory);
-    free(l->scratch);
+    free(l->window);
     free(l);
+}
+
+const struct split *loader_split(const struct loader *l)
+{
+    return l->split;
 }
 
 /* --- reading --- */
 
+/* Where row `row` of a step begins. */
+static uint64_t row_begin(const struct loader *l, uint64_t step, uint64_t row)
+{
+    return window_begin(&l->windows, step, l->config.rows * l->config.accumulate, row);
+}
+
+/* Counts the targets that count in rows [first, end) of a step. */
+static uint64_t count_targets(const struct loader *l, uint64_t step, uint64_t first, uint64_t end)
+{
+    uint64_t n = 0;
+    for (uint64_t row = first; row < end; row++)
+        n += documents_counted(l->documents, row_begin(l, step, row), l->config.block_size);
+    return n;
+}
+
+static double weight(const struct loader *l, struct position p)
+{
+    const struct loader_config *c = &l->config;
+    if (!c->mask_documents)
+        return 1 / (double)c->accumulate;
+    const uint64_t all = count_targets(l, p.step, 0, c->rows * c->accumulate),
+                   here = count_targets(l, p.step, p.micro * c->rows, (p.micro + 1) * c->rows);
+    return all ? (double)here / (double)all : 0;
+}
+
 static int read_batch(struct loader *l, struct position p, struct slot *s)
 {
-    const size_t T = l->windows.block_size, rows_per_step = l->rows * l->accumulate;
-    for (size_t r = 0; r < l->rows; r++) {
-        const uint64_t begin =
-            window_begin(&l->windows, p.step, rows_per_step, p.micro * l->rows + r);
-        if (split_read_wrapped(l->split, begin, T + 1, l->scratch, &s->err) != 0)
+    const size_t T = l->config.block_size, rows = l->config.rows;
+    s->weight = weight(l, p);
+    for (size_t r = 0; r < rows; r++) {
+        const uint64_t begin = row_begin(l, p.step, p.micro * rows + r);
+        if (split_read_wrapped(l->split, begin, T + 1, l->window, &s->err))
             return -1;
-        memcpy(s->inputs + r * T, l->scratch, T * sizeof *l->scratch);
-        memcpy(s->targets + r * T, l->scratch + 1, T * sizeof *l->scratch);
-        if (s->starts)
-            documents_mask(l->documents, begin, T, s->starts + r * T, s->targets + r * T);
+        memcpy(s->inputs + r * T, l->window, T * sizeof *l->window);
+        memcpy(s->targets + r * T, l->window + 1, T * sizeof *l->window);
+        if (s->start)
+            documents_mask(l->documents, begin, T, s->start + r * T, s->targets + r * T);
     }
     return 0;
 }
 
 static struct position following(const struct loader *l, struct position p)
 {
-    return p.micro + 1 < l->accumulate ? (struct position){p.step, p.micro + 1}
-                                       : (struct position){p.step + 1, 0};
+    return p.micro + 1 < l->config.accumulate ? (struct position){p.step, p.micro + 1}
+                                              : (struct position){p.step + 1, 0};
 }
 
 static void *read_ahead(void *loader)
@@ -213,13 +235,14 @@ static void *read_ahead(void *loader)
     return NULL;
 }
 
-int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t **inputs,
-                 const uint32_t **targets, struct error *err)
+int loader_batch(struct loader *l, uint64_t step, uint64_t micro, struct batch *batch,
+                 struct error *err)
 {
-    if (micro >= l->accumulate)
-        return fail(err, "%s/%s: micro-batch %llu of a step of %zu", split_dir(l->split),
-                    split_name(l->split), (unsigned long long)micro, l->accumulate);
+    const struct loader_config *c = &l->config;
     const struct position p = {step, micro};
+    if (micro >= c->accumulate)
+        return fail(err, "%s/%s: micro-batch %" PRIu64 " of a step of %zu", c->dir, c->split, micro,
+                    c->accumulate);
     pthread_mutex_lock(&l->mutex);
     if (l->holds)
         l->released++;
@@ -235,39 +258,8 @@ int loader_batch(struct loader *l, uint64_t step, uint64_t micro, const uint32_t
     l->holds = true;
     pthread_mutex_unlock(&l->mutex);
 
-    const struct slot *s =
-        &l->ring[l->released %
-                 RING]; /* the thread leaves it alone, and only we change `released` */
-    *inputs = s->inputs;
-    *targets = s->targets;
+    /* The thread does not touch this slot, and only this function changes `released`. */
+    const struct slot *s = &l->ring[l->released % RING];
+    *batch = (struct batch){s->inputs, s->targets, s->start, s->weight, c->rows, c->block_size};
     return s->status == 0 ? 0 : fail(err, "%s", s->err.text);
-}
-
-const uint32_t *loader_starts(const struct loader *l)
-{
-    return l->ring[l->released % RING].starts;
-}
-
-/* Targets that count in the rows [first, end) of a step. */
-static uint64_t counted(const struct loader *l, uint64_t step, uint64_t first, uint64_t end)
-{
-    const size_t rows_per_step = l->rows * l->accumulate;
-    uint64_t n = 0;
-    for (uint64_t row = first; row < end; row++)
-        n += documents_counted(l->documents, window_begin(&l->windows, step, rows_per_step, row),
-                               l->windows.block_size);
-    return n;
-}
-
-double loader_weight(const struct loader *l, uint64_t step, uint64_t micro)
-{
-    if (!l->masks)
-        return 1 / (double)l->accumulate;
-    const uint64_t all = counted(l, step, 0, l->rows * l->accumulate);
-    return all ? (double)counted(l, step, micro * l->rows, (micro + 1) * l->rows) / (double)all : 0;
-}
-
-const struct split *loader_split(const struct loader *l)
-{
-    return l->split;
 }

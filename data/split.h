@@ -1,39 +1,41 @@
-/* split.h: a split ("train", "val") of a data folder: its shards, in order, as one stream of tokens. */
+/* split.h: a split ("train", "val") of a data directory: its shards as one stream of tokens. */
 #ifndef SPLIT_H
 #define SPLIT_H
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "data/documents.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-struct split;
+struct split {
+    char *dir, *name;
+    uint64_t tokens, bytes, vocab_size; /* bytes of text; the tokenizer's vocabulary */
+    /* SHA-256 over the shards' digests of tokens and documents */
+    char fingerprint[DIGEST_HEX], tokenizer_fingerprint[DIGEST_HEX];
+    /* private */
+    struct shard **shards;
+    uint64_t *first; /* (n_shards + 1): position of each shard's first token, and `tokens` */
+    size_t n_shards;
+    struct documents documents; /* once split_documents was called */
+};
 
-/* Whether the folder holds any shard of it. */
+/* Whether the directory contains any shard of this split. */
 bool split_exists(const char *dir, const char *name);
 
-/* Opens every shard, and checks them against each other and DIR/tokenizer.h5. */
+/* Opens all shards, and checks that they belong together and to DIR/tokenizer.h5. */
 struct split *split_open(const char *dir, const char *name, struct error *err);
 void split_close(struct split *s);
 
-/* Tokens [first, first + n); an error where they are not all there. One caller at a time. */
+/* Reads tokens [first, first + n), which must exist. Not thread-safe. */
 int split_read(struct split *s, uint64_t first, size_t n, uint32_t *tokens, struct error *err);
-/* The same for first below the number of tokens, going on at the beginning behind the last. */
+/* The same for first < s->tokens, continuing at token 0 after the last. */
 int split_read_wrapped(struct split *s, uint64_t first, size_t n, uint32_t *tokens,
                        struct error *err);
 
-/* Where its documents begin, read once and kept until split_close; NULL where that fails, or its text has none. */
+/* Where documents begin; read at the first call, valid until split_close. NULL if that fails or the
+ * text was not divided into documents. */
 const struct documents *split_documents(struct split *s, struct error *err);
-
-const char *split_dir(const struct split *s);
-const char *split_name(const struct split *s);
-uint64_t split_tokens(const struct split *s);
-uint64_t split_bytes(const struct split *s);      /* of the text that they stand for */
-uint64_t split_vocab_size(const struct split *s); /* the tokenizer's */
-const char *split_fingerprint(
-    const struct split
-        *s); /* SHA-256 over the shards' digests of tokens and documents, in hexadecimal */
-const char *split_tokenizer_fingerprint(const struct split *s);
 
 #endif

@@ -1,16 +1,17 @@
 /* tokenize.c: see tokenize.h. */
 #include "data/tokenize.h"
+#include "base/input_file.h"
+#include "base/minmax.h"
 #include "base/progress.h"
 #include "base/stop.h"
 #include "base/utf8.h"
 #include "data/corpus.h"
 #include "data/encoder.h"
 #include "data/shard.h"
-#include "data/spool.h"
 #include "data/text.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/bpe_train.h"
-#include "data/tokenizer/words.h"
+#include "data/tokenizer/word_counter.h"
 #include <ctype.h>
 #include <errno.h>
 #include <float.h>
@@ -27,42 +28,32 @@ struct tokenize_job {
     uint64_t total_bytes; /* of the text, for the progress display */
     struct progress progress;
     struct tokenizer *tokenizer;
-    struct spool *spool;
-    bool spool_failed; /* then the error message names the folder, not a text file */
-    /* The reader of the text: at most one of these is set. */
-    struct words *words;
-    struct word_counter *counter;
-    struct encoder *encoder;
+    FILE *tokens; /* temporary: their number must be known before shards are written */
+    struct pretokenizer *input; /* takes the text that is read */
 };
 
-/* Passes a piece of text to the reader that is set; n is 0 at the end of a file. A text_reader. */
-static int take_piece(void *context, const struct text_file *file, const char *piece, size_t n,
+/* A text_reader: passes the text on. */
+static int take_piece(void *job, const struct text_file *file, const char *piece, size_t n,
                       uint64_t offset, struct error *err)
 {
-    struct tokenize_job *j = context;
-    const bool document_ends = n == 0 && j->plan->document_files;
-    struct error detail;
+    struct tokenize_job *j = job;
     (void)offset;
     j->result->bytes += n;
     progress_set(&j->progress, j->result->bytes);
     if (stop_requested())
         return fail(err, "stopped");
-    if (j->words)
-        return words_append(j->words, piece, n, err);
-    if (j->counter)
-        return document_ends ? word_counter_end_document(j->counter, err)
-                             : word_counter_append(j->counter, piece, n, err);
-    const int status = document_ends ? encoder_end_document(j->encoder, &detail)
-                       : n == 0      ? encoder_end_file(j->encoder, &detail)
-                                     : encoder_append(j->encoder, piece, n, &detail);
-    if (status == 0)
-        return 0;
-    return j->spool_failed ? fail(err, "%s", detail.text)
-                           : fail(err, "%s: %s", file->path, detail.text);
+    const int status = n > 0                     ? pretokenizer_append(j->input, piece, n, err)
+                       : j->plan->document_files ? pretokenizer_end_document(j->input, err)
+                                                 : pretokenizer_end_file(j->input, err);
+    if (status != 0 && !(j->tokens && ferror(j->tokens)))
+        fail(err, "%s: %s", file->path, err->text);
+    return status;
 }
 
-static int read_text(struct tokenize_job *j, const char *what, struct error *err)
+static int read_text(struct tokenize_job *j, const char *what, struct pretokenizer *input,
+                     struct error *err)
 {
+    j->input = input;
     j->result->bytes = 0;
     progress_begin(&j->progress, what, j->total_bytes, "MB", 1e6);
     return text_read(&j->text, take_piece, j, err);
@@ -70,21 +61,18 @@ static int read_text(struct tokenize_job *j, const char *what, struct error *err
 
 /* --- char: the code points that occur --- */
 
-static int see_words(void *context, size_t thread, size_t slot, const struct word_run *run,
+static int see_words(void *seen, size_t thread, size_t slot, const struct word_run *run,
                      struct error *err)
 {
     (void)thread, (void)slot, (void)err;
-    uint8_t *seen = context;
-    size_t begin = run->begin;
     for (size_t i = 0; i < run->n; i++) {
-        const size_t end = run->marks[i] & ~WORDS_DOCUMENT;
+        const struct word w = run->words[i];
         uint32_t c = 0;
-        while (begin < end && !(run->marks[i] & WORDS_DOCUMENT)) {
-            begin += (size_t)utf8_decode(run->text + begin, end - begin, &c);
+        for (size_t at = w.begin; at < w.end;) {
+            at += (size_t)utf8_decode(run->text + at, w.end - at, &c);
 #pragma omp atomic write
-            seen[c] = 1;
+            ((uint8_t *)seen)[c] = 1;
         }
-        begin = end;
     }
     return 0;
 }
@@ -94,20 +82,19 @@ static struct tokenizer *make_char(struct tokenize_job *j, struct error *err)
     uint8_t *seen = calloc(CODE_POINTS, 1);
     uint32_t *code_points = malloc(CODE_POINTS * sizeof *code_points);
     struct tokenizer *t = NULL;
-    const struct words_config config = {
-        NULL, j->separator, strlen(j->separator), see_words, NULL, seen, 0};
+    struct pretokenizer *p = NULL;
+    const struct pretokenizer_config config = {NULL, j->separator, see_words, NULL, seen, 0};
     if (!seen || !code_points)
         fail(err, "out of memory");
-    else if ((j->words = words_create(&config, err)) && read_text(j, "reading", err) == 0 &&
-             words_finish(j->words, err) == 0) {
+    else if ((p = pretokenizer_create(&config, err)) && read_text(j, "reading", p, err) == 0 &&
+             pretokenizer_finish(p, err) == 0) {
         size_t n = 0;
         for (uint32_t c = 0; c < CODE_POINTS; c++)
             if (seen[c])
                 code_points[n++] = c;
         t = tokenizer_create_char(code_points, n, err);
     }
-    words_destroy(j->words);
-    j->words = NULL;
+    pretokenizer_destroy(p);
     free(seen);
     free(code_points);
     return t;
@@ -115,23 +102,20 @@ static struct tokenizer *make_char(struct tokenize_job *j, struct error *err)
 
 /* --- bpe:SIZE: merges learned from the words --- */
 
-static int count_words(struct tokenize_job *j, const char *regex, struct word_counts *counts,
+static int count_words(struct tokenize_job *j, const char *regex, struct bytemap *counts,
                        struct error *err)
 {
     struct pattern *p = pattern_create(regex, err);
-    int status = -1;
-    if (p && (j->counter = word_counter_create(p, j->separator, strlen(j->separator), err)) &&
-        read_text(j, "reading", err) == 0)
-        status = word_counter_finish(j->counter, counts, err);
-    word_counter_destroy(j->counter);
-    j->counter = NULL;
+    struct word_counter *c = p ? word_counter_create(p, j->separator, err) : NULL;
+    const int status =
+        c && read_text(j, "reading", c->input, err) == 0 ? word_counter_finish(c, counts, err) : -1;
+    word_counter_destroy(c);
     pattern_destroy(p);
     return status;
 }
 
-static void show_merges(void *progress, size_t merges, size_t of)
+static void show_merges(void *progress, size_t merges)
 {
-    (void)of;
     progress_set(progress, merges);
 }
 
@@ -144,18 +128,17 @@ static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct er
     const struct bpe_plan plan = {
         size,        specials,    p->n_specials + 1, p->pattern ? p->pattern : "gpt2",
         show_merges, &j->progress};
-    struct word_counts counts = {0};
-    struct error detail;
+    struct bytemap counts = {0};
     struct tokenizer *t = NULL;
     if (count_words(j, plan.regex, &counts, err) == 0) {
         progress_end(&j->progress);
         progress_begin(&j->progress, "merging", size, "merges", 1);
-        if (counts.words.n == 0)
+        if (counts.n == 0)
             fail(err, "%s: no text", p->texts[0]);
-        else if (!(t = tokenizer_create_bpe(bpe_train(&counts, &plan, &detail), &detail)))
-            fail(err, "--tokenizer %s: %s", p->tokenizer, detail.text);
+        else if (!(t = tokenizer_create_bpe(bpe_train(&counts, &plan, err), err)))
+            fail(err, "--tokenizer %s: %s", p->tokenizer, err->text);
     }
-    word_counts_free(&counts);
+    bytemap_free(&counts);
     return t;
 }
 
@@ -178,10 +161,9 @@ static int parse_size(const struct tokenize_plan *p, size_t *size, struct error 
 static struct tokenizer *load(const struct tokenize_plan *p, struct error *err)
 {
     const struct bpe_hints hints = {p->pattern, p->specials, p->n_specials};
-    struct error detail;
-    struct tokenizer *t = tokenizer_load_any(p->tokenizer, &hints, &detail);
+    struct tokenizer *t = tokenizer_load_any(p->tokenizer, &hints, err);
     if (!t)
-        fail(err, "--tokenizer: not byte, char or bpe:SIZE, and not a tokenizer: %s", detail.text);
+        fail(err, "--tokenizer: not byte, char or bpe:SIZE, and not a tokenizer: %s", err->text);
     return t;
 }
 
@@ -191,7 +173,7 @@ static int prepare(struct tokenize_job *j, struct error *err)
     const char *name = j->plan->tokenizer;
     const bool learns = strncmp(name, "bpe:", 4) == 0;
     size_t size = 0;
-    if (learns && parse_size(j->plan, &size, err) != 0)
+    if (learns && parse_size(j->plan, &size, err))
         return -1;
     if (j->total_bytes == 0)
         return fail(err, "%s: no text: %zu file%s with 0 bytes", j->plan->texts[0], j->text.n,
@@ -204,37 +186,38 @@ static int prepare(struct tokenize_job *j, struct error *err)
     progress_end(&j->progress);
     if (!j->tokenizer)
         return -1;
-    j->text.any_bytes = tokenizer_bpe(j->tokenizer) != NULL;
+    j->text.any_bytes = j->tokenizer->bpe != NULL;
     return 0;
 }
 
 /* --- encoding --- */
 
-static int spool_ids(void *context, const uint32_t *ids, size_t n, struct error *err)
+static int save_tokens(void *job, const uint32_t *ids, size_t n, struct error *err)
 {
-    struct tokenize_job *j = context;
+    struct tokenize_job *j = job;
     j->result->tokens += n;
     for (size_t i = 0; i < n; i++)
-        j->result->documents += (ids[i] & ENCODER_DOCUMENT) != 0;
-    const int status = spool_append(j->spool, ids, n, err);
-    j->spool_failed = status != 0;
-    return status;
+        j->result->documents += (ids[i] & DOCUMENT_BEGIN) != 0;
+    return fwrite(ids, sizeof *ids, n, j->tokens) == n
+               ? 0
+               : fail(err, "%s: writing tokens: %s", j->plan->dir, strerror(errno));
 }
 
 static int encode(struct tokenize_job *j, struct error *err)
 {
     const struct encoder_config config = {.tokenizer = j->tokenizer,
                                           .separator = j->separator,
-                                          .separator_length = strlen(j->separator),
                                           .documents = *j->separator || j->plan->document_files,
-                                          .sink = spool_ids,
+                                          .sink = save_tokens,
                                           .context = j};
-    int status = -1;
-    if ((j->spool = spool_create(j->plan->dir, err)) &&
-        (j->encoder = encoder_create(&config, err)) && read_text(j, "encoding", err) == 0)
-        status = encoder_finish(j->encoder, err);
-    encoder_destroy(j->encoder);
-    j->encoder = NULL;
+    struct encoder *e = (j->tokens = corpus_temporary_file(j->plan->dir, err))
+                            ? encoder_create(&config, err)
+                            : NULL;
+    int status =
+        e && read_text(j, "encoding", encoder_input(e), err) == 0 ? encoder_finish(e, err) : -1;
+    if (status == 0 && fflush(j->tokens) != 0)
+        status = fail(err, "%s: writing tokens: %s", j->plan->dir, strerror(errno));
+    encoder_destroy(e);
     progress_end(&j->progress);
     if (status == 0 && j->result->tokens == 0)
         status = fail(err, "%s: no text but separators", j->plan->texts[0]);
@@ -250,27 +233,34 @@ enum { CHUNK = 1 << 16 }; /* tokens */
 static bool may_begin(const struct tokenize_job *j, uint32_t id)
 {
     if (j->result->documents)
-        return id & ENCODER_DOCUMENT;
-    return strcmp(tokenizer_kind(j->tokenizer), "byte") != 0 || (id & 0xC0) != 0x80;
+        return id & DOCUMENT_BEGIN;
+    return strcmp(j->tokenizer->kind, "byte") != 0 || (id & 0xC0) != 0x80;
+}
+
+/* Reads tokens [first, first + n). */
+static int read_tokens(struct tokenize_job *j, uint64_t first, size_t n, uint32_t *ids,
+                       struct error *err)
+{
+    return input_file_read(fileno(j->tokens), first * sizeof *ids, ids, n * sizeof *ids,
+                           j->plan->dir, err);
 }
 
 /* Finds the last position up to `at` where a split may begin; 0 if there is none. */
 static int find_cut(struct tokenize_job *j, uint64_t at, uint64_t *cut, struct error *err)
 {
-    uint32_t *ids = malloc(CHUNK * sizeof *ids);
-    uint64_t first = 0;
-    size_t n = 0;
-    int status = ids ? spool_rewind(j->spool, err) : fail(err, "out of memory");
-    *cut = 0;
-    while (status == 0 && first <= at &&
-           (status = spool_read(j->spool, ids, CHUNK, &n, err)) == 0 && n > 0) {
-        for (size_t i = 0; i < n && first + i <= at; i++)
-            if (may_begin(j, ids[i]))
-                *cut = first + i;
-        first += n;
+    static uint32_t ids[CHUNK];
+    *cut = size_min(at + 1, j->result->tokens);
+    while (*cut > 0) {
+        const size_t n = size_min(CHUNK, *cut);
+        if (read_tokens(j, *cut - n, n, ids, err))
+            return -1;
+        for (size_t i = n; i-- > 0; --*cut)
+            if (may_begin(j, ids[i])) {
+                --*cut;
+                return 0;
+            }
     }
-    free(ids);
-    return status;
+    return 0;
 }
 
 /* Decides where the training split ends: at floor(n (1 - val)), as nanoGPT's int(n * 0.9), or
@@ -282,7 +272,7 @@ static int divide(struct tokenize_job *j, struct error *err)
     uint64_t train = n;
     if (val > 0) {
         const uint64_t at = (uint64_t)floor((double)n * (1 - val) * (1 + 4 * DBL_EPSILON));
-        if (find_cut(j, at, &train, err) != 0)
+        if (find_cut(j, at, &train, err))
             return -1;
         if (train == 0 && j->result->documents) /* a single document is divided */
             train = at;
@@ -290,8 +280,8 @@ static int divide(struct tokenize_job *j, struct error *err)
     if (train == 0 || (val > 0 && train >= n))
         return fail(err, "%s: %" PRIu64 " tokens are too few for a validation split of --val %g",
                     j->plan->texts[0], n, val);
-    const uint64_t longer = train > n - train ? train : n - train;
-    if (corpus_shards(longer, max) > SHARD_MAX_COUNT)
+    const uint64_t longer = size_max(train, n - train);
+    if (ceil_div(longer, max) > SHARD_MAX_COUNT)
         return fail(err,
                     "--shard-tokens %" PRIu64 ": %" PRIu64
                     " tokens of a split make more than %d shards",
@@ -300,20 +290,12 @@ static int divide(struct tokenize_job *j, struct error *err)
     return 0;
 }
 
-static int copy_tokens(struct tokenize_job *j, struct corpus_writer *w, struct error *err)
+/* The same for corpus_write. */
+static int next_tokens(void *job, uint64_t first, size_t n, uint32_t *ids, struct error *err)
 {
-    uint32_t *ids = malloc(CHUNK * sizeof *ids);
-    uint64_t done = 0;
-    size_t n = 0;
-    int status = ids ? spool_rewind(j->spool, err) : fail(err, "out of memory");
-    progress_begin(&j->progress, "writing", j->result->tokens, "M tokens", 1e6);
-    while (status == 0 && (status = spool_read(j->spool, ids, CHUNK, &n, err)) == 0 && n > 0) {
-        status = stop_requested() ? fail(err, "stopped") : corpus_writer_append(w, ids, n, err);
-        progress_set(&j->progress, done += n);
-    }
-    progress_end(&j->progress);
-    free(ids);
-    return status;
+    struct tokenize_job *j = job;
+    progress_set(&j->progress, first);
+    return stop_requested() ? fail(err, "stopped") : read_tokens(j, first, n, ids, err);
 }
 
 static int write_shards(struct tokenize_job *j, struct error *err)
@@ -328,28 +310,25 @@ static int write_shards(struct tokenize_job *j, struct error *err)
                                      .val = r->tokens - r->train_tokens,
                                      .max_tokens = j->plan->shard_tokens,
                                      .documents = r->documents > 0,
-                                     .sources = sources};
-    struct corpus_writer *w = corpus_writer_create(&plan, err);
-    int status = w ? copy_tokens(j, w, err) : -1;
-    if (status == 0)
-        status = corpus_writer_finish(w, err);
-    else
-        corpus_writer_discard(w);
+                                     .sources = sources,
+                                     .read = next_tokens,
+                                     .context = j};
+    progress_begin(&j->progress, "writing", r->tokens, "M tokens", 1e6);
+    const int status = corpus_write(&plan, err);
+    progress_end(&j->progress);
     free(sources);
     return status;
 }
 
 /* --- the whole job --- */
 
-static int collect_text(struct tokenize_job *j, const struct corpus_folder *folder,
-                        struct error *err)
+static int collect_text(struct tokenize_job *j, const struct corpus_dir *dir, struct error *err)
 {
-    struct text_skip skip = {.is_output = corpus_owns};
-    struct stat s;
-    if (fstat(folder->fd, &skip.folder) != 0)
-        return fail(err, "%s: %s", folder->path, strerror(errno));
+    struct stat output, s;
+    if (fstat(dir->fd, &output) != 0)
+        return fail(err, "%s: %s", dir->path, strerror(errno));
     for (size_t i = 0; i < j->plan->n_texts; i++)
-        if (text_add(&j->text, j->plan->texts[i], &skip, err) != 0)
+        if (text_add(&j->text, j->plan->texts[i], &output, err))
             return -1;
     for (size_t i = 0; i < j->text.n; i++)
         if (stat(j->text.files[i].path, &s) == 0)
@@ -357,21 +336,21 @@ static int collect_text(struct tokenize_job *j, const struct corpus_folder *fold
     return 0;
 }
 
-static int run(struct tokenize_job *j, struct corpus_folder *folder, struct error *err)
+static int run(struct tokenize_job *j, struct corpus_dir *dir, struct error *err)
 {
-    if (corpus_folder_is_taken(folder) && !j->plan->force)
+    if (corpus_dir_is_taken(dir) && !j->plan->force)
         return fail(err, "%s: already holds shards or a tokenizer (--force replaces them)",
                     j->plan->dir);
-    if (collect_text(j, folder, err) || prepare(j, err) || encode(j, err) || divide(j, err) ||
-        corpus_folder_clear(folder, err))
+    if (collect_text(j, dir, err) || prepare(j, err) || encode(j, err) || divide(j, err) ||
+        corpus_dir_clear(dir, err))
         return -1;
-    if (write_shards(j, err) != 0) {
-        corpus_folder_clear(folder, NULL);
+    if (write_shards(j, err)) {
+        corpus_dir_clear(dir, NULL);
         return -1;
     }
     j->result->files = j->text.n;
-    j->result->vocab_size = tokenizer_vocab_size(j->tokenizer);
-    j->result->kind = tokenizer_kind(j->tokenizer);
+    j->result->vocab_size = j->tokenizer->vocab_size;
+    j->result->kind = j->tokenizer->kind;
     return 0;
 }
 
@@ -379,13 +358,14 @@ int tokenize(const struct tokenize_plan *plan, struct tokenize_result *result, s
 {
     struct tokenize_job j = {
         .plan = plan, .result = result, .separator = plan->separator ? plan->separator : ""};
-    struct corpus_folder folder;
+    struct corpus_dir dir;
     *result = (struct tokenize_result){0};
-    if (corpus_folder_open(&folder, plan->dir, err) != 0)
+    if (corpus_dir_open(&dir, plan->dir, err))
         return -1;
-    const int status = run(&j, &folder, err);
-    corpus_folder_close(&folder, status != 0);
-    spool_destroy(j.spool);
+    const int status = run(&j, &dir, err);
+    corpus_dir_close(&dir, status != 0);
+    if (j.tokens)
+        fclose(j.tokens);
     tokenizer_destroy(j.tokenizer);
     text_free(&j.text);
     return status;

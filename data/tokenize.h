@@ -1,9 +1,9 @@
-/* tokenize.h: converts text files to a folder of shards with their tokenizer.
+/* tokenize.h: converts text files to a directory of shards with their tokenizer.
  *
  * The text is read as a stream: once to build the tokenizer if it depends on the text (char,
- * bpe:SIZE), and once to encode it. The tokens are spooled to disk until their number is known, and
- * then written as shards. Memory therefore holds pieces of text, one shard and, for bpe:SIZE, the
- * distinct words, for a text of any length. All errors in the text are found before the folder
+ * bpe:SIZE), and once to encode it. The tokens go to a temporary file until their number is known,
+ * and then to shards. Memory therefore holds pieces of text, one shard and, for bpe:SIZE, the
+ * distinct words, for a text of any length. All errors in the text are found before the directory
  * changes.
  */
 #ifndef TOKENIZE_H
@@ -15,9 +15,9 @@
 #include <stdint.h>
 
 struct tokenize_plan {
-    const char *const *texts; /* files and folders, in order */
+    const char *const *texts; /* files and directories, in order */
     size_t n_texts;
-    const char *dir;             /* the folder to write */
+    const char *dir;             /* the directory to write */
     const char *tokenizer;       /* "byte", "char", "bpe:SIZE" or a file */
     const char *pattern;         /* NULL: GPT-2's, or the one in the tokenizer's file */
     const char *const *specials; /* special tokens besides <|endoftext|> */

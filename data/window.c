@@ -1,9 +1,9 @@
-/* window.c: where in the stream of tokens each row of each batch begins.
+/* window.c: see window.h.
  *
- * A shuffled array of windows would have to be stored, or drawn again from the start at each resume. Instead the permutation is
- * computed, one element at a time, by a Feistel network (Luby and Rackoff 1988): (L, R) -> (R, L ^ F(R)) can be undone whatever
- * F is, so any number of rounds maps the 2h-bit numbers one to one. It is kept inside 0 … n - 1 by cycle walking (Black and
- * Rogaway 2002): applied again until the result is below n, at most 4 times on average as 4^h < 4 n.
+ * Instead of storing a shuffled array of windows, a Feistel network (Luby and Rackoff 1988) computes
+ * single elements of a permutation: (L, R) -> (R, L ^ F(R)) is invertible for any F, so any number of
+ * rounds permutes the 2h-bit numbers. Cycle walking (Black and Rogaway 2002) restricts it to
+ * 0 ... n - 1: repeat until the result is below n, at most 4 times on average, since 4^h < 4 n.
  */
 #include "data/window.h"
 
@@ -46,7 +46,7 @@ uint64_t windows_per_epoch(const struct windows *w)
 
 uint64_t window_begin(const struct windows *w, uint64_t step, uint64_t rows_per_step, uint64_t row)
 {
-    /* No step number is too large: the product of 64-bit numbers fits in 128. */
+    /* In 128 bits no step number overflows. */
     const unsigned __int128 k = (unsigned __int128)step * rows_per_step + row;
     const uint64_t N = w->tokens, T = w->block_size;
     if (w->order == ORDER_SEQUENTIAL && w->begins)

@@ -1,11 +1,12 @@
-/* window.h: where in the stream of tokens each row of each batch begins. Pure functions: what makes a resume cost nothing. */
+/* window.h: where in the stream of tokens each row of each batch begins. These are pure functions of
+ * seed and position, so that resuming needs no stored state. */
 #ifndef WINDOW_H
 #define WINDOW_H
 
 #include <stdint.h>
 
 enum order { ORDER_SEQUENTIAL, ORDER_SHUFFLED };
-/* Where a window may begin: wherever the one before ends, or where documents_windows says. */
+/* Where a window may begin: where the previous one ends, or where documents_windows says. */
 enum window_starts { WINDOWS_ANYWHERE, WINDOWS_DOCUMENTS };
 
 struct windows {
@@ -13,22 +14,23 @@ struct windows {
     uint64_t seed;
     uint64_t tokens;        /* N, at least T + 1 */
     uint64_t block_size;    /* T; a window is T + 1 tokens, the last of them only a target */
-    const uint64_t *begins; /* (count) of WINDOWS_DOCUMENTS; NULL for WINDOWS_ANYWHERE */
+    const uint64_t *begins; /* (count) for WINDOWS_DOCUMENTS; NULL for WINDOWS_ANYWHERE */
     uint64_t count;
 };
 
-/* Rows of an epoch in shuffled order: W = N / T - 1, at least 1. One less than would fit, so that every phase has room. With
- * `begins` W = count, in either order. */
+/* Rows of a shuffled epoch: W = N / T - 1, at least 1; one less than would fit, to leave space for
+ * the phase. With `begins`: W = count, in either order. */
 uint64_t windows_per_epoch(const struct windows *w);
 
-/* The first token of row k, k = step * rows_per_step + row.
+/* The first token of row k = step * rows_per_step + row.
  * sequential: k T mod N.
- * shuffled: phase_e + T permutation_e(k mod W) in epoch e = k / W. The phase, in [0, T), is drawn anew each epoch, so that
- * windows do not always begin at the same tokens (where N < 2 T only the N - T first are left to draw from).
+ * shuffled: phase_e + T permutation_e(k mod W) in epoch e = k / W. The phase, in [0, T), is drawn
+ * for each epoch, so that windows do not always begin at the same tokens (if N < 2 T, it is in
+ * [0, N - T)).
  * With `begins`: begins[k mod W], or begins[permutation_e(k mod W)]. */
 uint64_t window_begin(const struct windows *w, uint64_t step, uint64_t rows_per_step, uint64_t row);
 
-/* A permutation of 0 … n - 1 that the key chooses: the image of i < n. */
+/* The image of i under a permutation of 0 ... n - 1 that the key selects. */
 uint64_t permute(uint64_t key, uint64_t n, uint64_t i);
 
 #endif

@@ -1,13 +1,15 @@
-/* attention.c: causal multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) by tiles, with an online softmax (Dao et al.
- * 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691), so that no T x T matrix is ever stored.
+/* attention.c: causal multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) by tiles, with
+ * an online softmax (Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691), so that no T x
+ * T matrix is stored.
  *
- * For a head with queries q_i, keys k_j, values v_j (rows of d = C/H elements) and a = 1/sqrt(d), over keys j <= i only:
+ * For a head with queries q_i, keys k_j, values v_j (rows of d = C/H elements) and a = 1/sqrt(d),
+ * over keys j <= i only:
  *
  *     s_ij = a q_i . k_j
- *     p_ij = exp(s_ij - lse_i),  lse_i = log sum_j exp(s_ij)          so sum_j p_ij = 1: over keys, per query
- *     y_i  = sum_j p_ij m_ij v_j                                      m the dropout mask, or 1
+ *     p_ij = exp(s_ij - lse_i),  lse_i = log sum_j exp(s_ij)          so sum_j p_ij = 1
+ *     y_i  = sum_j p_ij m_ij v_j                                      m: dropout mask, or 1
  *
- * Backward, for dy_i, with softmax's own backward in the middle:
+ * Backward, for dy_i, with the softmax's backward in the middle:
  *
  *     dv_j += sum_i p_ij m_ij dy_i
  *     dp_ij = m_ij (dy_i . v_j)
@@ -15,28 +17,32 @@
  *     dq_i += a sum_j ds_ij k_j
  *     dk_j += a sum_i ds_ij q_i
  *
- * D_i needs no pass over the keys: sum_j p_ij m_ij (dy_i . v_j) is dy_i . sum_j p_ij m_ij v_j. Leaving D_i out is the softmax's
- * "dot term dropped".
+ * D_i needs no pass over the keys: sum_j p_ij m_ij (dy_i . v_j) is dy_i . sum_j p_ij m_ij v_j. A
+ * missing D_i is the planted mistake "dot term dropped" of the softmax.
  *
- * Causality is a loop bound. Queries are taken in strips, keys in blocks; a block beyond a strip is never visited, and in one that
- * the diagonal crosses the products leave out the triangle beyond it (tile.h): no score beyond the diagonal is used, so there is
- * nothing to mask. A strip of the forward, and a head of the backward, belong to one thread.
+ * Causality is a loop bound. Queries are processed in strips, keys in blocks. A block beyond a
+ * strip is not visited, and in a block that the diagonal crosses the products skip the triangle
+ * beyond it (tile.c): no score beyond the diagonal is used, so there is nothing to mask. One thread
+ * computes a strip of the forward, or a head of the backward.
  *
- * The limit of a document is a loop bound too. Its queries have no keys but its own, so in a row of several documents each is a sequence
- * of its own, with its own strips and blocks: scores between documents are never computed, nor paid for.
+ * Document limits are loop bounds too. The queries of a document see only its keys, so each
+ * document of a row is a separate sequence, with separate strips and blocks: scores between
+ * documents are never computed.
  *
- * Here rows are cut into documents and strips; attention_strip.c works on one.
+ * This file divides rows into documents and strips; attention_strip.c computes one strip.
  *
- * lse is kept to a rounding u of itself, so a query's weights come back with a common factor 1 + e, |e| <= u |lse_i|. That is the
- * size of what rounding the scores themselves has cost (u |s_ij|), and 2e-6 for the |lse| < 30 of a model that trains.
+ * lse is saved with a relative rounding error u, so the weights of a query are recomputed with a
+ * common factor 1 + e, |e| <= u |lse_i|: as large as the error from rounding the scores (u |s_ij|),
+ * and 2e-6 for the |lse| < 30 of a model that trains.
  *
- * In more steps: docs/derivations.md#attention
+ * Step by step: docs/derivations.md#attention
  */
 #include "model/attention.h"
+#include "base/minmax.h"
 #include "model/attention_strip.h"
 #include "model/real.h"
 
-/* The documents of a row: the whole of it where start is NULL. */
+/* The documents of a row; start NULL: one document. */
 struct row {
     const uint32_t *start;
     size_t T;
@@ -47,7 +53,7 @@ static struct row row(const uint32_t *start, size_t b, size_t T)
     return (struct row){start ? start + b * T : NULL, T};
 }
 
-/* Whether a strip begins at query i. Each is known by the query it begins at. */
+/* Whether a strip begins at query i. */
 static bool begins_strip(const struct row *r, size_t i)
 {
     return (i - (r->start ? r->start[i] : 0)) % ATTENTION_STRIP == 0;
@@ -62,7 +68,7 @@ static size_t document_length(const struct row *r, size_t first)
     return end - first;
 }
 
-/* Head bh of B H, in the document that query i belongs to. */
+/* Head bh of B H, in the document that contains query i. */
 static struct attention_head head(const real *qkv, const real *y, const real *lse, size_t bh,
                                   const struct row *r, size_t i, size_t C, size_t H,
                                   const struct dropout *d, uint32_t site)
@@ -91,10 +97,10 @@ void attention_forward(real *y, real *lse, const real *qkv, const uint32_t *star
                        size_t T, size_t C, size_t H, const struct dropout *d, uint32_t site)
 {
     ASSERT(C % H == 0 && T > 0);
-    const size_t strips = (T + ATTENTION_STRIP - 1) / ATTENTION_STRIP;
+    const size_t strips = ceil_div(T, ATTENTION_STRIP);
 #pragma omp parallel for schedule(dynamic)
-    for (size_t n = 0; n < B * H * strips;
-         n++) { /* the strips that begin in that many queries: one, or one or more a document */
+    for (size_t n = 0; n < B * H * strips; n++) {
+        /* all strips that begin among ATTENTION_STRIP queries: one, or at least one per document */
         const size_t bh = n / strips, first = n % strips * ATTENTION_STRIP;
         const struct row r = row(start, bh / H, T);
         for (size_t i = first; i < T && i < first + ATTENTION_STRIP; i++)

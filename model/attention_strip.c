@@ -1,59 +1,58 @@
-/* attention_strip.c: a strip of queries meets one block of keys after the other; the mathematics stands in attention.c.
+/* attention_strip.c: a strip of queries with one block of keys after the other. The mathematics is
+ * in attention.c.
  *
- * Scores lie transposed, a row a key, so that a machine vector holds as many queries: maximum, exponential and sum of each are those of
- * a lane, and nothing goes across:
+ * Scores are stored transposed, one row per key, so that each lane of a machine vector belongs to
+ * one query: maximum, exponential and sum need no operation across lanes.
  *
  *     S^T = K Q^T,   Y += P V,   dP^T = V dY^T,   dQ += dS K,   dV += P^T dY,   dK += dS^T Q
  */
 #include "model/attention_strip.h"
+#include "base/minmax.h"
 #include "model/gemm/tile.h"
 #include "model/real.h"
 #include <string.h>
 
-/* STRIP queries meet KEYS keys at a time, in WIDE columns of the head at a time: what a thread needs is bounded. Products take PANEL queries
- * at a time, the softmax, which does not skip what single queries do not see, QUERIES. */
+/* STRIP queries, KEYS keys and WIDE columns of the head are processed at a time, which bounds a
+ * thread's memory. Products take PANEL queries at a time; the softmax, which computes all scores of
+ * its queries, visible or not, takes QUERIES. */
 enum {
     STRIP = ATTENTION_STRIP,
     KEYS = 64,
     WIDE = 1024 / sizeof(real),
-    ROOM = STRIP + LANES,
+    MAX_ROW = STRIP + LANES,
     QUERIES = 2 * LANES
 };
 _Static_assert(KEYS % PANEL == 0 && STRIP % KEYS == 0,
                "a block of keys begins with a panel of queries");
 
-/* What a thread works on: queries [i0, i0 + n) of a head and keys [j0, j0 + nj). Rows of transposed matrices lie `row`
- * apart: one vector more than n takes, so that those of a column do not meet in one set of the cache. */
+/* The work of a thread: queries [i0, i0 + n) of a head and keys [j0, j0 + nj). Rows of transposed
+ * matrices are `row` elements apart: one vector more than n takes, so that the elements of a column
+ * do not share one set of the cache. */
 struct strip {
-    _Alignas(64) real
-        qt[WIDE *
-           ROOM]; /* scaled queries, and dy, of columns [c, c + width) of the head, transposed; */
-    _Alignas(64) real dyt[WIDE * ROOM]; /* zero in the last vector beyond n; */
-    _Alignas(64) real q[STRIP * WIDE];  /* and as they lie, */
-    _Alignas(64) real dy[STRIP * WIDE]; /* rows ld apart */
-    _Alignas(64) real kv[KEYS * WIDE];  /* the block's keys or values, as they lie */
-    _Alignas(64) real s[KEYS * ROOM];   /* scores, then weights: (keys, queries); */
-    _Alignas(64) real ds[KEYS * ROOM];  /* and their gradients */
-    _Alignas(64) real top[STRIP];       /* forward: the largest score so far, */
-    _Alignas(64) real sum[STRIP];       /* and the sum of weights */
-    _Alignas(64) real lse[STRIP];       /* backward; */
-    _Alignas(64) real D[STRIP];         /* dy . y */
+    /* columns [c, c + width) of the head: scaled queries, and dy, transposed; zero beyond n in the
+     * last vector */
+    _Alignas(64) real qt[WIDE * MAX_ROW];
+    _Alignas(64) real dyt[WIDE * MAX_ROW];
+    _Alignas(64) real q[STRIP * WIDE]; /* the same, not transposed; rows ld apart */
+    _Alignas(64) real dy[STRIP * WIDE];
+    _Alignas(64) real kv[KEYS * WIDE];    /* the block's keys or values */
+    _Alignas(64) real s[KEYS * MAX_ROW];  /* scores, then weights: (keys, queries) */
+    _Alignas(64) real ds[KEYS * MAX_ROW]; /* their gradients */
+    _Alignas(64) real top[STRIP];         /* forward: the largest score so far */
+    _Alignas(64) real sum[STRIP];         /* forward: the sum of weights */
+    _Alignas(64) real lse[STRIP];         /* backward */
+    _Alignas(64) real D[STRIP];           /* backward: dy . y */
     const struct attention_head *h;
     size_t i0, n, row, j0, nj, c, width, ld;
 };
 
-/* Queries [p, p + n) of a strip: the first of them sees first + 1 of the block's keys, each further query one more; `seen` are those
- * that any of them sees. */
+/* Queries [p, p + n) of a strip. The first sees first + 1 of the block's keys, each further query
+ * one more; any of them sees at most `seen`. */
 struct panel {
     size_t p, n, first, seen;
 };
 
-static size_t smaller(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* The first query of a strip that sees any of the block's keys. It begins a panel. */
+/* The first query of a strip that sees any of the block's keys; it begins a panel. */
 static size_t first_query(const struct strip *s)
 {
     return s->j0 > s->i0 ? s->j0 - s->i0 : 0;
@@ -61,25 +60,26 @@ static size_t first_query(const struct strip *s)
 
 static struct panel panel(const struct strip *s, size_t p, size_t width)
 {
-    const size_t n = smaller(s->n - p, width), first = s->i0 + p - s->j0;
-    return (struct panel){p, n, first, smaller(s->nj, first + n)};
+    const size_t n = size_min(s->n - p, width), first = s->i0 + p - s->j0;
+    return (struct panel){p, n, first, size_min(s->nj, first + n)};
 }
 
-/* out (width, n): the transpose of x (n, width) times a number. */
-static void turn(real *out, const struct strip *s, const real *x, size_t ldx, real times)
+/* out (width, n) = factor times the transpose of x (n, width). */
+static void transpose_scaled(real *out, const struct strip *s, const real *x, size_t ldx,
+                             real factor)
 {
     const size_t n = s->n;
     tile_transpose(out, s->row, x, ldx, n, s->width);
     for (size_t c = 0; c < s->width; c++, out += s->row) {
 #pragma omp simd
         for (size_t i = 0; i < n; i++)
-            out[i] *= times;
+            out[i] *= factor;
         for (size_t i = n; i % LANES; i++)
             out[i] = 0;
     }
 }
 
-/* n rows of x, to the end of their last vectors. */
+/* Copies n rows of x, padded with zeros to whole vectors. */
 static void copy(real *out, const struct strip *s, const real *x, size_t ldx, size_t n)
 {
     for (size_t i = 0; i < n; i++, out += s->ld, x += ldx) {
@@ -89,24 +89,25 @@ static void copy(real *out, const struct strip *s, const real *x, size_t ldx, si
     }
 }
 
-/* Turns to the columns from c on of the head. */
+/* Loads the columns of the head from c on, unless they are loaded. */
 static void load(struct strip *s, size_t c)
 {
     const struct attention_head *h = s->h;
     if (s->width && s->c == c)
         return;
     s->c = c;
-    s->width = smaller(h->d - c, WIDE);
+    s->width = size_min(h->d - c, WIDE);
     s->ld = tile_width(s->width);
-    turn(s->qt, s, h->q + s->i0 * h->ld + c, h->ld, h->scale);
+    transpose_scaled(s->qt, s, h->q + s->i0 * h->ld + c, h->ld, h->scale);
     if (h->dy) {
-        turn(s->dyt, s, h->dy + s->i0 * h->C + c, h->C, 1);
+        transpose_scaled(s->dyt, s, h->dy + s->i0 * h->C + c, h->C, 1);
         copy(s->q, s, h->q + s->i0 * h->ld + c, h->ld, s->n);
         copy(s->dy, s, h->dy + s->i0 * h->C + c, h->C, s->n);
     }
 }
 
-/* out (keys, queries) (+)= A B for keys or values A and transposed queries or dy B: what queries see. */
+/* out (keys, queries) = or += A B for keys or values A and transposed queries or dy B, where
+ * visible. */
 static void keys_by_queries(real *out, const struct strip *s, const real *A, const real *B)
 {
     A += s->j0 * s->h->ld + s->c;
@@ -117,7 +118,7 @@ static void keys_by_queries(real *out, const struct strip *s, const real *A, con
     }
 }
 
-/* Scores of the block, and where dy is given dy . v beside them. */
+/* The scores of the block; backward: also dy . v. */
 static void scores(struct strip *s)
 {
     for (size_t c = 0; c < s->h->d; c += WIDE) {
@@ -128,7 +129,8 @@ static void scores(struct strip *s)
     }
 }
 
-/* Y (queries, d), rows ldy apart, += x^T B for weights x (keys, queries) and keys or values B; = where add is false. */
+/* Y (queries, d), rows ldy apart, += x^T B for weights x (keys, queries) and keys or values B; = if
+ * add is false. */
 static void sum_over_keys(real *Y, size_t ldy, bool add, struct strip *s, const real *x,
                           const real *B)
 {
@@ -142,12 +144,12 @@ static void sum_over_keys(real *Y, size_t ldy, bool add, struct strip *s, const 
     }
 }
 
-/* dV (keys, d) += P dY and dK += dS Q, for weights and their gradients (keys, queries). */
+/* dV (keys, d) += P dY and dK += dS Q for weights and their gradients (keys, queries). */
 static void sums_over_queries(struct strip *s)
 {
     const struct attention_head *h = s->h;
     const size_t from = first_query(s);
-    const bool on_diagonal = s->j0 >= s->i0; /* the first queries that see these keys */
+    const bool on_diagonal = s->j0 >= s->i0; /* no earlier strip saw these keys */
     for (size_t c = 0; c < h->d; c += WIDE) {
         load(s, c);
         struct tile t = {.M = s->nj,
@@ -175,7 +177,7 @@ static void drop(real *x, const struct strip *s, const struct panel *p)
     const size_t row = s->row;
     for (size_t l = 0; dropout_active(h->drop) && l < p->n; l++) {
         real mask[KEYS];
-        const size_t n = smaller(s->nj, p->first + l + 1);
+        const size_t n = size_min(s->nj, p->first + l + 1);
         dropout_mask(mask, h->drop, h->site, h->first_row + s->i0 + p->p + l, s->j0, n);
         for (size_t j = 0; j < n; j++)
             x[j * row + p->p + l] *= mask[j];
@@ -183,13 +185,14 @@ static void drop(real *x, const struct strip *s, const struct panel *p)
 }
 
 /* The first query of a panel that sees key j of the block. */
-static uint32_t sees(const struct panel *p, size_t j)
+static uint32_t first_seeing(const struct panel *p, size_t j)
 {
     return j > p->first ? (uint32_t)(j - p->first) : 0;
 }
 
-/* Zero in those of a panel's vectors that no product wrote: before the diagonal, and behind the last query. What is computed there is thrown
- * away, but should not depend on what memory held before. */
+/* Zeroes the vectors of a panel that no product wrote: before the diagonal, and after the last
+ * query. Results computed from them are discarded, but should not depend on uninitialised
+ * memory. */
 static void clear_unwritten(real *out, const struct strip *s, const struct panel *p)
 {
     real *x = out + p->p;
@@ -199,11 +202,11 @@ static void clear_unwritten(real *out, const struct strip *s, const struct panel
         memset(x + j * s->row + LANES, 0, LANES * sizeof *x);
 }
 
-/* Turns the scores of a panel into exp(s - m), m the largest of each query so far, and brings what its queries have summed up, sum and
- * y, to the new m. The first key is seen by all. */
+/* Replaces the scores of a panel by exp(s - m), where m is each query's largest score so far, and
+ * rescales the queries' sum and y to the new m. All queries see the first key. */
 static void online_softmax(struct strip *s, const struct panel *p)
 {
-    real *x = s->s + p->p, *top = s->top + p->p, *sum = s->sum + p->p, shrink[QUERIES];
+    real *x = s->s + p->p, *top = s->top + p->p, *sum = s->sum + p->p, rescale[QUERIES];
     const size_t row = s->row;
     const bool first = s->j0 == 0;
     __typeof__(real_part(*x)) largest[QUERIES];
@@ -211,7 +214,7 @@ static void online_softmax(struct strip *s, const struct panel *p)
         largest[l] =
             first || real_part(x[l]) > real_part(top[l]) ? real_part(x[l]) : real_part(top[l]);
     for (size_t j = 1; j < p->seen; j++) {
-        const uint32_t from = sees(p, j);
+        const uint32_t from = first_seeing(p, j);
 #pragma omp simd
         for (uint32_t l = 0; l < QUERIES; l++)
             largest[l] = l >= from && real_part(x[j * row + l]) > largest[l]
@@ -220,12 +223,12 @@ static void online_softmax(struct strip *s, const struct panel *p)
     }
 #pragma omp simd
     for (uint32_t l = 0; l < QUERIES; l++) {
-        shrink[l] = first ? 0 : real_exp(top[l] - largest[l]);
-        sum[l] = first ? 0 : sum[l] * shrink[l];
+        rescale[l] = first ? 0 : real_exp(top[l] - largest[l]);
+        sum[l] = first ? 0 : sum[l] * rescale[l];
         top[l] = largest[l];
     }
     for (size_t j = 0; j < p->seen; j++) {
-        const uint32_t from = sees(p, j);
+        const uint32_t from = first_seeing(p, j);
 #pragma omp simd
         for (uint32_t l = 0; l < QUERIES; l++) {
             const real e = real_exp(x[j * row + l] - top[l]);
@@ -235,8 +238,8 @@ static void online_softmax(struct strip *s, const struct panel *p)
     }
     for (size_t l = 0; !first && l < p->n; l++) {
         real *y = s->h->y + (s->i0 + p->p + l) * s->h->C;
-        for (size_t c = 0; shrink[l] != 1 && c < s->h->d; c++)
-            y[c] *= shrink[l];
+        for (size_t c = 0; rescale[l] != 1 && c < s->h->d; c++)
+            y[c] *= rescale[l];
     }
 }
 
@@ -263,7 +266,7 @@ static void forward_end(const struct strip *s)
     }
 }
 
-/* From scores and dy . v to the weights and their scaled gradients. */
+/* Replaces scores and dy . v by the weights and their scaled gradients. */
 static void weights_backward(struct strip *s, const struct panel *p)
 {
     real *x = s->s + p->p, *dx = s->ds + p->p;
@@ -271,7 +274,7 @@ static void weights_backward(struct strip *s, const struct panel *p)
     const size_t row = s->row;
     drop(s->ds, s, p);
     for (size_t j = 0; j < p->seen; j++) {
-        const uint32_t from = sees(p, j);
+        const uint32_t from = first_seeing(p, j);
 #pragma omp simd
         for (uint32_t l = 0; l < QUERIES; l++) {
             const real e = real_exp(x[j * row + l] - lse[l]),
@@ -319,13 +322,13 @@ void attention_strip(const struct attention_head *h, size_t i0)
     struct strip s;
     s.h = h;
     s.i0 = i0;
-    s.n = smaller(h->T - i0, STRIP);
-    s.row = (s.n + QUERIES - 1) / QUERIES * QUERIES + LANES;
-    s.width = 0; /* nothing is loaded */
+    s.n = size_min(h->T - i0, STRIP);
+    s.row = ceil_div(s.n, QUERIES) * QUERIES + LANES;
+    s.width = 0; /* no columns are loaded */
     if (h->dy)
         backward_begin(&s);
     for (s.j0 = 0; s.j0 < i0 + s.n; s.j0 += KEYS) {
-        s.nj = smaller(i0 + s.n - s.j0, KEYS);
+        s.nj = size_min(i0 + s.n - s.j0, KEYS);
         (h->dy ? backward_block : forward_block)(&s);
     }
     if (!h->dy)

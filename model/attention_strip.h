@@ -1,4 +1,4 @@
-/* attention_strip.h: attention of a strip of queries. */
+/* attention_strip.h: attention for a strip of queries. */
 #ifndef ATTENTION_STRIP_H
 #define ATTENTION_STRIP_H
 
@@ -10,7 +10,8 @@
 
 enum { ATTENTION_STRIP = 128 }; /* queries */
 
-/* One head of one document of T tokens: rows of q, k, v (and their gradients) lie ld = 3C apart, rows of y and dy C apart. */
+/* One head in one document of T tokens. Rows of q, k, v and their gradients are ld = 3C apart, rows
+ * of y and dy C apart. */
 struct attention_head {
     const real *q, *k, *v, *dy; /* dy NULL: forward */
     real *y, *lse, *dq, *dk, *dv;
@@ -19,11 +20,12 @@ struct attention_head {
     const struct dropout *drop;
     uint32_t site;
     uint64_t first_row; /* of the dropout mask */
-    bool set;           /* nothing has been added to dq, dk and dv */
+    bool set;           /* overwrites dq, dk and dv instead of adding */
 };
 
-/* The strip of queries from i0, a multiple of ATTENTION_STRIP, on, with all keys that they see. Forward: sets y and lse of its queries.
- * Backward: adds into (or sets) dq of its queries, dk and dv of those keys. */
+/* Computes the strip of queries from i0, a multiple of ATTENTION_STRIP, with all keys that they
+ * see. Forward: sets y and lse of these queries. Backward: adds into (or sets) dq of these queries,
+ * dk and dv of those keys. */
 void attention_strip(const struct attention_head *h, size_t i0);
 
 #endif

@@ -3,7 +3,7 @@
  *     mid = x   + dropout(proj(attention(qkv(ln_1(x)))))
  *     out = mid + dropout(mlp(ln_2(mid)))
  *
- * The backward processes the forward's lines from last to first. A residual connection y = x + branch
+ * The backward processes these operations from last to first. A residual connection y = x + branch
  * passes dy on to x unchanged, so one array, dx, is the gradient of the stream at every point; the
  * gradient that comes back through a branch's LayerNorm is added to it.
  *

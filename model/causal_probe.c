@@ -1,6 +1,7 @@
-/* causal_probe.c: see causal_probe.h. All comparisons are exact: causality is a loop bound, so what a
- * query may not see is not part of any sum. */
+/* causal_probe.c: see causal_probe.h. All comparisons are exact: causality is a loop bound, so keys
+ * that a query may not see are in none of its sums. */
 #include "model/causal_probe.h"
+#include "base/minmax.h"
 #include "model/attention.h"
 #include "model/philox.h"
 #include "model/real.h"
@@ -55,7 +56,7 @@ static int check_outputs(struct probe *p, size_t t)
     return 0;
 }
 
-/* Takes the loss at t alone back to the embeddings. */
+/* Computes the gradient of the loss at t alone with respect to the embeddings. */
 static int check_gradients(struct probe *p, size_t t)
 {
     struct gpt *g = p->g;
@@ -73,8 +74,8 @@ static int check_gradients(struct probe *p, size_t t)
     return 0;
 }
 
-/* The position that divides the values of column c in a pass; over all columns and passes these
- * positions are spread over the sequence. */
+/* The position that divides zeros and ones in column c of the values. Over all columns and passes,
+ * these positions are spread over the sequence. */
 static size_t threshold(const struct probe *p, size_t pass, size_t c)
 {
     const size_t D = p->C / p->H;
@@ -94,8 +95,9 @@ static void attend(struct probe *p, enum values values, size_t pass)
     attention_forward(p->y, p->lse, p->qkv, p->batch.start, 1, p->T, p->C, p->H, NULL, 0);
 }
 
-/* With values of one, each output is the sum of a query's weights; with ones beyond the threshold, the
- * weight of what lies beyond; with ones up to it, the weight of earlier documents. */
+/* If all values are one, each output is the sum of a query's weights; with ones beyond the
+ * threshold, it is the weight of the keys beyond it; with ones up to the threshold, that of earlier
+ * documents. */
 static int check_weights(struct probe *p)
 {
     attend(p, ONES, 0);
@@ -185,9 +187,10 @@ static int run(struct probe *p)
     memcpy(p->qkv, p->g->blocks[0].qkv, T * p->Q * sizeof(real));
     if (check_weights(p))
         return -1;
-    /* Tokens to change: the last, one in the middle that is not at the edge of a tile, and the second.
-     * With documents: the last of the third document, the document of one token, and the first. The
-     * losses whose gradients are checked lie before these tokens, or begin a document after them. */
+    /* Tokens to change: the last, one in the middle that is not at the edge of a tile, and the
+     * second. With documents: the last of the third document, the document of one token, and the
+     * first. The losses whose gradients are checked lie before these tokens, or begin a document
+     * after them. */
     const size_t last = 2 * T / 3;
     const size_t at[POSITIONS] = {p->documents ? (last ? last - 1 : 0) : T - 1,
                                   p->documents ? T / 3 : T / 2 + T / 7, !p->documents};
@@ -207,7 +210,7 @@ int gpt_causal_probe(struct gpt *g, bool documents, char *message, size_t size)
     const struct model_config *c = &g->tensors->config;
     struct probe p = {.g = g,
                       .documents = documents,
-                      .T = c->block_size < g->max_rows ? c->block_size : g->max_rows,
+                      .T = size_min(c->block_size, g->max_rows),
                       .C = c->n_embd,
                       .H = c->n_head,
                       .Q = model_dim(c, 'Q'),

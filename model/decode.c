@@ -1,7 +1,8 @@
-/* decode.c: the forward of a few sequences, a few tokens at a time. Keys and values of earlier tokens do
- * not depend on later ones, since attention is causal, so they are cached: attention for a new token
- * reads the cached rows, and everything else works on one row per token. The cost of a row is reading
- * the weights, which the rows of several sequences share. Row i * sequences + s is token i of sequence s.
+/* decode.c: the forward of a few sequences, a few tokens at a time. Keys and values of earlier
+ * tokens do not depend on later ones, since attention is causal, so they are cached: attention for
+ * a new token reads the cached rows, and everything else works on one row per token. Reading the
+ * weights takes most of the time, and the rows of several sequences share it. Row i * sequences + s
+ * is token i of sequence s.
  */
 #include "model/decode.h"
 #include "model/embedding.h"
@@ -61,8 +62,8 @@ static real *cached(const struct decoder *s, real *cache, size_t layer, size_t s
     return cache + (layer * s->sequences + sequence) * c->block_size * c->n_embd;
 }
 
-/* Attention of n new tokens of the first `sequences` sequences: appends their keys and values to the
- * cache and computes s->block.att (n sequences, C). */
+/* Attention of n new tokens of the first `sequences` sequences: appends their keys and values to
+ * the cache and computes s->block.att (n sequences, C). */
 static void attention_cached(struct decoder *s, size_t n, size_t sequences, size_t layer)
 {
     const struct model_config *c = &s->model->tensors->config;

@@ -1,5 +1,5 @@
-/* decode.h: generation with a cache of keys and values. Each new token costs one pass over the weights,
- * which several sequences can share. */
+/* decode.h: generation with a cache of keys and values. Each new token costs one pass over the
+ * weights, which several sequences can share. */
 #ifndef DECODE_H
 #define DECODE_H
 
@@ -16,7 +16,7 @@
 struct decoder {
     const struct gpt *model; /* only its parameters are used */
     struct arena arena;
-    size_t sequences;         /* generated side by side, all of the same length */
+    size_t sequences;         /* generated together, all of the same length */
     size_t max_rows;          /* tokens of one call, over all sequences */
     size_t length;            /* tokens of each sequence in the cache */
     real *keys, *values;      /* (n_layer, sequences, block_size, C) */
@@ -26,18 +26,18 @@ struct decoder {
     struct block_scratch scratch;
 };
 
-/* Creates a decoder for calls of at most max_rows >= sequences tokens. Returns -1 if memory is short. The
- * model must outlive the decoder. */
+/* Creates a decoder for calls of at most max_rows >= sequences tokens. Returns -1 if memory is
+ * short. The model must outlive the decoder. */
 int decoder_create(struct decoder *s, const struct gpt *model, size_t sequences, size_t max_rows);
 void decoder_destroy(struct decoder *s);
 
-/* Appends n tokens to each sequence, ids (n, sequences), and writes the logits (sequences, V) after the
- * last of them: those of the full forward, with another order of summation. Requires
+/* Appends n tokens to each sequence, ids (n, sequences), and writes the logits (sequences, V) after
+ * the last of them: those of the full forward, with another order of summation. Requires
  * 0 < n * sequences <= max_rows and length + n <= block_size. */
 void decoder_forward(struct decoder *s, real *logits, const uint32_t *ids, size_t n);
 
-/* The same for n <= max_rows tokens ids (n) that all sequences have in common, after a common beginning:
- * they are computed once. */
+/* The same for n <= max_rows tokens ids (n) that all sequences have in common, after a common
+ * beginning. They are computed once. */
 void decoder_prompt(struct decoder *s, real *logits, const uint32_t *ids, size_t n);
 
 /* Removes all tokens but the first `length`. */

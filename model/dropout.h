@@ -1,4 +1,4 @@
-/* dropout.h: dropout, forward and backward. Masks are computed where they are needed and never stored. */
+/* dropout.h: dropout, forward and backward. Masks are recomputed, not stored. */
 #ifndef DROPOUT_H
 #define DROPOUT_H
 
@@ -28,13 +28,13 @@ static inline bool dropout_active(const struct dropout *d)
     return d && d->p > 0;
 }
 
-/* mask (n): 0 with probability p, otherwise 1/(1-p), for columns [column, column + n) of a row; column
- * is a multiple of 4. */
+/* mask (n): 0 with probability p, otherwise 1/(1-p), for columns [column, column + n) of a row;
+ * column is a multiple of 4. */
 void dropout_mask(real *mask, const struct dropout *d, uint32_t site, uint64_t row, size_t column,
                   size_t n);
 
-/* y (N,C) = x * mask. Row n of y uses row first_row * T + n of the mask; T is the length of a sequence.
- * y may be x. */
+/* y (N,C) = x * mask. Row n of y uses row first_row * T + n of the mask; T is the length of a
+ * sequence. y may be x. */
 void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d,
                      uint32_t site);
 

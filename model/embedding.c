@@ -1,18 +1,20 @@
 /* embedding.c: x[b,t] = wte[id(b,t)] + wpe[t].
  *
- * Each row of x copies one row of each table, so each row of dx is added to one row of each:
+ * Each row of x is the sum of one row of each table, so each row of dx is added to both:
  *
  *     dwte[v] += sum over (b,t) with id(b,t) = v of dx[b,t]
  *     dwpe[t] += sum over b of dx[b,t]
  *
- * A token that occurs twice adds twice, and the output layer adds into the same dwte (it is tied): an assignment here loses both.
+ * A token that occurs twice adds twice, and the tied output layer adds into the same dwte: an
+ * assignment instead of an addition would lose both.
  *
- * Several (b,t) add into one row of dwte, so threads share out the columns, not the tokens: no two write the same element, and
- * the order of each sum is that of the tokens.
+ * Several (b,t) add into the same row of dwte, so each thread takes a strip of columns and all
+ * tokens. No two threads write the same element, and each sum is in the order of the tokens.
  *
- * In more steps: docs/derivations.md#embedding
+ * Step by step: docs/derivations.md#embedding
  */
 #include "model/embedding.h"
+#include "base/minmax.h"
 #include "model/real.h"
 
 enum { STRIP = 64 }; /* columns */
@@ -33,7 +35,7 @@ void embedding_backward(real *dwte, real *dwpe, const real *dx, const uint32_t *
 {
 #pragma omp parallel for
     for (size_t i0 = 0; i0 < C; i0 += STRIP) {
-        const size_t i1 = i0 + STRIP < C ? i0 + STRIP : C;
+        const size_t i1 = size_min(C, i0 + STRIP);
         for (size_t n = 0; n < B * T; n++) {
             real *dtoken = dwte + ids[n] * C, *dposition = dwpe + n % T * C;
             for (size_t i = i0; i < i1; i++) {

@@ -1,27 +1,31 @@
-/* gelu.c: y = x * Phi(x), Phi the normal distribution function (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+/* gelu.c: y = x Phi(x), where Phi is the normal distribution function (Hendrycks and Gimpel 2016,
+ * arXiv:1606.08415).
  *
  * GELU_ERF is the definition, with phi the normal density:
  *
  *     Phi(x) = (1 + erf(x / sqrt 2)) / 2
  *     dy/dx  = Phi(x) + x phi(x)
  *
- * GELU_TANH is the paper's approximation, that GPT-2 was trained with, (1 + tanh u) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3).
- * Since (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), it is x * s(2u) with the logistic function s, whose derivative is s (1 - s):
+ * GELU_TANH is the approximation that GPT-2 was trained with, x (1 + tanh u) / 2 with
+ * u = sqrt(2/pi) (x + 0.044715 x^3). Since (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), it is x s(2u) with
+ * the logistic function s, whose derivative is s (1 - s):
  *
  *     y     = x s
  *     dy/dx = s + x s (1 - s) 2 u'        u' = sqrt(2/pi) (1 + 3 * 0.044715 x^2)
  *
- * which needs one exponential and loses no digits where tanh nears -1. The inner derivative u' is the factor that is easily
- * forgotten; without it the network still trains.
+ * This form needs one exponential and loses no digits where tanh approaches -1. The inner
+ * derivative u' is easily forgotten, and the network trains without it.
  *
- * Far out, where s (1 - s) has become zero, x^2 may overflow, and zero times infinity is not a number: there u' is held finite.
+ * If |x| is so large that x^2 overflows, s (1 - s) is zero, and their product would be NaN. The
+ * square is therefore bounded.
  *
- * Threads take whole blocks of fixed length: where a vector loop ends in a remainder then depends on n alone, and so does the
- * last bit of each exponential.
+ * Each thread processes whole blocks of fixed length. Where a vector loop leaves a remainder, and
+ * so the last bit of each exponential, depends on n alone.
  *
- * In more steps: docs/derivations.md#gelu
+ * Step by step: docs/derivations.md#gelu
  */
 #include "model/gelu.h"
+#include "base/minmax.h"
 #include "model/real.h"
 #include <stdbool.h>
 #include <string.h>
@@ -75,8 +79,7 @@ void gelu_forward(real *y, const real *x, size_t n, enum gelu_kind kind)
 {
 #pragma omp parallel for
     for (size_t i = 0; i < n; i += BLOCK)
-        (kind == GELU_ERF ? erf_forward : tanh_forward)(y + i, x + i,
-                                                        n - i < BLOCK ? n - i : BLOCK);
+        (kind == GELU_ERF ? erf_forward : tanh_forward)(y + i, x + i, size_min(n - i, BLOCK));
 }
 
 static void backward(bool set, real *dx, const real *dy, const real *x, size_t n,
@@ -84,9 +87,9 @@ static void backward(bool set, real *dx, const real *dy, const real *x, size_t n
 {
 #pragma omp parallel for
     for (size_t i = 0; i < n; i += BLOCK) {
-        const size_t now = n - i < BLOCK ? n - i : BLOCK;
+        const size_t now = size_min(n - i, BLOCK);
         if (set)
-            memset(dx + i, 0, now * sizeof *dx); /* and from here on it is in the first cache */
+            memset(dx + i, 0, now * sizeof *dx); /* which also loads it into the cache */
         (kind == GELU_ERF ? erf_backward : tanh_backward)(dx + i, dy + i, x + i, now);
     }
 }

@@ -1,4 +1,4 @@
-/* gelu.h: the Gaussian error linear unit in both its forms, forward and backward. */
+/* gelu.h: the Gaussian error linear unit in both forms, forward and backward. */
 #ifndef GELU_H
 #define GELU_H
 

@@ -1,9 +1,9 @@
 /* gpt.c: the model: embeddings, a stack of blocks, a final LayerNorm, the tied output layer and its
  * loss.
  *
- * The forward keeps each block's activations, or a part of them (enum gpt_use). The backward processes
- * the blocks from last to first with one array, dstream, that holds the gradient of the residual stream
- * at the current point.
+ * The forward keeps each block's activations, or a part of them (enum gpt_use). The backward
+ * processes the blocks from last to first with one array, dstream, that holds the gradient of the
+ * residual stream at the current point.
  *
  * Step by step: docs/derivations.md#the-whole-model
  */
@@ -97,7 +97,8 @@ short_of_memory:
     return -1;
 }
 
-/* Memory that products keep to work in. The longest sums, over tokens, are in gradients of weights. */
+/* The most memory that matrix products keep. The longest sums, over tokens, are in gradients of
+ * weights. */
 static size_t product_bytes(const struct gpt *g)
 {
     const struct model_config *c = &g->tensors->config;

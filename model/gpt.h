@@ -20,13 +20,14 @@
 #define gpt_loss_and_grads NAME(gpt_loss_and_grads)
 #define gpt_backward       NAME(gpt_backward)
 
-/* What a model is for and, in training, what its backward recomputes instead of keeping it in memory:
- * GPT_TRAIN only the outputs of LayerNorms, RECOMPUTE_GELU also the MLP's hidden activations,
- * RECOMPUTE_BLOCK everything in a block but its input (Chen et al. 2016, arXiv:1604.06174). Gradients
- * have the same bits in all three. */
+/* What a model is for and, in training, what its backward recomputes instead of keeping it in
+ * memory: GPT_TRAIN only the outputs of LayerNorms, RECOMPUTE_GELU also the MLP's hidden
+ * activations, RECOMPUTE_BLOCK everything in a block but its input (Chen et al. 2016,
+ * arXiv:1604.06174). Gradients have the same bits in all three. */
 enum gpt_use { GPT_INFER, GPT_TRAIN, GPT_TRAIN_RECOMPUTE_GELU, GPT_TRAIN_RECOMPUTE_BLOCK };
 
-/* The stages of a forward and a backward, in the order in which they end, and what each has written. */
+/* The stages of a forward and a backward, in the order in which they end, and what each has
+ * written. */
 enum gpt_stage {
     STAGE_EMBEDDING, /* g->embedded */
     STAGE_BLOCK,     /* g->blocks[layer] */
@@ -68,16 +69,16 @@ void gpt_destroy(struct gpt *g);
 /* The bytes that such a model needs. */
 size_t gpt_bytes(struct tensors *tensors, size_t max_rows, enum gpt_use use);
 
-/* Sets GPT-2's initial weights: normal with the table's standard deviations. Each weight is a function
- * of (seed, tensor, element) alone. */
+/* Sets GPT-2's initial weights: normal with the table's standard deviations. Each weight is a
+ * function of (seed, tensor, element) alone. */
 void gpt_init(struct gpt *g, uint64_t seed);
 
 /* Computes logits (B,T,V) of a batch's inputs, T <= block_size, without dropout. */
 void gpt_logits(struct gpt *g, real *logits, const struct batch *batch);
 
-/* Returns the mean cross-entropy in nats per target, over the targets that are not NO_TARGET (0 if there
- * are none), and writes each token's loss to g->losses. Document starts limit attention; positions
- * count from the beginning of the row. d is NULL in evaluation. */
+/* Returns the mean cross-entropy in nats per target, over the targets that are not NO_TARGET (0 if
+ * there are none), and writes each token's loss to g->losses. Document starts limit attention;
+ * positions count from the beginning of the row. d is NULL in evaluation. */
 acc gpt_loss(struct gpt *g, const struct batch *batch, const struct dropout *d);
 
 /* The same, and adds the gradient of batch->weight times that mean into g->grads. */

@@ -1,12 +1,12 @@
 /* lens.c: see lens.h.
  *
- * Attention never stores its weights (attention.c). They follow from what its forward saves, for keys
- * k <= q:
+ * Attention never stores its weights (attention.c). They follow from what its forward saves, for
+ * keys k <= q:
  *
  *     w_qk = exp(s_qk - lse_q),  s_qk = q . k / sqrt(D)
  *
- * The gradient is an ordinary backward whose upstream gradient is one for the loss of token t and zero
- * for the others.
+ * The gradient is an ordinary backward whose upstream gradient is one for the loss of token t and
+ * zero for the others.
  */
 #include "model/lens.h"
 #include "model/gemm/gemm.h"

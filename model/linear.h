@@ -16,7 +16,7 @@ void linear_forward(real *y, const real *x, const real *w, const real *bias, siz
 void linear_backward(real *dx, real *dw, real *dbias, const real *dy, const real *x, const real *w,
                      size_t N, size_t I, size_t O);
 
-/* The same, but overwrites dx, which saves the pass that would clear it. */
+/* The same, but overwrites dx, which saves clearing it first. */
 void linear_backward_set(real *dx, real *dw, real *dbias, const real *dy, const real *x,
                          const real *w, size_t N, size_t I, size_t O);
 

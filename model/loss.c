@@ -1,39 +1,43 @@
-/* loss.c: logits z = x wte^T with the embedding's own matrix (Press and Wolf 2017, arXiv:1608.05859), and the cross-entropy
+/* loss.c: the logits z = x wte^T with the matrix of the embedding (Press and Wolf 2017,
+ * arXiv:1608.05859), and the cross-entropy
  *
- *     loss_n = lse_n - z_n,target(n),   lse_n = log sum_v exp(z_nv)      over the V real symbols
+ *     loss_n = lse_n - z_n,target(n),   lse_n = log sum_v exp(z_nv)      over v < V
  *
- * With p_nv = exp(z_nv - lse_n) = exp(z_nv - m_n) / sum_v exp(z_nv - m_n), m_n the largest logit,
+ * With p_nv = exp(z_nv - lse_n) = exp(z_nv - m_n) / sum_v exp(z_nv - m_n), m_n the largest logit:
  *
  *     dz_nv = dloss_n (p_nv - [v = target(n)])
  *     dx   += dz wte
  *     dwte += dz^T x              into the same array as the embedding's gradient
  *
- * The logits are the largest array of a small model (N times V). They are needed for one moment only, so they are made a chunk of
- * tokens at a time, turned into dz in place, multiplied back, and forgotten. The loss has no dloss_n that depends on anything
- * later, so forward and backward of a chunk are one visit.
+ * The logits (N,V) would be the largest array of a small model. They are therefore computed for one
+ * chunk of tokens at a time, overwritten with dz, and used for dx and dwte before the next chunk.
+ * This is possible because dloss_n does not depend on any loss: forward and backward of a chunk are
+ * one pass.
  *
- * Rows of wte beyond V (padding) get logits that nobody reads and dz = 0. So does a token without a target: it is in no sum.
+ * Rows of wte from V on (padding) have dz = 0, and their logits are not used. Tokens without a
+ * target have dz = 0 too.
  *
- * In more steps: docs/derivations.md#loss
+ * Step by step: docs/derivations.md#loss
  */
 #include "model/loss.h"
+#include "base/minmax.h"
 #include "model/gemm/gemm.h"
 #include "model/real.h"
 
-/* Every chunk reads wte twice and reads and writes dwte: as much as the arithmetic of some 20 rows. 128 MB hold 667 rows of GPT-2's
- * logits in float. Chunks are alike, so that no short one pays for all of wte: as many as come closest to that size. */
+/* Each chunk reads wte twice and reads and writes dwte once, which takes as long as the arithmetic
+ * of about 20 rows. 128 MB hold 667 rows of GPT-2's logits in float. All chunks have nearly the
+ * same length, as close to that size as possible: a short one would read all of wte for a few
+ * rows. */
 enum { CHUNK_BYTES = 1 << 27, CHUNK_MIN = 128 };
 
 size_t loss_chunk(size_t N, size_t padded)
 {
-    size_t chunk = CHUNK_BYTES / sizeof(real) / padded;
-    if (chunk < CHUNK_MIN)
-        chunk = CHUNK_MIN;
-    const size_t chunks = (N + chunk / 2) / chunk;
-    return chunks > 1 ? (N + chunks - 1) / chunks : N;
+    const size_t chunk = size_max(CHUNK_BYTES / sizeof(real) / padded, CHUNK_MIN),
+                 chunks = (N + chunk / 2) / chunk;
+    return chunks > 1 ? ceil_div(N, chunks) : N;
 }
 
-/* Turns one row of logits into exp(z - m), m the largest, and their sum. */
+/* Replaces a row of logits by exp(z - m), where m is the largest, and sums them. Returns m. */
 static real exponentials(real *z, size_t V, real *sum)
 {
     __typeof__(real_part(z[0])) m = real_part(z[0]);
@@ -50,7 +54,7 @@ static real exponentials(real *z, size_t V, real *sum)
     return m;
 }
 
-/* Turns the exponentials of one row into dz. */
+/* Replaces the exponentials of a row by dz. */
 static void row_backward(real *z, real sum, real dloss, uint32_t target, size_t V, size_t padded)
 {
     const real share = dloss / sum;
@@ -62,14 +66,14 @@ static void row_backward(real *z, real sum, real dloss, uint32_t target, size_t 
         z[v] = 0;
 }
 
-/* Forward, and backward where dlosses is given. */
+/* The forward; with dlosses, also the backward. */
 static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const real *dlosses,
                       const real *x, const real *wte, const uint32_t *targets, size_t N, size_t C,
                       size_t V, size_t padded)
 {
     const size_t chunk = loss_chunk(N, padded);
     for (size_t n0 = 0; n0 < N; n0 += chunk) {
-        const size_t rows = N - n0 < chunk ? N - n0 : chunk;
+        const size_t rows = size_min(N - n0, chunk);
         gemm(N_, T_, rows, padded, C, 1, x + n0 * C, C, wte, C, 0, logits, padded);
 #pragma omp parallel for
         for (size_t r = 0; r < rows; r++) {
@@ -90,10 +94,11 @@ static void loss_pass(real *dx, real *dwte, real *losses, real *logits, const re
                 row_backward(z, sum, dlosses[n], targets[n], V, padded);
         }
         if (dlosses)
-            gemm_two(&(struct product){N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1,
-                                       dx + n0 * C, C},
-                     &(struct product){T_, N_, padded, C, rows, 1, logits, padded, x + n0 * C, C, 1,
-                                       dwte, C});
+            gemm_products(
+                (struct product[]){
+                    {N_, N_, rows, C, padded, 1, logits, padded, wte, C, 1, dx + n0 * C, C},
+                    {T_, N_, padded, C, rows, 1, logits, padded, x + n0 * C, C, 1, dwte, C}},
+                2);
     }
 }
 

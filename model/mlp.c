@@ -1,5 +1,5 @@
-/* mlp.c: linear, gelu, linear. The backward applies the chain rule to the forward's three lines, from
- * the last to the first.
+/* mlp.c: linear, gelu, linear. The backward applies the chain rule to these three operations, from
+ * last to first.
  *
  * Step by step: docs/derivations.md#mlp
  */

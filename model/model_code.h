@@ -1,6 +1,6 @@
-/* model_code.h: the functions of each build of the model behind one interface that does not depend on the
- * number type, for code that chooses a build at run time: training in float or bf16, the gradient
- * checker, gradient files. */
+/* model_code.h: the functions of each build of the model behind one interface that does not depend
+ * on the number type, for code that chooses a build at run time: training in float or bf16, the
+ * gradient checker, gradient files. */
 #ifndef MODEL_CODE_H
 #define MODEL_CODE_H
 
@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* model is a struct gpt of the build; arrays are of its number type. See gpt.h and causal_probe.h. Losses
- * come as real and imaginary part. */
+/* model is a struct gpt of the build; arrays are of its number type. See gpt.h and causal_probe.h.
+ * Losses come as real and imaginary part. */
 struct model_code {
     void *(*create)(const struct model_config *config, size_t max_rows); /* NULL: no memory */
     void (*destroy)(void *model);

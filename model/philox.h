@@ -1,15 +1,16 @@
-/* philox.h: Philox4x32-10, the counter-based generator behind initial weights and dropout (Salmon, Moraes, Dror and Shaw 2011,
- * "Parallel random numbers: as easy as 1, 2, 3", doi:10.1145/2063384.2063405).
+/* philox.h: Philox4x32-10, the counter-based random number generator for initial weights and
+ * dropout (Salmon, Moraes, Dror and Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3",
+ * doi:10.1145/2063384.2063405).
  *
- * A random number is a function of its address (seed, counter) and of nothing else: no state to save, to share between threads
- * or to replay, and the backward draws a dropout mask again where the forward drew it.
+ * A random number is a function of its address (seed, counter) alone. There is no state to save or
+ * to share between threads, and the backward draws the dropout masks of the forward again.
  */
 #ifndef PHILOX_H
 #define PHILOX_H
 
 #include <stdint.h>
 
-/* Ten rounds on the counter c, in place, with the key (k0, k1): four words of 32 random bits. */
+/* Replaces the counter c by 128 random bits, in ten rounds with the key (k0, k1). */
 static inline void philox4x32(uint32_t c[4], uint32_t k0, uint32_t k1)
 {
     uint32_t c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];

@@ -5,21 +5,21 @@
  *   REAL_F32    float            trains
  *   REAL_BF16   float            trains in mixed precision
  *   REAL_F64    double           for finite differences; the reference that float is compared with
- *   REAL_C128   double complex   for the complex step: Im f(x + ih) / h equals f'(x) to rounding, since
- *                                nothing is subtracted (Squire and Trapp 1998,
+ *   REAL_C128   double complex   for the complex step: Im f(x + ih) / h equals f'(x) to rounding,
+ *                                since nothing is subtracted (Squire and Trapp 1998,
  *                                doi:10.1137/S003614459631241X)
  *
- * All builds are linked into one program. Each header therefore renames its functions with NAME, such
- * as `#define linear_forward NAME(linear_forward)`, so that sources read as if there were one type.
- * Structs that contain reals are renamed with TYPE in the same way.
+ * All builds are linked into one program. Each header therefore renames its functions with NAME,
+ * such as `#define linear_forward NAME(linear_forward)`, so that sources read as if there were one
+ * type. Structs that contain reals are renamed with TYPE in the same way.
  *
- * The bf16 build stores float and differs only in matrix products, which round their operands to bf16
- * (gemm_bf16.c). Its structs are those of the float build, so either build can run a model that the
- * other has created. It has no planted mistakes: formulas are checked in the other builds, and this one
- * is compared with double.
+ * The bf16 build stores float and differs only in matrix products, which round their operands to
+ * bf16 (gemm_bf16.c). Its structs are those of the float build, so either build can run a model
+ * that the other has created. It has no planted mistakes: formulas are checked in the other builds,
+ * and this one is compared with double.
  *
- * The complex step needs analytic code: compare and take maxima of real_part(x) only, square as x * x,
- * never take the absolute value of a real, transpose without conjugation.
+ * The complex step needs analytic code: compare and take maxima of real_part(x) only, square as x *
+ * x, never take the absolute value of a real, transpose without conjugation.
  */
 #ifndef REAL_H
 #define REAL_H

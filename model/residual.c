@@ -1,13 +1,14 @@
 /* residual.c: y = x + dropout(branch(x)) (He et al. 2015, arXiv:1512.03385).
  *
- *     dx      += dy             and what comes back through the branch is added to it
+ *     dx      += dy             and the backward of the branch adds its part
  *     dbranch += dy * mask
  *
- * Assigning either of dx's two parts where it must be added cuts the network in two, and it still trains.
+ * If one part of dx overwrites the other, the network is cut in two, and it still trains.
  *
- * In more steps: docs/derivations.md#residual
+ * Step by step: docs/derivations.md#residual
  */
 #include "model/residual.h"
+#include "base/minmax.h"
 #include "model/real.h"
 
 void residual_forward(real *y, const real *x, const real *branch, size_t N, size_t T, size_t C,
@@ -17,7 +18,7 @@ void residual_forward(real *y, const real *x, const real *branch, size_t N, size
 #pragma omp parallel for
     for (size_t n = 0; n < N; n++)
         for (size_t i0 = 0; i0 < C; i0 += COLUMNS) {
-            const size_t first = n * C + i0, width = i0 + COLUMNS < C ? COLUMNS : C - i0;
+            const size_t first = n * C + i0, width = size_min(C - i0, COLUMNS);
             if (dropout_active(d)) {
                 real mask[COLUMNS];
                 dropout_mask(mask, d, site, d->first_row * T + n, i0, width);

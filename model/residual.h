@@ -13,8 +13,8 @@
 void residual_forward(real *y, const real *x, const real *branch, size_t N, size_t T, size_t C,
                       const struct dropout *d, uint32_t site);
 
-/* Adds into dx (N,C) and dbranch (N,C) the gradients for dy (N,C). dx may be NULL if the caller uses dy
- * itself as the gradient of x. */
+/* Adds into dx (N,C) and dbranch (N,C) the gradients for dy (N,C). dx may be NULL if the caller
+ * uses dy itself as the gradient of x. */
 void residual_backward(real *dx, real *dbranch, const real *dy, size_t N, size_t T, size_t C,
                        const struct dropout *d, uint32_t site);
 

@@ -1,14 +1,15 @@
-/* softmax.c: p_i = exp(x_i - m) / sum_j exp(x_j - m) for each row, with m the row's maximum.
+/* softmax.c: p_i = exp(x_i - m) / sum_j exp(x_j - m) for each row, where m is the row's maximum.
  *
- * Any m gives the same p, so it counts as a constant; the maximum keeps exp from overflowing. With the sum below the line,
+ * p does not depend on m, so m counts as a constant; the maximum prevents overflow. The derivative
+ * of the quotient gives
  *
  *     d p_i / d x_j = p_i (delta_ij - p_j)
  *     dx_j += p_j (dp_j - sum_i dp_i p_i)
  *
- * The rows of d p / d x sum to zero: an upstream gradient of all ones gives dx = 0, so a checker that uses one passes a backward
- * that does nothing.
+ * Since sum_i p_i is constant, an upstream gradient of all ones gives dx = 0. A checker that uses
+ * it would accept a backward that does nothing.
  *
- * In more steps: docs/derivations.md#softmax
+ * Step by step: docs/derivations.md#softmax
  */
 #include "model/softmax.h"
 #include "model/real.h"

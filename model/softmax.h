@@ -1,5 +1,5 @@
-/* softmax.h: softmax over the last dimension, forward and backward. Attention and loss contain fused
- * versions; decoding uses this one. */
+/* softmax.h: softmax over the last dimension, forward and backward. Attention and loss contain
+ * fused versions; decoding uses this one. */
 #ifndef SOFTMAX_H
 #define SOFTMAX_H
 

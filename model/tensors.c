@@ -6,8 +6,8 @@
  *
  * Names, shapes and initial values are GPT-2's (Radford et al. 2019; names as in Hugging Face's
  * transformers): weights from N(0, 0.02²), and weights that write into the residual stream from
- * N(0, (0.02 / sqrt(2 n_layer))²). Each of the n_layer blocks adds to the stream twice, so its variance
- * does not grow with depth.
+ * N(0, (0.02 / sqrt(2 n_layer))²). Each of the n_layer blocks adds to the stream twice, so its
+ * variance does not grow with depth.
  */
 #include "model/tensors.h"
 #include <math.h>

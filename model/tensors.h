@@ -1,6 +1,6 @@
-/* tensors.h: the sizes of a model and the table of its parameter tensors. Initialisation, optimiser,
- * checkpoints and exchange formats all work from this table. It does not depend on the number type:
- * a parameter array of any type has the same layout. */
+/* tensors.h: the sizes of a model and the table of its parameter tensors. Initialisation,
+ * optimiser, checkpoints and exchange formats all work from this table. It does not depend on the
+ * number type: a parameter array of any type has the same layout. */
 #ifndef TENSORS_H
 #define TENSORS_H
 
@@ -11,14 +11,15 @@ enum gelu_kind { GELU_TANH, GELU_ERF };
 
 struct model_config {
     size_t n_layer, n_head, n_embd, block_size;
-    size_t vocab_size;        /* symbols that the loss and files know */
+    size_t vocab_size;        /* symbols in the loss and in files */
     size_t padded_vocab_size; /* rows of wte in memory; rows from vocab_size on are zero */
     bool bias;                /* linear layers and LayerNorms have biases */
     enum gelu_kind gelu;
     double dropout; /* probability of a zero; 0: no dropout */
 };
 
-/* The kinds of tensors, in the order of the parameter array. Those of a block exist once per layer. */
+/* The kinds of tensors, in the order of the parameter array. Those of a block exist once per
+ * layer. */
 enum tensor_kind {
     WTE,
     WPE,
@@ -53,19 +54,19 @@ struct tensors {
     struct model_config config;
 };
 
-/* The size that a letter stands for in shapes: V symbols, P rows of wte in memory, T positions, C width
- * of the residual stream, H heads, Q width of a token's queries, keys and values together, A width of
- * the attention output, F hidden width of the MLP. No other code derives widths from a configuration.
- * Returns SIZE_MAX if the size overflows. */
+/* The size that a letter stands for in shapes: V symbols, P rows of wte in memory, T positions, C
+ * width of the residual stream, H heads, Q width of a token's queries, keys and values together, A
+ * width of the attention output, F hidden width of the MLP. No other code derives widths from a
+ * configuration. Returns SIZE_MAX if the size overflows. */
 size_t model_dim(const struct model_config *config, char letter);
 
-/* Returns the table for a model of these sizes, to be freed with tensors_destroy, or NULL if memory is
- * short or a size overflows. */
+/* Returns the table for a model of these sizes, to be freed with tensors_destroy, or NULL if memory
+ * is short or a size overflows. */
 struct tensors *tensors_create(const struct model_config *config);
 void tensors_destroy(struct tensors *t);
 
-/* Returns the tensor of a kind in a layer (0 for kinds outside the blocks), or NULL if the model has
- * none, such as a bias with bias = no. */
+/* Returns the tensor of a kind in a layer (0 for kinds outside the blocks), or NULL if the model
+ * has none, such as a bias with bias = no. */
 const struct tensor *tensors_find(const struct tensors *t, enum tensor_kind kind, size_t layer);
 
 /* Elements of a tensor in files. They come first in its range in memory. */

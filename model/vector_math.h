@@ -1,9 +1,11 @@
-/* vector_math.h: exp and the normal distribution function in float, as plain arithmetic without branches or calls, so that loops
- * around them vectorise on any compiler and give an element the same bits wherever in a vector it stands.
+/* vector_math.h: exp and the normal distribution function in float, without branches or calls, so
+ * that every compiler vectorises loops around them, and a result does not depend on the position of
+ * the element in a vector.
  *
- * Error bounds, held by tests/test_model_vector_math.c against double over all of the range: exp 1.5 units in the last place (with
- * gradual underflow, overflow to infinity, NaN kept); the distribution function 2^-23 absolute, 5e-6 relative down to x = -12 (where the
- * rounding of x^2 / 2 alone makes 4.3e-6 of it).
+ * Error bounds, checked by tests/model/test_vector_math.c against double over the whole range: exp
+ * 1.5 units in the last place, with gradual underflow, overflow to infinity, and NaN for NaN.
+ * Distribution function 2^-23 absolute, and 5e-6 relative down to x = -12, where the rounding of
+ * x^2 / 2 alone contributes 4.3e-6.
  */
 #ifndef VECTOR_MATH_H
 #define VECTOR_MATH_H
@@ -25,10 +27,11 @@ static inline uint32_t bits_of_float(float x)
     return bits;
 }
 
-/* exp(x) = 2^n e^r with n the whole number nearest x / ln 2 and |r| <= ln(2)/2. ln 2 is subtracted in two parts, the first of
- * few bits so that n times it is exact (Cody and Waite 1980). e^r - 1 - r is r^2 times a polynomial fitted for least relative
- * error, 3e-9. Adding 1.5 * 2^23 rounds to a whole number and leaves it in the low bits of the sum; 2^n is applied in two halves
- * because n reaches beyond the exponents of normal numbers at both ends. */
+/* exp(x) = 2^n e^r, where n is the integer nearest to x / ln 2 and |r| <= ln(2)/2. ln 2 is
+ * subtracted in two parts; the first has so few bits that n times it is exact (Cody and Waite
+ * 1980). e^r - 1 - r is r^2 times a minimax polynomial with a relative error of 3e-9. Adding 1.5 *
+ * 2^23 rounds to an integer, which is then in the low bits of the sum. 2^n is applied as two
+ * factors because n exceeds the exponents of normal numbers at both ends. */
 static inline float vector_expf(float x)
 {
     const float lowest = -110, highest = 90, shift = 12582912.0f;
@@ -45,13 +48,14 @@ static inline float vector_expf(float x)
            float_of_bits((uint32_t)(whole - half + 127) << 23);
 }
 
-/* Phi(x) = 1/2 erfc(-x / sqrt 2), given e = exp(-x^2 / 2). For t = |x| the tail Phi(-t) is e times a function that falls
- * smoothly from 1/2 towards 1 / (t sqrt(2 pi)): a rational function of positive coefficients, fitted for least relative error,
- * 6e-9, on [0, 15]. Computing the tail, and 1 minus it on the other side, keeps the digits that (1 + erf) / 2 loses. */
+/* Phi(x) = erfc(-x / sqrt 2) / 2, given e = exp(-x^2 / 2). For t = |x| the tail Phi(-t) is e times
+ * a function that falls smoothly from 1/2 towards 1 / (t sqrt(2 pi)): here a rational minimax
+ * approximation on [0, 15] with positive coefficients and a relative error of 6e-9. Phi is the tail
+ * or 1 minus it, which keeps the digits that (1 + erf) / 2 would lose. */
 static inline float vector_normal_cdff(float x, float e)
 {
     const float size = x < 0 ? -x : x,
-                t = size > 15 ? 15 : size; /* beyond, e is zero; p and q would overflow */
+                t = size > 15 ? 15 : size; /* beyond, e is zero, and p and q would overflow */
     const float p =
         0.5f + t * (0.439283013f + t * (0.183968842f + t * (0.0408810303f + t * 0.00415321533f)));
     const float q =

@@ -1,17 +1,21 @@
-/* adamw.c: Adam (Kingma and Ba 2015, arXiv:1412.6980) with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+/* adamw.c: Adam (Kingma and Ba 2015, arXiv:1412.6980) with decoupled weight decay (Loshchilov and
+ * Hutter 2019, arXiv:1711.05101).
  *
- * With g the gradient, t the step from 1, and lambda the decay (zero but for tensors of two dimensions):
+ * With the gradient g, the step t from 1, and the decay lambda, which is zero for tensors of one
+ * dimension:
  *
- *     theta -= lr lambda theta                        decay, apart from the gradient: decoupled
+ *     theta -= lr lambda theta                        decoupled: not part of the gradient
  *     m  = beta1 m + (1 - beta1) g
  *     v  = beta2 v + (1 - beta2) g^2
  *     theta -= lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
  *
- * m and v start at zero and so are too small at first, by just the factors that 1 - beta^t undoes. eps stands outside the root.
+ * m and v start at zero, so at first they are too small by the factors that 1 - beta^t corrects.
+ * eps is outside the root.
  *
- * Memory decides the speed: one pass over the four arrays, the corrections folded into two constants.
+ * Memory bandwidth limits the speed: one pass over the four arrays, with both corrections folded
+ * into constants.
  *
- * In more steps: docs/derivations.md#adamw
+ * Step by step: docs/derivations.md#adamw
  */
 #include "optim/adamw.h"
 #include "model/real.h"

@@ -1,4 +1,4 @@
-/* adamw_check.h: the optimiser against its definition, and the mistakes people make in it. */
+/* adamw_check.h: compares AdamW with its definition, and with common mistakes in it. */
 #ifndef ADAMW_CHECK_H
 #define ADAMW_CHECK_H
 
@@ -14,8 +14,9 @@ enum { OPTIM_MISTAKES = 10, OPTIM_RIGHT = -1 };
 #define OPTCHECK_TOLERANCE_F32 1e-5
 #define OPTCHECK_TOLERANCE_F64 1e-13
 
-/* The largest norm-wise relative error of parameters' changes and moments over several clipped steps: of the update that trains
- * (OPTIM_RIGHT) in float or double, or of one of the mistakes, against the exact update in double. -1 where memory is short. */
+/* The largest norm-wise relative error of the parameters' changes and of the moments over several
+ * clipped steps, compared with the definition in double: of adamw_update in float or double
+ * (OPTIM_RIGHT), or of the definition with one mistake. -1 if memory is short. */
 double optcheck_error_f32(int mistake);
 double optcheck_error_f64(int mistake);
 

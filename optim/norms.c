@@ -1,18 +1,20 @@
-/* norms.c: one pass over memory for each norm, in blocks of fixed length, each by one thread, then the blocks in order: they do not
- * depend on the number of threads.
+/* norms.c: one pass over memory per norm. Threads sum blocks of fixed length, and the blocks' sums
+ * are added in order, so results do not depend on the number of threads.
  *
- * With u = lr m^ / (sqrt(v^) + eps) and the decay d = 1 - lr lambda, an update is theta' = d theta - u. What it added:
+ * With u = lr m^ / (sqrt(v^) + eps) and d = 1 - lr lambda, an update is theta' = d theta - u. It
+ * added
  *
  *     theta' - theta = theta' - (theta' + u) / d = theta' (1 - 1/d) - u / d
  */
 #include "optim/norms.h"
+#include "base/minmax.h"
 #include "model/real.h"
 
 enum { BLOCKS = 256, BLOCK = 4096 };
 
 static size_t block_size(size_t n)
 {
-    return n < (size_t)BLOCK * BLOCKS ? BLOCK : (n + BLOCKS - 1) / BLOCKS;
+    return size_max(BLOCK, ceil_div(n, BLOCKS));
 }
 
 static double sum_of(const double parts[BLOCKS])
@@ -23,13 +25,13 @@ static double sum_of(const double parts[BLOCKS])
     return total;
 }
 
-/* Asks for what comes 8 KB later: left to itself a core reads a third slower, measured (docs/performance.md). */
+/* Prefetches 8 KB ahead: hardware prefetching alone reads a third slower. */
 static double sum_of_squares(const real *x, size_t n)
 {
     enum { PIECE = 256, LINE = 64 / sizeof(real), AHEAD = 8192 / sizeof(real) };
     double total = 0;
     for (size_t begin = 0; begin < n; begin += PIECE) {
-        const size_t end = n - begin < PIECE ? n : begin + PIECE;
+        const size_t end = size_min(n, begin + PIECE);
         for (size_t i = begin; i < end; i += LINE)
             __builtin_prefetch(x + i + AHEAD);
         double sum = 0;
@@ -41,20 +43,27 @@ static double sum_of_squares(const real *x, size_t n)
     return total;
 }
 
-double tensor_squares(const real *array, const struct tensor *t)
+static double tensor_squares(const real *array, const struct tensor *t)
 {
     const size_t size = block_size(t->size);
     double parts[BLOCKS] = {0};
 #pragma omp parallel for
     for (size_t i = 0; i < t->size; i += size)
-        parts[i / size] =
-            sum_of_squares(array + t->offset + i, t->size - i < size ? t->size - i : size);
+        parts[i / size] = sum_of_squares(array + t->offset + i, size_min(t->size - i, size));
     return sum_of(parts);
 }
 
 double tensor_norm(const real *array, const struct tensor *t)
 {
     return sqrt(tensor_squares(array, t));
+}
+
+double gradient_norm(const real *grads, const struct tensors *tensors)
+{
+    double total = 0;
+    for (size_t k = 0; k < tensors->count; k++)
+        total += tensor_squares(grads, &tensors->list[k]);
+    return sqrt(total);
 }
 
 double adamw_update_norm(const real *params, const real *m, const real *v, const struct tensor *t,
@@ -67,7 +76,7 @@ double adamw_update_norm(const real *params, const real *m, const real *v, const
     double parts[BLOCKS] = {0};
 #pragma omp parallel for
     for (size_t begin = 0; begin < t->size; begin += size) {
-        const size_t end = t->size - begin < size ? t->size : begin + size;
+        const size_t end = size_min(t->size, begin + size);
         const real *p = params + t->offset, *mean = m + t->offset, *square = v + t->offset;
         double sum = 0;
 #pragma omp simd reduction(+ : sum)

@@ -4,9 +4,10 @@
 
 #include "base/utf8.h"
 #include "data/tokenizer/bpe_train.h"
+#include "data/tokenizer/word_counter.h"
 #include "tests/data_fixture.h"
 
-/* Real ones: the project's own, and a book of quotations where it is installed. */
+/* Real texts: the project's, and a book of quotations if it is installed. */
 FIXTURE char *real_text(size_t *n)
 {
     static const char *const FILES[] = {"README.md", "docs/derivations.md", "model/attention.c",
@@ -111,11 +112,11 @@ FIXTURE void plain_word_init(struct plain_word *w, const char *bytes, size_t n, 
         w->begin[i] = i, w->length[i] = 1;
 }
 
-FIXTURE void count_words(struct word_counts *counts, const char *regex, const char *text, size_t n)
+FIXTURE void count_words(struct bytemap *counts, const char *regex, const char *text, size_t n)
 {
     struct pattern *p = pattern_create(regex, &err);
-    struct word_counter *c = word_counter_create(p, "", 0, &err);
-    OK(word_counter_append(c, text, n, &err));
+    struct word_counter *c = word_counter_create(p, "", &err);
+    OK(pretokenizer_append(c->input, text, n, &err));
     OK(word_counter_finish(c, counts, &err));
     word_counter_destroy(c);
     pattern_destroy(p);

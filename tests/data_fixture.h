@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* ck_assert for inner loops: Check writes a message for each of its own. */
+/* ck_assert for inner loops: Check's own writes a message each time, which is slow. */
 #define EXPECT(condition)                                                                          \
     do {                                                                                           \
         if (!(condition))                                                                          \
@@ -37,7 +37,7 @@ FIXTURE uint64_t random_below(uint64_t n)
     return random_u64() % n;
 }
 
-/* libhdf5 1.10 forgets some memory of its own where it cannot open a damaged file. What we left open, nothing_open finds. */
+/* libhdf5 1.10 leaks memory if it cannot open a damaged file. nothing_open finds what we leave open. */
 const char *__lsan_default_suppressions(void);
 __attribute__((used)) const char *__lsan_default_suppressions(void)
 {
@@ -51,27 +51,30 @@ FIXTURE bool nothing_open(void)
     return n == 0;
 }
 
-/* n random tokens of the byte tokenizer; of them the first train are the train split. Where begins (n) is given, documents begin
- * with the tokens that it marks. The caller frees them. */
+/* Reads from an array of tokens: struct corpus_plan's read. */
+FIXTURE int copy_tokens(void *tokens, uint64_t first, size_t n, uint32_t *ids, struct error *e)
+{
+    (void)e;
+    memcpy(ids, (uint32_t *)tokens + first, n * sizeof *ids);
+    return 0;
+}
+
+/* Makes a corpus of n random tokens of the byte tokenizer, of which the first `train` are the train
+ * split. Documents begin with the tokens that begins (n) marks, unless it is NULL. Returns the
+ * tokens, which the caller frees. */
 FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t max_tokens,
                                  const bool *begins)
 {
     uint32_t *tokens = malloc(n * sizeof *tokens);
     for (size_t i = 0; i < n; i++)
-        tokens[i] = (uint32_t)random_below(256) | (begins && begins[i] ? ENCODER_DOCUMENT : 0);
+        tokens[i] = (uint32_t)random_below(256) | (begins && begins[i] ? DOCUMENT_BEGIN : 0);
     struct tokenizer *t = tokenizer_create_byte(&err);
-    const struct corpus_plan plan = {dir, t, train, n - train, max_tokens, begins != NULL, "[]"};
-    struct corpus_writer *w = corpus_writer_create(&plan, &err);
-    ck_assert_msg(w, "%s", err.text);
-    for (size_t i = 0, m; i < n; i += m) { /* in pieces of any length */
-        m = 1 + random_below(1000);
-        m = m < n - i ? m : n - i;
-        OK(corpus_writer_append(w, tokens + i, m, &err));
-    }
-    OK(corpus_writer_finish(w, &err));
+    const struct corpus_plan plan = {
+        dir, t, train, n - train, max_tokens, begins != NULL, "[]", copy_tokens, tokens};
+    OK(corpus_write(&plan, &err));
     tokenizer_destroy(t);
     for (size_t i = 0; i < n; i++)
-        tokens[i] &= ~(uint32_t)ENCODER_DOCUMENT;
+        tokens[i] &= ~(uint32_t)DOCUMENT_BEGIN;
     return tokens;
 }
 FIXTURE uint32_t *make_corpus(const char *dir, size_t n, size_t train, size_t max_tokens)

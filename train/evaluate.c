@@ -77,7 +77,7 @@ int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct mod
                            void *context, struct error *err)
 {
     const size_t T = g->tensors->config.block_size, n = plan->rows * T;
-    uint64_t total = split_tokens(plan->split) - 1;
+    uint64_t total = plan->split->tokens - 1;
     if (plan->max_tokens && plan->max_tokens < total)
         total = plan->max_tokens;
     struct pass p = {
@@ -93,7 +93,7 @@ int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct mod
     int status = add_all(&p, total, plan->rows, T, &e->stopped, err);
     if (status == 0 && !e->stopped && !p.counted)
         status = fail(err, "%s/%s: nothing to predict: none of its documents has two tokens",
-                      split_dir(plan->split), split_name(plan->split));
+                      plan->split->dir, plan->split->name);
     free(p.tokens);
     e->tokens = p.counted;
     e->loss = p.nats / (double)p.counted;

@@ -14,7 +14,7 @@ static int encode_prompt(struct generator *g, const struct tokenizer *t, const c
     const char *text = prompt && *prompt ? prompt : "\n";
     uint32_t *ids = NULL;
     struct error unknown;
-    if (tokenizer_encode(t, text, strlen(text), &ids, &g->n, &unknown)) {
+    if (tokenizer_encode(t, text, strlen(text), false, &ids, &g->n, &unknown)) {
         if (text == prompt)
             return fail(err, "--prompt: %s", unknown.text);
         g->n = 1;

@@ -104,7 +104,7 @@ static int write_file(const struct run *r, struct error *err)
     if (status == 0)
         status = h5_image_finish(&image, r->out, err);
     if (status == 0)
-        status = atomic_write(r->out, image.bytes, image.size, NULL, 0, err);
+        status = atomic_write(r->out, image.bytes, image.size, err);
     h5_image_free(&image);
     h5_unlock();
     return status;

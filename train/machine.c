@@ -61,9 +61,9 @@ static void add_split(cJSON *object, const char *dir, const char *split, const c
     struct split *s = split_exists(dir, split) ? split_open(dir, split, &ignored) : NULL;
     if (!s)
         return;
-    cJSON_AddNumberToObject(object, name, (double)split_tokens(s));
+    cJSON_AddNumberToObject(object, name, (double)s->tokens);
     if (!strcmp(split, "train"))
-        cJSON_AddStringToObject(object, "fingerprint", split_fingerprint(s));
+        cJSON_AddStringToObject(object, "fingerprint", s->fingerprint);
     split_close(s);
 }
 

@@ -46,12 +46,10 @@ int allow(struct allowed *a, const char *list, struct error *err)
 int check_tokenizer(const struct checkpoint *run, const struct checkpoint *c, const char *path,
                     struct error *err)
 {
-    if (c->tokenizer &&
-        strcmp(tokenizer_fingerprint(c->tokenizer), tokenizer_fingerprint(run->tokenizer)) != 0)
+    if (c->tokenizer && strcmp(c->tokenizer->fingerprint, run->tokenizer->fingerprint) != 0)
         return fail(err, "%s: its tokenizer (%s, %zu symbols) is not that of %s (%s, %zu symbols)",
-                    path, tokenizer_kind(c->tokenizer), tokenizer_vocab_size(c->tokenizer),
-                    run->config.data.dir, tokenizer_kind(run->tokenizer),
-                    tokenizer_vocab_size(run->tokenizer));
+                    path, c->tokenizer->kind, c->tokenizer->vocab_size, run->config.data.dir,
+                    run->tokenizer->kind, run->tokenizer->vocab_size);
     return 0;
 }
 

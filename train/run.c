@@ -56,7 +56,7 @@ static int save_changes(struct run *r, struct error *err)
         return -1;
     char *text = config_text(&r->trainer.config);
     const int status =
-        text ? atomic_write(run_path(path, r->dir, "config.ini"), text, strlen(text), NULL, 0, err)
+        text ? atomic_write(run_path(path, r->dir, "config.ini"), text, strlen(text), err)
              : fail(err, "%s: out of memory", r->dir);
     free(text);
     return status;
@@ -109,7 +109,7 @@ static int open_validation(struct run *r, struct error *err)
     r->val = split_open(dir, "val", err);
     if (!r->val)
         return -1;
-    if (split_tokens(r->val) < 2) {
+    if (r->val->tokens < 2) {
         split_close(r->val);
         r->val = NULL;
     }

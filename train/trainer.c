@@ -25,8 +25,7 @@ static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
         return NULL;
     }
     t->tokenizer = tokenizer_load(run_path(path, t->config.data.dir, "tokenizer.h5"), err);
-    return t->tokenizer ? config_tensors(&t->config, tokenizer_vocab_size(t->tokenizer),
-                                         "configuration", err)
+    return t->tokenizer ? config_tensors(&t->config, t->tokenizer->vocab_size, "configuration", err)
                         : NULL;
 }
 
@@ -71,7 +70,7 @@ static int read_fingerprint(struct trainer *t, struct error *err)
     struct split *s = split_open(t->config.data.dir, "train", err);
     if (!s)
         return -1;
-    snprintf(t->data_fingerprint, sizeof t->data_fingerprint, "%s", split_fingerprint(s));
+    snprintf(t->data_fingerprint, sizeof t->data_fingerprint, "%s", s->fingerprint);
     split_close(s);
     return 0;
 }
@@ -229,18 +228,15 @@ int trainer_start(struct trainer *t, struct error *err)
 
 /* --- steps --- */
 
-/* Runs forward and backward of one micro-batch and returns its loss; or, to diagnose, searches it
+/* Runs forward and backward of one micro-batch and returns its loss and weight; or, to diagnose, searches it
  * for the first number that is not finite. */
 static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss,
-                           bool *found, struct error *err)
+                           double *weight, bool *found, struct error *err)
 {
     const struct config *c = &t->config;
-    struct batch batch = {.weight = loader_weight(t->loader, batch_step(t), micro),
-                          .rows = c->train.batch_size,
-                          .block_size = c->model.block_size};
-    if (loader_batch(t->loader, batch_step(t), micro, &batch.inputs, &batch.targets, err))
+    struct batch batch;
+    if (loader_batch(t->loader, batch_step(t), micro, &batch, err))
         return -1;
-    batch.start = loader_starts(t->loader);
     const struct dropout dropout = {.p = c->model.dropout,
                                     .seed = c->train.seed,
                                     .step = batch_step(t),
@@ -252,6 +248,7 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
     } else {
         config_model_code(c)->loss_and_grads(losses, &t->model, &batch, &dropout);
         *loss = losses[0];
+        *weight = batch.weight;
     }
     return 0;
 }
@@ -265,7 +262,7 @@ static void diagnose(struct trainer *t, const char *what, double value, uint64_t
     struct error err;
     bool found = false;
     for (*micro = first; *micro < t->config.train.accumulate; ++*micro)
-        if (run_micro_batch(t, *micro, true, NULL, &found, &err) || found)
+        if (run_micro_batch(t, *micro, true, NULL, NULL, &found, &err) || found)
             break;
     snprintf(where, sizeof where, "%s", t->fault);
     if (found)
@@ -357,12 +354,12 @@ int trainer_micro_step(struct trainer *t, struct error *err)
 {
     const struct config *c = &t->config;
     struct train_state *s = &t->state;
-    double loss;
+    double loss, weight;
     if (s->micro == 0) {
         start_clock(t);
         zero(t->model.grads, t->model.tensors->total);
     }
-    if (run_micro_batch(t, s->micro, false, &loss, NULL, err))
+    if (run_micro_batch(t, s->micro, false, &loss, &weight, NULL, err))
         return -1;
     if (!isfinite(loss)) {
         diagnose(t, "loss", loss, s->micro);
@@ -371,10 +368,7 @@ int trainer_micro_step(struct trainer *t, struct error *err)
     }
     /* update divides by accumulate; a micro-batch with fewer targets than others has a smaller
      * weight */
-    s->micro_loss +=
-        c->data.mask_documents
-            ? loss * loader_weight(t->loader, batch_step(t), s->micro) * (double)c->train.accumulate
-            : loss;
+    s->micro_loss += c->data.mask_documents ? loss * weight * (double)c->train.accumulate : loss;
     if (++s->micro == c->train.accumulate)
         update(t);
     return 0;

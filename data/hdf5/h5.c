@@ -1,19 +1,17 @@
-/* h5.c: the few calls to HDF5 that the writers of shards, tokenizers and checkpoints share. */
+/* h5.c: see h5.h. */
 #include "data/hdf5/h5.h"
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 /* --- the lock --- */
 
-/* libhdf5 is one global state of its own; the lock that guards it has to be one as well. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void prepare_library(void)
 {
-    H5dont_atexit(); /* nothing of ours is left to flush, and a thread may still be reading when the process exits */
+    H5dont_atexit(); /* nothing is left to flush, and a thread may still be writing at exit */
     H5open();
     H5PLset_loading_state(0);
 }
@@ -22,7 +20,7 @@ void h5_lock(void)
 {
     pthread_mutex_lock(&lock);
     pthread_once(&once, prepare_library);
-    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* each thread has a setting of its own */
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL); /* a setting of each thread */
 }
 
 void h5_unlock(void)
@@ -30,15 +28,26 @@ void h5_unlock(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* What only keeps other threads out of the library does not wake it. */
-void h5_lock_others_out(void)
+struct job {
+    sandbox_work *work;
+    void *argument;
+};
+
+static size_t run_in_child(void *job, void *result, size_t capacity)
 {
-    pthread_mutex_lock(&lock);
+    const struct job *j = job;
+    lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    return j->work(j->argument, result, capacity);
 }
 
-void h5_lock_renew(void)
+int h5_sandbox_run(struct sandbox_result *result, sandbox_work *work, void *argument,
+                   size_t capacity, const char *doing, const char *file, struct error *err)
 {
-    lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    struct job job = {work, argument};
+    pthread_mutex_lock(&lock); /* not h5_lock: a process that only reads never starts the library */
+    const int status = sandbox_run(result, run_in_child, &job, capacity, doing, file, err);
+    pthread_mutex_unlock(&lock);
+    return status;
 }
 
 /* --- errors --- */
@@ -60,11 +69,21 @@ int h5_fail(struct error *err, const char *file, const char *what)
 
 /* --- datasets --- */
 
-hid_t h5_dataset_create(hid_t group, const char *name, hid_t type, uint64_t length, uint64_t chunk,
-                        const char *file, struct error *err)
+hid_t h5_type_id(enum h5_type type, bool in_memory)
 {
-    h5_lock();
-    const hsize_t n = length, c = chunk;
+    const hid_t ids[TYPES][2] = {[TYPE_U8] = {H5T_STD_U8LE, H5T_NATIVE_UINT8},
+                                 [TYPE_U16] = {H5T_STD_U16LE, H5T_NATIVE_UINT16},
+                                 [TYPE_U32] = {H5T_STD_U32LE, H5T_NATIVE_UINT32},
+                                 [TYPE_U64] = {H5T_STD_U64LE, H5T_NATIVE_UINT64},
+                                 [TYPE_F32] = {H5T_IEEE_F32LE, H5T_NATIVE_FLOAT},
+                                 [TYPE_F64] = {H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE}};
+    return ids[type][in_memory];
+}
+
+hid_t h5_dataset_create(hid_t group, const char *name, enum h5_type type, uint64_t length,
+                        uint64_t chunk, const char *file, struct error *err)
+{
+    const hsize_t n = length, c = chunk < length ? chunk : length;
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(1, &n, NULL);
     hid_t dataset = -1;
     bool ok = H5Pset_obj_track_times(create, false) >= 0;
@@ -72,13 +91,26 @@ hid_t h5_dataset_create(hid_t group, const char *name, hid_t type, uint64_t leng
         ok = ok && H5Pset_chunk(create, 1, &c) >= 0 && H5Pset_shuffle(create) >= 0 &&
              H5Pset_deflate(create, 4) >= 0 && H5Pset_fletcher32(create) >= 0;
     if (ok)
-        dataset = H5Dcreate2(group, name, type, space, H5P_DEFAULT, create, H5P_DEFAULT);
+        dataset = H5Dcreate2(group, name, h5_type_id(type, false), space, H5P_DEFAULT, create,
+                             H5P_DEFAULT);
     if (dataset < 0)
         h5_fail(err, file, name);
     H5Sclose(space);
     H5Pclose(create);
-    h5_unlock();
     return dataset;
+}
+
+int h5_write_array(hid_t group, const char *name, enum h5_type type, uint64_t length,
+                   uint64_t chunk, const void *elements, const char *file, struct error *err)
+{
+    const hid_t dataset = h5_dataset_create(group, name, type, length, chunk, file, err);
+    if (dataset < 0)
+        return -1;
+    const herr_t e =
+        H5Dwrite(dataset, h5_type_id(type, true), H5S_ALL, H5S_ALL, H5P_DEFAULT, elements);
+    const int status = e < 0 ? h5_fail(err, file, name) : 0;
+    H5Dclose(dataset);
+    return status;
 }
 
 /* --- attributes --- */
@@ -86,7 +118,6 @@ hid_t h5_dataset_create(hid_t group, const char *name, hid_t type, uint64_t leng
 static int write_attribute(hid_t object, const char *name, hid_t stored, hid_t memory,
                            const void *value, const char *file, struct error *err)
 {
-    h5_lock();
     const hid_t space = H5Screate(H5S_SCALAR);
     const hid_t attribute = H5Acreate2(object, name, stored, space, H5P_DEFAULT, H5P_DEFAULT);
     int status = 0;
@@ -95,7 +126,6 @@ static int write_attribute(hid_t object, const char *name, hid_t stored, hid_t m
     if (attribute >= 0)
         H5Aclose(attribute);
     H5Sclose(space);
-    h5_unlock();
     return status;
 }
 
@@ -113,14 +143,12 @@ int h5_write_f64(hid_t object, const char *name, double value, const char *file,
 int h5_write_string(hid_t object, const char *name, const char *value, const char *file,
                     struct error *err)
 {
-    h5_lock();
     const hid_t type = H5Tcopy(H5T_C_S1);
     const size_t length = strlen(value);
-    H5Tset_size(type, length ? length : 1); /* HDF5 knows no empty ones */
+    H5Tset_size(type, length ? length : 1); /* HDF5 has no strings of length 0 */
     H5Tset_strpad(type, H5T_STR_NULLPAD);
     H5Tset_cset(type, H5T_CSET_UTF8);
     const int status = write_attribute(object, name, type, type, value, file, err);
     H5Tclose(type);
-    h5_unlock();
     return status;
 }

@@ -1,29 +1,29 @@
-/* h5_image.c: HDF5 files that are made in memory.
+/* h5_image.c: HDF5 files in memory.
  *
- * The core driver, told not to touch the disk, lets us allocate its buffer; instead of freeing it when the file is closed, we
- * keep it. Not H5Fget_file_image: it copies the file, and up to HDF5 1.14.6 its copies of the 1.10 format cannot be opened (it
- * clears a flag in the superblock and leaves the checksum as it was; HDFGroup/hdf5 issue 1915).
+ * The library's core driver allocates its buffer through callbacks, which keep the buffer when the
+ * driver would free it. H5Fget_file_image is not used: it copies the file, and up to HDF5 1.14.6
+ * copies of the 1.10 format have a wrong checksum (HDFGroup/hdf5 issue 1915).
  */
+#include "base/minmax.h"
 #include "data/hdf5/h5.h"
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { INCREMENT = 64 << 10 /* by which the driver lets a file grow */ };
+enum { INCREMENT = 64 << 10 /* by which the driver extends a file */ };
 
-/* The one buffer, at least so long; what is new in it is zero, so that equal contents are equal bytes. */
+/* New bytes are zero, so that equal contents give equal bytes. */
 static bool grow(struct h5_image *image, size_t size)
 {
     if (image->bytes && size <= image->capacity)
         return true;
-    unsigned char *grown = image->bytes ? realloc(image->bytes, size) : calloc(size, 1);
-    if (!grown)
+    unsigned char *bytes = image->bytes ? realloc(image->bytes, size) : calloc(size, 1);
+    if (!bytes)
         return false;
     if (image->bytes)
-        memset(grown + image->capacity, 0, size - image->capacity);
-    image->bytes = grown;
+        memset(bytes + image->capacity, 0, size - image->capacity);
+    image->bytes = bytes;
     image->capacity = size;
     return true;
 }
@@ -32,49 +32,48 @@ static void *resize(struct h5_image *image, size_t size)
 {
     if (!grow(image, size))
         return NULL;
-    image->written = size > image->written ? size : image->written;
+    image->written = size_max(size, image->written);
     return image->bytes;
 }
 
-static void *on_malloc(size_t size, H5FD_file_image_op_t op, void *context)
+static void *on_malloc(size_t size, H5FD_file_image_op_t op, void *image)
 {
     (void)op;
-    return resize(context, size);
+    return resize(image, size);
 }
 
-static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *context)
+static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *image)
 {
     (void)bytes, (void)op;
-    return resize(context, size);
+    return resize(image, size);
 }
 
-static void *on_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t op,
-                     void *context)
+static void *on_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *image)
 {
-    (void)op, (void)context;
-    return memmove(to, from, to == from ? 0 : size); /* an image is opened where it lies */
+    (void)op, (void)image;
+    return memmove(to, from, to == from ? 0 : size); /* an opened image is not copied */
 }
 
-static herr_t on_free(void *bytes, H5FD_file_image_op_t op, void *context)
+static herr_t on_free(void *bytes, H5FD_file_image_op_t op, void *image)
 {
-    (void)bytes, (void)op, (void)context;
+    (void)bytes, (void)op, (void)image;
     return 0;
 }
 
-/* Copies of the property list share the one image. */
-static void *on_copy_context(void *context)
+/* Copies of a property list share the image. */
+static void *on_copy_context(void *image)
 {
-    return context;
+    return image;
 }
 
-static herr_t on_free_context(void *context)
+static herr_t on_free_context(void *image)
 {
-    (void)context;
+    (void)image;
     return 0;
 }
 
-/* Access to the buffer of an image, whose metadata takes blocks of so many bytes (0: the library's default); -1 where the library
- * has no memory for it. */
+/* A property list for access to the image's buffer, with metadata blocks of this size (0: the
+ * library's default); -1 on error. */
 static hid_t access_to(struct h5_image *image, size_t metadata)
 {
     H5FD_file_image_callbacks_t callbacks = {on_malloc,       on_copy,         on_realloc, on_free,
@@ -83,15 +82,16 @@ static hid_t access_to(struct h5_image *image, size_t metadata)
     if (H5Pset_file_image_callbacks(access, &callbacks) >= 0 &&
         H5Pset_fapl_core(access, INCREMENT, false) >= 0 &&
         (!metadata || H5Pset_meta_block_size(access, metadata) >= 0) &&
-        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >=
-            0) /* an error's leftovers go with the file */
+        /* closing the file closes all objects in it */
+        H5Pset_fclose_degree(access, H5F_CLOSE_STRONG) >= 0)
         return access;
     H5Pclose(access);
     return -1;
 }
 
-/* The driver looks a name up on the disk, and takes two files of one name for the same: no file can have this one, nor does another image
- * get it, since one whose closing failed stays on the library's list. */
+/* The driver checks whether a file of this name exists, and treats two open files of one name as the
+ * same. No file can have such a name. No two images share one, since a file that could not be closed
+ * stays on the library's list. */
 static void unique_name(char name[64])
 {
     static atomic_ullong images;
@@ -104,7 +104,7 @@ static hid_t create_file(struct h5_image *image, size_t metadata)
     unique_name(name);
     const hid_t access = access_to(image, metadata), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t file = -1;
-    /* One format, whatever the library: 1.10's, the first that checksums all of its metadata. */
+    /* Always the format of version 1.10, the first that checksums all metadata. */
     if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
         H5Pset_userblock(create, image->user_block) >= 0 &&
         H5Pset_obj_track_times(create, false) >= 0)
@@ -133,7 +133,7 @@ int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *f
     h5_lock();
     image->file = create_file(image, metadata);
     const int status =
-        image->file < 0 ? h5_fail(err, file, "cannot begin an HDF5 file in memory") : 0;
+        image->file < 0 ? h5_fail(err, file, "cannot create an HDF5 file in memory") : 0;
     h5_unlock();
     if (status != 0)
         h5_image_free(image);
@@ -146,20 +146,19 @@ int h5_image_create(struct h5_image *image, const char *file, struct error *err)
     return h5_image_create_sized(image, 0, file, err);
 }
 
-/* Where a closed file ends is written in its superblock (HDF5 file format 3.0, II.A, versions 2 and 3); the buffer is longer. 0
- * where there is no such superblock. */
+/* The end of a closed file, as its superblock states it (HDF5 file format 3.0, II.A, versions 2 and
+ * 3); the buffer is longer. 0 if there is no such superblock. */
 static size_t file_end(const struct h5_image *image)
 {
     enum { VERSION = 8, OFFSET_SIZE = 9, END = 28, SUPERBLOCK = 48 };
     if (image->capacity < image->user_block + SUPERBLOCK)
         return 0;
     const unsigned char *superblock = image->bytes + image->user_block;
-    if (memcmp(superblock, "\x89HDF\r\n\x1a\n", 8) != 0 || superblock[VERSION] < 2 ||
+    if (memcmp(superblock, H5_SIGNATURE, 8) != 0 || superblock[VERSION] < 2 ||
         superblock[OFFSET_SIZE] != 8)
         return 0;
-    uint64_t end = 0;
-    for (unsigned i = 0; i < 8; i++)
-        end |= (uint64_t)superblock[END + i] << 8 * i;
+    uint64_t end;
+    memcpy(&end, superblock + END, 8);
     return end > image->user_block && end <= image->capacity ? end : 0;
 }
 

@@ -1,9 +1,10 @@
-/* h5_index.h: what an HDF5 file holds and where, as a list of bytes that crosses from the process that parsed the file
- * (h5_scan.c) to the one that reads it (h5_open.c). The reader trusts no number of it.
+/* h5_index.h: the index of an HDF5 file: what it holds, and at which offsets. The process that
+ * parses the file (h5_scan.c) sends it to the process that reads the file (h5_open.c), which checks
+ * every number in it.
  *
- *   struct h5_index, then n_entries struct h5_entry, n_chunks struct h5_chunk, and n_text bytes of text
- *
- * Entry 0 is the root. The members of a group, and the attributes of an object, follow one another, sorted by name.
+ * Layout: struct h5_index, n_entries struct h5_entry, n_chunks struct h5_chunk, n_text bytes of text.
+ * Entries are sorted by name. The name of an object is its path, such as "adamw/m", and "" for the
+ * root, which is entry 0; that of an attribute is its object's name, H5_ATTRIBUTE, and its own.
  */
 #ifndef H5_INDEX_H
 #define H5_INDEX_H
@@ -11,16 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define H5_ATTRIBUTE "\1"
+#define H5_SIGNATURE "\x89HDF\r\n\x1a\n" /* the first 8 bytes of a file */
+
 enum {
     H5_INDEX_MAX = 128 << 20, /* bytes */
     H5_MAX_DIMS = 4,
-    H5_MAX_FILTERS = 3, /* shuffle, deflate, fletcher32 */
+    H5_MAX_FILTERS = 3,
     H5_MAX_STRING = 16 << 20,
     H5_MAX_CHUNK = 1 << 20 /* elements */
 };
 
 enum h5_kind { KIND_GROUP, KIND_DATASET, KIND_LINK, KIND_UNKNOWN, KIND_ATTRIBUTE, N_KINDS };
-/* Types that we store, little-endian; an attribute's is one of the three widest, or that of a string. */
+/* Types of datasets, little-endian. Scalar attributes have TYPE_U64, TYPE_F64 or TYPE_STRING. */
 enum h5_type {
     TYPE_OTHER,
     TYPE_U8,
@@ -29,36 +33,34 @@ enum h5_type {
     TYPE_U64,
     TYPE_F32,
     TYPE_F64,
-    TYPE_NEGATIVE,
     TYPE_STRING,
-    TYPE_LONG_STRING,
     TYPES
 };
-/* Where a dataset's bytes are. */
+/* How a dataset is stored. */
 enum h5_layout {
     LAYOUT_OTHER,
-    LAYOUT_EXTERNAL,
+    LAYOUT_EXTERNAL, /* in another file */
     LAYOUT_CONTIGUOUS,
     LAYOUT_CHUNKED,
-    LAYOUT_FILTERED,
+    LAYOUT_FILTERED, /* with filters other than enum h5_filter */
     LAYOUT_LARGE_CHUNKS,
     LAYOUT_MISSING_CHUNKS,
     LAYOUTS
 };
-enum h5_filter { FILTER_SHUFFLE, FILTER_DEFLATE, FILTER_FLETCHER32, FILTERS };
+enum h5_filter { FILTER_DEFLATE = 1, FILTER_SHUFFLE, FILTER_FLETCHER32, FILTERS }; /* as in HDF5 */
 
 struct h5_entry {
     uint32_t kind, type;
-    uint64_t name;                     /* of its text, which is terminated */
-    uint32_t members, n_members;       /* of a group */
-    uint32_t attributes, n_attributes; /* of any object */
-    uint32_t ndim, layout;             /* of a dataset; ndim 0: a scalar, or no simple shape */
+    uint64_t name;         /* offset in the text, where it is terminated */
+    uint32_t n_members;    /* of a group */
+    uint32_t ndim, layout; /* of a dataset; ndim 0: a scalar, or not a simple shape */
     uint64_t dims[H5_MAX_DIMS];
-    uint64_t offset,
-        size; /* contiguous: bytes of the file; chunked: first chunk, their number; string: its text */
-    uint64_t chunk;                              /* elements of one */
-    uint32_t n_filters, filters[H5_MAX_FILTERS]; /* in the order in which they were applied */
-    uint64_t value; /* of an attribute: an integer, or the bits of a double */
+    /* contiguous dataset: bytes in the file; chunked: first chunk and their number; string
+     * attribute: bytes in the text */
+    uint64_t offset, size;
+    uint64_t chunk;                              /* elements per chunk */
+    uint32_t n_filters, filters[H5_MAX_FILTERS]; /* in the order of writing */
+    uint64_t value;                              /* of an attribute: integer, or bits of a double */
 };
 
 struct h5_chunk {
@@ -68,14 +70,14 @@ struct h5_chunk {
 };
 
 struct h5_index {
-    char error[256]; /* empty, or why there is no more */
+    char error[256]; /* why the rest is missing, or empty */
     uint64_t n_entries, n_chunks, n_text;
 };
 
-/* Parses a file in memory and writes its index; returns the bytes used. Runs libhdf5: to be called in a sandbox, with struct
- * h5_scan as the argument. capacity is at least sizeof(struct h5_index). */
+/* A sandbox_work with a struct h5_scan as argument: parses a file in memory and writes its index.
+ * capacity is at least sizeof(struct h5_index). */
 struct h5_scan {
-    const void *bytes; /* of the file; not written to */
+    const void *bytes; /* read only */
     size_t size;
 };
 size_t h5_scan(void *scan, void *index, size_t capacity);

@@ -1,6 +1,8 @@
-/* h5_open.c: opens a file for h5_read.h. What the sandboxed process sends of it is checked here, before anything is read by it. */
+/* h5_open.c: opens a file for h5_read.h, and checks the index that the sandboxed process sends. */
 #include "base/input_file.h"
+#include "base/minmax.h"
 #include "data/hdf5/h5.h"
+#include "data/hdf5/h5_read.h"
 #include "data/hdf5/h5_reader.h"
 #include <stdlib.h>
 #include <string.h>
@@ -9,24 +11,25 @@
 
 /* --- the index --- */
 
-/* All of the text ends with a terminator: so does whatever begins in it. */
+/* The whole text ends with a terminator, so every string in it does too. */
 static bool is_text(const struct h5_reader *r, uint64_t at)
 {
     return at < r->n_text;
 }
 
-/* Filters each at most once, chunks that cover the dataset and lie in the file, where they cannot all be the same bytes. No two
- * datasets share a chunk's entry: so all checks together take no longer than the index is. */
+/* Each filter occurs at most once. The chunks cover the dataset, are within the file, and together no
+ * larger. No two datasets share a chunk's entry, so all checks take time linear in the index. */
 static bool check_chunks(struct h5_reader *r, const struct h5_entry *e, uint64_t n)
 {
     unsigned seen = 0;
     if (e->ndim != 1 || e->chunk == 0 || e->chunk > H5_MAX_CHUNK || e->n_filters > H5_MAX_FILTERS ||
-        e->size != n / e->chunk + (n % e->chunk != 0) ||
-        !h5_is_range(e->offset, e->size, r->n_chunks) || e->size > r->chunks_left)
+        e->size != ceil_div(n, e->chunk) || !h5_is_range(e->offset, e->size, r->n_chunks) ||
+        e->size > r->unclaimed_chunks)
         return false;
-    r->chunks_left -= e->size;
+    r->unclaimed_chunks -= e->size;
     for (uint32_t i = 0; i < e->n_filters; i++) {
-        if (e->filters[i] >= FILTERS || seen & 1u << e->filters[i])
+        if (e->filters[i] < FILTER_DEFLATE || e->filters[i] >= FILTERS ||
+            seen & 1u << e->filters[i])
             return false;
         seen |= 1u << e->filters[i];
     }
@@ -52,113 +55,91 @@ static bool check_dataset(struct h5_reader *r, const struct h5_entry *e)
     return e->layout != LAYOUT_CHUNKED || (h5_type_width(e->type) && check_chunks(r, e, n));
 }
 
-/* A group's members stand behind it, so that walking down ends. */
-static bool check_entry(struct h5_reader *r, uint64_t i)
+static bool check_entry(struct h5_reader *r, const struct h5_entry *e)
 {
-    const struct h5_entry *e = &r->entries[i];
-    if (e->kind >= N_KINDS || e->type >= TYPES || !is_text(r, e->name) ||
-        !h5_is_range(e->attributes, e->n_attributes, r->n_entries))
+    if (e->kind >= N_KINDS || e->type >= TYPES || !is_text(r, e->name))
         return false;
-    if (e->kind == KIND_GROUP)
-        return h5_is_range(e->members, e->n_members, r->n_entries) &&
-               (e->n_members == 0 || e->members > i);
     if (e->kind == KIND_ATTRIBUTE && e->type == TYPE_STRING)
         return is_text(r, e->offset);
     return e->kind != KIND_DATASET || check_dataset(r, e);
 }
 
-/* Everything that is used later as an index, a size or a string. */
-static int take_index(struct h5_reader *r, const void *bytes, size_t size, const char *file,
-                      struct error *err)
+/* Sets the reader's pointers into the index, and checks everything in it that is later used as an
+ * array index, a size or a string. */
+static int take_index(struct h5_reader *r, struct error *err)
 {
-    const struct h5_index *index = bytes;
+    const struct h5_index *index = r->index.bytes;
+    size_t size = r->index.size;
     if (size < sizeof *index || !memchr(index->error, '\0', sizeof index->error))
-        return fail(err, "%s: damaged or hostile", file);
+        return fail(err, "%s: damaged or malicious", r->file);
     if (index->error[0])
-        return fail(err, "%s: %s", file, index->error);
+        return fail(err, "%s: %s", r->file, index->error);
     r->n_entries = index->n_entries;
-    r->n_chunks = index->n_chunks;
+    r->n_chunks = r->unclaimed_chunks = index->n_chunks;
     r->n_text = index->n_text;
     size -= sizeof *index;
     if (r->n_entries > size / sizeof *r->entries ||
         r->n_chunks > (size -= r->n_entries * sizeof *r->entries) / sizeof *r->chunks ||
         r->n_text > (size -= r->n_chunks * sizeof *r->chunks))
-        return fail(err, "%s: damaged or hostile", file);
+        return fail(err, "%s: damaged or malicious", r->file);
     r->entries = (const struct h5_entry *)(index + 1);
     r->chunks = (const struct h5_chunk *)(r->entries + r->n_entries);
     r->text = (const char *)(r->chunks + r->n_chunks);
-    bool good = r->n_entries > 0 && r->entries[0].kind == KIND_GROUP && r->n_text > 0 &&
-                !r->text[r->n_text - 1];
-    r->chunks_left = r->n_chunks;
-    for (uint64_t i = 0; i < r->n_entries && good; i++)
-        good = check_entry(r, i);
-    return good ? 0 : fail(err, "%s: damaged: what it holds contradicts itself", file);
+    bool valid = r->n_entries > 0 && r->entries[0].kind == KIND_GROUP && r->n_text > 0 &&
+                 !r->text[r->n_text - 1];
+    for (uint64_t i = 0; i < r->n_entries && valid; i++)
+        valid = check_entry(r, &r->entries[i]);
+    return valid ? 0 : fail(err, "%s: damaged: its contents are inconsistent", r->file);
 }
 
 /* --- opening --- */
 
-/* In the child: another thread of the parent may have held the lock when it was copied. */
-static size_t scan_in_child(void *scan, void *index, size_t capacity)
-{
-    h5_lock_renew();
-    return h5_scan(scan, index, capacity);
-}
-
-static int scan(struct h5_reader *r, const void *bytes, const char *file, struct error *err)
+static int scan(struct h5_reader *r, const void *bytes, struct error *err)
 {
     struct h5_scan s = {bytes, r->size};
-    h5_lock_others_out(); /* so that the library is in no other thread's hands when it is copied */
-    const int status = sandbox_run(&r->index, scan_in_child, &s, H5_INDEX_MAX,
-                                   "damaged or hostile: reading it", file, err);
-    h5_unlock();
-    return status ? -1 : take_index(r, r->index.bytes, r->index.size, file, err);
+    return h5_sandbox_run(&r->index, h5_scan, &s, H5_INDEX_MAX, "damaged or malicious: reading it",
+                          r->file, err)
+               ? -1
+               : take_index(r, err);
 }
 
 static struct h5_reader *new_reader(const void *bytes, uint64_t size, int fd, const char *file,
                                     struct error *err)
 {
-    struct h5_reader *r = calloc(1, sizeof *r);
-    if (!r) {
-        fail(err, "%s: out of memory", file);
-        return NULL;
-    }
+    struct h5_reader *r = calloc(1, sizeof *r + strlen(file) + 1);
+    if (!r)
+        return fail_null(err, "%s: out of memory", file);
     r->bytes = bytes;
     r->size = size;
     r->fd = fd;
+    strcpy(r->file, file);
     return r;
+}
+
+/* Returns the reader, or if opening it failed, closes it. */
+static struct h5_reader *opened(struct h5_reader *r, int status)
+{
+    if (status == 0)
+        return r;
+    h5_close(r);
+    return NULL;
 }
 
 struct h5_reader *h5_open_bytes(const void *bytes, size_t size, const char *file, struct error *err)
 {
     struct h5_reader *r = new_reader(bytes, size, -1, file, err);
-    if (r && scan(r, bytes, file, err) != 0) {
-        h5_close(r);
-        r = NULL;
-    }
-    return r;
+    return r ? opened(r, scan(r, bytes, err)) : NULL;
 }
 
-struct h5_reader *h5_open_index(const void *bytes, size_t size, const void *index,
-                                size_t index_size, const char *file, struct error *err)
+/* Only the child accesses the mapping: if the file is truncated meanwhile, only the child crashes. */
+static int scan_file(struct h5_reader *r, struct error *err)
 {
-    struct h5_reader *r = new_reader(bytes, size, -1, file, err);
-    if (r && take_index(r, index, index_size, file, err) != 0) {
-        h5_close(r);
-        r = NULL;
-    }
-    return r;
-}
-
-/* The child alone looks at the mapping: a file that is cut meanwhile kills it, and not us. */
-static int scan_file(struct h5_reader *r, const char *path, struct error *err)
-{
-    if (r->size == 0 || r->size > SIZE_MAX)
-        return fail(err, "%s: not an HDF5 file: %s", path,
-                    r->size ? "larger than memory can be" : "it is empty");
+    if (r->size == 0)
+        return fail(err, "%s: not an HDF5 file: it is empty", r->file);
     void *map = mmap(NULL, r->size, PROT_READ, MAP_PRIVATE, r->fd, 0);
     if (map == MAP_FAILED)
-        return fail(err, "%s: cannot be mapped: out of memory", path);
-    const int status = scan(r, map, path, err);
+        return fail(err, "%s: cannot be mapped: out of memory", r->file);
+    const int status = scan(r, map, err);
     munmap(map, r->size);
     return status;
 }
@@ -170,27 +151,22 @@ struct h5_reader *h5_open(const char *path, struct error *err)
     if (fd < 0)
         return NULL;
     struct h5_reader *r = new_reader(NULL, size, fd, path, err);
-    if (!r)
-        close(fd);
-    else if (scan_file(r, path, err) != 0) {
-        h5_close(r);
-        r = NULL;
-    }
-    return r;
+    if (r)
+        return opened(r, scan_file(r, err));
+    close(fd);
+    return NULL;
 }
 
 bool h5_is(const char *path)
 {
-    static const char SIGNATURE[8] = "\x89HDF\r\n\x1a\n";
     char bytes[520] = "";
     uint64_t size;
-    struct error ignored;
-    const int fd = input_file_open_linked(path, &size, &ignored);
+    const int fd = input_file_open_linked(path, &size, NULL);
     if (fd < 0)
         return false;
-    const bool is = input_file_read(fd, 0, bytes, size < sizeof bytes ? size : sizeof bytes, path,
-                                    &ignored) == 0 &&
-                    (memcmp(bytes, SIGNATURE, 8) == 0 || memcmp(bytes + 512, SIGNATURE, 8) == 0);
+    const bool is =
+        input_file_read(fd, 0, bytes, size_min(size, sizeof bytes), path, NULL) == 0 &&
+        (memcmp(bytes, H5_SIGNATURE, 8) == 0 || memcmp(bytes + 512, H5_SIGNATURE, 8) == 0);
     close(fd);
     return is;
 }

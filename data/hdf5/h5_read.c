@@ -1,69 +1,74 @@
-/* h5_read.c: see h5_read.h. What an open file holds: groups, attributes, the bytes of datasets. What its index says has been
- * checked (h5_open.c).
+/* h5_read.c: groups, attributes and data of an open file, whose index h5_open.c has checked.
  *
- * Formats of what is unpacked here: HDF5's documentation of its filters ("HDF5 File Format Specification 3.0", IV.A.2.l; the
- * checksum is Fletcher's over 16-bit big-endian words).
+ * The packed formats are described in the HDF5 File Format Specification 3.0, IV.A.2.l.
  */
 #include "base/input_file.h"
+#include "base/minmax.h"
+#include "data/hdf5/h5_read.h"
 #include "data/hdf5/h5_reader.h"
-#include <endian.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
-/* --- finding --- */
+/* --- groups --- */
 
 struct h5_node h5_root(const struct h5_reader *r)
 {
     return (struct h5_node){r, r->entries};
 }
 
-/* Names are sorted; where they are not, some are not found. */
-static const struct h5_entry *find(const struct h5_reader *r, uint64_t first, uint64_t n,
-                                   const char *name)
+const char *h5_file_name(struct h5_node node)
 {
-    while (n > 0) {
-        const struct h5_entry *e = &r->entries[first + n / 2];
-        const int order = strcmp(name, r->text + e->name);
+    return node.reader->file;
+}
+
+static const char *node_name(struct h5_node node)
+{
+    return node.reader->text + node.entry->name;
+}
+
+/* Finds the entry PARENT SEPARATOR NAME by binary search. If an index from the sandbox is not sorted,
+ * some are not found. */
+static const struct h5_entry *find(struct h5_node parent, const char *separator, const char *name)
+{
+    const struct h5_reader *r = parent.reader;
+    char key[1024];
+    if (snprintf(key, sizeof key, "%s%s%s", node_name(parent), separator, name) >= (int)sizeof key)
+        return NULL;
+    for (uint64_t low = 0, high = r->n_entries; low < high;) {
+        const uint64_t middle = (low + high) / 2;
+        const struct h5_entry *e = &r->entries[middle];
+        const int order = strcmp(key, r->text + e->name);
         if (order == 0)
             return e;
         if (order > 0)
-            first += n / 2 + 1, n -= n / 2 + 1;
+            low = middle + 1;
         else
-            n /= 2;
+            high = middle;
     }
     return NULL;
 }
 
 bool h5_member(struct h5_node group, const char *name, struct h5_node *member)
 {
-    *member = (struct h5_node){group.in, NULL};
-    if (group.is->kind == KIND_GROUP)
-        member->is = find(group.in, group.is->members, group.is->n_members, name);
-    return member->is != NULL;
+    *member = (struct h5_node){group.reader, find(group, *node_name(group) ? "/" : "", name)};
+    return *name && member->entry && member->entry->kind != KIND_ATTRIBUTE;
 }
 
 bool h5_group(struct h5_node group, const char *path, struct h5_node *found)
 {
-    char name[64];
-    const size_t n = strcspn(path, "/");
-    if (n >= sizeof name)
-        return false;
-    memcpy(name, path, n);
-    name[n] = '\0';
-    return h5_member(group, name, found) && found->is->kind == KIND_GROUP &&
-           (!path[n] || h5_group(*found, path + n + 1, found));
+    return h5_member(group, path, found) && found->entry->kind == KIND_GROUP;
 }
 
 /* --- attributes --- */
 
+/* Only entries of this kind have been checked as attributes. */
 static const struct h5_entry *find_attribute(struct h5_node object, const char *name)
 {
-    const struct h5_entry *e =
-        find(object.in, object.is->attributes, object.is->n_attributes, name);
-    return e && e->kind == KIND_ATTRIBUTE
-               ? e
-               : NULL; /* of what is none, nothing has been checked that an attribute needs */
+    const struct h5_entry *e = find(object, H5_ATTRIBUTE, name);
+    return e && e->kind == KIND_ATTRIBUTE ? e : NULL;
 }
 
 bool h5_has_attribute(struct h5_node object, const char *name)
@@ -71,67 +76,69 @@ bool h5_has_attribute(struct h5_node object, const char *name)
     return find_attribute(object, name) != NULL;
 }
 
-static const struct h5_entry *get_attribute(struct h5_node object, const char *name,
-                                            const char *file, struct error *err)
+/* fail(err, "FILE: [GROUP: ]attribute NAMEWHAT") */
+static int fail_attribute(struct h5_node object, const char *name, const char *what,
+                          struct error *err)
 {
-    const struct h5_entry *e = find_attribute(object, name);
-    if (!e)
-        fail(err, "%s: attribute %s is missing", file, name);
-    return e;
+    return fail(err, "%s: %s%sattribute %s%s", object.reader->file, node_name(object),
+                *node_name(object) ? ": " : "", name, what);
 }
 
-int h5_read_u64(struct h5_node object, const char *name, uint64_t *value, const char *file,
-                struct error *err)
+static const struct h5_entry *get_attribute(struct h5_node object, const char *name,
+                                            enum h5_type type, const char *expected,
+                                            struct error *err)
 {
-    const struct h5_entry *e = get_attribute(object, name, file, err);
+    const struct h5_entry *e = find_attribute(object, name);
+    if (e && e->type == type)
+        return e;
+    fail_attribute(object, name, e ? expected : " is missing", err);
+    return NULL;
+}
+
+int h5_read_u64(struct h5_node object, const char *name, uint64_t *value, struct error *err)
+{
+    const struct h5_entry *e =
+        get_attribute(object, name, TYPE_U64, ": expected one integer from 0 to 2^64 - 1", err);
     if (!e)
         return -1;
-    if (e->type == TYPE_NEGATIVE)
-        return fail(err, "%s: attribute %s: expected an integer from 0 to 2^64 - 1", file, name);
-    if (e->type != TYPE_U64)
-        return fail(err, "%s: attribute %s: expected one integer", file, name);
     *value = e->value;
     return 0;
 }
 
-int h5_read_f64(struct h5_node object, const char *name, double *value, const char *file,
-                struct error *err)
+int h5_read_f64(struct h5_node object, const char *name, double *value, struct error *err)
 {
-    const struct h5_entry *e = get_attribute(object, name, file, err);
+    const struct h5_entry *e =
+        get_attribute(object, name, TYPE_F64, ": expected one floating-point number", err);
     if (!e)
         return -1;
-    if (e->type != TYPE_F64)
-        return fail(err, "%s: attribute %s: expected one floating-point number", file, name);
     memcpy(value, &e->value, sizeof *value);
     return 0;
 }
 
-int h5_read_string(struct h5_node object, const char *name, char **value, const char *file,
-                   struct error *err)
+int h5_read_string(struct h5_node object, const char *name, char **value, struct error *err)
 {
-    *value = NULL;
-    const struct h5_entry *e = get_attribute(object, name, file, err);
-    if (!e)
-        return -1;
-    if (e->type == TYPE_LONG_STRING)
-        return fail(err, "%s: attribute %s: expected a string of fixed length, of at most 16 MiB",
-                    file, name);
-    if (e->type != TYPE_STRING)
-        return fail(err, "%s: attribute %s: expected one string", file, name);
-    *value = strdup(object.in->text + e->offset);
-    return *value ? 0 : fail(err, "%s: attribute %s: out of memory", file, name);
+    const struct h5_entry *e = get_attribute(
+        object, name, TYPE_STRING, ": expected one string of fixed length, of at most 16 MiB", err);
+    *value = e ? strdup(object.reader->text + e->offset) : NULL;
+    return *value ? 0 : e ? fail_attribute(object, name, ": out of memory", err) : -1;
 }
 
-/* --- datasets --- */
+/* --- finding datasets --- */
 
 size_t h5_width(struct h5_node dataset)
 {
-    return h5_type_width(dataset.is->type);
+    return h5_type_width(dataset.entry->type);
 }
 
-/* NULL where the dataset is one that h5_find_dataset promises, otherwise what it is not. */
-static const char *complaint(const struct h5_entry *e, enum h5_type type, uint64_t max_length)
+/* NULL if h5_find_dataset may return the entry, otherwise why not. */
+static const char *dataset_error(const struct h5_entry *e, enum h5_type type, uint64_t max_length)
 {
+    static const char *const LAYOUT_ERRORS[LAYOUTS] = {
+        [LAYOUT_OTHER] = "expected a contiguous or chunked dataset",
+        [LAYOUT_EXTERNAL] = "expected a dataset that is stored in this file",
+        [LAYOUT_FILTERED] = "expected no filters but shuffle, deflate and fletcher32",
+        [LAYOUT_LARGE_CHUNKS] = "expected chunks of at most 1048576 elements",
+        [LAYOUT_MISSING_CHUNKS] = "chunks are missing" /* libhdf5 would read zeros */};
     if (e->kind == KIND_LINK)
         return "expected a dataset, not a link to one";
     if (e->kind != KIND_DATASET)
@@ -143,63 +150,63 @@ static const char *complaint(const struct h5_entry *e, enum h5_type type, uint64
     if (e->dims[0] == 0)
         return "empty";
     if (e->dims[0] > max_length)
-        return "longer than it can be";
-    switch (e->layout) {
-    case LAYOUT_CHUNKED:
-        return NULL;
-    case LAYOUT_CONTIGUOUS:
-        return e->size == e->dims[0] * h5_type_width(type)
-                   ? NULL
-                   : "its storage is not as long as its shape says";
-    case LAYOUT_EXTERNAL:
-        return "expected a dataset that lies in this file";
-    case LAYOUT_FILTERED:
-        return "expected no filters but shuffle, deflate and fletcher32";
-    case LAYOUT_LARGE_CHUNKS:
-        return "expected chunks of at most 1048576 elements";
-    case LAYOUT_MISSING_CHUNKS: /* they would read as zeros */
-        return "chunks are missing";
-    default:
-        return "expected a contiguous or chunked dataset";
-    }
+        return "too long";
+    if (e->layout == LAYOUT_CONTIGUOUS && e->size != e->dims[0] * h5_type_width(type))
+        return "its storage does not have the size of its shape";
+    return LAYOUT_ERRORS[e->layout];
 }
 
 int h5_find_dataset(struct h5_node group, const char *name, enum h5_type type, uint64_t max_length,
-                    struct h5_node *dataset, const char *file, struct error *err)
+                    struct h5_node *dataset, struct error *err)
 {
-    if (!h5_member(group, name, dataset))
-        return fail(err, "%s: /%s: missing", file, name);
-    const char *wrong = complaint(dataset->is, type, max_length);
-    return wrong ? fail(err, "%s: /%s: %s", file, name, wrong) : 0;
+    const char *error = h5_member(group, name, dataset)
+                            ? dataset_error(dataset->entry, type, max_length)
+                            : "missing";
+    return error ? fail(err, "%s: /%s: %s", group.reader->file, name, error) : 0;
 }
 
+void *h5_read_array(struct h5_node group, const char *name, enum h5_type type, uint64_t length,
+                    struct error *err)
+{
+    struct h5_node d;
+    const char *file = group.reader->file;
+    if (h5_find_dataset(group, name, type, (uint64_t)1 << 40, &d, err))
+        return NULL;
+    if (d.entry->dims[0] != length)
+        return fail_null(err, "%s: /%s: %" PRIu64 " elements, expected %" PRIu64, file, name,
+                         d.entry->dims[0], length);
+    void *elements = malloc(length * h5_width(d));
+    if (!elements)
+        return fail_null(err, "%s: /%s: out of memory", file, name);
+    if (h5_read(d, 0, length, elements, err) == 0)
+        return elements;
+    free(elements);
+    return NULL;
+}
+
+/* --- unpacking --- */
+
 static int read_bytes(const struct h5_reader *r, uint64_t offset, void *bytes, size_t size,
-                      const char *file, struct error *err)
+                      struct error *err)
 {
     if (!h5_is_range(offset, size, r->size))
-        return fail(err, "%s: truncated", file);
+        return fail(err, "%s: truncated", r->file);
     if (r->fd >= 0)
-        return input_file_read(r->fd, offset, bytes, size, file, err);
+        return input_file_read(r->fd, offset, bytes, size, r->file, err);
     memcpy(bytes, r->bytes + offset, size);
     return 0;
 }
 
-/* HDF5's form of Fletcher's checksum: 16-bit words, the first byte the higher. */
+/* HDF5's variant of Fletcher's checksum: of big-endian 16-bit words. */
 static uint32_t fletcher32(const unsigned char *p, size_t size)
 {
     uint32_t a = 0, b = 0;
-    for (size_t words = size / 2; words;) {
-        size_t n = words < 360 ? words : 360; /* no sum overflows before */
-        for (words -= n; n; n--, p += 2) {
-            a += (uint32_t)p[0] << 8 | p[1];
+    for (const unsigned char *end = p + size; p < end;) {
+        /* No sum overflows within 360 words. */
+        for (size_t n = 0; n < 360 && p < end; n++, p += 2) {
+            a += (uint32_t)p[0] << 8 | (p + 1 < end ? p[1] : 0);
             b += a;
         }
-        a = (a & 0xFFFF) + (a >> 16);
-        b = (b & 0xFFFF) + (b >> 16);
-    }
-    if (size % 2) {
-        a += (uint32_t)*p << 8;
-        b += a;
         a = (a & 0xFFFF) + (a >> 16);
         b = (b & 0xFFFF) + (b >> 16);
     }
@@ -208,7 +215,7 @@ static uint32_t fletcher32(const unsigned char *p, size_t size)
     return b << 16 | a;
 }
 
-/* Byte j of element i stands at j n + i. */
+/* Byte j of element i is stored at j n + i. */
 static void unshuffle(unsigned char *out, const unsigned char *in, size_t size, size_t width)
 {
     const size_t n = size / width;
@@ -218,14 +225,14 @@ static void unshuffle(unsigned char *out, const unsigned char *in, size_t size, 
     memcpy(out + n * width, in + n * width, size - n * width);
 }
 
-/* Two buffers that the filters of one chunk go back and forth between. */
+/* The two buffers between which the filters of a chunk alternate. */
 struct unpack {
     unsigned char *from, *to;
     size_t size, capacity;
 };
 
-/* Undoes one filter; NULL, or what is wrong. No output is longer than the buffer, so no input can make us allocate. */
-static const char *undo(struct unpack *u, uint32_t filter, size_t width)
+/* Undoes one filter within the buffers' capacity. Returns NULL, or an error. */
+static const char *undo_filter(struct unpack *u, uint32_t filter, size_t width)
 {
     uLongf size = u->capacity;
     if (filter == FILTER_FLETCHER32) {
@@ -234,8 +241,7 @@ static const char *undo(struct unpack *u, uint32_t filter, size_t width)
         u->size -= 4;
         uint32_t stored;
         memcpy(&stored, u->from + u->size, 4);
-        return le32toh(stored) == fletcher32(u->from, u->size) ? NULL
-                                                               : "the checksum of a chunk is wrong";
+        return stored == fletcher32(u->from, u->size) ? NULL : "the checksum of a chunk is wrong";
     }
     if (filter == FILTER_SHUFFLE)
         unshuffle(u->to, u->from, u->size, width);
@@ -249,83 +255,111 @@ static const char *undo(struct unpack *u, uint32_t filter, size_t width)
     return NULL;
 }
 
-/* Integers and floats alike: our types are little-endian. */
-static void to_machine(unsigned char *elements, size_t n, size_t width)
-{
-    for (size_t i = 0; BYTE_ORDER != LITTLE_ENDIAN && i < n; i++)
-        for (size_t j = 0; j < width / 2; j++) {
-            const unsigned char c = elements[i * width + j];
-            elements[i * width + j] = elements[i * width + width - 1 - j];
-            elements[i * width + width - 1 - j] = c;
-        }
-}
-
 static int unpack_chunk(struct h5_node d, const struct h5_chunk *c, struct unpack *u,
-                        void *elements, const char *file, struct error *err)
+                        unsigned char *elements, struct error *err)
 {
-    const size_t width = h5_width(d), raw = d.is->chunk * width;
-    const char *wrong = NULL;
-    if (read_bytes(d.in, c->offset, u->from, c->size, file, err) != 0)
+    const size_t width = h5_width(d), raw = d.entry->chunk * width;
+    const char *error = NULL;
+    if (read_bytes(d.reader, c->offset, u->from, c->size, err))
         return -1;
-    for (uint32_t i = d.is->n_filters; i-- > 0 && !wrong;)
+    for (uint32_t i = d.entry->n_filters; i-- > 0 && !error;)
         if (!(c->skipped >> i & 1))
-            wrong = undo(u, d.is->filters[i], width);
-    if (!wrong && u->size != raw)
-        wrong = "a chunk has another length than its shape says";
-    if (wrong)
-        return fail(err, "%s: /%s: %s", file, d.in->text + d.is->name, wrong);
+            error = undo_filter(u, d.entry->filters[i], width);
+    if (!error && u->size != raw)
+        error = "a chunk does not have the size of its shape";
+    if (error)
+        return fail(err, "%s: /%s: %s", d.reader->file, node_name(d), error);
     memcpy(elements, u->from, raw);
-    to_machine(elements, d.is->chunk, width);
     return 0;
 }
 
-int h5_read_chunk(struct h5_node d, uint64_t k, void *elements, const char *file, struct error *err)
+/* Chunk k, padded to full length if it is the last. */
+static int read_chunk(struct h5_node d, uint64_t k, unsigned char *elements, struct error *err)
 {
-    const struct h5_chunk *c = &d.in->chunks[d.is->offset + k];
-    const size_t raw = d.is->chunk * h5_width(d),
-                 capacity = (raw > c->size ? raw : c->size) + 64; /* a checksum may be packed */
+    const struct h5_chunk *c = &d.reader->chunks[d.entry->offset + k];
+    const size_t raw = d.entry->chunk * h5_width(d),
+                 capacity = size_max(raw, c->size) + 64; /* a checksum may be packed */
     unsigned char *memory = malloc(2 * capacity);
     if (!memory)
-        return fail(err, "%s: out of memory for a chunk of %zu bytes", file, raw);
+        return fail(err, "%s: out of memory for a chunk of %zu bytes", d.reader->file, raw);
     struct unpack u = {memory, memory + capacity, c->size, capacity};
-    const int status = unpack_chunk(d, c, &u, elements, file, err);
+    const int status = unpack_chunk(d, c, &u, elements, err);
     free(memory);
     return status;
 }
 
-/* The same piece by piece: a chunk that is wanted in part is unpacked aside. */
-static int read_chunked(struct h5_node d, uint64_t first, size_t n, unsigned char *to,
-                        const char *file, struct error *err)
+/* --- reading --- */
+
+int h5_cache_create(struct h5_cache *c, struct h5_node d, size_t bytes, struct error *err)
 {
-    const size_t width = h5_width(d), chunk = d.is->chunk;
-    unsigned char *aside = malloc(chunk * width);
-    int status = aside ? 0 : fail(err, "%s: out of memory for a chunk", file);
-    while (n > 0 && status == 0) {
-        const size_t skip = first % chunk, m = chunk - skip < n ? chunk - skip : n;
-        status = h5_read_chunk(d, first / chunk, aside, file, err);
-        if (status == 0)
-            memcpy(to, aside + skip * width, m * width);
-        to += m * width, first += m, n -= m;
+    *c = (struct h5_cache){0};
+    if (d.entry->layout != LAYOUT_CHUNKED)
+        return 0;
+    const size_t chunk = d.entry->chunk * h5_width(d);
+    c->n_slots = size_max(1, size_min(bytes / chunk, d.entry->size));
+    c->chunks = malloc(c->n_slots * chunk);
+    c->held = malloc(c->n_slots * sizeof *c->held);
+    if (!c->chunks || !c->held) {
+        h5_cache_free(c);
+        return fail(err, "%s: out of memory for a chunk", d.reader->file);
     }
-    free(aside);
-    return status;
+    memset(c->held, 0xFF, c->n_slots * sizeof *c->held);
+    return 0;
 }
 
-int h5_read(struct h5_node d, uint64_t first, size_t n, void *elements, const char *file,
-            struct error *err)
+void h5_cache_free(struct h5_cache *c)
+{
+    free(c->chunks);
+    free(c->held);
+    *c = (struct h5_cache){0};
+}
+
+static const unsigned char *get_chunk(struct h5_node d, struct h5_cache *c, uint64_t k,
+                                      struct error *err)
+{
+    const size_t slot = k % c->n_slots;
+    unsigned char *chunk = c->chunks + slot * d.entry->chunk * h5_width(d);
+    if (c->held[slot] == k)
+        return chunk;
+    c->held[slot] = UINT64_MAX;
+    if (read_chunk(d, k, chunk, err))
+        return NULL;
+    c->held[slot] = k;
+    return chunk;
+}
+
+int h5_read_cached(struct h5_node d, struct h5_cache *c, uint64_t first, size_t n, void *elements,
+                   struct error *err)
 {
     const size_t width = h5_width(d);
+    const uint64_t chunk = d.entry->chunk;
+    const bool contiguous = d.entry->layout == LAYOUT_CONTIGUOUS;
     uint64_t all;
-    if (!h5_count_elements(d.is, &all) || !h5_is_range(first, n, all) ||
-        (d.is->layout == LAYOUT_CONTIGUOUS && !h5_is_range(first * width, n * width, d.is->size)))
-        return fail(err, "%s: /%s: shorter than expected", file, d.in->text + d.is->name);
-    if (d.is->layout == LAYOUT_CHUNKED)
-        return read_chunked(d, first, n, elements, file, err);
-    if (d.is->layout != LAYOUT_CONTIGUOUS)
-        return fail(err, "%s: /%s: expected a contiguous or chunked dataset", file,
-                    d.in->text + d.is->name);
-    if (read_bytes(d.in, d.is->offset + first * width, elements, n * width, file, err) != 0)
-        return -1;
-    to_machine(elements, n, width);
+    if (!h5_count_elements(d.entry, &all) || !h5_is_range(first, n, all) ||
+        (contiguous && !h5_is_range(first * width, n * width, d.entry->size)))
+        return fail(err, "%s: /%s: shorter than expected", d.reader->file, node_name(d));
+    if (contiguous)
+        return read_bytes(d.reader, d.entry->offset + first * width, elements, n * width, err);
+    if (!c->n_slots)
+        return fail(err, "%s: /%s: expected a contiguous or chunked dataset", d.reader->file,
+                    node_name(d));
+    for (unsigned char *to = elements; n > 0;) {
+        const size_t skip = first % chunk, m = size_min(chunk - skip, n);
+        const unsigned char *from = get_chunk(d, c, first / chunk, err);
+        if (!from)
+            return -1;
+        memcpy(to, from + skip * width, m * width);
+        to += m * width, first += m, n -= m;
+    }
     return 0;
+}
+
+int h5_read(struct h5_node d, uint64_t first, size_t n, void *elements, struct error *err)
+{
+    struct h5_cache cache;
+    if (h5_cache_create(&cache, d, 0, err))
+        return -1;
+    const int status = h5_read_cached(d, &cache, first, n, elements, err);
+    h5_cache_free(&cache);
+    return status;
 }

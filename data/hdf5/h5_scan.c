@@ -1,16 +1,15 @@
-/* h5_scan.c: walks an HDF5 file and writes down what it holds (h5_index.h). This is the only code that lets libhdf5 see a file of
- * others, and it runs in a sandbox: fuzzing reaches heap overflows in the library that no call of ours can rule out.
+/* h5_scan.c: walks an HDF5 file and writes its index (h5_index.h). This is the only code that passes
+ * untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the library.
  *
- * Breadth first, since that puts the members of a group next to one another. Only hard links are followed; a group that is its
- * own ancestor ends at the limit of their number.
- *
- * Names come in the order in which they are stored and are sorted here: the library, asked for them by name, first builds a table of
- * a large group's links, and where the file is damaged half-way it frees what it has not yet filled in (1.10.8: every crash of the
- * first 173,541 executions of the fuzzer was this one).
+ * Only hard links are followed. A group that contains itself exceeds the limits on groups. Links are
+ * visited in storage order and sorted at the end: visiting them by name made version 1.10.8 free
+ * uninitialised entries if a large group's table of links was damaged.
  */
+#include "base/array.h"
+#include "base/minmax.h"
 #include "data/hdf5/h5.h"
 #include "data/hdf5/h5_index.h"
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,10 +18,11 @@ enum {
     MAX_CHUNKS = 1 << 22,
     MAX_TEXT = 32 << 20,
     MAX_GROUPS = 4096,
+    MAX_DEPTH = 16,
     MAX_NAME = 255
 };
 
-/* An array that grows up to a limit. */
+/* An array that grows. */
 struct list {
     char *items;
     size_t n, capacity;
@@ -32,29 +32,25 @@ struct walk {
     const unsigned char *bytes; /* the file */
     size_t size;
     struct list entries, chunks, text;
-    hid_t groups[MAX_GROUPS]; /* those found, and the entry of each */
-    uint32_t group_entry[MAX_GROUPS];
-    size_t n_groups;
+    size_t groups, depth;
     const char *error;
 };
 
-/* n more items; NULL, with the walk's error set, where there can be none. */
+/* The entry whose members or attributes are visited. */
+struct cursor {
+    struct walk *w;
+    size_t at;
+};
+
+/* Adds n zeroed items, up to max in all. On failure sets the walk's error and returns NULL. */
 static void *append(struct walk *w, struct list *l, size_t n, size_t item, size_t max)
 {
-    if (n > max - l->n) {
-        w->error = "holds more than a reader accepts";
+    if (n > max - l->n)
+        w->error = "contains more objects than are supported";
+    else if (!array_reserve_bytes(&l->items, &l->capacity, l->n + n + 1, item))
+        w->error = "out of memory";
+    if (w->error)
         return NULL;
-    }
-    if (!l->items || l->n + n > l->capacity) {
-        const size_t twice = 2 * (l->n + n) + 16, capacity = twice < max ? twice : max;
-        char *grown = realloc(l->items, capacity * item);
-        if (!grown) {
-            w->error = "out of memory";
-            return NULL;
-        }
-        l->items = grown;
-        l->capacity = capacity;
-    }
     void *at = l->items + l->n * item;
     memset(at, 0, n * item);
     l->n += n;
@@ -66,17 +62,20 @@ static struct h5_entry *entry(const struct walk *w, size_t i)
     return (struct h5_entry *)w->entries.items + i;
 }
 
-static struct h5_entry *new_entry(struct walk *w, enum h5_kind kind, const char *name)
+/* Adds an entry with the name PARENT SEPARATOR NAME. */
+static struct h5_entry *new_entry(struct cursor *c, enum h5_kind kind, const char *separator,
+                                  const char *name)
 {
-    const size_t length = strlen(name);
-    const uint64_t at = w->text.n;
-    char *text = length <= MAX_NAME ? append(w, &w->text, length + 1, 1, MAX_TEXT) : NULL;
+    struct walk *w = c->w;
+    const uint64_t at = w->text.n, parent = w->entries.n ? entry(w, c->at)->name : 0;
+    const size_t n = strlen(name) + 2 + (at ? strlen(w->text.items + parent) : 0);
+    char *text = strlen(name) <= MAX_NAME ? append(w, &w->text, n, 1, MAX_TEXT) : NULL;
     struct h5_entry *e = text ? append(w, &w->entries, 1, sizeof *e, MAX_ENTRIES) : NULL;
     if (!e) {
         w->error = w->error ? w->error : "a name is too long";
         return NULL;
     }
-    memcpy(text, name, length + 1);
+    snprintf(text, n, "%s%s%s", at ? w->text.items + parent : "", separator, name);
     e->kind = kind;
     e->name = at;
     return e;
@@ -88,36 +87,23 @@ static int by_name(const void *a, const void *b, void *text)
     return strcmp((const char *)text + x->name, (const char *)text + y->name);
 }
 
-static void sort_from(struct walk *w, size_t first)
-{
-    if (w->entries.n > first)
-        qsort_r(entry(w, first), w->entries.n - first, sizeof(struct h5_entry), by_name,
-                w->text.items);
-}
-
 /* --- attributes --- */
 
+/* Takes integers from 0 to 2^64 - 1; the library silently clamps others. */
 static void take_integer(struct h5_entry *e, hid_t attribute, hid_t type)
 {
-    int64_t i = 0;
-    uint64_t u = 0;
     const bool is_signed = H5Tget_sign(type) != H5T_SGN_NONE;
-    if (H5Aread(attribute, is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64,
-                is_signed ? (void *)&i : (void *)&u) < 0)
-        return;
-    /* The library would clamp without a word what does not fit. */
-    e->type = i < 0 || H5Tget_size(type) > sizeof u ? TYPE_NEGATIVE : TYPE_U64;
-    e->value = is_signed ? (uint64_t)i : u;
+    if (H5Tget_size(type) <= sizeof e->value &&
+        H5Aread(attribute, is_signed ? H5T_NATIVE_INT64 : H5T_NATIVE_UINT64, &e->value) >= 0 &&
+        !(is_signed && (int64_t)e->value < 0))
+        e->type = TYPE_U64;
 }
 
 static void take_string(struct walk *w, struct h5_entry *e, hid_t attribute, hid_t type)
 {
     const size_t size = H5Tis_variable_str(type) == 0 ? H5Tget_size(type) : SIZE_MAX;
     const uint64_t offset = w->text.n;
-    e->type = TYPE_LONG_STRING;
-    if (size > H5_MAX_STRING)
-        return;
-    char *text = append(w, &w->text, size + 1, 1, MAX_TEXT);
+    char *text = size <= H5_MAX_STRING ? append(w, &w->text, size + 1, 1, MAX_TEXT) : NULL;
     if (text && H5Aread(attribute, type, text) >= 0) {
         e->type = TYPE_STRING;
         e->offset = offset;
@@ -125,11 +111,11 @@ static void take_string(struct walk *w, struct h5_entry *e, hid_t attribute, hid
     }
 }
 
-static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *info, void *walk)
+static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *info, void *cursor)
 {
     (void)info;
-    struct walk *w = walk;
-    struct h5_entry *e = new_entry(w, KIND_ATTRIBUTE, name);
+    struct walk *w = ((struct cursor *)cursor)->w;
+    struct h5_entry *e = new_entry(cursor, KIND_ATTRIBUTE, H5_ATTRIBUTE, name);
     if (!e)
         return -1;
     const hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
@@ -137,15 +123,12 @@ static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *i
                 type = attribute < 0 ? -1 : H5Aget_type(attribute);
     if (space >= 0 && type >= 0 && H5Sget_simple_extent_type(space) == H5S_SCALAR) {
         const H5T_class_t class = H5Tget_class(type);
-        double x;
         if (class == H5T_INTEGER)
             take_integer(e, attribute, type);
         else if (class == H5T_STRING)
             take_string(w, e, attribute, type);
-        else if (class == H5T_FLOAT && H5Aread(attribute, H5T_NATIVE_DOUBLE, &x) >= 0) {
+        else if (class == H5T_FLOAT && H5Aread(attribute, H5T_NATIVE_DOUBLE, &e->value) >= 0)
             e->type = TYPE_F64;
-            memcpy(&e->value, &x, sizeof x);
-        }
     }
     H5Tclose(type);
     H5Sclose(space);
@@ -153,33 +136,17 @@ static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *i
     return w->error ? -1 : 0;
 }
 
-static void take_attributes(struct walk *w, size_t at, hid_t object)
-{
-    const size_t first = w->entries.n;
-    if (H5Aiterate2(object, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_attribute, w) < 0 &&
-        !w->error)
-        w->error = "attributes are damaged";
-    sort_from(w, first);
-    entry(w, at)->attributes = (uint32_t)first;
-    entry(w, at)->n_attributes = (uint32_t)(w->entries.n - first);
-}
-
 /* --- datasets --- */
 
 static uint32_t type_of(hid_t type)
 {
-    const struct {
-        hid_t is;
-        enum h5_type type;
-    } known[] = {{H5T_STD_U8LE, TYPE_U8},   {H5T_STD_U16LE, TYPE_U16},  {H5T_STD_U32LE, TYPE_U32},
-                 {H5T_STD_U64LE, TYPE_U64}, {H5T_IEEE_F32LE, TYPE_F32}, {H5T_IEEE_F64LE, TYPE_F64}};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (H5Tequal(type, known[i].is) > 0)
-            return known[i].type;
+    for (enum h5_type t = TYPE_U8; t <= TYPE_F64; t++)
+        if (H5Tequal(type, h5_type_id(t, false)) > 0)
+            return t;
     return TYPE_OTHER;
 }
 
-static hsize_t user_block_of(hid_t dataset)
+static hsize_t user_block_size(hid_t dataset)
 {
     const hid_t file = H5Iget_file_id(dataset), create = H5Fget_create_plist(file);
     hsize_t size = 0;
@@ -190,22 +157,23 @@ static hsize_t user_block_of(hid_t dataset)
     return size;
 }
 
-/* Whether the chunk's bytes lie there. */
-static bool lies_at(const struct walk *w, uint64_t offset, const unsigned char *raw, hsize_t size)
+/* Whether the file has the chunk's bytes at this offset. */
+static bool is_at(const struct walk *w, uint64_t offset, const unsigned char *raw, hsize_t size)
 {
     return offset <= w->size && size <= w->size - offset &&
            memcmp(raw, w->bytes + offset, size) == 0;
 }
 
-/* Bytes that a chunk may have: a larger one does not lie in the file. */
-static size_t most_of_chunk(const struct walk *w)
+/* The maximum size of a stored chunk in bytes. */
+static size_t max_chunk_size(const struct walk *w)
 {
-    return w->size < 16 * H5_MAX_CHUNK ? w->size : 16 * H5_MAX_CHUNK;
+    return size_min(w->size, 16 * H5_MAX_CHUNK);
 }
 
-/* A chunk nearly always begins where the one before ends. Libraries before 1.14 can only tell where one lies by walking over all
- * that come before it, so that is asked for only where the bytes are not those that are expected there. Those before 1.14.4 count
- * from the end of the user block (HDFGroup/hdf5#3003); others from the file's beginning. The bytes tell. */
+/* Locates one chunk. It usually begins where the previous one ends, so `expected` is tried first:
+ * before version 1.14, the library finds a chunk's address only by visiting all chunks before it.
+ * Before 1.14.4, addresses count from the end of the user block (HDFGroup/hdf5#3003), later from the
+ * beginning of the file; comparing the bytes shows which. */
 static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expected,
                        struct h5_chunk *chunk, unsigned char *raw)
 {
@@ -213,19 +181,19 @@ static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expec
     haddr_t address;
     uint32_t skipped = 0;
     unsigned mask;
-    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > most_of_chunk(w))
+    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > max_chunk_size(w))
         return false;
     if (H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
         return false;
-    if (!expected || !lies_at(w, expected, raw, size)) {
+    if (!expected || !is_at(w, expected, raw, size)) {
         hsize_t same;
         if (H5Dget_chunk_info_by_coord(dataset, &at, &mask, &address, &same) < 0 ||
             address == HADDR_UNDEF || same != size)
             return false;
-        expected = lies_at(w, address, raw, size) ? address : address + user_block_of(dataset);
+        expected = is_at(w, address, raw, size) ? address : address + user_block_size(dataset);
     }
     *chunk = (struct h5_chunk){expected, (uint32_t)size, skipped};
-    return lies_at(w, expected, raw, size);
+    return is_at(w, expected, raw, size);
 }
 
 static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t create)
@@ -234,11 +202,10 @@ static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t
     e->layout = LAYOUT_LARGE_CHUNKS;
     if (e->ndim != 1 || H5Pget_chunk(create, 1, &chunk) != 1 || chunk == 0 || chunk > H5_MAX_CHUNK)
         return;
-    const uint64_t length = e->dims[0], n = length / chunk + (length % chunk != 0),
-                   first = w->chunks.n;
+    const uint64_t n = ceil_div(e->dims[0], chunk), first = w->chunks.n;
     e->layout = LAYOUT_MISSING_CHUNKS;
     struct h5_chunk *chunks = append(w, &w->chunks, n, sizeof *chunks, MAX_CHUNKS);
-    unsigned char *raw = malloc(most_of_chunk(w));
+    unsigned char *raw = malloc(max_chunk_size(w));
     bool complete = chunks && raw;
     for (uint64_t k = 0, expected = 0; k < n && complete; k++) {
         complete = take_chunk(w, dataset, k * chunk, expected, &chunks[k], raw);
@@ -263,11 +230,9 @@ static bool take_filters(struct h5_entry *e, hid_t create)
         size_t values = 0;
         const H5Z_filter_t f =
             H5Pget_filter2(create, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
-        if (f != H5Z_FILTER_SHUFFLE && f != H5Z_FILTER_DEFLATE && f != H5Z_FILTER_FLETCHER32)
+        if (f < FILTER_DEFLATE || f >= FILTERS)
             return false;
-        e->filters[i] = f == H5Z_FILTER_SHUFFLE   ? FILTER_SHUFFLE
-                        : f == H5Z_FILTER_DEFLATE ? FILTER_DEFLATE
-                                                  : FILTER_FLETCHER32;
+        e->filters[i] = (uint32_t)f;
     }
     e->n_filters = (uint32_t)n;
     return true;
@@ -310,60 +275,43 @@ static void take_dataset(struct walk *w, struct h5_entry *e, hid_t dataset)
 
 /* --- groups --- */
 
-static bool push_group(struct walk *w, hid_t group, size_t at)
+static void walk_group(struct walk *w, hid_t group, size_t at);
+
+static herr_t take_link(hid_t group, const char *name, const H5L_info_t *link, void *cursor)
 {
-    if (w->n_groups == MAX_GROUPS) {
-        w->error = "holds more groups than a reader accepts, or one in itself";
-        return false;
+    const struct cursor *c = cursor;
+    struct walk *w = c->w;
+    const size_t at = w->entries.n;
+    if (!new_entry(cursor, KIND_UNKNOWN, c->at ? "/" : "", name))
+        return -1;
+    entry(w, c->at)->n_members++;
+    if (link->type != H5L_TYPE_HARD) {
+        entry(w, at)->kind = KIND_LINK;
+        return 0;
     }
-    w->groups[w->n_groups] = group;
-    w->group_entry[w->n_groups++] = (uint32_t)at;
-    return true;
-}
-
-static herr_t take_link(hid_t group, const char *name, const H5L_info_t *link, void *walk)
-{
-    (void)group;
-    return new_entry(walk, link->type == H5L_TYPE_HARD ? KIND_UNKNOWN : KIND_LINK, name) ? 0 : -1;
-}
-
-/* What a hard link leads to. Its attributes come behind those of the members before it. */
-static void take_member(struct walk *w, hid_t group, size_t at)
-{
-    const char *name = w->text.items + entry(w, at)->name;
     const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
     const H5I_type_t kind = object < 0 ? H5I_BADID : H5Iget_type(object);
     if (kind == H5I_DATASET) {
         entry(w, at)->kind = KIND_DATASET;
         take_dataset(w, entry(w, at), object);
-    } else if (kind == H5I_GROUP && push_group(w, object, at)) {
-        entry(w, at)->kind = KIND_GROUP;
-        return; /* stays open */
-    }
+    } else if (kind == H5I_GROUP)
+        walk_group(w, object, at);
     if (object >= 0)
         H5Oclose(object);
+    return w->error ? -1 : 0;
 }
 
-static void walk_groups(struct walk *w, hid_t root)
+static void walk_group(struct walk *w, hid_t group, size_t at)
 {
-    if (new_entry(w, KIND_GROUP, "/"))
-        push_group(w, root, 0);
-    for (size_t g = 0; g < w->n_groups && !w->error; g++) {
-        const size_t first = w->entries.n;
-        if (H5Literate(w->groups[g], H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_link, w) < 0 &&
-            !w->error)
-            w->error = "a group is damaged";
-        if (w->error)
-            return;
-        sort_from(w, first);
-        const size_t end = w->entries.n;
-        entry(w, w->group_entry[g])->members = (uint32_t)first;
-        entry(w, w->group_entry[g])->n_members = (uint32_t)(end - first);
-        take_attributes(w, w->group_entry[g], w->groups[g]);
-        for (size_t i = first; i < end && !w->error; i++)
-            if (entry(w, i)->kind == KIND_UNKNOWN)
-                take_member(w, w->groups[g], i);
-    }
+    struct cursor c = {w, at};
+    entry(w, at)->kind = KIND_GROUP;
+    if (++w->groups > MAX_GROUPS || ++w->depth > MAX_DEPTH)
+        w->error = "contains too many groups, or a group that contains itself";
+    else if ((H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_link, &c) < 0 ||
+              H5Aiterate2(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_attribute, &c) < 0) &&
+             !w->error)
+        w->error = "a group is damaged";
+    w->depth--;
 }
 
 static size_t write_index(const struct walk *w, struct h5_index *index, size_t capacity)
@@ -374,7 +322,7 @@ static size_t write_index(const struct walk *w, struct h5_index *index, size_t c
         (struct h5_index){.n_entries = w->entries.n, .n_chunks = w->chunks.n, .n_text = w->text.n};
     const char *error = w->error;
     if (!error && sizeof *index + entries + chunks + w->text.n > capacity)
-        error = "holds more than a reader accepts";
+        error = "contains more objects than are supported";
     if (error) {
         strncpy(index->error, error, sizeof index->error - 1);
         return sizeof *index;
@@ -399,16 +347,17 @@ size_t h5_scan(void *scan, void *index, size_t capacity)
     w->size = s->size;
     struct h5_image image = {
         .file = -1, .bytes = (void *)s->bytes, .size = s->size, .capacity = s->size};
-    struct error ignored;
     const hid_t root =
-        h5_image_open(&image, "", &ignored) ? -1 : H5Gopen2(image.file, "/", H5P_DEFAULT);
+        h5_image_open(&image, "", NULL) ? -1 : H5Gopen2(image.file, "/", H5P_DEFAULT);
     if (root < 0)
         w->error = "not an HDF5 file, or damaged";
-    else
-        walk_groups(w, root);
+    else if (new_entry(&(struct cursor){w, 0}, KIND_GROUP, "", ""))
+        walk_group(w, root, 0);
+    if (!w->error)
+        qsort_r(w->entries.items, w->entries.n, sizeof(struct h5_entry), by_name, w->text.items);
     const size_t size = write_index(w, index, capacity);
     if (image.file >= 0)
-        H5Fclose(image.file); /* and the groups in it */
+        H5Fclose(image.file); /* closes the root as well */
     free(w->entries.items);
     free(w->chunks.items);
     free(w->text.items);

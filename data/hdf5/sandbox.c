@@ -1,5 +1,5 @@
-/* sandbox.c: see sandbox.h. Closest in spirit: OpenSSH's privilege separation ("Preventing Privilege Escalation", Provos, Friedl
- * and Honeyman 2003), with nothing but bytes between the two. */
+/* sandbox.c: see sandbox.h. The model is OpenSSH's privilege separation (Provos, Friedl and Honeyman,
+ * "Preventing Privilege Escalation", 2003), reduced to a result of plain bytes. */
 #include "data/hdf5/sandbox.h"
 #include <errno.h>
 #include <signal.h>
@@ -16,20 +16,20 @@
 #include <seccomp.h>
 #endif
 
-#ifndef __has_feature /* clang's way to ask */
+#ifndef __has_feature /* of clang */
 #define __has_feature(x) 0
 #endif
-#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer) /* keeps what was freed */
+/* Bytes beyond what the parent has mapped. AddressSanitizer delays the reuse of freed memory. */
+#if defined __SANITIZE_ADDRESS__ || __has_feature(address_sanitizer)
 #define MEMORY ((rlim_t)4 << 30)
 #else
-#define MEMORY ((rlim_t)256 << 20) /* bytes, beyond what the parent has mapped */
+#define MEMORY ((rlim_t)256 << 20)
 #endif
 
-enum {
-    PROCESSOR_SECONDS = 30 /* the wall clock gets ten times that: machines are shared */
-};
+/* The wall-clock limit is ten times as long, since the machine may be shared. */
+enum { PROCESSOR_SECONDS = 30 };
 
-/* In front of the result, on a page of its own. */
+/* On a page before the result. */
 struct header {
     volatile size_t size;
     volatile int done;
@@ -40,7 +40,7 @@ static size_t page(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-/* Bytes of address space in use, 0 where the system does not tell. */
+/* Bytes of address space in use; 0 if unknown. */
 static size_t mapped_bytes(void)
 {
     unsigned long pages = 0;
@@ -52,19 +52,19 @@ static size_t mapped_bytes(void)
     return pages * page();
 }
 
-static void limit(int resource, rlim_t most)
+static void limit(int resource, rlim_t max)
 {
     struct rlimit r;
-    if (getrlimit(resource, &r) == 0 && most < r.rlim_max)
-        r.rlim_max = most;
+    if (getrlimit(resource, &r) == 0 && max < r.rlim_max)
+        r.rlim_max = max;
     r.rlim_cur = r.rlim_max;
     setrlimit(resource, &r);
 }
 
 #ifdef HAVE_SECCOMP
-/* What malloc, the clock, initialisers that run once and the end of a process need. Anything else fails with EPERM, so that a library that asks for more is
- * told no and goes on. There is no file descriptor to use a read or write with. */
-static void allow_little(void)
+/* Allows what malloc, the clock, one-time initialisation and process exit need. Other calls fail with
+ * EPERM, so that a library that tries one can continue. */
+static void filter_system_calls(void)
 {
     static const int CALLS[] = {
         SCMP_SYS(brk),          SCMP_SYS(mmap),      SCMP_SYS(munmap),        SCMP_SYS(mremap),
@@ -78,32 +78,33 @@ static void allow_little(void)
     seccomp_release(filter);
 }
 #else
-static void allow_little(void)
+static void filter_system_calls(void)
 {
 }
 #endif
 
-#ifdef SANDBOX_OPEN /* make memcheck: valgrind lives in the same process, and cannot without files, memory and calls of its own */
+/* For make memcheck: valgrind shares the process and needs files, memory and system calls. */
+#ifdef SANDBOX_OPEN
 static void confine(size_t mapped)
 {
-    (void)mapped, (void)limit, (void)allow_little;
+    (void)mapped, (void)limit, (void)filter_system_calls;
 }
 #else
-/* Signals as at a program's start, but for those by which a user or a system ends or asks something of a program: a terminal sends them to
- * the child as well, and a file would be called damaged for it. What its parent makes of them is enough, since it ends with its parent. */
+/* Restores default signal handling, but blocks the signals that a terminal or system sends to the
+ * parent as well, since the child's death would make the file look damaged. */
 static void reset_signals(void)
 {
-    static const int ASKED[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-    sigset_t asked;
-    sigemptyset(&asked);
-    for (size_t i = 0; i < sizeof ASKED / sizeof *ASKED; i++)
-        sigaddset(&asked, ASKED[i]);
-    sigprocmask(SIG_SETMASK, &asked, NULL);
+    static const int BLOCKED[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    sigset_t blocked;
+    sigemptyset(&blocked);
+    for (size_t i = 0; i < sizeof BLOCKED / sizeof *BLOCKED; i++)
+        sigaddset(&blocked, BLOCKED[i]);
+    sigprocmask(SIG_SETMASK, &blocked, NULL);
     for (int s = 1; s < NSIG; s++)
         signal(s, SIG_DFL);
 }
 
-/* In the child, for good. */
+/* Restricts the child irrevocably. */
 static void confine(size_t mapped)
 {
     reset_signals();
@@ -120,23 +121,22 @@ static void confine(size_t mapped)
     if (mapped)
         limit(RLIMIT_AS, mapped + MEMORY);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    allow_little();
+    filter_system_calls();
 }
 #endif
 
-/* Why a child that did not finish ended. */
-static int ended(int status, const char *doing, const char *file, struct error *err)
+/* Reports why a child ended without finishing. */
+static int fail_ended(int status, const char *doing, const char *file, struct error *err)
 {
     const int s = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (s == SIGKILL || s == SIGXCPU || s == SIGALRM)
-        return fail(err, "%s: %s reached the limit of time or memory", file, doing);
+        return fail(err, "%s: %s exceeded the time or memory limit", file, doing);
     if (s)
-        return fail(err, "%s: %s crashed the process that was set apart for it (%s)", file, doing,
-                    strsignal(s));
-    return fail(err, "%s: %s made the process that was set apart for it give up", file, doing);
+        return fail(err, "%s: %s crashed the sandboxed process (%s)", file, doing, strsignal(s));
+    return fail(err, "%s: %s ended the sandboxed process early", file, doing);
 }
 
-/* Waits for its end. ECHILD where SIGCHLD is ignored: then it has ended as well. */
+/* Waits until the child has ended; if SIGCHLD is ignored, waitpid then fails with ECHILD. */
 static int wait_for(pid_t child)
 {
     int status = 0;
@@ -145,13 +145,14 @@ static int wait_for(pid_t child)
     return status;
 }
 
-/* A copy, since what is shared might still change: a child that was taken over may have left one of its own behind. */
+/* Copies the result out of shared memory, which a process started by a compromised child might still
+ * change. */
 static int take_result(struct sandbox_result *r, const struct header *shared, size_t capacity,
                        const char *doing, const char *file, struct error *err)
 {
     const size_t size = shared->size;
     if (size > capacity)
-        return fail(err, "%s: %s gave more bytes than it may", file, doing);
+        return fail(err, "%s: %s returned more bytes than allowed", file, doing);
     r->bytes = malloc(size ? size : 1);
     if (!r->bytes)
         return fail(err, "%s: out of memory for %zu bytes: %s", file, size, doing);
@@ -167,7 +168,7 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
     struct header *shared = mmap(NULL, page() + capacity, PROT_READ | PROT_WRITE,
                                  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) {
-        fail(err, "%s: out of memory for the process that works on it", file);
+        fail(err, "%s: out of memory for a sandboxed process", file);
         return SANDBOX_NO_CHILD;
     }
     const size_t mapped = mapped_bytes();
@@ -180,11 +181,11 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
     }
     int status = SANDBOX_NO_CHILD;
     if (child < 0)
-        fail(err, "%s: cannot start the process that works on it: %s", file, strerror(errno));
+        fail(err, "%s: cannot start a sandboxed process: %s", file, strerror(errno));
     else {
         const int end = wait_for(child);
         status = shared->done ? take_result(r, shared, capacity, doing, file, err)
-                              : ended(end, doing, file, err);
+                              : fail_ended(end, doing, file, err);
     }
     munmap(shared, page() + capacity);
     return status;

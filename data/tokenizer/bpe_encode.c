@@ -1,44 +1,42 @@
-/* bpe_encode.c: the tokens of a word.
+/* bpe_encode.c: encodes words as tokens.
  *
- * A text repeats its words: a table of the last ones met answers for nine words of ten. The others are merged: a short word by
- * looking through its pairs for the lowest rank each time, O(n^2) with a tiny constant; a long one (a line of a genome, a picture in
- * base64) with a heap of pairs, O(n log n).
+ * Words recur: a cache of recent words answers nine of ten. The others are merged with a heap of
+ * pairs, O(n log n), so that long words (genome data, base64) take no longer per byte.
  */
 #include "base/utf8.h"
-#include "data/tokenizer/bpe_internal.h"
+#include "data/tokenizer/bpe.h"
 #include <stdlib.h>
 #include <string.h>
 
-enum { CACHE = 1 << 14, CACHED_BYTES = 15, CACHED_TOKENS = 3, SHORT = 48, NOTHING = UINT32_MAX };
+enum { CACHE = 1 << 14, CACHED_BYTES = 15, CACHED_TOKENS = 3, NOTHING = UINT32_MAX };
 
-/* A word of up to 15 bytes, its length in the 16th, and its tokens. n = 0: free. */
+/* A word of up to 15 bytes, with its length in the 16th, and its tokens. n = 0: free. */
 struct cached {
     uint64_t key[2];
     uint32_t ids[CACHED_TOKENS], n;
 };
 
+/* A possible merge of the symbol at `at` with the next. */
 struct candidate {
     uint32_t rank, at;
 };
 
-struct bpe_scratch {
-    const struct bpe *owner; /* of what the cache holds */
-    size_t room;             /* bytes of a word that the arrays below are for */
+struct bpe_workspace {
+    const struct bpe *owner; /* of the cache */
+    size_t capacity;         /* of the arrays, in bytes of a word */
     uint32_t *next, *previous, *symbols, *ranks;
     struct candidate *heap;
     size_t n_heap;
     struct cached cache[CACHE];
 };
 
-struct bpe_scratch *bpe_scratch_create(struct error *err)
+struct bpe_workspace *bpe_workspace_create(struct error *err)
 {
-    struct bpe_scratch *s = calloc(1, sizeof *s);
-    if (!s)
-        fail(err, "out of memory to encode");
-    return s;
+    struct bpe_workspace *s = calloc(1, sizeof *s);
+    return s ? s : fail_null(err, "out of memory to encode");
 }
 
-void bpe_scratch_destroy(struct bpe_scratch *s)
+void bpe_workspace_destroy(struct bpe_workspace *s)
 {
     if (!s)
         return;
@@ -47,43 +45,14 @@ void bpe_scratch_destroy(struct bpe_scratch *s)
     free(s);
 }
 
-/* --- short words --- */
-
-/* symbols[0 … n) in place; returns how many are left. */
-static size_t merge_short(const struct bpe *b, uint32_t *symbols, size_t n)
-{
-    uint32_t ranks[SHORT]; /* of the pair that begins at i */
-    for (size_t i = 0; i + 1 < n; i++)
-        ranks[i] = pairmap_find(&b->pairs, symbols[i], symbols[i + 1]);
-    while (n > 1) {
-        size_t best = 0;
-        for (size_t i = 1; i + 1 < n; i++)
-            if (ranks[i] < ranks[best])
-                best = i;
-        if (ranks[best] == NOTHING)
-            break;
-        symbols[best] = b->parts.merges[ranks[best]].result;
-        n--;
-        for (size_t i = best + 1; i < n; i++) {
-            symbols[i] = symbols[i + 1];
-            ranks[i - 1] = ranks[i];
-        }
-        if (best + 1 < n)
-            ranks[best] = pairmap_find(&b->pairs, symbols[best], symbols[best + 1]);
-        if (best > 0)
-            ranks[best - 1] = pairmap_find(&b->pairs, symbols[best - 1], symbols[best]);
-    }
-    return n;
-}
-
-/* --- long words --- */
+/* --- merging --- */
 
 static bool before(struct candidate a, struct candidate b)
 {
     return a.rank != b.rank ? a.rank < b.rank : a.at < b.at;
 }
 
-static void push(struct bpe_scratch *s, struct candidate c)
+static void push(struct bpe_workspace *s, struct candidate c)
 {
     size_t i = s->n_heap++;
     for (; i > 0 && before(c, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
@@ -91,7 +60,7 @@ static void push(struct bpe_scratch *s, struct candidate c)
     s->heap[i] = c;
 }
 
-static struct candidate pop(struct bpe_scratch *s)
+static struct candidate pop(struct bpe_workspace *s)
 {
     const struct candidate top = s->heap[0], last = s->heap[--s->n_heap];
     size_t i = 0;
@@ -106,14 +75,14 @@ static struct candidate pop(struct bpe_scratch *s)
     return top;
 }
 
-/* A word of n has n - 1 pairs, and each of at most n - 1 merges makes two more. */
-static bool reserve(struct bpe_scratch *s, size_t n)
+/* The heap holds n - 1 pairs, and two more for each of at most n - 1 merges. */
+static bool reserve(struct bpe_workspace *s, size_t n)
 {
-    if (s->room >= n)
+    if (s->capacity >= n)
         return true;
     free(s->next);
     free(s->heap);
-    s->room = 0;
+    s->capacity = 0;
     s->next = malloc(4 * n * sizeof *s->next);
     s->heap = malloc(3 * n * sizeof *s->heap);
     if (!s->next || !s->heap)
@@ -121,12 +90,12 @@ static bool reserve(struct bpe_scratch *s, size_t n)
     s->previous = s->next + n;
     s->symbols = s->next + 2 * n;
     s->ranks = s->next + 3 * n;
-    s->room = n;
+    s->capacity = n;
     return true;
 }
 
-/* The pair that begins at symbol i has a new rank. */
-static void rank_pair(const struct bpe *b, struct bpe_scratch *s, uint32_t i)
+/* Updates the rank of symbol i and the next. */
+static void rank_pair(const struct bpe *b, struct bpe_workspace *s, uint32_t i)
 {
     const uint32_t j = s->next[i];
     s->ranks[i] = j == NOTHING ? NOTHING : pairmap_find(&b->pairs, s->symbols[i], s->symbols[j]);
@@ -134,8 +103,8 @@ static void rank_pair(const struct bpe *b, struct bpe_scratch *s, uint32_t i)
         push(s, (struct candidate){s->ranks[i], i});
 }
 
-static size_t merge_long(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n,
-                         uint32_t *ids)
+static size_t merge(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,
+                    uint32_t *ids)
 {
     if (n > BPE_MAX_WORD || !reserve(s, n))
         return SIZE_MAX;
@@ -149,10 +118,10 @@ static size_t merge_long(const struct bpe *b, struct bpe_scratch *s, const char 
         rank_pair(b, s, i);
     while (s->n_heap > 0) {
         const struct candidate c = pop(s);
-        if (s->ranks[c.at] != c.rank) /* merged away, or into something else, meanwhile */
+        if (s->ranks[c.at] != c.rank) /* outdated */
             continue;
         const uint32_t gone = s->next[c.at], after = s->next[gone];
-        s->symbols[c.at] = b->parts.merges[c.rank].result;
+        s->symbols[c.at] = b->model.merges[c.rank].result;
         s->ranks[gone] = NOTHING;
         s->next[c.at] = after;
         if (after != NOTHING)
@@ -169,28 +138,24 @@ static size_t merge_long(const struct bpe *b, struct bpe_scratch *s, const char 
 
 /* --- any word --- */
 
-static size_t encode(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n,
+static size_t encode(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,
                      uint32_t *ids)
 {
-    if (b->parts.whole_words) {
+    if (b->model.whole_words) {
         const uint32_t id = bpe_find(b, word, n);
-        if (id != BYTEMAP_NONE) {
+        if (id != BPE_NONE) {
             ids[0] = id;
             return 1;
         }
     }
-    if (n > SHORT)
-        return merge_long(b, s, word, n, ids);
-    for (size_t i = 0; i < n; i++)
-        ids[i] = b->byte_ids[(uint8_t)word[i]];
-    return merge_short(b, ids, n);
+    return merge(b, s, word, n, ids);
 }
 
-size_t bpe_encode_word(const struct bpe *b, struct bpe_scratch *s, const char *word, size_t n,
+size_t bpe_encode_word(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,
                        uint32_t *ids)
 {
     if (s->owner != b) {
-        if (s->owner) /* a new one is zero, and of a short text most of it is never touched */
+        if (s->owner) /* a new cache is zero and should remain untouched */
             memset(s->cache, 0, sizeof s->cache);
         s->owner = b;
     }
@@ -218,60 +183,62 @@ size_t bpe_encode_word(const struct bpe *b, struct bpe_scratch *s, const char *w
 
 /* --- a text in memory --- */
 
-struct single {
+struct encoding {
     const struct bpe *b;
-    struct bpe_scratch *scratch;
+    struct bpe_workspace *workspace;
     struct matcher *matcher;
     uint32_t *ids;
     size_t n;
 };
 
-static int encode_words(struct single *s, const char *text, size_t n, struct error *err)
+static int add_word(struct encoding *e, const char *word, size_t n, struct error *err)
 {
-    for (size_t i = 0, end; i < n; i = end) {
-        if (matcher_next(s->matcher, text, n, i, false, false, &end, err) != 0)
-            return -1;
-        const size_t count = bpe_encode_word(s->b, s->scratch, text + i, end - i, s->ids + s->n);
-        if (count == SIZE_MAX)
-            return fail(err, "out of memory for a word of %zu bytes", end - i);
-        s->n += count;
-    }
+    const size_t count = bpe_encode_word(e->b, e->workspace, word, n, e->ids + e->n);
+    if (count == SIZE_MAX)
+        return fail(err, "out of memory for a word of %zu bytes", n);
+    e->n += count;
     return 0;
 }
 
-/* As words.c has it: a run of bytes that are no UTF-8 is a word. */
-static int encode_bytes(struct single *s, const char *text, size_t n, struct error *err)
+/* Adds the words of valid UTF-8. */
+static int add_valid(struct encoding *e, const char *text, size_t n, struct error *err)
+{
+    for (size_t i = 0, end; i < n; i = end)
+        if (matcher_next(e->matcher, text, n, i, false, false, &end, err) ||
+            add_word(e, text + i, end - i, err))
+            return -1;
+    return 0;
+}
+
+/* Adds the words of any bytes; each run of invalid ones is a word, as in pretokenizer.c. */
+static int add_bytes(struct encoding *e, const char *text, size_t n, struct error *err)
 {
     for (size_t begin = 0, end; begin < n; begin = end) {
         uint32_t c;
-        int length = 1;
-        for (end = begin; end < n && (length = utf8_decode(text + end, n - end, &c)) > 0;
-             end += (size_t)length)
-            ;
-        if (encode_words(s, text + begin, end - begin, err) != 0)
+        int length;
+        for (end = begin; end < n && (length = utf8_decode(text + end, n - end, &c)) > 0;)
+            end += (size_t)length;
+        if (add_valid(e, text + begin, end - begin, err))
             return -1;
         for (begin = end; end < n && utf8_decode(text + end, n - end, &c) <= 0; end++)
             ;
-        const size_t count =
-            bpe_encode_word(s->b, s->scratch, text + begin, end - begin, s->ids + s->n);
-        if (count == SIZE_MAX)
-            return fail(err, "out of memory for a word of %zu bytes", end - begin);
-        s->n += count;
+        if (add_word(e, text + begin, end - begin, err))
+            return -1;
     }
     return 0;
 }
 
-/* The longest special token whose name stands at text. */
-static uint32_t special_at(const struct bpe *b, const char *text, size_t n, size_t *length)
+/* The special token with the longest name at the beginning of text. */
+static uint32_t find_special(const struct bpe *b, const char *text, size_t n, size_t *length)
 {
-    uint32_t best = BYTEMAP_NONE;
+    uint32_t best = BPE_NONE;
     *length = 0;
-    for (uint32_t i = 0; i < b->specials.n; i++) {
-        size_t m;
-        const char *name = bytemap_key(&b->specials, i, &m);
-        if (m > *length && m <= n && memcmp(text, name, m) == 0) {
-            best = b->special_ids[i];
-            *length = m;
+    for (size_t i = 0; i < b->specials.n; i++) {
+        const struct bytemap_entry *e = &b->specials.entries[i];
+        if (e->length > *length && e->length <= n &&
+            memcmp(text, bytemap_key(&b->specials, e), e->length) == 0) {
+            best = (uint32_t)e->value;
+            *length = e->length;
         }
     }
     return best;
@@ -280,24 +247,24 @@ static uint32_t special_at(const struct bpe *b, const char *text, size_t n, size
 int bpe_encode(const struct bpe *b, const char *text, size_t length, bool special, uint32_t *ids,
                size_t *n, struct error *err)
 {
-    struct single s = {.b = b, .ids = ids};
-    *n = 0;
-    if (!(s.scratch = bpe_scratch_create(err)))
-        return -1;
-    int status = (s.matcher = matcher_create(b->pattern, err)) ? 0 : -1;
+    struct encoding e = {.b = b, .ids = ids};
+    int status =
+        (e.workspace = bpe_workspace_create(err)) && (e.matcher = matcher_create(b->pattern, err))
+            ? 0
+            : -1;
     size_t begin = 0;
     for (size_t i = 0, m; special && i < length && status == 0; i += m ? m : 1) {
-        const uint32_t id = special_at(b, text + i, length - i, &m);
-        if (id == BYTEMAP_NONE)
+        const uint32_t id = find_special(b, text + i, length - i, &m);
+        if (id == BPE_NONE)
             continue;
-        if ((status = encode_bytes(&s, text + begin, i - begin, err)) == 0)
-            ids[s.n++] = id;
+        if ((status = add_bytes(&e, text + begin, i - begin, err)) == 0)
+            ids[e.n++] = id;
         begin = i + m;
     }
     if (status == 0)
-        status = encode_bytes(&s, text + begin, length - begin, err);
-    matcher_destroy(s.matcher);
-    bpe_scratch_destroy(s.scratch);
-    *n = s.n;
+        status = add_bytes(&e, text + begin, length - begin, err);
+    matcher_destroy(e.matcher);
+    bpe_workspace_destroy(e.workspace);
+    *n = e.n;
     return status;
 }

@@ -1,74 +1,62 @@
-/* bpe_load.c: which kind of tokenizer file a file is: by what it holds, not by its name. */
-#include "data/tokenizer/bpe_draft.h"
+/* bpe_load.c: recognises the kind of a tokenizer file, by its contents rather than its name. */
+#include "base/input_file.h"
+#include "data/tokenizer/vocabulary.h"
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* The first of these names that lies beside path. */
-static bool find_beside(char beside[PATH_MAX], const char *path, const char *const names[2])
+enum { FILE_MAX = 64 << 20 }; /* bytes: twice the largest published files */
+
+/* Finds the file of one of two names in the directory of path. */
+static bool find_beside(char found[PATH_MAX], const char *path, const char *first,
+                        const char *second)
 {
     const char *slash = strrchr(path, '/');
-    for (int i = 0; i < 2; i++)
-        if (snprintf(beside, PATH_MAX, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path,
-                     names[i]) < PATH_MAX &&
-            access(beside, R_OK) == 0)
-            return true;
-    return false;
+    const int n = slash ? (int)(slash - path) + 1 : 0;
+    return (snprintf(found, PATH_MAX, "%.*s%s", n, path, first) < PATH_MAX &&
+            access(found, R_OK) == 0) ||
+           (snprintf(found, PATH_MAX, "%.*s%s", n, path, second) < PATH_MAX &&
+            access(found, R_OK) == 0);
 }
 
-/* A JSON file: tokenizer.json, or a vocabulary. */
-static struct bpe *load_json(const char *path, const char *text, size_t size,
+static cJSON *parse_object(const char *text, struct error *err)
+{
+    cJSON *root = cJSON_Parse(text); /* rejects deep nesting */
+    if (cJSON_IsObject(root))
+        return root;
+    cJSON_Delete(root);
+    return fail_null(err, "not JSON, or not an object");
+}
+
+/* Loads vocab.json and merges.txt, given the contents of one of them. */
+static struct bpe *load_pair(const char *path, cJSON *vocab, const char *merges,
                              const struct bpe_hints *hints, struct error *err)
 {
-    static const char *const MERGES[2] = {"merges.txt", "vocab.bpe"};
-    char beside[PATH_MAX];
-    cJSON *root = cJSON_ParseWithLength(text, size); /* which refuses deep nesting */
+    char other[PATH_MAX], *text = NULL;
     struct bpe *b = NULL;
-    char *merges = NULL;
-    size_t ignored;
-    if (!cJSON_IsObject(root))
-        fail(err, "%s: not JSON, or not an object", path);
-    else if (
-        !cJSON_IsNumber(
-            root->child)) /* of a vocabulary all are numbers, tokens that are called "model" too */
-        b = bpe_read_hugging_face(path, root, size, hints, err);
-    else if (!find_beside(beside, path, MERGES))
-        fail(err, "%s: a vocabulary, but beside it is no %s (or %s)", path, MERGES[0], MERGES[1]);
-    else if ((merges = bpe_read_file(beside, &ignored, err)))
-        b = bpe_read_merges(path, root, size, beside, merges, hints, err);
-    free(merges);
-    cJSON_Delete(root);
-    return b;
-}
-
-/* A list of merges: the vocabulary lies beside it. */
-static struct bpe *load_merges(const char *path, char *merges, const struct bpe_hints *hints,
-                               struct error *err)
-{
-    static const char *const VOCABS[2] = {"vocab.json", "encoder.json"};
-    char beside[PATH_MAX];
-    size_t size;
-    if (!find_beside(beside, path, VOCABS)) {
-        fail(err, "%s: a list of merges, but beside it is no %s (or %s)", path, VOCABS[0],
-             VOCABS[1]);
+    const char *first = vocab ? "merges.txt" : "vocab.json",
+               *second = vocab ? "vocab.bpe" : "encoder.json";
+    if (!find_beside(other, path, first, second))
+        return fail_null(err, "%s: %s, but there is no %s or %s beside it", path,
+                         vocab ? "a vocabulary" : "a list of merges", first, second);
+    if (!(text = input_file_text_linked(other, FILE_MAX, err)))
         return NULL;
-    }
-    char *text = bpe_read_file(beside, &size, err);
-    cJSON *vocab = text ? cJSON_ParseWithLength(text, size) : NULL;
-    struct bpe *b = NULL;
-    if (text && !cJSON_IsObject(vocab))
-        fail(err, "%s: expected a JSON object of tokens and their ids", beside);
-    else if (text)
-        b = bpe_read_merges(beside, vocab, size, path, merges, hints, err);
-    cJSON_Delete(vocab);
+    cJSON *parsed = vocab ? NULL : parse_object(text, err);
+    if (vocab)
+        b = bpe_read_merges(path, vocab, other, text, hints, err);
+    else if (parsed)
+        b = bpe_read_merges(other, parsed, path, merges, hints, err);
+    else
+        fail(err, "%s: %s", other, err->text);
+    cJSON_Delete(parsed);
     free(text);
     return b;
 }
 
-/* A first line "IQ== 0" */
-static bool looks_like_ranks(const char *text)
+/* Whether the first line is like "IQ== 0". */
+static bool is_tiktoken(const char *text)
 {
     const size_t base64 =
         strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=");
@@ -78,22 +66,29 @@ static bool looks_like_ranks(const char *text)
 
 struct bpe *bpe_load(const char *path, const struct bpe_hints *hints, struct error *err)
 {
-    size_t size;
-    char *text = bpe_read_file(path, &size, err);
+    char *text = input_file_text_linked(path, FILE_MAX, err);
+    const char *slash = strrchr(path, '/');
     struct bpe *b = NULL;
+    bool is_pair = false; /* its error messages name the files */
     if (!text)
         return NULL;
-    if (text[strspn(text, " \t\r\n")] == '{')
-        b = load_json(path, text, size, hints, err);
-    else if (looks_like_ranks(text))
-        b = bpe_read_tiktoken(path, text, size, hints, err);
-    else if (strncmp(text, "#version", 8) == 0)
-        b = load_merges(path, text, hints, err);
+    if (text[strspn(text, " \t\r\n")] == '{') {
+        cJSON *root = parse_object(text, err);
+        /* The values of a vocabulary are all numbers (a token may be called "model"). */
+        is_pair = root && cJSON_IsNumber(root->child);
+        if (root)
+            b = is_pair ? load_pair(path, root, NULL, hints, err)
+                        : bpe_read_hugging_face(root, hints, err);
+        cJSON_Delete(root);
+    } else if (is_tiktoken(text))
+        b = bpe_read_tiktoken(slash ? slash + 1 : path, text, hints, err);
+    else if ((is_pair = strncmp(text, "#version", 8) == 0))
+        b = load_pair(path, NULL, text, hints, err);
     else
-        fail(err,
-             "%s: not a tokenizer: expected tokenizer.h5, tokenizer.json, vocab.json or "
-             "merges.txt, or a .tiktoken file",
-             path);
+        fail(err, "not a tokenizer: expected tokenizer.h5, tokenizer.json, vocab.json, merges.txt "
+                  "or a .tiktoken file");
     free(text);
+    if (!b && !is_pair)
+        fail(err, "%s: %s", path, err->text);
     return b;
 }

@@ -1,13 +1,14 @@
-/* bpe_train.c: byte-pair encoding learned from words.
+/* bpe_train.c: see bpe_train.h.
  *
- * Counting all pairs anew for each merge, as the definition reads, takes hours where this takes a second: a merge changes only the
- * words that hold its pair, and of those only the pairs beside it. So every pair keeps its count and a list of words that it was seen
- * in (which may have lost it since). The best pair is found by a heap whose entries may be out of date: a count only falls, except
- * in the step in which the pair's younger token is made, so an entry that is too high is corrected when it comes to the top, and
- * none is ever too low. Memory is the unique words', times a small number.
+ * A merge changes only the words that contain its pair, and in them only the neighbouring pairs. So
+ * every pair has a count and a list of words in which it was seen, though it may no longer be there.
+ * The best pair comes from a heap whose entries may be out of date: a count only decreases, except
+ * during the step that creates the pair's younger token, so an outdated entry is too high, and is
+ * corrected when it reaches the top. Memory is a small multiple of the unique words.
  */
 #include "data/tokenizer/bpe_train.h"
-#include "data/tokenizer/pairmap.h"
+#include "base/array.h"
+#include "base/minmax.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,8 +17,8 @@
 struct pair {
     uint32_t left, right;
     uint64_t count;
-    uint32_t *words; /* that it was seen in, each at most once in a row */
-    uint32_t n_words, room;
+    uint32_t *words; /* in which it was seen, without consecutive duplicates */
+    uint32_t n_words;
 };
 
 struct entry {
@@ -26,54 +27,48 @@ struct entry {
 };
 
 struct trainer {
-    const struct word_counts *words;
-    uint32_t *symbols; /* of all words, one behind the other */
-    uint64_t *begins;  /* of each word in symbols */
-    uint32_t *lengths; /* in symbols, as they are now */
-    struct bpe_parts parts;
-    struct pairmap numbers;
+    const struct bytemap *words;
+    uint32_t *symbols; /* of all words, concatenated */
+    uint32_t *lengths; /* of each word, in symbols */
+    struct bpe_model model;
+    struct pairmap numbers; /* indices of pairs */
     struct pair *pairs;
-    size_t n_pairs, pairs_room;
+    size_t n_pairs, pairs_capacity;
     struct entry *heap;
-    size_t n_heap, heap_room;
+    size_t n_heap, heap_capacity;
 };
 
-/* The number of a pair, which is made where it is new. PAIRMAP_NONE where memory is short. */
-static uint32_t pair_number(struct trainer *t, uint32_t left, uint32_t right)
+/* The index of a pair, which is created if it is new. PAIRMAP_NONE if memory is short. */
+static uint32_t pair_index(struct trainer *t, uint32_t left, uint32_t right)
 {
     const uint32_t known = pairmap_find(&t->numbers, left, right);
     if (known != PAIRMAP_NONE)
         return known;
-    if (t->n_pairs == t->pairs_room) {
-        const size_t room = t->pairs_room ? 2 * t->pairs_room : 1024;
-        struct pair *pairs = room < UINT32_MAX ? realloc(t->pairs, room * sizeof *pairs) : NULL;
-        if (!pairs || !pairmap_reserve(&t->numbers, room))
-            return PAIRMAP_NONE;
-        t->pairs = pairs;
-        t->pairs_room = room;
-    }
+    if (t->n_pairs + 1 >= UINT32_MAX ||
+        !array_reserve(&t->pairs, &t->pairs_capacity, t->n_pairs + 1) ||
+        !pairmap_reserve(&t->numbers, t->n_pairs + 1))
+        return PAIRMAP_NONE;
     t->pairs[t->n_pairs] = (struct pair){.left = left, .right = right};
     pairmap_put(&t->numbers, left, right, (uint32_t)t->n_pairs);
     return (uint32_t)t->n_pairs++;
 }
 
-/* One more place in word w where the pair stands. */
+/* Counts one more occurrence in word w. */
 static int count_pair(struct trainer *t, uint32_t left, uint32_t right, uint32_t w)
 {
-    const uint32_t i = pair_number(t, left, right);
+    const uint32_t i = pair_index(t, left, right);
     if (i == PAIRMAP_NONE)
         return -1;
     struct pair *p = &t->pairs[i];
-    p->count += t->words->counts[w];
+    p->count += t->words->entries[w].value;
     if (p->n_words && p->words[p->n_words - 1] == w)
         return 0;
-    if (p->n_words == p->room) {
-        const uint32_t room = p->room ? 2 * p->room : 4;
-        uint32_t *words = realloc(p->words, room * sizeof *words);
+    const size_t n = p->n_words;
+    if ((n & (n - 1)) == 0) { /* grows at powers of two, to save a capacity per pair */
+        uint32_t *words = realloc(p->words, (n ? 2 * n : 1) * sizeof *words);
         if (!words)
             return -1;
         p->words = words;
-        p->room = room;
     }
     p->words[p->n_words++] = w;
     return 0;
@@ -81,18 +76,16 @@ static int count_pair(struct trainer *t, uint32_t left, uint32_t right, uint32_t
 
 static void uncount_pair(struct trainer *t, uint32_t left, uint32_t right, uint32_t w)
 {
-    t->pairs[pairmap_find(&t->numbers, left, right)].count -= t->words->counts[w];
+    t->pairs[pairmap_find(&t->numbers, left, right)].count -= t->words->entries[w].value;
 }
 
-/* --- the heap: the highest count first, then the greater pair of byte strings --- */
+/* --- the heap: highest count first, then the greater pair of byte strings --- */
 
 static int compare_tokens(const struct trainer *t, uint32_t a, uint32_t b)
 {
-    const uint32_t *ends = t->parts.ends;
-    const uint32_t begin_a = a ? ends[a - 1] : 0, begin_b = b ? ends[b - 1] : 0;
-    const size_t n_a = ends[a] - begin_a, n_b = ends[b] - begin_b;
-    const int order =
-        memcmp(t->parts.bytes + begin_a, t->parts.bytes + begin_b, n_a < n_b ? n_a : n_b);
+    size_t n_a, n_b;
+    const char *x = bpe_token(&t->model, a, &n_a), *y = bpe_token(&t->model, b, &n_b);
+    const int order = memcmp(x, y, size_min(n_a, n_b));
     return order ? order : (n_a > n_b) - (n_a < n_b);
 }
 
@@ -107,14 +100,8 @@ static bool before(const struct trainer *t, struct entry a, struct entry b)
 
 static int push(struct trainer *t, uint32_t pair)
 {
-    if (t->n_heap == t->heap_room) {
-        const size_t room = t->heap_room ? 2 * t->heap_room : 1024;
-        struct entry *heap = realloc(t->heap, room * sizeof *heap);
-        if (!heap)
-            return -1;
-        t->heap = heap;
-        t->heap_room = room;
-    }
+    if (!array_reserve(&t->heap, &t->heap_capacity, t->n_heap + 1))
+        return -1;
     const struct entry e = {t->pairs[pair].count, pair};
     size_t i = t->n_heap++;
     for (; i > 0 && before(t, e, t->heap[(i - 1) / 2]); i = (i - 1) / 2)
@@ -138,7 +125,7 @@ static struct entry pop(struct trainer *t)
     return top;
 }
 
-/* The pair that occurs most often; PAIRMAP_NONE where no word has two symbols any more. */
+/* The most frequent pair; PAIRMAP_NONE if no word has two symbols left. */
 static uint32_t best_pair(struct trainer *t)
 {
     while (t->n_heap > 0) {
@@ -147,19 +134,20 @@ static uint32_t best_pair(struct trainer *t)
         if (count == e.count && count > 0)
             return e.pair;
         if (count > 0)
-            (void)push(t, e.pair); /* into the place that was just freed */
+            (void)push(t, e.pair); /* pop has freed space for it */
     }
     return PAIRMAP_NONE;
 }
 
-/* --- a merge --- */
+/* --- merging --- */
 
-/* Replaces the pair by `result` in word w, from left to right. In x a b y the pairs x a and b y go, x result and result y come; what
- * comes between two places that touch is counted, then uncounted. */
+/* Replaces the pair by `result` in word w, from left to right. In x a b y the pairs x a and b y
+ * disappear, x result and result y appear. A pair between two adjacent occurrences is counted, then
+ * uncounted. */
 static int merge_in_word(struct trainer *t, uint32_t left, uint32_t right, uint32_t result,
                          uint32_t w)
 {
-    uint32_t *s = t->symbols + t->begins[w];
+    uint32_t *s = t->symbols + t->words->entries[w].offset;
     const uint32_t n = t->lengths[w];
     uint32_t out = 0;
     for (uint32_t i = 0; i < n; i++) {
@@ -186,92 +174,88 @@ static int merge_in_word(struct trainer *t, uint32_t left, uint32_t right, uint3
 
 static int add_token(struct trainer *t, const struct pair *p, struct error *err)
 {
-    char bytes[BPE_MAX_TOKEN];
-    const uint32_t *ends = t->parts.ends;
-    const uint32_t l = p->left ? ends[p->left - 1] : 0, r = p->right ? ends[p->right - 1] : 0;
-    const size_t n_left = ends[p->left] - l, n_right = ends[p->right] - r;
-    if (n_left + n_right > sizeof bytes)
+    char bytes[2 * BPE_MAX_TOKEN];
+    size_t n_left, n_right;
+    const char *left = bpe_token(&t->model, p->left, &n_left),
+               *right = bpe_token(&t->model, p->right, &n_right);
+    if (n_left + n_right > BPE_MAX_TOKEN)
         return fail(err, "a token would be longer than %d bytes: one word is repeated too often",
                     BPE_MAX_TOKEN);
-    memcpy(bytes, t->parts.bytes + l, n_left);
-    memcpy(bytes + n_left, t->parts.bytes + r, n_right);
-    const struct merge m = {p->left, p->right, (uint32_t)t->parts.vocab_size};
-    return bpe_parts_add(&t->parts, bytes, n_left + n_right, BPE_NORMAL, err) != 0 ||
-                   bpe_parts_merge(&t->parts, m, err) != 0
-               ? -1
-               : 0;
+    memcpy(bytes, left, n_left);
+    memcpy(bytes + n_left, right, n_right);
+    const struct merge m = {p->left, p->right, (uint32_t)t->model.vocab_size};
+    return bpe_add_token(&t->model, bytes, n_left + n_right, BPE_NORMAL, err) == 0
+               ? bpe_add_merge(&t->model, m, err)
+               : -1;
 }
 
 static int merge_pair(struct trainer *t, uint32_t best, struct error *err)
 {
     const struct pair p = t->pairs[best];
-    const size_t before_n = t->n_pairs;
-    if (add_token(t, &p, err) != 0)
+    const size_t n_before = t->n_pairs;
+    if (add_token(t, &p, err))
         return -1;
+    /* Overlaps, as in a a a, uncount the pair itself, so its record is reset again below. */
     t->pairs[best] = (struct pair){.left = p.left, .right = p.right};
     int status = 0;
     for (uint32_t i = 0; i < p.n_words && status == 0; i++)
-        status = merge_in_word(t, p.left, p.right, (uint32_t)t->parts.vocab_size - 1, p.words[i]);
+        status = merge_in_word(t, p.left, p.right, (uint32_t)t->model.vocab_size - 1, p.words[i]);
     free(p.words);
     free(t->pairs[best].words);
     t->pairs[best] = (struct pair){.left = p.left, .right = p.right};
-    for (size_t i = before_n; i < t->n_pairs && status == 0; i++)
+    for (size_t i = n_before; i < t->n_pairs && status == 0; i++)
         status = push(t, (uint32_t)i);
     return status == 0 ? 0 : fail(err, "out of memory for the counts of pairs");
 }
 
-/* --- all of it --- */
+/* --- training --- */
 
+/* The bytes as tokens, the words as symbols, and the counts of their pairs. */
 static int prepare(struct trainer *t, struct error *err)
 {
-    const struct bytemap *words = &t->words->words;
+    const struct bytemap *words = t->words;
     t->symbols = malloc((words->used + 1) * sizeof *t->symbols);
-    t->begins = malloc((words->n + 1) * sizeof *t->begins);
     t->lengths = malloc((words->n + 1) * sizeof *t->lengths);
-    if (!t->symbols || !t->begins || !t->lengths || !pairmap_reserve(&t->numbers, 1))
+    if (!t->symbols || !t->lengths || !pairmap_reserve(&t->numbers, 1))
         return fail(err, "out of memory for %zu words", words->n);
     for (int i = 0; i < BPE_BYTES; i++)
-        if (bpe_parts_add(&t->parts, (const char[]){(char)i}, 1, BPE_NORMAL, err) != 0)
+        if (bpe_add_token(&t->model, (const char[]){(char)i}, 1, BPE_NORMAL, err))
             return -1;
+    for (size_t i = 0; i < words->used; i++)
+        t->symbols[i] = (uint8_t)words->bytes[i];
+    int status = 0;
     for (uint32_t w = 0; w < words->n; w++) {
-        size_t n;
-        const char *bytes = bytemap_key(words, w, &n);
-        uint32_t *s = t->symbols + words->entries[w].offset;
-        t->begins[w] = words->entries[w].offset;
-        t->lengths[w] = (uint32_t)n;
-        for (size_t i = 0; i < n; i++)
-            s[i] = (uint8_t)bytes[i];
-        for (size_t i = 0; i + 1 < n; i++)
-            if (count_pair(t, s[i], s[i + 1], w) != 0)
-                return fail(err, "out of memory for the counts of pairs");
+        const uint32_t *s = t->symbols + words->entries[w].offset;
+        t->lengths[w] = words->entries[w].length;
+        for (uint32_t i = 0; i + 1 < t->lengths[w] && status == 0; i++)
+            status = count_pair(t, s[i], s[i + 1], w);
     }
-    for (size_t i = 0; i < t->n_pairs; i++)
-        if (push(t, (uint32_t)i) != 0)
-            return fail(err, "out of memory for the counts of pairs");
-    return 0;
+    for (size_t i = 0; i < t->n_pairs && status == 0; i++)
+        status = push(t, (uint32_t)i);
+    return status == 0 ? 0 : fail(err, "out of memory for the counts of pairs");
 }
 
 static int learn(struct trainer *t, const struct bpe_plan *plan, struct error *err)
 {
     const size_t merges = plan->vocab_size - BPE_BYTES - plan->n_specials;
-    while (t->parts.n_merges < merges) {
+    while (t->model.n_merges < merges) {
         const uint32_t best = best_pair(t);
         if (best == PAIRMAP_NONE)
             return fail(
                 err,
                 "a vocabulary of %zu: the text gives only %zu (256 bytes, %zu merges, %zu special)",
-                plan->vocab_size, t->parts.vocab_size + plan->n_specials, t->parts.n_merges,
+                plan->vocab_size, t->model.vocab_size + plan->n_specials, t->model.n_merges,
                 plan->n_specials);
-        if (merge_pair(t, best, err) != 0)
+        if (merge_pair(t, best, err))
             return -1;
         if (plan->progress)
-            plan->progress(plan->context, t->parts.n_merges, merges);
+            plan->progress(plan->context, t->model.n_merges);
     }
     for (size_t i = 0; i < plan->n_specials; i++)
-        if (bpe_parts_add(&t->parts, plan->specials[i], strlen(plan->specials[i]), BPE_SPECIAL,
-                          err) != 0)
+        if (bpe_add_token(&t->model, plan->specials[i], strlen(plan->specials[i]), BPE_SPECIAL,
+                          err))
             return -1;
-    return (t->parts.regex = strdup(plan->regex)) ? 0 : fail(err, "out of memory");
+    return (t->model.regex = strdup(plan->regex)) ? 0 : fail(err, "out of memory");
 }
 
 static void trainer_free(struct trainer *t)
@@ -281,23 +265,20 @@ static void trainer_free(struct trainer *t)
     free(t->pairs);
     free(t->heap);
     free(t->symbols);
-    free(t->begins);
     free(t->lengths);
     pairmap_free(&t->numbers);
-    bpe_parts_free(&t->parts);
+    bpe_model_free(&t->model);
 }
 
-struct bpe *bpe_train(const struct word_counts *words, const struct bpe_plan *plan,
-                      struct error *err)
+struct bpe *bpe_train(const struct bytemap *words, const struct bpe_plan *plan, struct error *err)
 {
-    if (plan->vocab_size < BPE_BYTES + plan->n_specials || plan->vocab_size > BPE_MAX_VOCAB) {
-        fail(err, "a vocabulary of %zu: expected %zu (256 bytes, %zu special) to %d",
-             plan->vocab_size, BPE_BYTES + plan->n_specials, plan->n_specials, BPE_MAX_VOCAB);
-        return NULL;
-    }
+    if (plan->vocab_size < BPE_BYTES + plan->n_specials || plan->vocab_size > BPE_MAX_VOCAB)
+        return fail_null(err, "a vocabulary of %zu: expected %zu (256 bytes, %zu special) to %d",
+                         plan->vocab_size, BPE_BYTES + plan->n_specials, plan->n_specials,
+                         BPE_MAX_VOCAB);
     struct trainer t = {.words = words};
     struct bpe *b =
-        prepare(&t, err) == 0 && learn(&t, plan, err) == 0 ? bpe_create(&t.parts, err) : NULL;
+        prepare(&t, err) == 0 && learn(&t, plan, err) == 0 ? bpe_create(&t.model, err) : NULL;
     trainer_free(&t);
     return b;
 }

@@ -1,4 +1,4 @@
-/* pairmap.h: pairs of token ids to a number: which merge a pair is, where its count stands. */
+/* pairmap.h: a map from pairs of token ids to numbers: the rank of a merge, the index of a count. */
 #ifndef PAIRMAP_H
 #define PAIRMAP_H
 
@@ -16,34 +16,28 @@ struct pairmap {
     size_t n, mask;
 };
 
-/* Room for n pairs; false where memory is short. */
+/* Makes space for n pairs; false if memory is short. */
 bool pairmap_reserve(struct pairmap *m, size_t n);
 void pairmap_free(struct pairmap *m);
 
-static inline size_t pairmap_hash(uint32_t left, uint32_t right)
-{
-    const uint64_t key = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15;
-    return (size_t)(key >> 32 ^ key >> 15);
-}
-
-/* The pair's slot, or the free one where it belongs. There are slots. */
+/* The pair's slot, or the free slot where it belongs. After pairmap_reserve. */
 static inline struct pairmap_slot *pairmap_slot(const struct pairmap *m, uint32_t left,
                                                 uint32_t right)
 {
-    size_t i = pairmap_hash(left, right) & m->mask;
+    const uint64_t key = ((uint64_t)left << 32 | right) * 0x9E3779B97F4A7C15;
+    size_t i = (key >> 32 ^ key >> 15) & m->mask;
     while (m->slots[i].value != PAIRMAP_NONE &&
            (m->slots[i].left != left || m->slots[i].right != right))
         i = (i + 1) & m->mask;
     return &m->slots[i];
 }
 
-/* PAIRMAP_NONE where it is not there. */
 static inline uint32_t pairmap_find(const struct pairmap *m, uint32_t left, uint32_t right)
 {
     return pairmap_slot(m, left, right)->value;
 }
 
-/* Takes a pair that is not there, after pairmap_reserve. */
+/* Adds a pair that is not in the map. After pairmap_reserve. */
 void pairmap_put(struct pairmap *m, uint32_t left, uint32_t right, uint32_t value);
 
 #endif

@@ -1,8 +1,8 @@
-/* pattern.c: the pre-tokenizer of byte-level BPE, on PCRE2 with its JIT compiler.
+/* pattern.c: see pattern.h. Uses PCRE2 with its JIT compiler.
  *
- * A text comes in pieces, and a piece may end inside a word. Whether more text could change a match is PCRE2's to say: with
- * PCRE2_PARTIAL_HARD a match that has looked at the end of the piece is reported as partial. So words do not depend on where pieces
- * end, whatever the expression.
+ * A text comes in pieces, and a piece may end inside a word. With PCRE2_PARTIAL_HARD, a match that
+ * has inspected the end of the piece is reported as partial. So the words do not depend on where
+ * pieces end, whatever the expression.
  */
 #include "data/tokenizer/pattern.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -12,7 +12,7 @@
 
 enum { REGEX_MAX = 1 << 16, JIT_STACK = 1 << 20 };
 
-/* Of GPT-2's encoder.py and of tiktoken's cl100k_base and o200k_base. */
+/* From GPT-2's encoder.py and tiktoken's cl100k_base and o200k_base. */
 static const struct {
     const char *name, *regex;
 } NAMED[] = {
@@ -26,15 +26,8 @@ static const struct {
               "\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
               "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
 };
-enum { N_NAMED = sizeof NAMED / sizeof *NAMED };
 
-struct pattern {
-    char *regex;
-    pcre2_code *code;
-    size_t lookbehind;
-};
-
-/* \s and \S as a property where this PCRE2 knows it (10.40). The caller frees it. */
+/* Replaces \s and \S by a property, which PCRE2 has since 10.40. The caller frees the result. */
 static char *translate(const char *regex)
 {
     const size_t n = strlen(regex);
@@ -72,9 +65,9 @@ static int compile(struct pattern *p, struct error *err)
     }
     uint32_t lookbehind = 0;
     pcre2_pattern_info(p->code, PCRE2_INFO_MAXLOOKBEHIND, &lookbehind);
-    p->lookbehind = 4 * (size_t)lookbehind; /* characters */
-    /* Where there is no JIT compiler the interpreter does the same, slower. Nor is it used by make memcheck: compiled code looks at
-     * whole vectors, also where a text ends within one, and valgrind cannot know that it ignores the rest. */
+    p->lookbehind = 4 * (size_t)lookbehind; /* from characters */
+    /* If this fails, the slower interpreter is used. So it is under valgrind, which cannot know that
+     * compiled code ignores what it reads beyond the end of a text. */
 #ifndef NO_JIT
     (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
 #endif
@@ -83,18 +76,21 @@ static int compile(struct pattern *p, struct error *err)
 
 struct pattern *pattern_create(const char *regex, struct error *err)
 {
-    for (size_t i = 0; i < N_NAMED; i++)
-        if (strcmp(regex, NAMED[i].name) == 0)
+    const char *name = NULL;
+    for (size_t i = 0; i < sizeof NAMED / sizeof *NAMED; i++)
+        if (strcmp(regex, NAMED[i].name) == 0 || strcmp(regex, NAMED[i].regex) == 0) {
+            name = NAMED[i].name;
             regex = NAMED[i].regex;
-    if (!*regex || strlen(regex) > REGEX_MAX) {
-        fail(err,
-             "pattern: expected gpt2, gpt4, gpt4o or a regular expression of at most %d bytes, got "
-             "%zu bytes",
-             REGEX_MAX, strlen(regex));
-        return NULL;
-    }
+        }
+    if (!*regex || strlen(regex) > REGEX_MAX)
+        return fail_null(err,
+                         "pattern: expected gpt2, gpt4, gpt4o or a regular expression of at most "
+                         "%d bytes, got %zu bytes",
+                         REGEX_MAX, strlen(regex));
     struct pattern *p = calloc(1, sizeof *p);
-    if (!p || !(p->regex = strdup(regex)))
+    if (p)
+        *p = (struct pattern){.regex = strdup(regex), .name = name};
+    if (!p || !p->regex)
         fail(err, "pattern: out of memory");
     else if (compile(p, err) == 0)
         return p;
@@ -109,24 +105,6 @@ void pattern_destroy(struct pattern *p)
     pcre2_code_free(p->code);
     free(p->regex);
     free(p);
-}
-
-const char *pattern_regex(const struct pattern *p)
-{
-    return p->regex;
-}
-
-const char *pattern_name(const struct pattern *p)
-{
-    for (size_t i = 0; i < N_NAMED; i++)
-        if (strcmp(p->regex, NAMED[i].regex) == 0)
-            return NAMED[i].name;
-    return NULL;
-}
-
-size_t pattern_lookbehind(const struct pattern *p)
-{
-    return p->lookbehind;
 }
 
 struct matcher {
@@ -146,9 +124,8 @@ struct matcher *matcher_create(const struct pattern *p, struct error *err)
         m->stack = pcre2_jit_stack_create(1 << 15, JIT_STACK, NULL);
     }
     if (!m || !m->data || !m->context) {
-        fail(err, "pattern: out of memory");
         matcher_destroy(m);
-        return NULL;
+        return fail_null(err, "pattern: out of memory");
     }
     if (m->stack)
         pcre2_jit_stack_assign(m->context, NULL, m->stack);
@@ -172,12 +149,8 @@ int matcher_next(struct matcher *m, const char *text, size_t length, size_t begi
                              (middle ? PCRE2_NOTBOL : 0);
     const int r = pcre2_match(m->pattern->code, (PCRE2_SPTR)text, length, begin, options, m->data,
                               m->context);
-    if (r == PCRE2_ERROR_PARTIAL || (r == PCRE2_ERROR_NOMATCH && open)) {
-        *end = 0;
-        return 0;
-    }
-    if (r == PCRE2_ERROR_NOMATCH) {
-        *end = length;
+    if (r == PCRE2_ERROR_PARTIAL || r == PCRE2_ERROR_NOMATCH) {
+        *end = r == PCRE2_ERROR_PARTIAL || open ? 0 : length;
         return 0;
     }
     if (r < 0) {
@@ -186,10 +159,9 @@ int matcher_next(struct matcher *m, const char *text, size_t length, size_t begi
         return fail(err, "pattern \"%.100s\": PCRE2 gives up: %s", m->pattern->regex, message);
     }
     const PCRE2_SIZE *match = pcre2_get_ovector_pointer(m->data);
-    /* A match that begins later leaves a gap, and \K can put its beginning anywhere. */
+    /* A match may begin later, which leaves a gap, or, with \K, anywhere. */
     *end = match[0] > begin ? match[0] : match[1];
     return *end > begin && *end <= length
                ? 0
-               : fail(err, "pattern \"%.100s\": its words do not follow each other",
-                      m->pattern->regex);
+               : fail(err, "pattern \"%.100s\": its words are not contiguous", m->pattern->regex);
 }

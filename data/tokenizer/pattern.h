@@ -1,8 +1,9 @@
-/* pattern.h: the pre-tokenizer of byte-level BPE: a regular expression (PCRE2) that cuts a text into words. Byte pairs are merged
- * inside a word, never across two.
+/* pattern.h: the regular expression (PCRE2) of a pre-tokenizer, which splits a text into words
+ * ("pre-tokens"). Byte pairs are merged within words only.
  *
- * Every byte of a text belongs to one word: what the expression does not match is a word of its own, as Hugging Face's Split with
- * the behaviour "Isolated" has it. \s is Unicode's White_Space, as in Python, Rust and Oniguruma; PCRE2's own differs in U+180E.
+ * Every byte of a text belongs to a word: text between matches is a word too, like the behaviour
+ * "Isolated" of Hugging Face's Split. \s is Unicode's White_Space, as in Python, Rust and Oniguruma;
+ * PCRE2's own \s differs in U+180E.
  */
 #ifndef PATTERN_H
 #define PATTERN_H
@@ -11,25 +12,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct pattern;
+struct pattern {
+    char *regex;
+    const char *name;  /* or NULL */
+    size_t lookbehind; /* bytes before a word that the expression may inspect */
+    struct pcre2_real_code_8 *code;
+};
 
-/* A name ("gpt2", "gpt4", "gpt4o"), or a regular expression. NULL where it is none; one line says why. */
+/* From a name ("gpt2", "gpt4", "gpt4o") or a regular expression. */
 struct pattern *pattern_create(const char *name_or_regex, struct error *err);
 void pattern_destroy(struct pattern *p);
-/* The expression as it was given, the named ones too, and its name, or NULL where it has none. */
-const char *pattern_regex(const struct pattern *p);
-const char *pattern_name(const struct pattern *p);
-/* Bytes before a word that the expression may look at. */
-size_t pattern_lookbehind(const struct pattern *p);
 
-/* What one thread needs to match. The pattern must outlive it. */
+/* The memory of one thread that matches. The pattern must outlive it. */
 struct matcher;
 struct matcher *matcher_create(const struct pattern *p, struct error *err);
 void matcher_destroy(struct matcher *m);
 
-/* The word that begins at `begin` of text (length bytes of valid UTF-8, begin < length): its end, above begin. Where text is `open`,
- * more may follow it: 0 then says that the word's end is not known yet. `middle`: text is not the beginning of a line or document,
- * so ^ does not match there. Returns -1 where PCRE2 gives up. */
+/* Finds the end of the word at `begin` (< length) of text, which is valid UTF-8. open: more text may
+ * follow; *end is then 0 if it could change the word. middle: text is not the beginning of a line or
+ * document, so ^ does not match there. Returns -1 if PCRE2 gives up. */
 int matcher_next(struct matcher *m, const char *text, size_t length, size_t begin, bool open,
                  bool middle, size_t *end, struct error *err);
 

@@ -1,51 +1,32 @@
-/* tokenizer.c: text to token ids and back: the 256 bytes, the code points of a text in their order, or byte-pair encoding.
+/* tokenizer.c: see tokenizer.h.
  *
- * In a file a tokenizer is a group with attributes (format, kind, vocab_size, fingerprint) and, for char, the dataset
- * code_points; for bpe what bpe_h5.c writes. The fingerprint covers all that decides ids, so a reader that computes it again finds any damage.
+ * In a file, a tokenizer is a group with the attributes format, kind, vocab_size and fingerprint; for
+ * char also the dataset code_points, for bpe what bpe_h5.c writes. The fingerprint covers everything
+ * that determines ids, so recomputing it detects any damage.
  */
 #include "data/tokenizer/tokenizer.h"
 #include "base/atomic.h"
-#include "base/digest.h"
 #include "base/utf8.h"
 #include "data/hdf5/h5.h"
 #include "data/tokenizer/bpe_files.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { FORMAT = 1, BYTES = 256 };
-
-struct token {
-    char bytes[UTF8_MAX];
-    uint8_t length;
-};
-
-enum kind { KIND_BYTE, KIND_CHAR, KIND_BPE };
-static const char *const TOKENIZER_KINDS[] = {"byte", "char", "bpe"};
-
-struct tokenizer {
-    enum kind kind;
-    size_t vocab_size;
-    struct token *tokens;
-    uint32_t *code_points; /* char: of each id, ascending */
-    uint32_t *
-        ids; /* char: 1 + the id of each code point up to the largest; 0 where it is not in the alphabet */
-    size_t n_ids;
-    struct bpe *bpe;
-    char fingerprint[DIGEST_HEX];
-};
+enum { FORMAT = 1 };
 
 static void compute_fingerprint(struct tokenizer *t)
 {
     struct digest d;
     digest_init(&d);
-    digest_update_string(&d, tokenizer_kind(t));
-    for (size_t i = 0; i < t->vocab_size && t->kind == KIND_CHAR; i++)
+    digest_update_string(&d, t->kind);
+    for (size_t i = 0; i < t->vocab_size && t->code_points; i++)
         digest_update_u32(&d, t->code_points[i]);
-    if (t->kind == KIND_BPE)
+    if (t->bpe)
         bpe_digest(t->bpe, &d);
     digest_finish(&d, t->fingerprint);
 }
@@ -53,19 +34,18 @@ static void compute_fingerprint(struct tokenizer *t)
 struct tokenizer *tokenizer_create_byte(struct error *err)
 {
     struct tokenizer *t = calloc(1, sizeof *t);
-    if (!t || !(t->tokens = calloc(BYTES, sizeof *t->tokens))) {
-        fail(err, "byte tokenizer: out of memory");
-        tokenizer_destroy(t);
-        return NULL;
+    if (!t || !(t->tokens = calloc(BPE_BYTES, sizeof *t->tokens))) {
+        free(t);
+        return fail_null(err, "byte tokenizer: out of memory");
     }
-    t->vocab_size = BYTES;
-    for (size_t i = 0; i < BYTES; i++)
+    t->kind = "byte";
+    t->vocab_size = BPE_BYTES;
+    for (size_t i = 0; i < BPE_BYTES; i++)
         t->tokens[i] = (struct token){.bytes = {(char)i}, .length = 1};
     compute_fingerprint(t);
     return t;
 }
 
-/* Ascending, and each a character that UTF-8 can write. */
 static int check_alphabet(const uint32_t *c, size_t n, struct error *err)
 {
     if (n == 0)
@@ -75,19 +55,19 @@ static int check_alphabet(const uint32_t *c, size_t n, struct error *err)
             return fail(err, "char tokenizer: symbol %zu is U+%04X, which is not a character", i,
                         c[i]);
         if (i > 0 && c[i] <= c[i - 1])
-            return fail(err, "char tokenizer: symbol %zu, U+%04X, is not above the one before it",
-                        i, c[i]);
+            return fail(err, "char tokenizer: symbol %zu, U+%04X, is not above the previous one", i,
+                        c[i]);
     }
     return 0;
 }
 
 struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, struct error *err)
 {
-    if (check_alphabet(code_points, n, err) != 0)
+    if (check_alphabet(code_points, n, err))
         return NULL;
     struct tokenizer *t = calloc(1, sizeof *t);
     if (t) {
-        t->kind = KIND_CHAR;
+        t->kind = "char";
         t->vocab_size = n;
         t->n_ids = code_points[n - 1] + 1;
         t->tokens = calloc(n, sizeof *t->tokens);
@@ -95,9 +75,8 @@ struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, s
         t->ids = calloc(t->n_ids, sizeof *t->ids);
     }
     if (!t || !t->tokens || !t->code_points || !t->ids) {
-        fail(err, "char tokenizer: out of memory for %zu symbols", n);
         tokenizer_destroy(t);
-        return NULL;
+        return fail_null(err, "char tokenizer: out of memory for %zu symbols", n);
     }
     for (size_t i = 0; i < n; i++) {
         t->code_points[i] = code_points[i];
@@ -110,17 +89,16 @@ struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, s
 
 struct tokenizer *tokenizer_create_bpe(struct bpe *bpe, struct error *err)
 {
-    if (!bpe)
-        return NULL;
-    struct tokenizer *t = calloc(1, sizeof *t);
-    if (!t) {
-        fail(err, "bpe tokenizer: out of memory");
+    struct tokenizer *t = bpe ? calloc(1, sizeof *t) : NULL;
+    if (bpe && !t) {
         bpe_destroy(bpe);
-        return NULL;
+        fail(err, "bpe tokenizer: out of memory");
     }
-    t->kind = KIND_BPE;
+    if (!t)
+        return NULL;
+    t->kind = "bpe";
     t->bpe = bpe;
-    t->vocab_size = bpe_get_parts(bpe)->vocab_size;
+    t->vocab_size = bpe->model.vocab_size;
     compute_fingerprint(t);
     return t;
 }
@@ -136,33 +114,13 @@ void tokenizer_destroy(struct tokenizer *t)
     free(t);
 }
 
-const char *tokenizer_kind(const struct tokenizer *t)
-{
-    return TOKENIZER_KINDS[t->kind];
-}
-
-const struct bpe *tokenizer_bpe(const struct tokenizer *t)
-{
-    return t->bpe;
-}
-
-size_t tokenizer_vocab_size(const struct tokenizer *t)
-{
-    return t->vocab_size;
-}
-
-const char *tokenizer_fingerprint(const struct tokenizer *t)
-{
-    return t->fingerprint;
-}
-
 int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t length,
                            uint64_t offset, uint32_t *ids, size_t *n, struct error *err)
 {
     *n = 0;
-    if (t->kind == KIND_BPE)
-        return fail(err, "a piece of text cannot be encoded by itself"); /* its words may go on */
-    if (t->kind == KIND_BYTE) {
+    if (t->bpe)
+        return fail(err, "a piece of text cannot be encoded by itself"); /* a word may continue */
+    if (!t->code_points) {
         for (size_t i = 0; i < length; i++)
             ids[i] = (uint8_t)text[i];
         *n = length;
@@ -171,33 +129,32 @@ int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t l
     for (size_t i = 0; i < length;) {
         uint32_t c;
         const int bytes = utf8_decode(text + i, length - i, &c);
-        const unsigned long long at = offset + i;
+        const uint64_t at = offset + i;
         if (bytes <= 0)
             return fail(err,
-                        bytes ? "byte %llu: the text ends inside a UTF-8 character"
-                              : "byte %llu: 0x%02X is not valid UTF-8",
+                        bytes ? "byte %" PRIu64 ": the text ends inside a UTF-8 character"
+                              : "byte %" PRIu64 ": 0x%02X is not valid UTF-8",
                         at, (uint8_t)text[i]);
         if (c >= t->n_ids || t->ids[c] == 0)
-            return fail(
-                err,
-                "byte %llu: U+%04X \"%.*s\" is not among the %zu symbols of the char tokenizer", at,
-                c, bytes, text + i, t->vocab_size);
+            return fail(err,
+                        "byte %" PRIu64 ": U+%04X \"%.*s\" is not among the %zu symbols of the "
+                        "char tokenizer",
+                        at, c, bytes, text + i, t->vocab_size);
         ids[(*n)++] = t->ids[c] - 1;
         i += (size_t)bytes;
     }
     return 0;
 }
 
-static int encode(const struct tokenizer *t, const char *text, size_t length, bool special,
-                  uint32_t **ids, size_t *n, struct error *err)
+int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, bool special,
+                     uint32_t **ids, size_t *n, struct error *err)
 {
     *n = 0;
     *ids = malloc((length ? length : 1) * sizeof **ids);
     if (!*ids)
         return fail(err, "out of memory for the tokens of %zu bytes", length);
-    const int status = t->kind == KIND_BPE
-                           ? bpe_encode(t->bpe, text, length, special, *ids, n, err)
-                           : tokenizer_encode_piece(t, text, length, 0, *ids, n, err);
+    const int status = t->bpe ? bpe_encode(t->bpe, text, length, special, *ids, n, err)
+                              : tokenizer_encode_piece(t, text, length, 0, *ids, n, err);
     if (status != 0) {
         free(*ids);
         *ids = NULL;
@@ -206,29 +163,17 @@ static int encode(const struct tokenizer *t, const char *text, size_t length, bo
     return status;
 }
 
-int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, uint32_t **ids,
-                     size_t *n, struct error *err)
-{
-    return encode(t, text, length, false, ids, n, err);
-}
-
-int tokenizer_encode_special(const struct tokenizer *t, const char *text, size_t length,
-                             uint32_t **ids, size_t *n, struct error *err)
-{
-    return encode(t, text, length, true, ids, n, err);
-}
-
 const char *tokenizer_name(const struct tokenizer *t, uint32_t id, size_t *length)
 {
-    if (t->kind == KIND_BPE)
-        return bpe_token(t->bpe, id, length);
+    if (t->bpe)
+        return bpe_token(&t->bpe->model, id, length);
     *length = t->tokens[id].length;
     return t->tokens[id].bytes;
 }
 
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
 {
-    return t->kind == KIND_BPE && bpe_get_parts(t->bpe)->kinds[id] != BPE_NORMAL;
+    return t->bpe && t->bpe->model.kinds[id] != BPE_NORMAL;
 }
 
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *length)
@@ -241,81 +186,61 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *leng
 
 bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id)
 {
-    if (t->kind != KIND_BPE)
+    if (!t->bpe)
         return false;
-    const struct bpe_parts *p = bpe_get_parts(t->bpe);
-    *id = bpe_find_special(t->bpe, "<|endoftext|>", strlen("<|endoftext|>"));
-    for (uint32_t i = 0; *id == BYTEMAP_NONE && i < p->vocab_size; i++)
-        if (p->kinds[i] == BPE_SPECIAL)
-            *id = i;
-    return *id != BYTEMAP_NONE;
+    const struct bytemap *specials = &t->bpe->specials;
+    const struct bytemap_entry *e =
+        bytemap_find(specials, "<|endoftext|>", strlen("<|endoftext|>"));
+    if (!e && specials->n)
+        e = specials->entries; /* entries are in the order of ids */
+    *id = e ? (uint32_t)e->value : BPE_NONE;
+    return e;
 }
 
 /* --- files --- */
 
 int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, struct error *err)
 {
-    if (h5_write_u64(group, "format", FORMAT, file, err) != 0 ||
-        h5_write_string(group, "kind", tokenizer_kind(t), file, err) != 0 ||
-        h5_write_u64(group, "vocab_size", t->vocab_size, file, err) != 0 ||
-        h5_write_string(group, "fingerprint", t->fingerprint, file, err) != 0)
+    if (h5_write_u64(group, "format", FORMAT, file, err) ||
+        h5_write_string(group, "kind", t->kind, file, err) ||
+        h5_write_u64(group, "vocab_size", t->vocab_size, file, err) ||
+        h5_write_string(group, "fingerprint", t->fingerprint, file, err))
         return -1;
-    if (t->kind == KIND_BPE)
+    if (t->bpe)
         return bpe_write(t->bpe, group, file, err);
-    if (t->kind == KIND_BYTE)
-        return 0;
-    const hid_t dataset =
-        h5_dataset_create(group, "code_points", H5T_STD_U32LE, t->vocab_size, 0, file, err);
-    if (dataset < 0)
-        return -1;
-    int status = 0;
-    if (H5Dwrite(dataset, H5T_NATIVE_UINT32, H5S_ALL, H5S_ALL, H5P_DEFAULT, t->code_points) < 0)
-        status = h5_fail(err, file, "writing code_points");
-    H5Dclose(dataset);
-    return status;
+    return t->code_points ? h5_write_array(group, "code_points", TYPE_U32, t->vocab_size, 0,
+                                           t->code_points, file, err)
+                          : 0;
 }
 
-static struct tokenizer *read_char(struct h5_node group, uint64_t vocab_size, const char *file,
-                                   struct error *err)
+static struct tokenizer *read_char(struct h5_node group, uint64_t vocab_size, struct error *err)
 {
-    struct h5_node dataset;
-    if (h5_find_dataset(group, "code_points", TYPE_U32, CODE_POINTS, &dataset, file, err) != 0)
-        return NULL;
-    const size_t n = dataset.is->dims[0];
-    struct tokenizer *t = NULL;
-    uint32_t *code_points = malloc(n * sizeof *code_points);
-    struct error detail;
+    uint32_t *code_points = h5_read_array(group, "code_points", TYPE_U32, vocab_size, err);
     if (!code_points)
-        fail(err, "%s: out of memory for %zu symbols", file, n);
-    else if (n != vocab_size)
-        fail(err, "%s: vocab_size is %llu, but there are %zu code_points", file,
-             (unsigned long long)vocab_size, n);
-    else if (h5_read(dataset, 0, n, code_points, file, err) == 0 &&
-             !(t = tokenizer_create_char(code_points, n, &detail)))
-        fail(err, "%s: %s", file, detail.text);
+        return NULL;
+    struct tokenizer *t = tokenizer_create_char(code_points, vocab_size, err);
     free(code_points);
-    return t;
+    return t ? t : fail_null(err, "%s: %s", h5_file_name(group), err->text);
 }
 
-struct tokenizer *tokenizer_read(struct h5_node group, const char *file, struct error *err)
+struct tokenizer *tokenizer_read(struct h5_node group, struct error *err)
 {
+    const char *file = h5_file_name(group);
     uint64_t format, vocab_size;
     char *kind = NULL, *fingerprint = NULL;
     struct tokenizer *t = NULL;
-    if (h5_read_u64(group, "format", &format, file, err) != 0 ||
-        h5_read_string(group, "kind", &kind, file, err) != 0 ||
-        h5_read_u64(group, "vocab_size", &vocab_size, file, err) != 0 ||
-        h5_read_string(group, "fingerprint", &fingerprint, file, err) != 0)
+    if (h5_read_u64(group, "format", &format, err) || h5_read_string(group, "kind", &kind, err) ||
+        h5_read_u64(group, "vocab_size", &vocab_size, err) ||
+        h5_read_string(group, "fingerprint", &fingerprint, err))
         goto out;
     if (format != FORMAT)
-        fail(err, "%s: tokenizer format %llu; this handgrad reads %d", file,
-             (unsigned long long)format, FORMAT);
+        fail(err, "%s: tokenizer format %" PRIu64 "; this handgrad reads %d", file, format, FORMAT);
     else if (strcmp(kind, "byte") == 0)
         t = tokenizer_create_byte(err);
     else if (strcmp(kind, "char") == 0)
-        t = read_char(group, vocab_size, file, err);
+        t = read_char(group, vocab_size, err);
     else if (strcmp(kind, "bpe") == 0)
-        t = tokenizer_create_bpe(bpe_read(group, vocab_size, file, err), err);
+        t = tokenizer_create_bpe(bpe_read(group, vocab_size, err), err);
     else
         fail(err, "%s: tokenizer kind \"%s\": expected byte, char or bpe", file, kind);
     if (t && (t->vocab_size != vocab_size || strcmp(t->fingerprint, fingerprint) != 0)) {
@@ -340,28 +265,29 @@ int tokenizer_save(const struct tokenizer *t, const char *path, struct error *er
         status = h5_image_finish(&image, path, err);
     h5_unlock();
     if (status == 0)
-        status = atomic_write(path, NULL, 0, image.bytes, image.size, err);
+        status = atomic_write(path, image.bytes, image.size, err);
     h5_image_free(&image);
     return status;
 }
 
-/* The group of this name in a file; "": the root. */
-static struct tokenizer *load_group(const char *path, const char *name, struct error *err)
+/* From the root of a file, or with `any`, from its group "tokenizer" if it has one. */
+static struct tokenizer *load(const char *path, bool any, struct error *err)
 {
     struct h5_reader *file = h5_open(path, err);
     struct h5_node group;
     struct tokenizer *t = NULL;
-    if (file && (group = h5_root(file), *name && !h5_member(group, name, &group)))
-        fail(err, "%s: holds no tokenizer", path);
-    else if (file)
-        t = tokenizer_read(group, path, err);
+    if (file) {
+        if (!any || !h5_member(h5_root(file), "tokenizer", &group))
+            group = h5_root(file);
+        t = tokenizer_read(group, err);
+    }
     h5_close(file);
     return t;
 }
 
 struct tokenizer *tokenizer_load(const char *path, struct error *err)
 {
-    return load_group(path, "", err);
+    return load(path, false, err);
 }
 
 struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *hints,
@@ -369,18 +295,10 @@ struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *h
 {
     char inside[PATH_MAX];
     struct stat s;
-    if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) {
-        if (snprintf(inside, sizeof inside, "%s/tokenizer.h5", path) >= PATH_MAX) {
-            fail(err, "%s: %s", path, strerror(ENAMETOOLONG));
-            return NULL;
-        }
-        return tokenizer_load(inside, err);
-    }
-    if (!h5_is(path))
-        return tokenizer_create_bpe(bpe_load(path, hints, err), err);
-    struct h5_reader *file = h5_open(path, err);
-    struct h5_node ignored;
-    const bool is_checkpoint = file && h5_member(h5_root(file), "tokenizer", &ignored);
-    h5_close(file);
-    return file ? load_group(path, is_checkpoint ? "tokenizer" : "", err) : NULL;
+    if (stat(path, &s) != 0 || !S_ISDIR(s.st_mode))
+        return h5_is(path) ? load(path, true, err)
+                           : tokenizer_create_bpe(bpe_load(path, hints, err), err);
+    return snprintf(inside, sizeof inside, "%s/tokenizer.h5", path) < PATH_MAX
+               ? tokenizer_load(inside, err)
+               : fail_null(err, "%s: %s", path, strerror(ENAMETOOLONG));
 }

@@ -1,24 +1,25 @@
 /* few_rows.c: see few_rows.h.
  *
- *     C_mj += sum_k (alpha A_mk) B_kj     DEPTH rows of B at a time are added to the rows of C, which a cache holds
- *     C_mj += alpha sum_k A_mk B_jk       each row of B is multiplied by a row of A, which a cache holds
+ *     C_mj += sum_k (alpha A_mk) B_kj     DEPTH rows of B at a time are added to the rows of C
+ *     C_mj += alpha sum_k A_mk B_jk       each row of B is multiplied by the rows of A
  *
- * Either way B is read in the order of memory, a few rows side by side: that is what a processor fetches ahead by itself. A strip of columns,
- * all rows of it one after another, comes at half the speed; and so did one row of B at a time, whose every line is an addition to C,
- * and 16 or more (docs/performance.md). A BLAS has the first one in strips, and copies all of B for more than one row.
+ * The rows of C and A stay in the cache, and B is read in the order of memory, a few rows side by
+ * side, which hardware prefetchers handle best. Strips of columns, as a BLAS reads them, reach half
+ * of that bandwidth; so do one row of B at a time, where each line is followed by an update of C,
+ * and 16 or more rows. A BLAS also copies all of B if A has more than one row.
  */
 #include "model/gemm/few_rows.h"
+#include "base/minmax.h"
 #include "model/real.h"
 
 enum {
     DEPTH = 8,
-    STRIP =
-        512 /* columns of B that stay in the first cache until all rows of A were multiplied by them */
+    STRIP = 512 /* columns of B kept in the first-level cache for all rows of A */
 };
 
-bool few_rows(enum transpose ta, enum transpose tb, size_t M)
+bool has_few_rows(const struct product *p)
 {
-    return ta == N_ && M <= (tb == N_ ? FEW_ROWS : 1);
+    return p->ta == N_ && p->M <= (p->tb == N_ ? FEW_ROWS : 1);
 }
 
 static void scale(real *c, real beta, size_t n)
@@ -51,21 +52,21 @@ static void add_some_rows(real *restrict c, const real *a, size_t depth, const r
     }
 }
 
-/* The terms k to k + depth of the sum. */
-static void add_terms(size_t M, size_t N, size_t k, size_t depth, real alpha, const real *A,
-                      size_t lda, const real *B, size_t ldb, real *C, size_t ldc)
+/* Terms [k, k + depth) of the sum. */
+static void add_terms(const struct product *p, size_t k, size_t depth)
 {
-    const size_t strip = M == 1 ? N : STRIP;
-    for (size_t j = 0; j < N; j += strip) {
-        const size_t n = N - j < strip ? N - j : strip;
-        for (size_t m = 0; m < M; m++) {
+    const size_t strip = p->M == 1 ? p->N : STRIP;
+    for (size_t j = 0; j < p->N; j += strip) {
+        const size_t n = size_min(p->N - j, strip);
+        const real *b = p->B + k * p->ldb + j;
+        for (size_t m = 0; m < p->M; m++) {
             real a[DEPTH];
             for (size_t i = 0; i < depth; i++)
-                a[i] = alpha * A[m * lda + k + i];
+                a[i] = (real)p->alpha * p->A[m * p->lda + k + i];
             if (depth == DEPTH)
-                add_rows(C + m * ldc + j, a, B + k * ldb + j, ldb, n);
+                add_rows(p->C + m * p->ldc + j, a, b, p->ldb, n);
             else
-                add_some_rows(C + m * ldc + j, a, depth, B + k * ldb + j, ldb, n);
+                add_some_rows(p->C + m * p->ldc + j, a, depth, b, p->ldb, n);
         }
     }
 }
@@ -79,16 +80,16 @@ static real dot(const real *a, const real *b, size_t n)
     return sum;
 }
 
-void few_rows_product(enum transpose tb, size_t M, size_t N, size_t K, double alpha, const real *A,
-                      size_t lda, const real *B, size_t ldb, double beta, real *C, size_t ldc)
+void few_rows_product(const struct product *p)
 {
-    for (size_t m = 0; m < M; m++)
-        scale(C + m * ldc, (real)beta, N);
-    if (tb == N_)
-        for (size_t k = 0; k < K; k += DEPTH)
-            add_terms(M, N, k, K - k < DEPTH ? K - k : DEPTH, (real)alpha, A, lda, B, ldb, C, ldc);
+    for (size_t m = 0; m < p->M; m++)
+        scale(p->C + m * p->ldc, (real)p->beta, p->N);
+    if (p->tb == N_)
+        for (size_t k = 0; k < p->K; k += DEPTH)
+            add_terms(p, k, size_min(p->K - k, DEPTH));
     else
-        for (size_t m = 0; m < M; m++)
-            for (size_t j = 0; j < N; j++)
-                C[m * ldc + j] += (real)alpha * dot(A + m * lda, B + j * ldb, K);
+        for (size_t m = 0; m < p->M; m++)
+            for (size_t j = 0; j < p->N; j++)
+                p->C[m * p->ldc + j] +=
+                    (real)p->alpha * dot(p->A + m * p->lda, p->B + j * p->ldb, p->K);
 }

@@ -1,15 +1,16 @@
 /* gemm_backend.c: see gemm_backend.h. The rule and its reasons, measured on two cores:
  *
- *   float, no AVX-512                OpenBLAS       oneDNN's float products are up to a half slower for some transposes
- *   float, AVX-512                   oneDNN         as fast as OpenBLAS's best kernels, and at its best whatever OPENBLAS_CORETYPE says,
- *                                                   which on some machines holds OpenBLAS to AVX2
- *   bf16, AMX                        oneDNN's bf16  a tile of them a cycle
- *   bf16, AVX512_BF16 at full speed  oneDNN's bf16  twice the multiply-adds of a float instruction
+ *   float, no AVX-512                OpenBLAS     oneDNN is up to a half slower for some transposes
+ *   float, AVX-512                   oneDNN       as fast as OpenBLAS's best kernels, even if
+ *                                                 OPENBLAS_CORETYPE limits OpenBLAS to AVX2
+ *   bf16, AMX                        oneDNN bf16  a tile of multiply-adds per cycle
+ *   bf16, AVX512_BF16 at full speed  oneDNN bf16  twice the multiply-adds per instruction
  *   bf16, otherwise                  as for float
  *
- * "At full speed": Intel's cores since Sapphire Rapids, which are known by AVX512_FP16, leave bf16 to AMX and keep the dot product of
- * AVX512_BF16 for compatibility, at half the arithmetic of float's multiply-add (`handgrad bench` prints both peaks). Where a
- * hypervisor hides AMX, as many do, bf16 is not faster there by any way. OpenBLAS's bf16 interface is not built into Debian's package.
+ * Intel's cores since Sapphire Rapids, recognised by AVX512_FP16, execute the dot product of
+ * AVX512_BF16 at half the rate of float's multiply-add (`handgrad bench` prints both peaks). If a
+ * hypervisor hides their AMX, as many do, bf16 is not faster than float. Debian's OpenBLAS is built
+ * without bf16.
  */
 #include "model/gemm/gemm_backend.h"
 #include "model/gemm/gemm_onednn.h"
@@ -21,65 +22,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[GEMM_BACKENDS] = {"OpenBLAS", "oneDNN", "oneDNN bf16"};
-
 const char *gemm_backend_name(enum gemm_backend b)
 {
+    static const char *const names[GEMM_BACKENDS] = {"OpenBLAS", "oneDNN", "oneDNN bf16"};
     return names[b];
 }
 
 bool gemm_backend_available(enum gemm_backend b, bool bf16)
 {
-    switch (b) {
-    case GEMM_ONEDNN:
-        return onednn_isa() >= ONEDNN_AVX2;
-    case GEMM_ONEDNN_BF16:
-        return bf16 && onednn_isa() >= ONEDNN_BF16;
-    default:
+    if (b == GEMM_OPENBLAS)
         return true;
-    }
+    return b == GEMM_ONEDNN ? onednn_isa() >= ONEDNN_AVX2 : bf16 && onednn_isa() >= ONEDNN_BF16;
 }
 
-/* Whether bf16 instructions are faster than those of float. */
+/* Whether bf16 instructions are faster than those for float. */
 static bool bf16_is_fast(void)
 {
-    bool slow = false;
 #if defined __x86_64__
     unsigned a, b, c, d;
-    slow = __builtin_cpu_is("intel") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
-           d >> 23 & 1; /* AVX512_FP16 */
+    if (__builtin_cpu_is("intel") && __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+        d >> 23 & 1) /* AVX512_FP16 */
+        return onednn_isa() == ONEDNN_AMX;
 #endif
-    return onednn_isa() == ONEDNN_AMX || (onednn_isa() == ONEDNN_BF16 && !slow);
+    return onednn_isa() >= ONEDNN_BF16;
 }
 
 static enum gemm_backend choose(bool bf16, const char **why)
 {
-    const char *wish = getenv("HANDGRAD_GEMM");
-    if (wish && !strcmp(wish, "openblas")) {
-        *why = "HANDGRAD_GEMM says so";
+    const char *requested = getenv("HANDGRAD_GEMM");
+    *why = "set by HANDGRAD_GEMM";
+    if (requested && !strcmp(requested, "openblas"))
         return GEMM_OPENBLAS;
-    }
-    if (onednn_isa() == ONEDNN_ABSENT) {
-        *why = "oneDNN is not built in";
-        return GEMM_OPENBLAS;
-    }
-    if (wish && !strcmp(wish, "onednn") && gemm_backend_available(GEMM_ONEDNN, bf16)) {
-        *why = "HANDGRAD_GEMM says so";
+    if (requested && !strcmp(requested, "onednn") && gemm_backend_available(GEMM_ONEDNN, bf16))
         return gemm_backend_available(GEMM_ONEDNN_BF16, bf16) ? GEMM_ONEDNN_BF16 : GEMM_ONEDNN;
-    }
     if (bf16 && bf16_is_fast()) {
         *why = onednn_isa() == ONEDNN_AMX ? "AMX" : "AVX512_BF16";
         return GEMM_ONEDNN_BF16;
     }
-    if (onednn_isa() < ONEDNN_AVX512) {
-        *why = "no AVX-512: oneDNN is not faster";
-        return GEMM_OPENBLAS;
+    if (onednn_isa() >= ONEDNN_AVX512) {
+        *why = "AVX-512, independent of OPENBLAS_CORETYPE";
+        return GEMM_ONEDNN;
     }
-    *why = "AVX-512, whatever OPENBLAS_CORETYPE allows";
-    return GEMM_ONEDNN;
+    *why = onednn_isa() == ONEDNN_ABSENT ? "oneDNN is not built in"
+                                         : "oneDNN is not faster without AVX-512";
+    return GEMM_OPENBLAS;
 }
 
-/* Processor and environment do not change, so neither does the answer: remembered, since every product asks. */
+/* The answer cannot change, so it is remembered: every product asks for it. */
 enum gemm_backend gemm_backend_choice(bool bf16, const char **why)
 {
     static _Atomic int remembered[2] = {GEMM_BACKENDS, GEMM_BACKENDS};

@@ -1,24 +1,27 @@
-/* gemm_backend.h: the libraries that multiply matrices, and which of them this process uses. Independent of the number type. */
+/* gemm_backend.h: the libraries for matrix products and the choice between them. The same for all
+ * number types. */
 #ifndef GEMM_BACKEND_H
 #define GEMM_BACKEND_H
 
 #include <stdbool.h>
 
-/* GEMM_ONEDNN_BF16 multiplies bf16 numbers by the processor's own instructions for them; on the other two, operands that were rounded
- * to bf16 are multiplied as floats: the same products to the order of the sums. */
+/* GEMM_ONEDNN_BF16 multiplies with the processor's bf16 instructions. The other two multiply
+ * operands that were rounded to bf16 as floats, with the same result but for the order of sums. */
 enum gemm_backend { GEMM_OPENBLAS, GEMM_ONEDNN, GEMM_ONEDNN_BF16, GEMM_BACKENDS };
 
-/* Whether products of floats, or with `bf16` of rounded ones, can run on it: built in, and of use on this machine. Double and complex
- * ones are OpenBLAS's alone. */
+/* Whether products of floats, or with `bf16` of operands rounded to bf16, can run on a backend: it
+ * is built in and supports this processor. Double and complex products always run on OpenBLAS. */
 bool gemm_backend_available(enum gemm_backend b, bool bf16);
 const char *gemm_backend_name(enum gemm_backend b);
 
-/* What gemm runs on, and in *why (where not NULL) one line that says why. Never decided by a stopwatch, which would choose now
- * this, now that one, and so other bits: by what the processor has, or by the environment's HANDGRAD_GEMM=openblas|onednn. */
+/* The backend that gemm uses, and, if why is not NULL, the reason in one line. Depends on the
+ * processor and the environment variable HANDGRAD_GEMM=openblas|onednn only: a choice by timing
+ * could differ between runs, and then their results would too. */
 enum gemm_backend gemm_backend_choice(bool bf16, const char **why);
 
-/* The kernels that OpenBLAS should be told to use (OPENBLAS_CORETYPE), before it starts, since it does not know this processor and
- * fell back on those of 2004; NULL where it chose well, or was told already. */
+/* The kernel set to select through OPENBLAS_CORETYPE before OpenBLAS starts, if OpenBLAS does not
+ * recognise the processor and fell back to its oldest kernels; NULL if not, or if the variable is
+ * set. */
 const char *gemm_openblas_core(void);
 
 #endif

@@ -1,104 +1,77 @@
-/* gemm_bf16.c: products with operands rounded to bf16 (mixed precision: Kalamkar et al. 2019, arXiv:1905.12322).
+/* gemm_bf16.c: products with operands rounded to bf16 (mixed precision: Kalamkar et al. 2019,
+ * arXiv:1905.12322).
  *
- * The product of two bf16 numbers is exact in float, so all that is lost is the operands' rounding, 2^-8 of each; sums are float's.
+ * The product of two bf16 numbers is exact in float, so the only loss is the rounding of the
+ * operands, at most 2^-8 of each. Sums are floats.
  *
- * No rounded copy of a whole matrix is kept. A block of A and one of B, as they lie (a transposed operand stays transposed), are rounded
- * by all threads into a room of fixed size that the next level of caches holds, and then multiplied, cut into pieces by the sizes alone:
+ * Whole matrices are not copied. All threads together round a block of A and one of B into a
+ * workspace of fixed size, which a last-level cache holds. Transposed operands stay transposed. The
+ * blocks are then multiplied, divided into pieces by the sizes alone:
  *
- *     for each slice of K, for each block of N:    b = r(B's block);  for each block of M:   a = r(A's block),  C's block += a b
+ *     for each slice of K
+ *         for each block of N:  b = r(block of B)
+ *             for each block of M:  a = r(block of A),  block of C += a b
  *
- * An element of B is rounded once, one of A once for BLOCK columns of C. On bf16 instructions what lies in the room is bf16, each piece's part
- * of it without gaps, and so is the piece of C, which then goes where it belongs: oneDNN takes its kernels for matrix units (AMX) for nothing
- * else. Otherwise the rounded numbers stay floats, and are multiplied as gemm multiplies floats.
+ * So an element of B is rounded once, and one of A once for each BLOCK columns of C. With bf16
+ * instructions, the workspace holds bf16 numbers, without gaps within the part that belongs to a
+ * piece, and each piece of C is computed in a dense buffer and then added to C: oneDNN uses its
+ * kernels for matrix units (AMX) only for dense operands. Otherwise the rounded numbers are stored
+ * as floats and multiplied by the float gemm.
  */
 #include "model/gemm/gemm_bf16.h"
+#include "base/minmax.h"
 #include "model/gemm/bf16.h"
-#include "model/gemm/gemm_cut.h"
 #include "model/gemm/gemm_onednn.h"
+#include "model/gemm/gemm_parallel.h"
+#include "model/gemm/partition.h"
+#include "model/gemm/workspace.h"
 #include <omp.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
-    BLOCK = 4096, /* rows of A and columns of B that are rounded at a time */
-    DEPTH = 1024, /* of the sum */
-    PAD =
-        64, /* of rows of floats in the room: whole lines, and no two in the same set of a cache */
-    OPERAND =
-        (BLOCK + PAD) * DEPTH > BLOCK *(DEPTH + PAD) ? (BLOCK + PAD) * DEPTH : BLOCK *(DEPTH + PAD),
+    BLOCK = 4096, /* rows of A and columns of B rounded at a time */
+    DEPTH = 1024, /* terms of the sum */
+    PAD = 64,     /* after rows of floats: whole cache lines, and no two rows in the same set */
+    OPERAND = BLOCK * (DEPTH + PAD), /* the larger of both orders, since BLOCK > DEPTH */
     PIECE_M = 256,
     PIECE_N = 768
 };
 
-/* What a thread works in. */
-struct desk {
+struct thread_workspace {
     float piece[PIECE_M * PIECE_N];
-    _Alignas(64) char onednn[ONEDNN_ROOM];
+    _Alignas(64) char scratchpad[ONEDNN_SCRATCHPAD];
 };
 
-struct room {
-    size_t threads;
-    union operand {
+struct bf16_workspace {
+    union rounded {
         float f32[OPERAND];
         uint16_t bf16[OPERAND];
     } a, b;
-    _Alignas(64) struct desk desks[];
+    _Alignas(64) struct thread_workspace threads[];
 };
 
-/* It is kept for the next call: fresh pages would cost as much as the rounding. A call that comes while another has it gets its own. */
-static _Atomic(struct room *) spare;
-
-static struct room *borrow_room(void)
+static size_t workspace_bytes(void)
 {
-    const size_t threads = (size_t)omp_get_max_threads();
-    struct room *room = atomic_exchange(&spare, NULL);
-    if (room && room->threads >= threads)
-        return room;
-    free(room);
-    room = aligned_alloc(64, sizeof *room + threads * sizeof(struct desk));
-    if (room)
-        room->threads = threads;
-    return room;
-}
-
-static void return_room(struct room *room)
-{
-    free(atomic_exchange(&spare, room));
+    return sizeof(struct bf16_workspace) + omp_get_max_threads() * sizeof(struct thread_workspace);
 }
 
 size_t gemm_bf16_bytes(size_t M, size_t N, size_t K)
 {
-    return sizeof(struct room) + (size_t)omp_get_max_threads() * sizeof(struct desk) +
-           gemm_bytes(M + PAD, N, K < DEPTH ? K : DEPTH);
+    return sizeof(struct workspace) + workspace_bytes() +
+           gemm_parallel_bytes(M + PAD, N, size_min(K, DEPTH));
 }
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* A block of an operand in the room, as it lies in memory: rows and columns, in panels of `width` columns, one behind the other. */
-struct stored {
-    size_t rows, columns, width, pad; /* pad: from the end of a row to the next */
+/* A or B. `along_rows`: its rows in memory run along rows or columns of C, not along the sum. */
+struct operand {
+    const float *x;
+    size_t ld;
+    bool along_rows;
+    size_t piece; /* rows or columns of C in a piece */
 };
 
-/* Floats: one panel. */
-static struct stored stored_floats(enum transpose t, size_t rows, size_t columns)
+static void round_row(union rounded *out, size_t first, const float *x, size_t n, bool native)
 {
-    const size_t r = t == N_ ? rows : columns, c = t == N_ ? columns : rows;
-    return (struct stored){r, c, c, (c + PAD) / PAD * PAD - c};
-}
-
-/* bf16: what belongs to the piece from row or column i of C on begins at i * depth. `across`: n are columns in memory, and cut. */
-static struct stored stored_bits(bool across, size_t n, size_t depth, size_t length)
-{
-    return across ? (struct stored){depth, n, length, 0} : (struct stored){n, depth, depth, 0};
-}
-
-static void round_row(union operand *out, size_t first, const float *x, size_t n, bool bits)
-{
-    if (bits) {
+    if (native) {
 #pragma omp simd
         for (size_t i = 0; i < n; i++)
             out->bf16[first + i] = bf16_bits(x[i]);
@@ -109,20 +82,29 @@ static void round_row(union operand *out, size_t first, const float *x, size_t n
     }
 }
 
-static void round_block(union operand *out, const struct stored *s, const float *x, size_t ld,
-                        bool bits)
+/* Rounds a block: rows or columns [i, i + n) of C, terms [k, k + depth) of the sum. Native: as
+ * bf16, in panels of o->piece columns if along_rows, so that the part for row or column i of C
+ * begins at i * depth. Otherwise as one panel of floats with padded rows. Returns the distance
+ * between rows of floats. */
+static size_t round_block(union rounded *out, const struct operand *o, size_t i, size_t n, size_t k,
+                          size_t depth, bool native)
 {
+    const float *x = o->x + (o->along_rows ? k * o->ld + i : i * o->ld + k);
+    const size_t rows = o->along_rows ? depth : n, columns = o->along_rows ? n : depth,
+                 pad = native ? 0 : (columns + PAD) / PAD * PAD - columns,
+                 panel = native && o->along_rows ? o->piece : columns;
 #pragma omp parallel for
-    for (size_t r = 0; r < s->rows; r++)
-        for (size_t c = 0; c < s->columns; c += s->width) {
-            const size_t n = least(s->width, s->columns - c);
-            round_row(out, c * s->rows + r * (n + s->pad), x + r * ld + c, n, bits);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < columns; c += panel) {
+            const size_t width = size_min(panel, columns - c);
+            round_row(out, c * rows + r * (width + pad), x + r * o->ld + c, width, native);
         }
+    return columns + pad;
 }
 
-/* For what oneDNN cannot do, being short of memory: the definition. */
-static void multiply_plainly(const struct onednn_product *p, const uint16_t *a, const uint16_t *b,
-                             float *C)
+/* The definition, if oneDNN fails because memory is short. */
+static void multiply_plain(const struct onednn_matmul *p, const uint16_t *a, const uint16_t *b,
+                           float *C)
 {
     for (size_t i = 0; i < p->M; i++)
         for (size_t j = 0; j < p->N; j++) {
@@ -135,7 +117,7 @@ static void multiply_plainly(const struct onednn_product *p, const uint16_t *a, 
 }
 
 /* C = or += a piece of it. */
-static void put_piece(float *C, size_t ldc, const float *piece, size_t m, size_t n, bool add)
+static void store_piece(float *C, size_t ldc, const float *piece, size_t m, size_t n, bool add)
 {
     for (size_t i = 0; i < m; i++) {
         float *c = C + i * ldc;
@@ -149,62 +131,65 @@ static void put_piece(float *C, size_t ldc, const float *piece, size_t m, size_t
     }
 }
 
-/* One block of C, a piece to a thread. */
-static void multiply_bits(struct room *room, const struct onednn_product *whole,
-                          const struct cuts *s, bool add, float *C, size_t ldc)
+/* Multiplies two blocks of bf16 numbers, piece by piece. beta is 0 or 1. */
+static void multiply_native(struct bf16_workspace *w, const struct product *block,
+                            const struct piece *piece)
 {
-    const size_t rows = ceil_div(whole->M, s->m), columns = ceil_div(whole->N, s->n);
+    const size_t rows = ceil_div(block->M, piece->m), columns = ceil_div(block->N, piece->n);
 #pragma omp parallel for schedule(dynamic)
-    for (size_t piece = 0; piece < rows * columns; piece++) {
-        const size_t i = piece % rows * s->m, j = piece / rows * s->n;
-        struct desk *desk = &room->desks[omp_get_thread_num()];
-        struct onednn_product p = *whole;
-        p.M = least(whole->M - i, s->m);
-        p.N = least(whole->N - j, s->n);
-        const uint16_t *a = room->a.bf16 + i * p.K, *b = room->b.bf16 + j * p.K;
-        if (onednn_product(&p, a, b, desk->piece, desk->onednn, ONEDNN_ROOM))
-            multiply_plainly(&p, a, b, desk->piece);
-        put_piece(C + i * ldc + j, ldc, desk->piece, p.M, p.N, add);
+    for (size_t u = 0; u < rows * columns; u++) {
+        const size_t i = u % rows * piece->m, j = u / rows * piece->n;
+        struct thread_workspace *t = &w->threads[omp_get_thread_num()];
+        const size_t m = size_min(block->M - i, piece->m), n = size_min(block->N - j, piece->n);
+        const struct onednn_matmul p = {true, block->ta == T_, block->tb == T_, m, n, block->K};
+        const uint16_t *a = w->a.bf16 + i * p.K, *b = w->b.bf16 + j * p.K;
+        if (onednn_matmul(&p, a, b, t->piece, t->scratchpad, ONEDNN_SCRATCHPAD))
+            multiply_plain(&p, a, b, t->piece);
+        store_piece(block->C + i * block->ldc + j, block->ldc, t->piece, m, n, block->beta == 1);
     }
 }
 
-int gemm_bf16_on(enum gemm_backend library, enum transpose ta, enum transpose tb, size_t M,
-                 size_t N, size_t K, double alpha, const float *A, size_t lda, const float *B,
-                 size_t ldb, double beta, float *C, size_t ldc)
+static void multiply_by_blocks(enum gemm_backend backend, const struct product *p,
+                               struct bf16_workspace *w)
 {
-    const bool bits = library == GEMM_ONEDNN_BF16 && alpha == 1 && (beta == 0 || beta == 1);
-    if (K == 0) {
-        gemm_on(library, ta, tb, M, N, 0, alpha, A, lda, B, ldb, beta, C, ldc);
-        return 0;
-    }
-    struct room *room = borrow_room();
-    if (!room)
-        return -1;
-    const struct cuts cuts =
-        cut_product(least(M, BLOCK), least(N, BLOCK), K, PIECE_M, PIECE_N); /* of all blocks */
-    for (size_t k = 0; k < K; k += DEPTH)
-        for (size_t j = 0; j < N; j += BLOCK) {
-            const size_t depth = least(K - k, DEPTH), n = least(N - j, BLOCK);
-            const struct stored sb =
-                bits ? stored_bits(tb == N_, n, depth, cuts.n) : stored_floats(tb, depth, n);
-            round_block(&room->b, &sb, B + (tb == N_ ? k * ldb + j : j * ldb + k), ldb, bits);
-            for (size_t i = 0; i < M; i += BLOCK) {
-                const size_t m = least(M - i, BLOCK);
-                const struct stored sa =
-                    bits ? stored_bits(ta == T_, m, depth, cuts.m) : stored_floats(ta, m, depth);
-                if (j == 0 || M > BLOCK) /* otherwise it is there already */
-                    round_block(&room->a, &sa, A + (ta == N_ ? i * lda + k : k * lda + i), lda,
-                                bits);
-                float *c = C + i * ldc + j;
-                if (bits)
-                    multiply_bits(room,
-                                  &(struct onednn_product){true, ta == T_, tb == T_, m, n, depth},
-                                  &cuts, k > 0 || beta == 1, c, ldc);
+    const bool native =
+        backend == GEMM_ONEDNN_BF16 && p->alpha == 1 && (p->beta == 0 || p->beta == 1);
+    const struct piece piece =
+        partition_c(size_min(p->M, BLOCK), size_min(p->N, BLOCK), p->K, PIECE_M, PIECE_N);
+    const struct operand a = {p->A, p->lda, p->ta == T_, piece.m},
+                         b = {p->B, p->ldb, p->tb == N_, piece.n};
+    struct product block = *p;
+    block.A = w->a.f32, block.B = w->b.f32;
+    for (size_t k = 0; k < p->K; k += DEPTH)
+        for (size_t j = 0; j < p->N; j += BLOCK) {
+            block.K = size_min(p->K - k, DEPTH);
+            block.N = size_min(p->N - j, BLOCK);
+            block.beta = k ? 1 : p->beta;
+            block.ldb = round_block(&w->b, &b, j, block.N, k, block.K, native);
+            for (size_t i = 0; i < p->M; i += BLOCK) {
+                block.M = size_min(p->M - i, BLOCK);
+                if (j == 0 || p->M > BLOCK) /* otherwise it is still in the workspace */
+                    block.lda = round_block(&w->a, &a, i, block.M, k, block.K, native);
+                block.C = p->C + i * p->ldc + j;
+                if (native)
+                    multiply_native(w, &block, &piece);
                 else
-                    gemm_on(library, ta, tb, m, n, depth, alpha, room->a.f32, sa.columns + sa.pad,
-                            room->b.f32, sb.columns + sb.pad, k > 0 ? 1 : beta, c, ldc);
+                    gemm_parallel(backend, &block, 1);
             }
         }
-    return_room(room);
+}
+
+int gemm_bf16(enum gemm_backend backend, const struct product *p)
+{
+    static _Atomic(struct workspace *) idle;
+    if (p->M == 0 || p->N == 0 || p->K == 0) { /* nothing to round */
+        gemm_parallel(backend, p, 1);
+        return 0;
+    }
+    struct workspace *w = workspace_take(&idle, workspace_bytes());
+    if (!w)
+        return -1;
+    multiply_by_blocks(backend, p, (struct bf16_workspace *)w->data);
+    workspace_put_back(&idle, w);
     return 0;
 }

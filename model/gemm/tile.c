@@ -1,17 +1,20 @@
-/* tile.c: the inner kernel of every fast product (Goto and van de Geijn 2008, doi:10.1145/1356052.1356053): a few rows of C by a few
- * vectors stay in registers while A's column and B's row of each k go by,
+/* tile.c: the inner kernel of every fast product (Goto and van de Geijn 2008,
+ * doi:10.1145/1356052.1356053). A few rows of C by a few vectors stay in registers during the loop
+ * over k:
  *
  *     c[r][v] += a[r][k] * b[k][v]           r < R, v < V
  *
- * so that each number of B that is loaded serves R multiplications, each of A V vectors: V + R loads for V R multiplications. With 16
- * registers that is 6 x 2 (12 sums, 2 of B, one of A), with 32 of them 6 x 4, or 8 x 2 where C has no more columns. 14 x 2 is as fast alone,
- * but loads a third more for each product, which counts in busy hours (docs/performance.md).
+ * Each k takes V + R loads for V R multiplications of vectors. 16 registers hold 6 x 2 (12 sums, 2
+ * of B, one of A); 32 hold 6 x 4, or 8 x 2 if C has no more columns. 14 x 2 is as fast on an idle
+ * core but needs a third more loads per product, which costs time if another guest of the host uses
+ * the core's other thread.
  *
- * A triangular A changes only the loop over k: rows of one group end (or begin) at the diagonal one after the other, and those
- * last (first) few steps leave out the rows that have no element there. So nothing beyond the diagonal is read, be it zero, NaN
- * or infinite.
+ * A triangular A changes only the loop over k: the rows of a group end (or begin) at the diagonal
+ * one after the other, and these last (or first) few steps omit the rows that have no element
+ * there. So nothing beyond the diagonal is read, not even a zero, NaN or infinity.
  */
 #include "model/gemm/tile.h"
+#include "base/minmax.h"
 #include "model/real.h"
 #include <string.h>
 
@@ -25,7 +28,7 @@ enum { ROWS = 6, NARROW_ROWS = 6 };
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-/* Loops whose bounds are known here disappear, so that arrays of vectors become registers. */
+/* Full unrolling, which turns arrays of vectors into registers. */
 #ifdef __clang__
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define TWICE  _Pragma("clang loop unroll_count(2)")
@@ -46,7 +49,7 @@ INLINE void store(real *x, lanes v)
     memcpy(x, &v, sizeof v);
 }
 
-INLINE void fetch(const real *c, size_t V)
+INLINE void prefetch(const real *c, size_t V)
 {
     enum { LINE = 64 / sizeof(real) };
     UNROLL
@@ -55,7 +58,7 @@ INLINE void fetch(const real *c, size_t V)
     __builtin_prefetch(c + V * LANES - 1, 1);
 }
 
-/* One k, for rows [from, to) of a group of R. (A loop over those alone has no bounds that clang knows in time.) */
+/* One k, for rows [from, to) of a group of R. (clang would not unroll a loop over only these.) */
 INLINE void step(lanes c[NARROW_ROWS][VECTORS], size_t R, size_t from, size_t to, size_t V,
                  const struct tile *t, const real *a, const real *b)
 {
@@ -74,8 +77,8 @@ INLINE void step(lanes c[NARROW_ROWS][VECTORS], size_t R, size_t from, size_t to
     }
 }
 
-/* Adds the first n of a vector of sums to C, or puts them there. Called, not inlined: it is rare, and long. */
-static __attribute__((noinline)) void put_part(real *c, lanes sum, size_t n, bool add)
+/* Stores the first n elements of a vector of sums, or adds them. Rare and long, so not inlined. */
+static __attribute__((noinline)) void store_part(real *c, lanes sum, size_t n, bool add)
 {
     real x[LANES];
     store(x, sum);
@@ -83,17 +86,18 @@ static __attribute__((noinline)) void put_part(real *c, lanes sum, size_t n, boo
         c[i] = add ? c[i] + x[i] : x[i];
 }
 
-/* The same of a vector of sums of which n are in C's row. */
-INLINE void put(real *c, lanes sum, size_t n, const struct tile *t)
+/* Stores or adds a vector of sums, of which n elements are inside C's row. */
+INLINE void store_sums(real *c, lanes sum, size_t n, const struct tile *t)
 {
     if (n < LANES && !t->whole_rows)
-        put_part(c, sum, n, t->add);
+        store_part(c, sum, n, t->add);
     else
         store(c, t->add ? load(c) + sum : sum);
 }
 
-/* R rows of C from r0 on, V vectors from column j on, over k in [begin, end); the diagonal runs through the last (LOWER_A) or first
- * (UPPER_A) R of them where corner is not TILE_WHOLE. R, V and corner are constants. */
+/* Rows [r0, r0 + R) of C, V vectors from column j, terms [begin, end) of the sum. With corner
+ * TILE_LOWER_A or TILE_UPPER_A the diagonal crosses the last or the first R terms. R, V and corner
+ * are constants. */
 INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corner, size_t r0,
                    size_t j, size_t begin, size_t end)
 {
@@ -103,8 +107,8 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
         UNROLL
         for (size_t v = 0; v < V; v++)
             c[r][v] = (lanes){0};
-        if (t->add) /* what the sums are added to arrives while they are made */
-            fetch(t->c + (r0 + r) * t->ldc + j, V);
+        if (t->add) /* loads C into the cache while the sums are computed */
+            prefetch(t->c + (r0 + r) * t->ldc + j, V);
     }
     const real *a = t->a + r0 * t->a_row + begin * t->a_column, *b = t->b + begin * t->b_row + j;
     const size_t a_column = t->a_column, b_row = t->b_row;
@@ -131,12 +135,13 @@ INLINE void kernel(const struct tile *t, size_t R, size_t V, enum tile_part corn
         UNROLL
         for (size_t v = 0; v < V; v++) {
             const size_t column = j + v * LANES;
-            put(t->c + (r0 + r) * t->ldc + column, c[r][v], v + 1 < V ? LANES : t->N - column, t);
+            store_sums(t->c + (r0 + r) * t->ldc + column, c[r][v],
+                       v + 1 < V ? LANES : t->N - column, t);
         }
     }
 }
 
-/* Columns [j, N) of R rows; j is a multiple of LANES. NARROW_ROWS of them never meet more than two vectors. */
+/* Columns [j, N) of R rows; j is a multiple of LANES. NARROW_ROWS rows use at most two vectors. */
 INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_t r0, size_t j,
                     size_t begin, size_t end)
 {
@@ -148,12 +153,12 @@ INLINE void columns(const struct tile *t, size_t R, enum tile_part corner, size_
         kernel(t, R, 1, corner, r0, j, begin, end);
 }
 
-/* R rows from r0 on: what the triangle leaves of the columns of C or of the sum. */
+/* R rows from r0: the columns of C or terms of the sum that the triangle leaves. */
 INLINE void group(const struct tile *t, size_t R, size_t r0)
 {
-    const size_t seen = t->first + r0 + R; /* of the last row, in a lower triangle */
+    const size_t end = size_min(t->first + r0 + R, t->K); /* of the last row of a lower triangle */
     if (t->part == TILE_LOWER_A && t->first + r0 + 1 < t->K)
-        columns(t, R, TILE_LOWER_A, r0, 0, 0, seen < t->K ? seen : t->K);
+        columns(t, R, TILE_LOWER_A, r0, 0, 0, end);
     else if (t->part == TILE_UPPER_A && r0 + R - 1 > t->first)
         columns(t, R, TILE_UPPER_A, r0, 0, r0 - t->first, t->K);
     else
@@ -178,23 +183,24 @@ void tile_product(const struct tile *t)
         group(t, 1, r);
 }
 
-/* Which numbers of two vectors, counted through, go by turns into one: of their lower halves, of their upper halves. */
+/* Indices that interleave the lower or the upper halves of two vectors. */
 #if LANES == 2
-#define LOWER_TURNS 0, 2
-#define UPPER_TURNS 1, 3
+#define INTERLEAVE_LOW  0, 2
+#define INTERLEAVE_HIGH 1, 3
 #elif LANES == 4
-#define LOWER_TURNS 0, 4, 1, 5
-#define UPPER_TURNS 2, 6, 3, 7
+#define INTERLEAVE_LOW  0, 4, 1, 5
+#define INTERLEAVE_HIGH 2, 6, 3, 7
 #elif LANES == 8
-#define LOWER_TURNS 0, 8, 1, 9, 2, 10, 3, 11
-#define UPPER_TURNS 4, 12, 5, 13, 6, 14, 7, 15
+#define INTERLEAVE_LOW  0, 8, 1, 9, 2, 10, 3, 11
+#define INTERLEAVE_HIGH 4, 12, 5, 13, 6, 14, 7, 15
 #elif LANES == 16
-#define LOWER_TURNS 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
-#define UPPER_TURNS 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define INTERLEAVE_LOW  0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define INTERLEAVE_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #endif
 
-/* Transposes a square in registers. Taking the numbers of two halves by turns is a perfect shuffle, which moves the top bit of a
- * number's place (row bits, column bits) to the bottom; log2(LANES) of them exchange row and column. */
+/* Transposes a square in registers. Interleaving two halves is a perfect shuffle, which rotates the
+ * bits of an element's index (row bits, column bits) by one; log2(LANES) shuffles exchange row and
+ * column. */
 INLINE void transpose(lanes x[LANES])
 {
 #if LANES > 1
@@ -203,8 +209,8 @@ INLINE void transpose(lanes x[LANES])
         lanes y[LANES];
         UNROLL
         for (size_t i = 0; i < LANES / 2; i++) {
-            y[2 * i] = __builtin_shufflevector(x[i], x[i + LANES / 2], LOWER_TURNS);
-            y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + LANES / 2], UPPER_TURNS);
+            y[2 * i] = __builtin_shufflevector(x[i], x[i + LANES / 2], INTERLEAVE_LOW);
+            y[2 * i + 1] = __builtin_shufflevector(x[i], x[i + LANES / 2], INTERLEAVE_HIGH);
         }
         UNROLL
         for (size_t i = 0; i < LANES; i++)

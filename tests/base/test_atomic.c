@@ -1,6 +1,5 @@
 /* test_atomic.c: files that are written whole or not at all. */
 #include "base/atomic.h"
-#include "data/spool.h"
 #include "tests/data_fixture.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -38,20 +37,20 @@ START_TEST(atomic_write_replaces)
 {
     enter_folder();
     const char *path = in_folder("file");
-    OK(atomic_write(path, "head", 4, " body", 5, &err));
+    OK(atomic_write_pieces(path, (struct piece[]){{"head", 4}, {" body", 5}}, 2, &err));
     check_contents(path, "head body");
-    OK(atomic_write(path, NULL, 0, "second", 6, &err));
+    OK(atomic_write(path, "second", 6, &err));
     check_contents(path, "second");
-    OK(atomic_write(path, NULL, 0, NULL, 0, &err));
+    OK(atomic_write(path, NULL, 0, &err));
     check_contents(path, "");
     ck_assert_uint_eq(count_files(), 1);
     /* a name without a folder; and many pieces */
     ck_assert_int_eq(chdir(folder), 0);
-    OK(atomic_write("plain", NULL, 0, "x", 1, &err));
+    OK(atomic_write("plain", "x", 1, &err));
     const size_t n = 70 << 20;
     char *big = calloc(n, 1);
     big[n - 1] = 'z';
-    OK(atomic_write("big", "h", 1, big, n, &err));
+    OK(atomic_write_pieces("big", (struct piece[]){{"h", 1}, {big, n}}, 2, &err));
     struct stat s;
     ck_assert_int_eq(stat("big", &s), 0);
     ck_assert_uint_eq((size_t)s.st_size, n + 1);
@@ -146,7 +145,7 @@ START_TEST(atomic_write_spares_the_page_cache)
     const bool direct = fd >= 0 && write(fd, bytes, 4096) == 4096;
     if (fd >= 0)
         close(fd);
-    OK(atomic_write(in_folder("file"), bytes, n, NULL, 0, &err));
+    OK(atomic_write(in_folder("file"), bytes, n, &err));
     if (direct)
         ck_assert_uint_le(cached_pages(in_folder("file"), n / 4096), 512);
 
@@ -154,7 +153,7 @@ START_TEST(atomic_write_spares_the_page_cache)
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = {.rlim_cur = 5000000, .rlim_max = RLIM_INFINITY};
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    const int midway = atomic_write(in_folder("file"), bytes, n, NULL, 0, &err);
+    const int midway = atomic_write(in_folder("file"), bytes, n, &err);
     limit.rlim_cur = RLIM_INFINITY;
     setrlimit(RLIMIT_FSIZE, &limit);
     ck_assert_int_eq(midway, -1);
@@ -168,17 +167,18 @@ START_TEST(atomic_write_fails_and_leaves_the_old)
 {
     enter_folder();
     const char *path = in_folder("file");
-    OK(atomic_write(path, NULL, 0, "old", 3, &err));
+    OK(atomic_write(path, "old", 3, &err));
 
     /* The disk is full, as a limit on the size of files lets it seem; at once, and in the middle of the second part. */
     signal(SIGXFSZ, SIG_IGN);
     char *big = calloc(1 << 20, 1);
     struct rlimit limit = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    const int at_once = atomic_write(path, NULL, 0, "new", 3, &err);
+    const int at_once = atomic_write(path, "new", 3, &err);
     limit.rlim_cur = 5000;
     setrlimit(RLIMIT_FSIZE, &limit);
-    const int midway = atomic_write(path, "head", 4, big, 1 << 20, &err);
+    const struct piece pieces[] = {{"head", 4}, {big, 1 << 20}};
+    const int midway = atomic_write_pieces(path, pieces, 2, &err);
     limit.rlim_cur = RLIM_INFINITY;
     setrlimit(RLIMIT_FSIZE, &limit);
     free(big);
@@ -190,19 +190,19 @@ START_TEST(atomic_write_fails_and_leaves_the_old)
 
     /* The name is a folder's. */
     ck_assert_int_eq(mkdir(in_folder("sub"), 0777), 0);
-    FAILS(atomic_write(in_folder("sub"), NULL, 0, "x", 1, &err), "Is a directory");
+    FAILS(atomic_write(in_folder("sub"), "x", 1, &err), "Is a directory");
     ck_assert_uint_eq(count_files(), 2);
-    FAILS(atomic_write(in_folder("none/x"), NULL, 0, "x", 1, &err),
-          "none/x: cannot create a file in this folder: No such");
-    FAILS(atomic_write("", NULL, 0, "x", 1, &err), "No such file");
-    FAILS(atomic_write(in_folder(""), NULL, 0, "x", 1, &err), "/: names a folder, expected a file");
+    FAILS(atomic_write(in_folder("none/x"), "x", 1, &err),
+          "none/x: cannot create a file in this directory: No such");
+    FAILS(atomic_write("", "x", 1, &err), "No such file");
+    FAILS(atomic_write(in_folder(""), "x", 1, &err), "/: expected a file name, got a directory");
 
     if (geteuid() != 0) { /* nothing is unwritable to root */
         chmod(folder, 0555);
-        FAILS(atomic_write(path, NULL, 0, "new", 3, &err), "Permission denied");
+        FAILS(atomic_write(path, "new", 3, &err), "Permission denied");
         chmod(folder, 0755);
     }
-    FAILS(atomic_write("/proc/handgrad", NULL, 0, "x", 1, &err), "/proc/handgrad: cannot create");
+    FAILS(atomic_write("/proc/handgrad", "x", 1, &err), "/proc/handgrad: cannot create");
     check_contents(path, "old");
     ck_assert(nothing_open());
 }
@@ -216,13 +216,13 @@ START_TEST(atomic_write_survives_a_kill)
     const size_t n = 4 << 20;
     char *a = malloc(n), *b = malloc(n);
     memset(a, 'a', n), memset(b, 'b', n);
-    OK(atomic_write(path, NULL, 0, a, n, &err));
+    OK(atomic_write(path, a, n, &err));
     for (int round = 0; round < 20; round++) {
         const pid_t child = fork();
         if (child == 0)
             for (;;) {
-                atomic_write(path, NULL, 0, b, n, NULL);
-                atomic_write(path, NULL, 0, a, n, NULL);
+                atomic_write(path, b, n, NULL);
+                atomic_write(path, a, n, NULL);
             }
         usleep((useconds_t)random_below(20000));
         kill(child, SIGKILL);
@@ -255,28 +255,6 @@ START_TEST(leftovers_are_known)
 }
 END_TEST
 
-/* The name of a spool is gone at once; a process that is killed before that leaves what the next one clears away. */
-START_TEST(a_spool_that_stays_is_a_leftover)
-{
-    enter_folder();
-    char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-    const int watch = inotify_init1(IN_NONBLOCK);
-    ck_assert(watch >= 0 && inotify_add_watch(watch, folder, IN_CREATE) >= 0);
-    struct spool *s = spool_create(folder, &err);
-    ck_assert_ptr_nonnull(s);
-    ck_assert_uint_eq(count_files(), 0);
-    ck_assert_int_gt(read(watch, events, sizeof events), 0);
-    const char *name = ((const struct inotify_event *)events)->name;
-    ck_assert_msg(corpus_owns(name), "%s", name);
-    spool_destroy(s);
-    close(watch);
-    ck_assert(nothing_open());
-    FAILS(!spool_create("/proc/handgrad", &err),
-          "/proc/handgrad: cannot make a file here: No such");
-}
-END_TEST
-
 SUITE("data/atomic", atomic_write_replaces, atomic_write_of_large_pieces,
       atomic_write_remembers_a_refusal, atomic_write_spares_the_page_cache,
-      atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill, leftovers_are_known,
-      a_spool_that_stays_is_a_leftover)
+      atomic_write_fails_and_leaves_the_old, atomic_write_survives_a_kill, leftovers_are_known)

@@ -10,7 +10,7 @@ START_TEST(error_lines)
     ck_assert_str_eq(e.text, "outer: file: 7");
     fail(&e, "%s", "a\nb\033[2J\x7F\xC2\x85 é");
     ck_assert_str_eq(e.text, "a?b?[2J??? é");
-    ck_assert_int_eq(fail(NULL, "nobody listens"), -1);
+    ck_assert_int_eq(fail(NULL, "a message that is dropped"), -1);
     /* Too long: cut before a character, never inside. */
     for (size_t pad = 0; pad < 4; pad++) {
         char text[2 * sizeof e.text] = "";

@@ -54,7 +54,7 @@ static size_t left(const char *groups)
     return memory_of_groups(path, dir);
 }
 
-/* A scheduler's limit stands above the group of the process itself; pages of files do not count. */
+/* A scheduler sets its limit on an ancestor of the process's group; file pages do not count. */
 START_TEST(limits_of_groups_above)
 {
     enter_dir();
@@ -79,7 +79,7 @@ START_TEST(limits_of_groups_above)
 }
 END_TEST
 
-/* A sealed block in front of a hole of 2^43 bytes: refused before memory is asked for. */
+/* A sealed block before a hole of 2^43 bytes is rejected before any memory is allocated. */
 START_TEST(a_file_larger_than_memory)
 {
     enter_dir();

@@ -8,11 +8,11 @@
 
 START_TEST(company_is_what_stands_in_line)
 {
-    ck_assert(!omp_should_sleep(false, 0.01) && omp_should_sleep(false, 0.5) &&
-              omp_should_sleep(true, 0.2) && !omp_should_sleep(false, 0.2) &&
-              !omp_should_sleep(true, 0.01));
-    ck_assert(!omp_should_sleep(false, NAN) &&
-              omp_should_sleep(true, NAN)); /* not known: as before */
+    ck_assert(!omp_wait_choose(false, 0.01) && omp_wait_choose(false, 0.5) &&
+              omp_wait_choose(true, 0.2) && !omp_wait_choose(false, 0.2) &&
+              !omp_wait_choose(true, 0.01));
+    ck_assert(!omp_wait_choose(false, NAN) &&
+              omp_wait_choose(true, NAN)); /* not known: as before */
     const double before = seconds_in_run_queue();
     ck_assert(isnan(before) || before >= 0);
 }
@@ -28,7 +28,7 @@ static double cpu(clockid_t clock)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Processor time that a thread takes while it waits for another, which computes for 10 ms of its own time, LOOPS times. */
+/* Processor time that a thread spends waiting while another computes for 10 ms, LOOPS times. */
 static double spent_waiting(void)
 {
     double spent = 0;
@@ -49,9 +49,9 @@ START_TEST(waiting_threads_sleep_in_company_and_spin_alone)
 {
     omp_set_num_threads(2);
     const double alone = spent_waiting();
-    ck_assert(omp_set_sleep(true));
+    ck_assert(omp_wait_set_passive(true));
     const double company = spent_waiting();
-    ck_assert(!omp_set_sleep(false));
+    ck_assert(!omp_wait_set_passive(false));
     const double again = spent_waiting();
     ck_assert_double_lt(company, 0.5 * alone);
     ck_assert_double_lt(company, 0.5 * again);

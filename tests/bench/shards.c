@@ -1,25 +1,19 @@
-/* shards.c: how fast a loader reads one large shard, window by window.
+/* shards.c: measures how fast a loader reads a large shard, window by window.
  *
- *     shards DIR TOKENS           writes DIR/train-00000.h5 with so many random tokens, and what belongs to it
- *     shards DIR rows T           batches of rows windows of T tokens, in either order: tokens a second
+ *     shards DIR TOKENS    writes DIR/train-00000.h5 with this many random tokens, and a tokenizer
+ *     shards DIR ROWS T    reads batches of ROWS windows of T tokens, in either order, and prints
+ *                          tokens per second
  *
- * Tokens are bytes of unequal frequency, about as hard to pack as those of a text. */
+ * Tokens are bytes of unequal frequency, which compress about as well as those of a text. */
+#include "base/clock.h"
 #include "data/corpus.h"
 #include "data/loader.h"
 #include "data/shard.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { PIECE = 1 << 16, SECONDS = 5, WARM = 1 };
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { SECONDS = 5, WARM = 1 };
 
 static int print_error(const struct error *err)
 {
@@ -33,28 +27,27 @@ static uint64_t draw(uint64_t *state)
     return *state >> 33;
 }
 
+/* About 5 bits of information per token. */
+static int draw_tokens(void *state, uint64_t first, size_t n, uint32_t *ids, struct error *err)
+{
+    (void)first, (void)err;
+    for (size_t i = 0; i < n; i++)
+        ids[i] = (uint32_t)((draw(state) & 31) * (draw(state) & 7));
+    return 0;
+}
+
 static int write(const char *dir, uint64_t tokens)
 {
     struct error err;
-    struct tokenizer *t = tokenizer_create_byte(&err);
-    const struct corpus_plan plan = {dir, t, tokens, 0, SHARD_MAX_TOKENS, false, "[]"};
-    struct corpus_folder folder;
-    if (!t || corpus_folder_open(&folder, dir, &err))
-        return print_error(&err);
-    struct corpus_writer *w = corpus_writer_create(&plan, &err);
-    static uint32_t ids[PIECE];
     uint64_t state = 1;
-    int status = w ? 0 : -1;
-    for (uint64_t done = 0, n; done < tokens && status == 0; done += n) {
-        n = tokens - done < PIECE ? tokens - done : PIECE;
-        for (uint64_t i = 0; i < n; i++)
-            ids[i] = (uint32_t)((draw(&state) & 31) *
-                                (draw(&state) & 7)); /* 5 bits of information a token, about */
-        status = corpus_writer_append(w, ids, n, &err);
-    }
-    if (status == 0)
-        status = corpus_writer_finish(w, &err);
-    corpus_folder_close(&folder, false);
+    struct tokenizer *t = tokenizer_create_byte(&err);
+    const struct corpus_plan plan = {dir,   t,    tokens,      0,     SHARD_MAX_TOKENS,
+                                     false, "[]", draw_tokens, &state};
+    struct corpus_dir d;
+    if (!t || corpus_dir_open(&d, dir, &err))
+        return print_error(&err);
+    const int status = corpus_write(&plan, &err);
+    corpus_dir_close(&d, false);
     tokenizer_destroy(t);
     return status ? print_error(&err) : 0;
 }
@@ -66,8 +59,8 @@ static double run(struct loader *l, uint64_t *step, size_t tokens, double for_se
     const double begin = seconds();
     uint64_t n = 0;
     for (double now = begin; now - begin < for_seconds; now = seconds(), n++) {
-        const uint32_t *inputs, *targets;
-        if (loader_batch(l, (*step)++, 0, &inputs, &targets, err))
+        struct batch batch;
+        if (loader_batch(l, (*step)++, 0, &batch, err))
             return -1;
     }
     return (double)n * (double)tokens / (seconds() - begin);

@@ -71,7 +71,7 @@ START_TEST(windows_begin_at_documents)
         check_windows(&d, marks, T);
     }
     for (uint64_t tokens = 2; tokens < 100; tokens++) { /* one document: every T tokens */
-        const uint64_t first = 0;
+        uint64_t first = 0;
         const struct documents d = {&first, 1, tokens};
         EXPECT(documents_windows(&d, 7, begins) == (tokens + 6) / 7);
         for (size_t w = 0; w < (tokens + 6) / 7; w++)
@@ -162,9 +162,9 @@ static void check_batch(struct loader *l, const struct loader_config *c, uint64_
                         uint64_t micro)
 {
     const struct windows w = windows_of(c);
-    const uint32_t *inputs, *targets;
-    EXPECT_MSG(loader_batch(l, step, micro, &inputs, &targets, &err) == 0, "%s", err.text);
-    EXPECT((loader_starts(l) != NULL) == c->mask_documents);
+    struct batch b;
+    EXPECT_MSG(loader_batch(l, step, micro, &b, &err) == 0, "%s", err.text);
+    EXPECT((b.start != NULL) == c->mask_documents);
     for (uint64_t r = 0; r < ROWS; r++) {
         const uint64_t begin = window_begin(&w, step, ROWS * ACCUMULATE, micro * ROWS + r);
         uint32_t starts[T], expected[T];
@@ -172,10 +172,10 @@ static void check_batch(struct loader *l, const struct loader_config *c, uint64_
             expected[i] = tokens[(begin + i + 1) % TRAIN];
         if (c->mask_documents)
             documents_mask(&documents, begin, T, starts, expected);
-        EXPECT(!c->mask_documents || !memcmp(starts, loader_starts(l) + r * T, sizeof starts));
+        EXPECT(!c->mask_documents || !memcmp(starts, b.start + r * T, sizeof starts));
         for (uint64_t i = 0; i < T; i++)
-            EXPECT_MSG(inputs[r * T + i] == tokens[(begin + i) % TRAIN] &&
-                           targets[r * T + i] == expected[i],
+            EXPECT_MSG(b.inputs[r * T + i] == tokens[(begin + i) % TRAIN] &&
+                           b.targets[r * T + i] == expected[i],
                        "step %d, micro-batch %d, row %d, token %d", (int)step, (int)micro, (int)r,
                        (int)i);
     }
@@ -250,17 +250,18 @@ START_TEST(weights_are_shares_of_the_targets)
         const struct loader_config c = config_for(ORDER_SHUFFLED, WINDOWS_ANYWHERE, mask);
         struct loader *l = open_loader(&c);
         for (uint64_t step = 0; step < 60; step++) {
-            double counted[ACCUMULATE] = {0}, all = 0;
+            double counted[ACCUMULATE] = {0}, weights[ACCUMULATE], all = 0;
             for (uint64_t micro = 0; micro < ACCUMULATE; micro++) {
-                const uint32_t *inputs, *targets;
-                OK(loader_batch(l, step, micro, &inputs, &targets, &err));
+                struct batch b;
+                OK(loader_batch(l, step, micro, &b, &err));
+                weights[micro] = b.weight;
                 for (size_t i = 0; i < ROWS * T; i++)
-                    counted[micro] += targets[i] != NO_TARGET;
+                    counted[micro] += b.targets[i] != NO_TARGET;
                 all += counted[micro];
             }
             EXPECT(mask ? all < ROWS * T * ACCUMULATE : all == ROWS * T * ACCUMULATE);
             for (uint64_t micro = 0; micro < ACCUMULATE; micro++)
-                EXPECT(loader_weight(l, step, micro) == counted[micro] / all);
+                EXPECT(weights[micro] == counted[micro] / all);
         }
         loader_close(l);
     }
@@ -296,8 +297,8 @@ START_TEST(fingerprints_know_documents)
         struct split *s = split_open(folder, "train", &err);
         ck_assert_msg(s, "%s", err.text);
         if (round == 0)
-            strcpy(first, split_fingerprint(s));
-        ck_assert_int_eq(strcmp(first, split_fingerprint(s)) == 0, round < 2);
+            strcpy(first, s->fingerprint);
+        ck_assert_int_eq(strcmp(first, s->fingerprint) == 0, round < 2);
         const struct documents *d = split_documents(s, &err);
         ck_assert_uint_eq(d->count, 2);
         ck_assert_uint_eq(d->begins[1], round < 2 ? 1000 : 1001);

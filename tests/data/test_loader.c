@@ -31,8 +31,8 @@ static struct loader *open_loader(const struct loader_config *c)
 static void check_batch(struct loader *l, const struct loader_config *c, const uint32_t *tokens,
                         uint64_t step, uint64_t micro)
 {
-    const uint32_t *inputs, *targets;
-    EXPECT_MSG(loader_batch(l, step, micro, &inputs, &targets, &err) == 0, "%s", err.text);
+    struct batch b;
+    EXPECT_MSG(loader_batch(l, step, micro, &b, &err) == 0, "%s", err.text);
     const struct windows w = {c->order, c->seed, TRAIN, c->block_size, NULL, 0};
     const uint64_t B = c->rows * c->accumulate, T = c->block_size;
     for (uint64_t r = 0; r < c->rows; r++) {
@@ -41,8 +41,8 @@ static void check_batch(struct loader *l, const struct loader_config *c, const u
                                    ? (step * B + row) * T
                                    : window_begin(&w, step, B, row); /* steps are small here */
         for (uint64_t i = 0; i < T; i++)
-            EXPECT_MSG(inputs[r * T + i] == tokens[(begin + i) % TRAIN] &&
-                           targets[r * T + i] == tokens[(begin + i + 1) % TRAIN],
+            EXPECT_MSG(b.inputs[r * T + i] == tokens[(begin + i) % TRAIN] &&
+                           b.targets[r * T + i] == tokens[(begin + i + 1) % TRAIN],
                        "step %d, micro-batch %d, row %d, token %d", (int)step, (int)micro, (int)r,
                        (int)i);
     }
@@ -106,10 +106,10 @@ START_TEST(any_order_and_any_beginning)
     struct loader_config c = config_for(ORDER_SHUFFLED, 3, 2, 33);
     c.first_step = UINT64_MAX;
     struct loader *l = open_loader(&c);
-    const uint32_t *inputs, *targets;
-    OK(loader_batch(l, UINT64_MAX, 1, &inputs, &targets, &err));
-    OK(loader_batch(l, 0, 0, &inputs, &targets, &err));
-    FAILS(loader_batch(l, 0, 2, &inputs, &targets, &err), "micro-batch 2 of a step of 2");
+    struct batch b;
+    OK(loader_batch(l, UINT64_MAX, 1, &b, &err));
+    OK(loader_batch(l, 0, 0, &b, &err));
+    FAILS(loader_batch(l, 0, 2, &b, &err), "micro-batch 2 of a step of 2");
     check_batch(l, &c, tokens, 0, 1);
     loader_close(l);
     free(tokens);
@@ -127,12 +127,14 @@ START_TEST(accumulation_gives_the_same_rows)
                                    one = config_for(order, 6, 1, 40);
         struct loader *a = open_loader(&two), *b = open_loader(&one);
         for (uint64_t step = 0; step < 50; step++) {
-            const uint32_t *x, *y, *inputs, *targets;
-            OK(loader_batch(b, step, 0, &inputs, &targets, &err));
+            struct batch whole, part;
+            OK(loader_batch(b, step, 0, &whole, &err));
             for (uint64_t micro = 0; micro < 2; micro++) {
-                OK(loader_batch(a, step, micro, &x, &y, &err));
-                ck_assert(memcmp(x, inputs + micro * 120, 120 * sizeof *x) == 0);
-                ck_assert(memcmp(y, targets + micro * 120, 120 * sizeof *y) == 0);
+                OK(loader_batch(a, step, micro, &part, &err));
+                ck_assert(memcmp(part.inputs, whole.inputs + micro * 120, 120 * sizeof(uint32_t)) ==
+                          0);
+                ck_assert(
+                    memcmp(part.targets, whole.targets + micro * 120, 120 * sizeof(uint32_t)) == 0);
             }
         }
         loader_close(a);
@@ -150,11 +152,11 @@ START_TEST(batches_stay_valid)
     const struct loader_config c = config_for(ORDER_SEQUENTIAL, 4, 1, 50);
     struct loader *l = open_loader(&c);
     for (uint64_t step = 0; step < 20; step++) {
-        const uint32_t *inputs, *targets;
-        OK(loader_batch(l, step, 0, &inputs, &targets, &err));
+        struct batch b;
+        OK(loader_batch(l, step, 0, &b, &err));
         usleep(2000); /* time enough to fill the ring */
         for (uint64_t i = 0; i < 200; i++)
-            EXPECT(inputs[i] == tokens[(step * 200 + i) % TRAIN]);
+            EXPECT(b.inputs[i] == tokens[(step * 200 + i) % TRAIN]);
     }
     loader_close(l);
     free(tokens);
@@ -177,8 +179,7 @@ START_TEST(threads_end)
     enter_folder();
     uint32_t *tokens = make_corpus(folder, N, TRAIN, 1500);
     const struct loader_config first = config_for(ORDER_SHUFFLED, 1, 1, 50);
-    loader_close(
-        open_loader(&first)); /* sanitizers start threads of their own with the first one */
+    loader_close(open_loader(&first)); /* the first thread makes sanitizers start theirs */
     const size_t before = count_threads();
     for (size_t round = 0; round < 60; round++) {
         const struct loader_config c = config_for(ORDER_SHUFFLED, 1 + random_below(40), 1, 50);
@@ -208,9 +209,9 @@ START_TEST(readers_side_by_side)
                                b = config_for(ORDER_SEQUENTIAL, 2, 2, 70);
     struct loader *la = open_loader(&a), *lb = open_loader(&b);
     struct split *s = split_open(folder, "train", &err), *val = split_open(folder, "val", &err);
-    ck_assert_uint_eq(split_tokens(s), TRAIN);
-    ck_assert_uint_eq(split_bytes(s), TRAIN);
-    ck_assert_uint_eq(split_tokens(val), N - TRAIN);
+    ck_assert_uint_eq(s->tokens, TRAIN);
+    ck_assert_uint_eq(s->bytes, TRAIN);
+    ck_assert_uint_eq(val->tokens, N - TRAIN);
     for (uint64_t step = 0; step < 100; step++) {
         check_batch(la, &a, tokens, step, 0);
         check_batch(lb, &b, tokens, step, 0);
@@ -283,14 +284,13 @@ START_TEST(errors_reach_the_caller)
     flip_bits(in_folder("train-00002.h5"), first_chunk(in_folder("train-00002.h5")) + 100, 0x10);
     const struct loader_config c = config_for(ORDER_SEQUENTIAL, 1, 1, 100);
     struct loader *l = open_loader(&c);
-    const uint32_t *inputs, *targets;
+    struct batch b;
     for (int round = 0; round < 3; round++) {
         for (uint64_t step = 0; step < 19; step++)
             check_batch(l, &c, tokens, step, 0);
         for (uint64_t step = 19; step < 30; step++)
-            FAILS(loader_batch(l, step, 0, &inputs, &targets, &err), "train-00002.h5: /tokens: ");
-        FAILS(loader_batch(l, 29, 0, &inputs, &targets, &err),
-              "train-00002.h5: /tokens: "); /* again */
+            FAILS(loader_batch(l, step, 0, &b, &err), "train-00002.h5: /tokens: ");
+        FAILS(loader_batch(l, 29, 0, &b, &err), "train-00002.h5: /tokens: "); /* again */
         check_batch(l, &c, tokens, 30, 0);
     }
     loader_close(l);
@@ -305,7 +305,7 @@ START_TEST(what_does_not_fit)
 {
     enter_folder();
     struct loader_config c = config_for(ORDER_SEQUENTIAL, 1, 1, 64);
-    REFUSED(c, "holds no shard of split train (train-00000.h5)");
+    REFUSED(c, "contains no shard of split train (train-00000.h5)");
     ck_assert(!split_exists(folder, "train"));
     c.dir = "/nowhere";
     REFUSED(c, "/nowhere: No such file or directory");

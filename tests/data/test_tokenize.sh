@@ -79,30 +79,30 @@ for size in 0 256 "" 8k 99999999999999999999; do # found before the text is
 done
 refused "too few tokens for those that are special" 1 "expected a number of tokens from 258 to" tokenize empty -o x --tokenizer bpe:257 --special '<|x|>'
 refused "an empty text for bpe" 1 "empty: no text: 1 file with 0 bytes" tokenize empty -o x --tokenizer bpe:257
-refused "invalid UTF-8, char" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -o x --tokenizer char
-refused "invalid UTF-8, byte" 1 "bad: byte 2: 0xFF begins no valid UTF-8 character" tokenize bad -o x --tokenizer byte
+refused "invalid UTF-8, char" 1 "bad: byte 2: 0xFF does not begin a valid UTF-8 character" tokenize bad -o x --tokenizer char
+refused "invalid UTF-8, byte" 1 "bad: byte 2: 0xFF does not begin a valid UTF-8 character" tokenize bad -o x --tokenizer byte
 printf 'ab\xe2\x82' >half
 refused "half a character at the end" 1 "half: byte 2: the file ends inside" tokenize half -o x --tokenizer byte
 printf 'xyz' >xyz
 ok "another alphabet" tokenize xyz -o xyz.d --tokenizer char --val 0
 refused "a character unknown to the tokenizer" 1 'acd: byte 0: U+0061 "a" is not among the 3 symbols' tokenize acd -o x --tokenizer xyz.d/tokenizer.h5
-refused "a tokenizer that is none" 1 "acd: not a tokenizer" tokenize acd -o x --tokenizer acd
+refused "a text file as a tokenizer" 1 "acd: not a tokenizer" tokenize acd -o x --tokenizer acd
 refused "a tokenizer that is missing" 1 "not byte, char or bpe:SIZE" tokenize acd -o x --tokenizer bits
 refused "a text too short to split" 1 "1 tokens are too few" tokenize folder/a -o x --tokenizer char
-refused "a pipe" 1 "neither a regular file nor a folder" tokenize /dev/null -o x --tokenizer char
+refused "a pipe" 1 "neither a regular file nor a directory" tokenize /dev/null -o x --tokenizer char
 mkdir -p none.d/.git
-refused "a folder without text" 1 "none.d: no files in this folder" tokenize none.d -o x --tokenizer char
+refused "a folder without text" 1 "none.d: no files in this directory" tokenize none.d -o x --tokenizer char
 ok "none of them leaves a folder" holds_nothing x
 refused "shards that are there" 1 "char: already holds shards or a tokenizer (--force replaces them)" tokenize text.txt -o char --tokenizer char
 ok "they stay" same char char2
 refused "a file for a folder" 1 "acd: Not a directory" tokenize text.txt -o acd --tokenizer char
-refused "a folder that cannot be made" 1 "cannot make this folder" tokenize text.txt -o acd/x --tokenizer char
-refused "an output as text" 1 "would be overwritten" tokenize char/train-00000.h5 -o char --tokenizer byte --force
+refused "a folder that cannot be made" 1 "cannot create this directory" tokenize text.txt -o acd/x --tokenizer char
+refused "an output as text" 1 "tokenize would overwrite this file" tokenize char/train-00000.h5 -o char --tokenizer byte --force
 if [ "$(id -u)" -ne 0 ]; then
     mkdir locked && chmod 555 locked
     refused "an unwritable folder" 1 "locked: cannot write to this folder: Permission denied" tokenize text.txt -o locked --tokenizer char
 fi
-refused "an unwritable file system" 1 "/proc/handgrad: cannot make this folder" tokenize text.txt -o /proc/handgrad --tokenizer char
+refused "an unwritable file system" 1 "/proc/handgrad: cannot create this directory" tokenize text.txt -o /proc/handgrad --tokenizer char
 for val in 1 -0.1 1.5 nan x "" 0.1x; do
     refused "--val=$val" 2 "expected a number" tokenize text.txt -o x --tokenizer char --val="$val"
 done
@@ -138,7 +138,7 @@ ok "Ctrl-C, or done before it, or before it listens" eval '[ -e stopped/tokenize
 
 # --- how far it is ---
 ok "no bar where the output is no terminal" eval 'tokenize text.txt -o quiet --tokenizer bpe:300 2>&1 >/dev/null | cmp - /dev/null'
-if command -v script >/dev/null; then # a terminal of its own
+if command -v script >/dev/null; then # in a new terminal
     script -qec "'$handgrad' tokenize text.txt -o bar --tokenizer bpe:300" /dev/null </dev/null >bar.txt
     ok "on a terminal it tells how far it is" eval 'for what in reading encoding writing; do
         grep -qE "$what  [0-9]+%  [0-9.]+ of [0-9.]+ M(B|[ ]tokens)  [0-9.]+ M(B|[ ]tokens)/s  [0-9]+:[0-9][0-9] left" bar.txt || exit 1; done'

@@ -125,11 +125,11 @@ static void correct_checksums(struct bytes b, struct h5_node table, struct h5_no
 {
     char line[128], crc[9];
     const int n = snprintf(line, sizeof line, "  params/%s\n", name);
-    unsigned char *at = memmem(b.at + table.is->offset, table.is->size, line, (size_t)n);
+    unsigned char *at = memmem(b.at + table.entry->offset, table.entry->size, line, (size_t)n);
     if (!at)
         exit(2);
     snprintf(crc, sizeof crc, "%08x",
-             (unsigned)crc32_z(0, b.at + tensor.is->offset, tensor.is->size));
+             (unsigned)crc32_z(0, b.at + tensor.entry->offset, tensor.entry->size));
     memcpy(at - 8, crc, 8);
     seal(b.at, b.n, 0);
 }
@@ -152,8 +152,8 @@ static struct count flips_with_checksums(struct bytes b, const char *path, struc
         const char *name = parts.tensors->list[t].name;
         if (!h5_member(params, name, &tensor))
             exit(2);
-        for (size_t i = 0; i < tensor.is->size; i += step) {
-            unsigned char *byte = b.at + tensor.is->offset + i;
+        for (size_t i = 0; i < tensor.entry->size; i += step) {
+            unsigned char *byte = b.at + tensor.entry->offset + i;
             *byte ^= (unsigned char)(1u << i / step % 8);
             correct_checksums(b, table, tensor, name);
             spill(path, b.at, b.n);

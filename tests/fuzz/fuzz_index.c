@@ -7,7 +7,7 @@
 static const void *sent; /* the index */
 static size_t sent_size;
 
-/* In the place of data/sandbox.c. */
+/* Replaces data/hdf5/sandbox.c. */
 int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, size_t capacity,
                 const char *doing, const char *file, struct error *err)
 {
@@ -36,17 +36,17 @@ static void walk(struct h5_node group, unsigned depth)
                                         "group", "format", "kind", "vocab_size"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         struct h5_node d;
-        h5_read_u64(group, NAMES[i], &u, "f", &err);
-        h5_read_f64(group, NAMES[i], &x, "f", &err);
-        if (h5_read_string(group, NAMES[i], &text, "f", &err) == 0)
+        h5_read_u64(group, NAMES[i], &u, &err);
+        h5_read_f64(group, NAMES[i], &x, &err);
+        if (h5_read_string(group, NAMES[i], &text, &err) == 0)
             free(text);
         for (enum h5_type t = TYPE_U8; t <= TYPE_F64; t++)
-            if (h5_find_dataset(group, NAMES[i], t, 1 << 10, &d, "f", &err) == 0)
-                h5_read(d, 0, d.is->dims[0], elements, "f", &err);
+            if (h5_find_dataset(group, NAMES[i], t, 1 << 10, &d, &err) == 0)
+                h5_read(d, 0, d.entry->dims[0], elements, &err);
         if (depth < 3 && h5_group(group, NAMES[i], &d))
             walk(d, depth + 1);
     }
-    tokenizer_destroy(tokenizer_read(group, "f", &err));
+    tokenizer_destroy(tokenizer_read(group, &err));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

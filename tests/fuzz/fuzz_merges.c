@@ -1,5 +1,5 @@
 /* fuzz_merges.c: vocab.json, a byte 0x01, merges.txt. */
-#include "data/tokenizer/bpe_draft.h"
+#include "data/tokenizer/vocabulary.h"
 #include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     cJSON *vocab = cJSON_ParseWithLength((const char *)data, n);
     char *merges = fuzz_text(cut ? cut + 1 : data, cut ? size - n - 1 : 0);
     if (cJSON_IsObject(vocab))
-        fuzz_bpe(bpe_read_merges("f", vocab, n, "g", merges, NULL, &err));
+        fuzz_bpe(bpe_read_merges("f", vocab, "g", merges, NULL, &err));
     free(merges);
     cJSON_Delete(vocab);
     return 0;

@@ -3,7 +3,7 @@
 #include "base/utf8.h"
 #include "data/encoder.h"
 #include "data/text.h"
-#include "data/tokenizer/bpe_draft.h"
+#include "data/tokenizer/vocabulary.h"
 #include "tests/fuzz/fuzz.h"
 #include <nettle/base64.h>
 
@@ -26,7 +26,7 @@ static struct tokenizer *make_bpe(const char *regex)
         at += (size_t)snprintf(text + at, sizeof text - at, " %u\n", i);
     }
     return tokenizer_create_bpe(
-        bpe_read_tiktoken("f", text, at, &(struct bpe_hints){.regex = regex}, &err), &err);
+        bpe_read_tiktoken("f", text, &(struct bpe_hints){.regex = regex}, &err), &err);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
@@ -119,12 +119,12 @@ static void stream(const struct tokenizer *t, const char *text, size_t n, size_t
     struct error err;
     uint32_t *ids;
     struct ids whole = {0};
-    if (tokenizer_encode(t, text, n, &ids, &whole.n, &err) != 0)
+    if (tokenizer_encode(t, text, n, false, &ids, &whole.n, &err) != 0)
         return;
     whole.list = ids;
     struct encoder *e = encoder_create(
-        &(struct encoder_config){.tokenizer = t, .sink = compare, .context = &whole}, &err);
-    if (!e || encoder_append(e, text, cut, &err) || encoder_append(e, text + cut, n - cut, &err) ||
+        &(struct encoder_config){.tokenizer = t, .separator = "", .sink = compare, .context = &whole}, &err);
+    if (!e || pretokenizer_append(encoder_input(e), text, cut, &err) || pretokenizer_append(encoder_input(e), text + cut, n - cut, &err) ||
         encoder_finish(e, &err) || whole.at != whole.n)
         abort();
     encoder_destroy(e);

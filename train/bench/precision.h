@@ -14,7 +14,7 @@ struct bench_precision {
     const struct op_code *ops;
     const struct model_code *model;
     void (*decoder_forward)(struct decoder *d, real *logits, const uint32_t *ids, size_t n);
-    void (*multiply)(enum gemm_backend library, const struct product *p);
+    void (*multiply)(enum gemm_backend library, const struct product *products, size_t n);
 };
 
 extern const struct bench_precision bench_precision_f32, bench_precision_bf16;

@@ -13,7 +13,7 @@ struct task {
 static void run_product(void *task)
 {
     const struct task *t = task;
-    t->precision->multiply(t->library, &t->product);
+    t->precision->multiply(t->library, &t->product, 1);
 }
 
 static struct product dense(bool ta, bool tb, bool adds, size_t M, size_t N, size_t K)

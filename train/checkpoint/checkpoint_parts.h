@@ -38,7 +38,7 @@ static const size_t state_field_count = sizeof state_fields / sizeof *state_fiel
 /* The size of the tokenizer's vocabulary; 0 without a tokenizer. */
 static inline size_t checkpoint_symbols(const struct checkpoint *c)
 {
-    return c->tokenizer ? tokenizer_vocab_size(c->tokenizer) : 0;
+    return c->tokenizer ? c->tokenizer->vocab_size : 0;
 }
 
 enum { CRC_LINE_MAX = 128 };

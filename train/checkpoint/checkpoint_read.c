@@ -56,14 +56,14 @@ static int read_tensor(const struct checkpoint_file *f, struct h5_node group,
     char where[512], line[CRC_LINE_MAX];
     struct h5_node dataset;
     snprintf(where, sizeof where, "%.400s: %s/%s", f->path, group_name, t->name);
-    if (!h5_member(group, t->name, &dataset) || dataset.is->kind != KIND_DATASET)
+    if (!h5_member(group, t->name, &dataset) || dataset.entry->kind != KIND_DATASET)
         return fail(err, "%s: missing", where);
-    if (check_dataset(dataset.is, t, where, err))
+    if (check_dataset(dataset.entry, t, where, err))
         return -1;
     if (!array)
         return 0;
     array += t->offset;
-    if (h5_read(dataset, 0, tensor_file_size(t), array, f->path, err))
+    if (h5_read(dataset, 0, tensor_file_size(t), array, err))
         return -1;
     const uLong crc = crc32_z(0, (const unsigned char *)array, 4 * tensor_file_size(t));
     crc_line(line, (unsigned)crc, group_name, t->name);
@@ -81,7 +81,7 @@ int checkpoint_read(struct checkpoint_file *f, const char *group, float *array, 
     for (size_t i = 0; i < t->count; i++)
         if (read_tensor(f, node, group, &t->list[i], array, err))
             return -1;
-    if (node.is->n_members != t->count)
+    if (node.entry->n_members != t->count)
         return fail(err, "%s: %s: expected %zu tensors and nothing else", f->path, group, t->count);
     return 0;
 }
@@ -99,10 +99,10 @@ static int read_crcs(struct checkpoint_file *f, struct error *err)
     struct h5_node dataset;
     if (!h5_member(f->root, "crc32", &dataset))
         return 0;
-    if (h5_find_dataset(f->root, "crc32", TYPE_U8, SIZE_LIMIT, &dataset, f->path, err))
+    if (h5_find_dataset(f->root, "crc32", TYPE_U8, SIZE_LIMIT, &dataset, err))
         return -1;
-    f->crcs = calloc(dataset.is->dims[0] + 1, 1);
-    return f->crcs ? h5_read(dataset, 0, dataset.is->dims[0], f->crcs, f->path, err)
+    f->crcs = calloc(dataset.entry->dims[0] + 1, 1);
+    return f->crcs ? h5_read(dataset, 0, dataset.entry->dims[0], f->crcs, err)
                    : fail(err, "%s: out of memory", f->path);
 }
 
@@ -113,11 +113,11 @@ static int read_config(struct checkpoint_file *f, struct error *err)
     struct config *config = &f->checkpoint->config;
     char *text = NULL, *format = NULL, name[512];
     snprintf(name, sizeof name, "%.400s: config", f->path);
-    int status = h5_read_string(f->root, "format", &format, f->path, err);
+    int status = h5_read_string(f->root, "format", &format, err);
     if (!status && strcmp(format, CHECKPOINT_FORMAT))
         status = fail(err, "%s: format: expected \"%s\", got \"%.60s\"", f->path, CHECKPOINT_FORMAT,
                       format);
-    status = status || h5_read_string(f->root, "config", &text, f->path, err) ||
+    status = status || h5_read_string(f->root, "config", &text, err) ||
              config_parse(config, text, name, err) || config_check(config, name, err);
     free(format);
     free(text);
@@ -134,8 +134,8 @@ static int read_state_fields(struct checkpoint_file *f, struct error *err)
         void *at = (char *)&c->state + field->offset;
         if (at == &c->state.tokens && !counted)
             continue;
-        status = field->is_float ? h5_read_f64(f->root, field->name, at, f->path, err)
-                                 : h5_read_u64(f->root, field->name, at, f->path, err);
+        status = field->is_float ? h5_read_f64(f->root, field->name, at, err)
+                                 : h5_read_u64(f->root, field->name, at, err);
     }
     if (!counted)
         c->state.tokens = c->state.step * config_step_tokens(&c->config);
@@ -146,8 +146,8 @@ static int read_strings(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
     char *recent = NULL, *fingerprint = NULL;
-    int status = h5_read_string(f->root, "recent_losses", &recent, f->path, err) ||
-                 h5_read_string(f->root, "data_fingerprint", &fingerprint, f->path, err);
+    int status = h5_read_string(f->root, "recent_losses", &recent, err) ||
+                 h5_read_string(f->root, "data_fingerprint", &fingerprint, err);
     if (!status && loss_window_parse(&c->state.recent, recent))
         status = fail(err, "%s: recent_losses: expected a count and as many losses", f->path);
     if (!status && strlen(fingerprint) >= sizeof c->data_fingerprint)
@@ -183,9 +183,9 @@ static int read_tokenizer(struct checkpoint_file *f, struct error *err)
     if (!h5_member(f->root, "tokenizer", &group))
         return 0;
     snprintf(name, sizeof name, "%.400s: tokenizer", f->path);
-    if (group.is->kind != KIND_GROUP)
+    if (group.entry->kind != KIND_GROUP)
         return fail(err, "%s: expected a group", name);
-    f->checkpoint->tokenizer = tokenizer_read(group, name, err);
+    f->checkpoint->tokenizer = tokenizer_read(group, err);
     return f->checkpoint->tokenizer ? 0 : -1;
 }
 

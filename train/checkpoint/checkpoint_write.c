@@ -282,7 +282,6 @@ static size_t lay_out_in_child(void *argument, void *result, size_t capacity)
     struct layout *l = result;
     struct job j = *(struct job *)argument;
     j.err = &l->err;
-    h5_lock_renew(); /* another thread of the parent may have held it */
     if ((l->failed = lay_out(&j)))
         return sizeof *l;
     l->size = j.s->image.size;
@@ -335,9 +334,8 @@ int snapshot_lay_out(struct snapshot *s, const struct checkpoint *c, const char 
      * space. */
     const size_t capacity =
         layout_size(s) + metadata_size(c) + 64 * checkpoint_symbols(c) + ((size_t)16 << 20);
-    h5_lock_others_out(); /* so that no other thread is inside the library when it is forked */
-    int status = sandbox_run(&result, lay_out_in_child, &job, capacity, "laying it out", path, err);
-    h5_unlock();
+    int status =
+        h5_sandbox_run(&result, lay_out_in_child, &job, capacity, "laying it out", path, err);
     if (status == 0)
         status = take_layout(&job, &result);
     else if (status == SANDBOX_NO_CHILD) /* saving is more important than isolation */

@@ -79,7 +79,7 @@ void snapshot_seal(struct snapshot *s)
 int snapshot_write(const struct snapshot *s, const char *path, struct error *err)
 {
     if (s->copied)
-        return atomic_write(path, s->image.bytes, s->image.size, NULL, 0, err);
+        return atomic_write(path, s->image.bytes, s->image.size, err);
     struct piece *pieces = calloc(2 * s->count + 1, sizeof *pieces);
     if (!pieces)
         return fail(err, "%s: out of memory", path);

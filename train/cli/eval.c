@@ -40,15 +40,14 @@ static int check_data(const struct model_file *m, const struct split *s, const c
                       struct error *err)
 {
     const size_t vocab_size = m->model.tensors->config.vocab_size;
-    if (m->tokenizer &&
-        strcmp(tokenizer_fingerprint(m->tokenizer), split_tokenizer_fingerprint(s)) != 0)
-        return fail(err, "%s: not tokenized with the tokenizer of %s", split_dir(s), path);
-    if (split_vocab_size(s) > vocab_size)
-        return fail(err, "%s: vocabulary of %" PRIu64 " tokens, but %s has only %zu", split_dir(s),
-                    split_vocab_size(s), path, vocab_size);
-    if (split_tokens(s) < 2)
-        return fail(err, "%s/%s: %" PRIu64 " tokens, expected at least 2", split_dir(s),
-                    split_name(s), split_tokens(s));
+    if (m->tokenizer && strcmp(m->tokenizer->fingerprint, s->tokenizer_fingerprint) != 0)
+        return fail(err, "%s: not tokenized with the tokenizer of %s", s->dir, path);
+    if (s->vocab_size > vocab_size)
+        return fail(err, "%s: vocabulary of %" PRIu64 " tokens, but %s has only %zu", s->dir,
+                    s->vocab_size, path, vocab_size);
+    if (s->tokens < 2)
+        return fail(err, "%s/%s: %" PRIu64 " tokens, expected at least 2", s->dir, s->name,
+                    s->tokens);
     return 0;
 }
 

@@ -50,12 +50,12 @@ static void print_symbols(const struct tokenizer *t)
 {
     enum { SHOWN = 200 };
     printf("  %-*s", INSPECT_INDENT - 2, "symbols");
-    for (uint32_t id = 0; id < tokenizer_vocab_size(t) && id < SHOWN; id++) {
+    for (uint32_t id = 0; id < t->vocab_size && id < SHOWN; id++) {
         size_t length;
         const char *bytes = tokenizer_bytes(t, id, &length);
         print_escaped(bytes, length, 0);
     }
-    puts(tokenizer_vocab_size(t) > SHOWN ? " …" : "");
+    puts(t->vocab_size > SHOWN ? " …" : "");
 }
 
 static int inspect_tokenizer(struct inspect *in, struct error *err)
@@ -64,11 +64,11 @@ static int inspect_tokenizer(struct inspect *in, struct error *err)
     if (!t)
         return -1;
     cJSON *object = inspect_begin(in, "tokenizer");
-    cJSON_AddStringToObject(object, "tokenizer", tokenizer_kind(t));
-    cJSON_AddNumberToObject(object, "vocab_size", (double)tokenizer_vocab_size(t));
-    cJSON_AddStringToObject(object, "fingerprint", tokenizer_fingerprint(t));
+    cJSON_AddStringToObject(object, "tokenizer", t->kind);
+    cJSON_AddNumberToObject(object, "vocab_size", (double)t->vocab_size);
+    cJSON_AddStringToObject(object, "fingerprint", t->fingerprint);
     const int status = inspect_print(in, object, err);
-    if (status == 0 && !in->json && strcmp(tokenizer_kind(t), "byte"))
+    if (status == 0 && !in->json && strcmp(t->kind, "byte"))
         print_symbols(t);
     tokenizer_destroy(t);
     return status;

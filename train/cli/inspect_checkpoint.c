@@ -92,9 +92,8 @@ static cJSON *checkpoint_json(const struct inspect *in, struct checkpoint_file *
     cJSON_AddNumberToObject(object, "vocab_size", (double)c->tensors->config.vocab_size);
     cJSON_AddStringToObject(object, "data_fingerprint", c->data_fingerprint);
     if (c->tokenizer)
-        inspect_add_tokenizer(object, tokenizer_kind(c->tokenizer),
-                              tokenizer_vocab_size(c->tokenizer),
-                              tokenizer_fingerprint(c->tokenizer));
+        inspect_add_tokenizer(object, c->tokenizer->kind, c->tokenizer->vocab_size,
+                              c->tokenizer->fingerprint);
     cJSON_AddBoolToObject(object, "optimiser", checkpoint_has(f, "adamw"));
     cJSON_AddBoolToObject(object, "grads", checkpoint_has(f, "grads"));
     cJSON_AddItemToObject(object, "config", config_json(&c->config));

@@ -64,8 +64,7 @@ static int encode(const struct arguments *a, const struct tokenizer *t, const ch
 {
     uint32_t *ids;
     size_t n;
-    int status =
-        (a->special ? tokenizer_encode_special : tokenizer_encode)(t, text, length, &ids, &n, err);
+    int status = tokenizer_encode(t, text, length, a->special, &ids, &n, err);
     if (status)
         return status;
     if (a->json || a->lines)
@@ -82,7 +81,7 @@ static int encode(const struct arguments *a, const struct tokenizer *t, const ch
 static int write_token(FILE *stream, const struct tokenizer *t, double id, const char *what,
                        struct error *err)
 {
-    const size_t V = tokenizer_vocab_size(t);
+    const size_t V = t->vocab_size;
     if (!(id >= 0 && id < (double)V) || id != (double)(uint32_t)id)
         return fail(err, "%.40s: expected an id from 0 to %zu", what, V - 1);
     size_t n;
@@ -215,10 +214,10 @@ static int run_text(const struct arguments *a, const struct tokenizer *t, struct
 
 static int export(const struct arguments *a, const struct tokenizer *t, struct error *err)
 {
-    const struct bpe *b = tokenizer_bpe(t);
+    const struct bpe *b = t->bpe;
     if (!b)
         return fail(err, "%s: a %s tokenizer; only byte-pair encodings can be exported",
-                    a->tokenizer, tokenizer_kind(t));
+                    a->tokenizer, t->kind);
     if (make_directories(a->export, NULL, err) || bpe_save_json(b, a->export, err) ||
         bpe_save_merges(b, a->export, err))
         return -1;

@@ -77,7 +77,7 @@ int inspection_run(struct inspection *in, const char *text, size_t length, struc
     in->T = 0;
     if (length == 0)
         return fail(err, "the text is empty: expected at least one character");
-    if (tokenizer_encode(in->file.tokenizer, text, length, &ids, &n, err))
+    if (tokenizer_encode(in->file.tokenizer, text, length, false, &ids, &n, err))
         return -1;
     int status = 0;
     if (n > block_size)

@@ -221,7 +221,7 @@ int drawing_save(struct drawing *d, const char *path, struct error *err)
     drawing_destroy(d);
     const int result = status ? fail(err, "%s: the picture cannot be drawn: %s", path,
                                      CAIRO(status_to_string)(status))
-                              : atomic_write(path, bytes, size, NULL, 0, err);
+                              : atomic_write(path, bytes, size, err);
     free(bytes);
     return result;
 }

@@ -18,7 +18,7 @@ int report_write(const char *const *dirs, size_t n, const char *path, struct err
     if (!status && !(html = page_html(runs, n, false)))
         status = fail(err, "%s: out of memory", path);
     if (!status)
-        status = atomic_write(path, html, strlen(html), NULL, 0, err);
+        status = atomic_write(path, html, strlen(html), err);
     for (size_t i = 0; runs && i < n; i++)
         history_close(&runs[i]);
     free(runs);

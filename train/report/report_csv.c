@@ -82,7 +82,7 @@ int report_csv(const char *const *dirs, size_t n, const char *path, struct error
     if (fclose(w.out) && !status)
         status = fail(err, "report: out of memory");
     if (!status && path)
-        status = atomic_write(path, text, size, NULL, 0, err);
+        status = atomic_write(path, text, size, err);
     else if (!status)
         fwrite(text, 1, size, stdout);
     free(text);

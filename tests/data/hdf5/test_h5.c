@@ -11,7 +11,7 @@ static struct h5_reader *reopened(const char *path, void (*fill)(hid_t root))
     OK(h5_image_create(&image, path, &err));
     fill(image.file);
     OK(h5_image_finish(&image, path, &err));
-    OK(atomic_write(path, NULL, 0, image.bytes, image.size, &err));
+    OK(atomic_write(path, image.bytes, image.size, &err));
     h5_image_free(&image);
     struct h5_reader *file = h5_open(path, &err);
     ck_assert_msg(file, "%s", err.text);
@@ -67,40 +67,39 @@ START_TEST(attributes)
     uint64_t u = 1;
     double x;
     char *s;
-    OK(h5_read_u64(f, "zero", &u, "f", &err));
+    OK(h5_read_u64(f, "zero", &u, &err));
     ck_assert_uint_eq(u, 0);
-    OK(h5_read_u64(f, "largest", &u, "f", &err));
+    OK(h5_read_u64(f, "largest", &u, &err));
     ck_assert(u == UINT64_MAX);
-    OK(h5_read_u64(f, "plus", &u, "f", &err));
+    OK(h5_read_u64(f, "plus", &u, &err));
     ck_assert_uint_eq(u, 5);
-    OK(h5_read_f64(f, "third", &x, "f", &err));
+    OK(h5_read_f64(f, "third", &x, &err));
     ck_assert(x == 1.0 / 3);
-    OK(h5_read_string(f, "empty", &s, "f", &err));
+    OK(h5_read_string(f, "empty", &s, &err));
     ck_assert_str_eq(s, "");
     free(s);
-    OK(h5_read_string(f, "text", &s, "f", &err));
+    OK(h5_read_string(f, "text", &s, &err));
     ck_assert_str_eq(s, "grüße");
     free(s);
     char *text = long_text();
-    OK(h5_read_string(f, "long", &s, "f", &err));
+    OK(h5_read_string(f, "long", &s, &err));
     ck_assert(strcmp(s, text) == 0);
     free(s), free(text);
 
-    FAILS(h5_read_u64(f, "none", &u, "f", &err), "f: attribute none is missing");
-    FAILS(h5_read_u64(f, "minus", &u, "f", &err), "attribute minus: expected an integer from 0");
-    FAILS(h5_read_u64(f, "third", &u, "f", &err), "attribute third: expected one integer");
-    FAILS(h5_read_u64(f, "four", &u, "f", &err), "attribute four: expected one integer");
-    FAILS(h5_read_f64(f, "zero", &x, "f", &err),
-          "attribute zero: expected one floating-point number");
-    FAILS(h5_read_string(f, "zero", &s, "f", &err), "attribute zero: expected one string");
-    FAILS(h5_read_string(f, "variable", &s, "f", &err), "of fixed length");
+    FAILS(h5_read_u64(f, "none", &u, &err), "a.h5: attribute none is missing");
+    FAILS(h5_read_u64(f, "minus", &u, &err), "attribute minus: expected one integer from 0");
+    FAILS(h5_read_u64(f, "third", &u, &err), "attribute third: expected one integer");
+    FAILS(h5_read_u64(f, "four", &u, &err), "attribute four: expected one integer");
+    FAILS(h5_read_f64(f, "zero", &x, &err), "attribute zero: expected one floating-point number");
+    FAILS(h5_read_string(f, "zero", &s, &err), "attribute zero: expected one string");
+    FAILS(h5_read_string(f, "variable", &s, &err), "of fixed length");
     ck_assert_ptr_null(s);
     h5_close(file);
     ck_assert(nothing_open());
 }
 END_TEST
 
-START_TEST(files_that_are_none)
+START_TEST(other_files_are_rejected)
 {
     enter_folder();
     FAILS(!h5_open(in_folder("none.h5"), &err), "none.h5: No such file");
@@ -112,7 +111,7 @@ START_TEST(files_that_are_none)
     write_file(in_folder("empty"), "", 0);
     FAILS(!h5_open(in_folder("empty"), &err), "empty: not an HDF5 file");
     ck_assert_int_eq(symlink("text", in_folder("link")), 0);
-    FAILS(!h5_open(in_folder("link"), &err), "link: a symbolic link, which is not followed");
+    FAILS(!h5_open(in_folder("link"), &err), "link: symbolic links are not followed");
     ck_assert(nothing_open());
 }
 END_TEST
@@ -130,7 +129,7 @@ START_TEST(images_stay_in_memory)
     h5_image_free(&image);
     /* with something still open in it */
     OK(h5_image_create(&image, "image.h5", &err));
-    const hid_t d = h5_dataset_create(image.file, "d", H5T_STD_U16LE, 100, 0, "image.h5", &err);
+    const hid_t d = h5_dataset_create(image.file, "d", TYPE_U16, 100, 0, "image.h5", &err);
     ck_assert(d >= 0);
     h5_image_free(&image);
     ck_assert_uint_eq(count_files(), 0);
@@ -138,4 +137,4 @@ START_TEST(images_stay_in_memory)
 }
 END_TEST
 
-SUITE("data/h5", attributes, files_that_are_none, images_stay_in_memory)
+SUITE("data/hdf5/h5", attributes, other_files_are_rejected, images_stay_in_memory)

@@ -5,13 +5,13 @@ static struct tokenizer *trained(size_t size, const char *regex)
 {
     size_t n;
     char *text = real_text(&n);
-    struct word_counts counts;
+    struct bytemap counts;
     count_words(&counts, regex, text, n);
     const struct bpe_plan plan = {
         size, (const char *const[]){"<|endoftext|>", "<|end|>", "<|end|><|"}, 3, regex, NULL, NULL};
     struct tokenizer *t = tokenizer_create_bpe(bpe_train(&counts, &plan, &err), &err);
     ck_assert_msg(t, "%s", err.text);
-    word_counts_free(&counts);
+    bytemap_free(&counts);
     free(text);
     return t;
 }
@@ -21,11 +21,11 @@ static size_t plain_encode(const struct bpe *b, const char *word, size_t n, size
 {
     struct plain_word w;
     plain_word_init(&w, word, n, 1);
-    const struct bpe_parts *parts = bpe_get_parts(b);
-    for (size_t m = 0; m < parts->n_merges; m++) {
+    const struct bpe_model *model = &b->model;
+    for (size_t m = 0; m < model->n_merges; m++) {
         struct plain_pair p = {0};
-        p.left = bpe_token(b, parts->merges[m].left, &p.n_left);
-        p.right = bpe_token(b, parts->merges[m].right, &p.n_right);
+        p.left = bpe_token(model, model->merges[m].left, &p.n_left);
+        p.right = bpe_token(model, model->merges[m].right, &p.n_right);
         plain_merge(&w, &p);
     }
     for (size_t i = 0; i < w.n; i++)
@@ -38,8 +38,8 @@ static size_t plain_encode(const struct bpe *b, const char *word, size_t n, size
 START_TEST(words_are_encoded_by_definition)
 {
     struct tokenizer *t = trained(800, "gpt2");
-    const struct bpe *b = tokenizer_bpe(t);
-    struct bpe_scratch *s = bpe_scratch_create(&err);
+    const struct bpe *b = t->bpe;
+    struct bpe_workspace *s = bpe_workspace_create(&err);
     size_t n;
     char *text = real_text(&n);
     for (size_t round = 0; round < 3000; round++) {
@@ -59,11 +59,11 @@ START_TEST(words_are_encoded_by_definition)
         EXPECT_MSG(got == expected, "%zu tokens of \"%.*s\", expected %zu", got, (int)length, word,
                    expected);
         for (size_t i = 0, m; i < got; i++) {
-            bpe_token(b, ids[i], &m);
+            bpe_token(&b->model, ids[i], &m);
             EXPECT((end += m) == ends[i]);
         }
     }
-    bpe_scratch_destroy(s);
+    bpe_workspace_destroy(s);
     tokenizer_destroy(t);
     free(text);
 }
@@ -100,13 +100,13 @@ START_TEST(all_bytes_come_back)
         char text[3000], back[3000];
         uint32_t *ids;
         size_t n, length = random_text(text, 40 + random_below(2900));
-        OK(tokenizer_encode(t, text, length, &ids, &n, &err));
+        OK(tokenizer_encode(t, text, length, false, &ids, &n, &err));
         EXPECT(decode(t, ids, n, back) == length && memcmp(text, back, length) == 0);
         n_collected = 0;
-        const struct encoder_config c = {t, "", 0, false, collect, NULL};
+        const struct encoder_config c = {t, "", false, collect, NULL};
         struct encoder *e = encoder_create(&c, &err);
-        OK(encoder_append(e, text, length / 2, &err));
-        OK(encoder_append(e, text + length / 2, length - length / 2, &err));
+        OK(pretokenizer_append(encoder_input(e), text, length / 2, &err));
+        OK(pretokenizer_append(encoder_input(e), text + length / 2, length - length / 2, &err));
         OK(encoder_finish(e, &err));
         encoder_destroy(e);
         EXPECT_MSG(n == n_collected && memcmp(ids, collected, n * sizeof *ids) == 0, "round %zu",
@@ -125,7 +125,7 @@ START_TEST(special_tokens)
     uint32_t *ids, end;
     size_t n, length;
     ck_assert(tokenizer_end_of_text(t, &end) && end == 597);
-    OK(tokenizer_encode_special(t, "a<|endoftext|><|end|> <|end|><|x", 32, &ids, &n, &err));
+    OK(tokenizer_encode(t, "a<|endoftext|><|end|> <|end|><|x", 32, true, &ids, &n, &err));
     const uint32_t expected[] = {'a', 597, 598, ' ', 599, 'x'};
     ck_assert(n == 6 && memcmp(ids, expected, sizeof expected) == 0);
     tokenizer_bytes(t, 597, &length); /* stands for no text, but has a name */
@@ -133,11 +133,11 @@ START_TEST(special_tokens)
     const char *name = tokenizer_name(t, 597, &length);
     ck_assert(length == 13 && memcmp(name, "<|endoftext|>", 13) == 0);
     free(ids);
-    OK(tokenizer_encode(t, "<|endoftext|>", 13, &ids, &n, &err));
+    OK(tokenizer_encode(t, "<|endoftext|>", 13, false, &ids, &n, &err));
     for (size_t i = 0; i < n; i++)
         ck_assert_uint_lt(ids[i], 597);
     free(ids);
-    OK(tokenizer_encode(t, "", 0, &ids, &n, &err));
+    OK(tokenizer_encode(t, "", 0, false, &ids, &n, &err));
     ck_assert_uint_eq(n, 0);
     free(ids);
     tokenizer_destroy(t);
@@ -149,19 +149,20 @@ START_TEST(documents)
 {
     struct tokenizer *ts[] = {trained(600, "gpt2"), tokenizer_create_byte(&err)};
     collected = malloc(100 * sizeof *collected);
-    const uint32_t D = ENCODER_DOCUMENT, E = 597;
+    const uint32_t D = DOCUMENT_BEGIN, E = 597;
     const uint32_t bpe[] = {'q' | D, E, 'x' | D, '\n', E, 'y' | D, E, 'z' | D, E},
                    byte[] = {'q' | D, 'x' | D, '\n', 'y' | D, 'z' | D};
     for (size_t i = 0; i < 2; i++) {
         n_collected = 0;
-        const struct encoder_config c = {ts[i], "--", 2, true, collect, NULL};
+        const struct encoder_config c = {ts[i], "--", true, collect, NULL};
         struct encoder *e = encoder_create(&c, &err);
-        OK(encoder_append(e, "--q---", 6,
-                          &err)); /* the separator comes in two pieces, the third dash is text */
-        OK(encoder_append(e, "-x\n----y", 8, &err));
-        OK(encoder_end_document(e, &err));
-        OK(encoder_end_document(e, &err));
-        OK(encoder_append(e, "z--", 3, &err));
+        OK(pretokenizer_append(
+            encoder_input(e), "--q---", 6,
+            &err)); /* the separator comes in two pieces, the third dash is text */
+        OK(pretokenizer_append(encoder_input(e), "-x\n----y", 8, &err));
+        OK(pretokenizer_end_document(encoder_input(e), &err));
+        OK(pretokenizer_end_document(encoder_input(e), &err));
+        OK(pretokenizer_append(encoder_input(e), "z--", 3, &err));
         OK(encoder_finish(e, &err));
         encoder_destroy(e);
         ck_assert_uint_eq(n_collected, i ? 5 : 9);

@@ -68,7 +68,7 @@ refused "no base64" 'junk.tiktoken' "$HANDGRAD" tokens junk.tiktoken --pattern g
 printf abab >short.txt
 refused "a vocabulary larger than the text gives" 'the text gives only 259 ' "$HANDGRAD" tokenize short.txt -o big --tokenizer bpe:4000
 
-# memory that is full of ones, so that a number which nothing ends goes on
+# memory is filled with ones, so that an unterminated number would continue
 [ "$(printf 98 | MALLOC_PERTURB_=206 "$HANDGRAD" tokens own --decode)" = b ]
 verdict "ids from standard input end where it does"
 [ "$(head -c 8192 /dev/zero | tr '\0' b | "$HANDGRAD" tokens own --json)" = "$("$HANDGRAD" tokens own --json "$(head -c 8192 /dev/zero | tr '\0' b)")" ]

@@ -36,27 +36,26 @@ static struct plain_pair plain_best(const struct plain_word *words, size_t n_wor
     return best;
 }
 
-static void compare_with_textbook(const struct word_counts *counts, size_t merges)
+static void compare_with_textbook(const struct bytemap *counts, size_t merges)
 {
     const struct bpe_plan plan = {
         256 + merges + 1, (const char *const[]){"<|endoftext|>"}, 1, "gpt2", NULL, NULL};
     struct bpe *b = bpe_train(counts, &plan, &err);
     ck_assert_msg(b, "%s", err.text);
-    const struct bpe_parts *parts = bpe_get_parts(b);
-    ck_assert_uint_eq(parts->n_merges, merges);
-    const size_t n = counts->words.n;
+    const struct bpe_model *model = &b->model;
+    ck_assert_uint_eq(model->n_merges, merges);
+    const size_t n = counts->n;
     struct plain_word *words = malloc(n * sizeof *words);
-    struct plain_pair *pairs = malloc((counts->words.used + 1) * sizeof *pairs);
+    struct plain_pair *pairs = malloc((counts->used + 1) * sizeof *pairs);
     for (uint32_t i = 0; i < n; i++) {
-        size_t length;
-        const char *bytes = bytemap_key(&counts->words, i, &length);
-        plain_word_init(&words[i], bytes, length, counts->counts[i]);
+        const struct bytemap_entry *e = &counts->entries[i];
+        plain_word_init(&words[i], bytemap_key(counts, e), e->length, e->value);
     }
     for (size_t m = 0; m < merges; m++) {
         const struct plain_pair best = plain_best(words, n, pairs);
         size_t n_left, n_right;
-        const char *left = bpe_token(b, parts->merges[m].left, &n_left),
-                   *right = bpe_token(b, parts->merges[m].right, &n_right);
+        const char *left = bpe_token(model, model->merges[m].left, &n_left),
+                   *right = bpe_token(model, model->merges[m].right, &n_right);
         const struct plain_pair ours = {left, right, n_left, n_right, 0};
         EXPECT_MSG(compare_pairs(&best, &ours) == 0,
                    "merge %zu: \"%.*s\" + \"%.*s\", expected \"%.*s\" + \"%.*s\"", m, (int)n_left,
@@ -66,19 +65,18 @@ static void compare_with_textbook(const struct word_counts *counts, size_t merge
             plain_merge(&words[i], &best);
     }
     /* And every word of the text is encoded as training left it. */
-    struct bpe_scratch *s = bpe_scratch_create(&err);
+    struct bpe_workspace *s = bpe_workspace_create(&err);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t ids[1 << 16];
-        EXPECT(bpe_encode_word(b, s, words[i].bytes, counts->words.entries[i].length, ids) ==
-               words[i].n);
+        EXPECT(bpe_encode_word(b, s, words[i].bytes, counts->entries[i].length, ids) == words[i].n);
         for (size_t k = 0, length; k < words[i].n; k++) {
-            const char *token = bpe_token(b, ids[k], &length);
+            const char *token = bpe_token(model, ids[k], &length);
             EXPECT(is_token(&words[i], k, token, length));
         }
         free(words[i].begin);
         free(words[i].length);
     }
-    bpe_scratch_destroy(s);
+    bpe_workspace_destroy(s);
     free(words);
     free(pairs);
     bpe_destroy(b);
@@ -88,10 +86,10 @@ START_TEST(merges_are_the_textbooks)
 {
     size_t n;
     char *text = real_text(&n);
-    struct word_counts counts;
+    struct bytemap counts;
     count_words(&counts, "gpt2", text, n < 120000 ? n : 120000);
     compare_with_textbook(&counts, 400);
-    word_counts_free(&counts);
+    bytemap_free(&counts);
     free(text);
 }
 END_TEST
@@ -100,7 +98,7 @@ END_TEST
 START_TEST(merges_of_ties_and_overlaps)
 {
     for (size_t round = 0; round < 60; round++) {
-        struct word_counts counts = {0};
+        struct bytemap counts = {0};
         const size_t letters = 1 + round % 3;
         for (size_t i = 0; i < 40; i++) {
             char word[40];
@@ -108,10 +106,10 @@ START_TEST(merges_of_ties_and_overlaps)
             for (size_t k = 0; k < n; k++)
                 word[k] =
                     (char)(round % 2 ? 0xFF - random_below(letters) : 'a' + random_below(letters));
-            ck_assert_int_eq(word_counts_add(&counts, word, n, 1 + random_below(3)), 0);
+            bytemap_add(&counts, word, n)->value += 1 + random_below(3);
         }
         compare_with_textbook(&counts, letters == 1 ? 5 : 60);
-        word_counts_free(&counts);
+        bytemap_free(&counts);
     }
 }
 END_TEST
@@ -119,10 +117,10 @@ END_TEST
 /* 64 bits: a pair that occurs 2^40 times is not a pair that occurs never. */
 START_TEST(large_counts)
 {
-    struct word_counts counts = {0};
-    ck_assert_int_eq(word_counts_add(&counts, "ab", 2, (uint64_t)1 << 40), 0);
-    ck_assert_int_eq(word_counts_add(&counts, "cd", 2, ((uint64_t)1 << 40) + 1), 0);
-    ck_assert_int_eq(word_counts_add(&counts, "ef", 2, UINT32_MAX), 0);
+    struct bytemap counts = {0};
+    bytemap_add(&counts, "ab", 2)->value = (uint64_t)1 << 40;
+    bytemap_add(&counts, "cd", 2)->value = ((uint64_t)1 << 40) + 1;
+    bytemap_add(&counts, "ef", 2)->value = UINT32_MAX;
     compare_with_textbook(&counts, 3);
     const struct bpe_plan plan = {270, NULL, 0, "gpt2", NULL, NULL};
     FAILS(!bpe_train(&counts, &plan, &err),
@@ -130,7 +128,7 @@ START_TEST(large_counts)
     const struct bpe_plan small = {255, NULL, 0, "gpt2", NULL, NULL};
     FAILS(!bpe_train(&counts, &small, &err),
           "a vocabulary of 255: expected 256 (256 bytes, 0 special) to");
-    word_counts_free(&counts);
+    bytemap_free(&counts);
 }
 END_TEST
 

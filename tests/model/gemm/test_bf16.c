@@ -2,7 +2,7 @@
  *
  *   every bf16 number                  is its own rounding
  *   numbers between two neighbours     go to the nearer, from half-way to the even one; infinities and NaN stay
- *   onednn_product                     is gemm_plain to rounding, for each transpose, on a thread that compiled it and on one that did
+ *   onednn_matmul                      is gemm_plain to rounding, for each transpose, on a thread that compiled it and on one that did
  *                                      not, at once; in bf16 where the machine can
  *                                      (before it had room of its own, two threads wrote over each other)
  */
@@ -66,9 +66,9 @@ static void check_product(int bf16, int transposes, size_t M, size_t N, size_t K
 {
     enum { THREADS = 2 };
     const enum transpose ta = transposes & 1 ? T_ : N_, tb = transposes & 2 ? T_ : N_;
-    const struct onednn_product p = {bf16, ta == T_, tb == T_, M, N, K};
+    const struct onednn_matmul p = {bf16, ta == T_, tb == T_, M, N, K};
     float *A[THREADS], *B[THREADS], *C[THREADS], *expected[THREADS];
-    void *a[THREADS], *b[THREADS], *room[THREADS];
+    void *a[THREADS], *b[THREADS], *scratchpad[THREADS];
     int status[THREADS];
     for (uint32_t t = 0; t < THREADS; t++) {
         A[t] = random_array(M * K, 1, 3 * t), B[t] = random_array(K * N, 1, 3 * t + 1),
@@ -78,15 +78,15 @@ static void check_product(int bf16, int transposes, size_t M, size_t N, size_t K
         for (size_t i = 0; i < K * N; i++)
             B[t][i] = bf16_round(B[t][i]);
         expected[t] = copy_of(C[t], M * N);
-        gemm_plain(ta, tb, M, N, K, 1, A[t], ta == N_ ? K : M, B[t], tb == N_ ? N : K, 0,
-                   expected[t], N);
+        gemm_plain(&(struct product){ta, tb, M, N, K, 1, A[t], ta == N_ ? K : M, B[t],
+                                     tb == N_ ? N : K, 0, expected[t], N});
         a[t] = operand(A[t], M * K, bf16), b[t] = operand(B[t], K * N, bf16);
-        room[t] = aligned_alloc(64, ONEDNN_ROOM);
-        ck_assert_ptr_nonnull(room[t]);
+        scratchpad[t] = aligned_alloc(64, ONEDNN_SCRATCHPAD);
+        ck_assert_ptr_nonnull(scratchpad[t]);
     }
 #pragma omp parallel for num_threads(THREADS) schedule(static, 1)
     for (int t = 0; t < THREADS; t++)
-        status[t] = onednn_product(&p, a[t], b[t], C[t], room[t], ONEDNN_ROOM);
+        status[t] = onednn_matmul(&p, a[t], b[t], C[t], scratchpad[t], ONEDNN_SCRATCHPAD);
     for (int t = 0; t < THREADS; t++) {
         require(status[t] == 0, "oneDNN cannot multiply %zu x %zu x %zu", M, N, K);
         for (size_t i = 0; i < M * N; i++) /* |a b| < 1 */
@@ -95,7 +95,7 @@ static void check_product(int bf16, int transposes, size_t M, size_t N, size_t K
                            "%zu x %zu x %zu, transposes %d, thread %d, element %zu", M, N, K,
                            transposes, t, i);
         free(A[t]), free(B[t]), free(C[t]), free(expected[t]), free(a[t]), free(b[t]),
-            free(room[t]);
+            free(scratchpad[t]);
     }
 }
 
@@ -117,9 +117,9 @@ START_TEST(too_little_room)
 {
     const float a[4] = {1, 2, 3, 4}, b[4] = {5, 6, 7, 8};
     float c[4];
-    const struct onednn_product p = {false, false, false, 2, 2, 2};
+    const struct onednn_matmul p = {false, false, false, 2, 2, 2};
     if (onednn_isa() >= ONEDNN_AVX2 &&
-        onednn_product(&p, a, b, c, NULL, 0) == 0) /* it needs none, and has worked in none */
+        onednn_matmul(&p, a, b, c, NULL, 0) == 0) /* it needs none, and has worked in none */
         require(c[0] == 19 && c[1] == 22 && c[2] == 43 && c[3] == 50, "%g %g %g %g", c[0], c[1],
                 c[2], c[3]);
 }

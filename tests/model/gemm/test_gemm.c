@@ -1,44 +1,44 @@
-/* test_gemm.c: gemm and gemm_tile are gemm_plain: for every transpose, for sizes on both sides of each piece's edge, for
- * rows that lie further apart than they are wide, and whatever stands between the rows. The program is built for all three types, and for bf16.
+/* test_gemm.c: compares gemm_on, gemm_products and gemm_thread with gemm_plain: for every transpose,
+ * for sizes on both sides of each piece's edge, and with gaps between rows. Built for all number
+ * types and for bf16.
  *
- *   property                                        bar
- *   each library that is there                      all of this
- *   random numbers, against gemm_plain              (K + 4) roundings of sum |a b|, element by element: the bound of any order
- *   small integers, against gemm_plain              equal: every sum is exact, whatever the order
+ *   property                                        tolerance
+ *   every available backend                         all of the following
+ *   random numbers, against gemm_plain              (K + 4) roundings of sum |a b|, element by element:
+ *                                                   the bound for any order of summation
+ *   small integers, against gemm_plain              equal: every sum is exact in any order
  *   (A + A') B = A B + A' B, integers               equal
  *   1, 2, 3, 5 threads                              the same bits
- *   gemm_two, either of two products                to rounding, gaps and bits at any number of threads; the other one is right
- *   what stays allocated                            no more than gemm_bytes says
- *   two at once, each a long sum                    the bits of one alone
- *   gaps between rows; C under beta = 0             NaN goes in, none comes out, gaps keep their bits
+ *   two products in one call, either first          as above; the other product is right too
+ *   memory that stays allocated                     at most gemm_bytes
+ *   two concurrent calls with long sums             the bits of one call
+ *   gaps between rows; C if beta = 0                NaN in the gaps is neither read nor overwritten
  */
 #include "model/gemm/gemm.h"
 #include "tests/numbers.h"
 #include <malloc.h>
 
-typedef void function(enum transpose, enum transpose, size_t, size_t, size_t, double, const real *,
-                      size_t, const real *, size_t, double, real *, size_t);
+typedef void function(const struct product *p);
 
-/* gemm on each library, whichever it would choose itself. */
-static void on_openblas(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K,
-                        double alpha, const real *A, size_t lda, const real *B, size_t ldb,
-                        double beta, real *C, size_t ldc)
+/* gemm on each backend, whichever gemm_products would choose. */
+static void on_openblas(const struct product *p)
 {
-    gemm_on(GEMM_OPENBLAS, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+    gemm_on(GEMM_OPENBLAS, p, 1);
 }
 
-static void on_onednn(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K,
-                      double alpha, const real *A, size_t lda, const real *B, size_t ldb,
-                      double beta, real *C, size_t ldc)
+static void on_onednn(const struct product *p)
 {
-    gemm_on(GEMM_ONEDNN, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+    gemm_on(GEMM_ONEDNN, p, 1);
 }
 
-static void on_onednn_bf16(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K,
-                           double alpha, const real *A, size_t lda, const real *B, size_t ldb,
-                           double beta, real *C, size_t ldc)
+static void on_onednn_bf16(const struct product *p)
 {
-    gemm_on(GEMM_ONEDNN_BF16, ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+    gemm_on(GEMM_ONEDNN_BF16, p, 1);
+}
+
+static void on_chosen(const struct product *p)
+{
+    gemm_products(p, 1);
 }
 
 /* A product beside another in one loop: a long sum, of ones, so that each element is its length. */
@@ -49,23 +49,19 @@ static void check_beside(const struct product *p, bool second)
     for (size_t i = 0; i < sizeof ones / sizeof *ones; i++)
         ones[i] = 1;
     const struct product beside = {T_, N_, M, N, K, 1, ones, M, ones, N, 0, C, N};
-    gemm_two(second ? &beside : p, second ? p : &beside);
+    gemm_products((struct product[]){second ? beside : *p, second ? *p : beside}, 2);
     for (size_t i = 0; i < M * N; i++)
         require(C[i] == K, "element %zu of the product beside is %g", i, (double)real_part(C[i]));
 }
 
-static void first_of_two(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K,
-                         double alpha, const real *A, size_t lda, const real *B, size_t ldb,
-                         double beta, real *C, size_t ldc)
+static void first_of_two(const struct product *p)
 {
-    check_beside(&(struct product){ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc}, false);
+    check_beside(p, false);
 }
 
-static void second_of_two(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K,
-                          double alpha, const real *A, size_t lda, const real *B, size_t ldb,
-                          double beta, real *C, size_t ldc)
+static void second_of_two(const struct product *p)
 {
-    check_beside(&(struct product){ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc}, true);
+    check_beside(p, true);
 }
 
 static function *const libraries[GEMM_BACKENDS] = {on_openblas, on_onednn, on_onednn_bf16};
@@ -156,18 +152,17 @@ static struct matrix magnitudes(const struct matrix *m)
     return c;
 }
 
-/* gemm_tile as it is called: by every thread of a parallel region, here each on an array of its own. The first one's counts. */
-static void tile_in_parallel(enum transpose ta, enum transpose tb, size_t M, size_t N, size_t K,
-                             double alpha, const real *A, size_t lda, const real *B, size_t ldb,
-                             double beta, real *C, size_t ldc)
+/* gemm_thread on every thread of a parallel region, each with its own C. The first thread's counts. */
+static void tile_in_parallel(const struct product *p)
 {
 #pragma omp parallel num_threads(2)
     {
-        real *mine = omp_get_thread_num() ? copy_of(C, M * ldc) : C;
+        struct product own = *p;
+        own.C = omp_get_thread_num() ? copy_of(p->C, p->M * p->ldc) : p->C;
 #pragma omp barrier
-        gemm_tile(ta, tb, M, N, K, alpha, A, lda, B, ldb, beta, mine, ldc);
-        if (mine != C)
-            free(mine);
+        gemm_thread(&own);
+        if (own.C != p->C)
+            free(own.C);
     }
 }
 
@@ -193,8 +188,8 @@ static void free_operands(struct operands *o)
 static void multiply(function *f, const struct operands *o, const struct sizes *s,
                      const struct scales *c, struct matrix *C)
 {
-    f(o->ta, o->tb, s->M, s->N, s->K, c->alpha, o->A.x, o->A.ld, o->B.x, o->B.ld, c->beta, C->x,
-      C->ld);
+    f(&(struct product){o->ta, o->tb, s->M, s->N, s->K, c->alpha, o->A.x, o->A.ld, o->B.x, o->B.ld,
+                        c->beta, C->x, C->ld});
 }
 
 /* The bound of each element: |alpha| |A| |B| + |beta| |C|. */
@@ -273,7 +268,7 @@ START_TEST(gemm_is_that_of_the_library_chosen)
     fill_random(&o.A, 1);
     fill_random(&o.B, 2);
     struct matrix chosen = copy(&o.C);
-    multiply(gemm, &o, &sizes[14], &scales[0], &o.C);
+    multiply(on_chosen, &o, &sizes[14], &scales[0], &o.C);
     multiply(libraries[l], &o, &sizes[14], &scales[0], &chosen);
     require(same_bits(o.C.x, chosen.x, o.C.rows * o.C.ld), "gemm does not run on %s",
             gemm_backend_name(l));
@@ -302,7 +297,7 @@ START_TEST(integers_are_exact)
                 struct matrix expected = copy(&o.C), tile = copy(&o.C);
                 multiply(gemm_plain, &o, &sizes[s], &scales[c], &expected);
                 multiply(tile_in_parallel, &o, &sizes[s], &scales[c], &tile);
-                multiply(gemm, &o, &sizes[s], &scales[c], &o.C);
+                multiply(on_chosen, &o, &sizes[s], &scales[c], &o.C);
                 for (size_t i = 0; i < o.C.rows * o.C.ld; i++)
                     require(in_gap(&o.C, i) ||
                                 (o.C.x[i] == expected.x[i] && tile.x[i] == expected.x[i]),
@@ -329,9 +324,9 @@ START_TEST(linear_in_its_operand)
             for (size_t i = 0; i < sum.A.rows * sum.A.ld; i++)
                 sum.A.x[i] += second.A.x[i];
             struct matrix whole = copy(&o.C);
-            multiply(gemm, &sum, &sizes[s], &once, &whole);
-            multiply(gemm, &o, &sizes[s], &once, &o.C);
-            multiply(gemm, &second, &sizes[s], &more, &o.C);
+            multiply(on_chosen, &sum, &sizes[s], &once, &whole);
+            multiply(on_chosen, &o, &sizes[s], &once, &o.C);
+            multiply(on_chosen, &second, &sizes[s], &more, &o.C);
             for (size_t i = 0; i < o.C.rows * o.C.ld; i++)
                 require(o.C.x[i] == whole.x[i], "sizes %zu, element %zu", s, i);
             free(whole.x);
@@ -366,11 +361,11 @@ START_TEST(two_at_once)
     fill_random(&o.A, 1);
     fill_random(&o.B, 2);
     struct matrix expected = copy(&o.C), second = copy(&o.C);
-    multiply(gemm, &o, &size, &scales[0], &expected);
+    multiply(on_chosen, &o, &size, &scales[0], &expected);
     for (int round = 0; round < 20; round++) {
 #pragma omp parallel for num_threads(2) schedule(static, 1)
         for (int i = 0; i < 2; i++)
-            multiply(gemm, &o, &size, &scales[0], i ? &second : &o.C);
+            multiply(on_chosen, &o, &size, &scales[0], i ? &second : &o.C);
         require(same_bits(o.C.x, expected.x, size.M * size.N) &&
                     same_bits(second.x, expected.x, size.M * size.N),
                 "round %d", round);
@@ -396,7 +391,7 @@ START_TEST(room_is_what_is_said)
         struct operands o = operands(s, i % 4, 0);
         fill_random(&o.A, 1);
         fill_random(&o.B, 2);
-        multiply(gemm, &o, s, &scales[0], &o.C);
+        multiply(on_chosen, &o, s, &scales[0], &o.C);
         free_operands(&o);
         const struct mallinfo2 after = mallinfo2();
         const ptrdiff_t kept = (ptrdiff_t)(after.hblkhd + after.uordblks) -

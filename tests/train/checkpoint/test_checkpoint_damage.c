@@ -77,7 +77,7 @@ START_TEST(other_files_are_refused)
     unlink(path);
     ck_assert_int_eq(mkfifo(path, 0600), 0);
     ck_refused(path, "not a regular file");
-    ck_refused(folder, "a folder, not a regular file");
+    ck_refused(folder, "a directory, not a regular file");
     unsigned char block[600] = {0}; /* correct checksums, but not an HDF5 file */
     seal(block, sizeof block, 0);
     unlink(path);

@@ -76,8 +76,7 @@ START_TEST(a_crash_fails_the_save)
 {
     size_t size;
     ck_assert_ptr_null(write_with(CHILD_DIES, &size));
-    ck_assert_ptr_nonnull(
-        strstr(err.text, "laying it out crashed the process that was set apart for it"));
+    ck_assert_ptr_nonnull(strstr(err.text, "laying it out crashed the sandboxed process"));
     char *bytes = write_with(NORMAL, &size);
     ck_assert_ptr_nonnull(bytes);
     free(bytes);

@@ -188,7 +188,7 @@ START_TEST(tokenizers)
     ck_contains(output, "tokenizer.h5  tokenizer, ");
     ck_contains(output, "\n  tokenizer         char\n  vocab_size        6\n");
     ck_contains(output, "symbols           \\n\\x1ba\\xc2\\x85é€\n");
-    ck_contains(output, tokenizer_fingerprint(t));
+    ck_contains(output, t->fingerprint);
     ck_assert_int_eq(inspect(path, "--json"), 0);
     ck_contains(output, "\"vocab_size\":6");
     tokenizer_destroy(t);
@@ -196,27 +196,30 @@ START_TEST(tokenizers)
 }
 END_TEST
 
+static int five_tokens(void *context, uint64_t first, size_t n, uint32_t *ids, uint64_t *bytes,
+                       struct error *e)
+{
+    static const uint32_t IDS[] = {1, DOCUMENT_BEGIN | 2, 3, DOCUMENT_BEGIN | 2, 1};
+    (void)context, (void)first, (void)e;
+    memcpy(ids, IDS, n * sizeof *ids);
+    *bytes += n;
+    return 0;
+}
+
 START_TEST(shards)
 {
     enter_dir();
-    const uint32_t ids[] = {1, 2, 3, 2, 1};
     struct tokenizer *t = tokenizer_create_byte(&err);
     struct shard_info info = {
         .split = "train", .count = 1, .tokenizer_kind = "byte", .vocab_size = 256, .tokens = 5};
     snprintf(info.tokenizer_fingerprint, sizeof info.tokenizer_fingerprint, "%s",
-             tokenizer_fingerprint(t));
-    snprintf(info.corpus, sizeof info.corpus, "%s", tokenizer_fingerprint(t));
+             t->fingerprint);
+    snprintf(info.corpus, sizeof info.corpus, "%s", t->fingerprint);
     info.sources =
         "[{\"path\":\"a\\u001b.txt\",\"bytes\":1234,\"sha256\":\"00112233445566778899\"}]";
     info.has_documents = true;
     const char *path = in_dir("train-00000.h5");
-    struct shard_writer *w = shard_writer_create(path, &info, &err);
-    ck_assert_ptr_nonnull(w);
-    for (size_t i = 0; i < 5; i++) {
-        ck_assert_int_eq(i % 2 ? shard_writer_document(w, &err) : 0, 0);
-        ck_assert_int_eq(shard_writer_append(w, ids + i, 1, &err), 0);
-    }
-    if (shard_writer_finish(w, 5, &err))
+    if (shard_write(path, &info, five_tokens, NULL, &err))
         ck_abort_msg("%s", err.text);
     ck_assert_int_eq(inspect(path, "--verify"), 0);
     ck_contains(output, "train-00000.h5  shard, ");

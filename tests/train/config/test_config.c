@@ -292,7 +292,7 @@ START_TEST(invalid_files)
     char dir[] = "/tmp/handgrad-config-XXXXXX", path[64], line[128];
     ck_assert_ptr_nonnull(mkdtemp(dir));
     ck_assert_int_eq(config_load(&config, dir, &err), -1);
-    snprintf(line, sizeof line, "%s: a folder, not a regular file", dir);
+    snprintf(line, sizeof line, "%s: a directory, not a regular file", dir);
     ck_assert_str_eq(err.text, line);
 
     snprintf(path, sizeof path, "%s/a.ini", dir);

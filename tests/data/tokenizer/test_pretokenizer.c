@@ -1,12 +1,12 @@
-/* test_words.c: a text is cut into words as its pattern says, in whatever pieces it comes. */
-#include "data/tokenizer/words.h"
+/* test_pretokenizer.c: a text is cut into words as its pattern says, in whatever pieces it comes. */
+#include "data/tokenizer/pretokenizer.h"
 #include "tests/bpe_fixture.h"
 
 struct list {
     char *text;
     size_t n, used, *ends;
-    uint32_t *runs[WORDS_SLOTS];
-    struct word_run run[WORDS_SLOTS];
+    uint32_t *runs[PRETOKENIZER_SLOTS];
+    struct word_run run[PRETOKENIZER_SLOTS];
 };
 
 static int take_words(void *context, size_t thread, size_t slot, const struct word_run *run,
@@ -24,15 +24,11 @@ static int commit_words(void *context, size_t slot, struct error *e)
     (void)e;
     struct list *l = context;
     const struct word_run *r = &l->run[slot];
-    size_t begin = r->begin;
     for (size_t i = 0; i < r->n; i++) {
-        const size_t end = r->marks[i] & ~WORDS_DOCUMENT;
-        if (!(r->marks[i] & WORDS_DOCUMENT)) {
-            memcpy(l->text + l->used, r->text + begin, end - begin);
-            l->used += end - begin;
-        }
+        const struct word w = r->words[i];
+        memcpy(l->text + l->used, r->text + w.begin, w.end - w.begin);
+        l->used += w.end - w.begin;
         l->ends[l->n++] = l->used;
-        begin = end;
     }
     return 0;
 }
@@ -41,18 +37,17 @@ static void find_words(struct list *l, const struct pattern *p, const char *sepa
                        const char *text, size_t n, size_t batch)
 {
     *l = (struct list){.text = malloc(n + 1), .ends = malloc((n + 2) * sizeof *l->ends)};
-    const struct words_config c = {p, separator, strlen(separator), take_words, commit_words,
-                                   l, batch};
-    struct words *w = words_create(&c, &err);
+    const struct pretokenizer_config c = {p, separator, take_words, commit_words, l, batch};
+    struct pretokenizer *w = pretokenizer_create(&c, &err);
     ck_assert_msg(w, "%s", err.text);
-    OK(words_append(w, text, 0, &err)); /* an empty file */
+    OK(pretokenizer_append(w, text, 0, &err)); /* an empty file */
     for (size_t i = 0, m; i < n; i += m) {
         m = batch ? 1 + random_below(2 * batch) : n;
         m = m < n - i ? m : n - i;
-        OK(words_append(w, text + i, m, &err));
+        OK(pretokenizer_append(w, text + i, m, &err));
     }
-    OK(words_finish(w, &err));
-    words_destroy(w);
+    OK(pretokenizer_finish(w, &err));
+    pretokenizer_destroy(w);
 }
 
 static void list_free(struct list *l)
@@ -103,7 +98,7 @@ START_TEST(patterns_cut_as_they_say)
         {"gpt4", "I'LL say 1234 !!\n\n x", "I|'LL| say| |123|4| !!\n\n| x"},
         {"gpt4", "a  b\n \n c", "a| | b|\n \n| c"},
         {"gpt2", "a\u00a0 b", "a|\u00a0| b"},
-        {"gpt2", "a\u180e b", "a|\u180e| b"}, /* no White_Space: a symbol of its own */
+        {"gpt2", "a\u180e b", "a|\u180e| b"}, /* not White_Space, so a separate symbol */
         {"gpt2", " \u180e", " \u180e"},
         {"gpt2", "é漢e\u0301", "é漢e|\u0301"},
         {"gpt2",
@@ -132,4 +127,4 @@ START_TEST(patterns_cut_as_they_say)
 }
 END_TEST
 
-SUITE("data/words", patterns_cut_as_they_say, words_do_not_depend_on_pieces)
+SUITE("data/tokenizer/pretokenizer", patterns_cut_as_they_say, words_do_not_depend_on_pieces)
