@@ -31,7 +31,8 @@ static double encode(const struct tokenizer *t, const char *text, size_t n, int 
     *tokens = 0;
     omp_set_num_threads(threads);
     struct encoder *e = encoder_create(&c, err);
-    if (!e || pretokenizer_append(encoder_input(e), text, n, err) != 0 || encoder_finish(e, err) != 0) {
+    if (!e || pretokenizer_append(encoder_input(e), text, n, err) != 0 ||
+        encoder_finish(e, err) != 0) {
         fprintf(stderr, "%s\n", err->text);
         exit(1);
     }

@@ -123,8 +123,11 @@ static void stream(const struct tokenizer *t, const char *text, size_t n, size_t
         return;
     whole.list = ids;
     struct encoder *e = encoder_create(
-        &(struct encoder_config){.tokenizer = t, .separator = "", .sink = compare, .context = &whole}, &err);
-    if (!e || pretokenizer_append(encoder_input(e), text, cut, &err) || pretokenizer_append(encoder_input(e), text + cut, n - cut, &err) ||
+        &(struct encoder_config){
+            .tokenizer = t, .separator = "", .sink = compare, .context = &whole},
+        &err);
+    if (!e || pretokenizer_append(encoder_input(e), text, cut, &err) ||
+        pretokenizer_append(encoder_input(e), text + cut, n - cut, &err) ||
         encoder_finish(e, &err) || whole.at != whole.n)
         abort();
     encoder_destroy(e);
