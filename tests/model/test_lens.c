@@ -12,7 +12,7 @@
  *   the gradient of one loss equals the         1e-12
  *   complex step (in the complex build)
  *   the mean of these gradients equals that of  1024 roundings
- *   wpe: each row enters one embedded token
+ *   wpe, each row of which enters one token
  *   the gradient of later tokens                exactly zero
  */
 #include "model/lens.h"

@@ -300,7 +300,7 @@ async function main() {
     for (const [what, tokenizer] of [
         ['gpt2', path.join(folder, 'gpt2.tiktoken')],
         ['cl100k_base', path.join(folder, 'cl100k_base.tiktoken')],
-        ['one of our own', shards]
+        ['trained by handgrad', shards]
     ]) {
         const ex = path.join(folder, 'export');
         spawnSync(handgrad, ['tokens', tokenizer, '--export', ex]);

@@ -375,5 +375,5 @@ START_TEST(templates_are_a_start)
 }
 END_TEST
 
-SUITE("train/diagnose", planted_mistakes, mistakes_inside_compositions, adversaries_are_refused,
-      unknown_errors_and_misbehaviour, templates_are_a_start)
+SUITE("train/grade/diagnose", planted_mistakes, mistakes_inside_compositions,
+      adversaries_are_refused, unknown_errors_and_misbehaviour, templates_are_a_start)
