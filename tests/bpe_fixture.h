@@ -1,4 +1,5 @@
-/* bpe_fixture.h: what the tests of byte-pair encoding share: texts, and the plain algorithms that are the oracles of the fast ones. */
+/* bpe_fixture.h: shared by the tests of byte-pair encoding: texts, and straightforward algorithms
+ * with which the fast ones are compared. */
 #ifndef BPE_FIXTURE_H
 #define BPE_FIXTURE_H
 
@@ -28,7 +29,8 @@ FIXTURE char *real_text(size_t *n)
     return all;
 }
 
-/* Everything that can go wrong: every plane, combining marks, runs of white space, contractions, digits, and bytes that are no UTF-8. */
+/* Random text of difficult parts: characters of all planes, combining marks, white space,
+ * contractions, digits, and bytes that are not valid UTF-8. Returns its size. */
 FIXTURE size_t random_text(char *text, size_t max)
 {
     static const char *const PARTS[] = {"the",
@@ -72,7 +74,7 @@ FIXTURE size_t random_text(char *text, size_t max)
     return n;
 }
 
-/* A word as the definition has it: its tokens' bytes. Token i of a vocabulary here is a string. */
+/* A word as a sequence of tokens, each a range of the word's bytes. */
 struct plain_word {
     size_t n, *begin, *length; /* into bytes */
     const char *bytes;
@@ -90,7 +92,7 @@ FIXTURE bool is_token(const struct plain_word *w, size_t i, const char *bytes, s
     return w->length[i] == n && memcmp(w->bytes + w->begin[i], bytes, n) == 0;
 }
 
-/* The pair becomes one token wherever it stands, from left to right. */
+/* Replaces every occurrence of the pair by one token, from left to right. */
 FIXTURE void plain_merge(struct plain_word *w, const struct plain_pair *p)
 {
     size_t out = 0;

@@ -1,5 +1,5 @@
-# coverage.awk: sums gcovr's CSV of files (name, lines, lines run, …, branches, branches taken, …) by
-# directory.
+# coverage.awk: sums gcovr's CSV of files (name, lines, lines run, …, branches, branches taken, …)
+# by directory.
 BEGIN { FS = "," }
 NR > 1 && sub(/\/[^\/]*$/, "", $1) {
     lines[$1] += $2; run[$1] += $3; branches[$1] += $5; taken[$1] += $6

@@ -1,4 +1,4 @@
-/* data_fixture.h: what the tests of data/ share: random numbers, and small corpora. */
+/* data_fixture.h: shared by the tests of data/: random numbers, and small corpora. */
 #ifndef DATA_FIXTURE_H
 #define DATA_FIXTURE_H
 
@@ -37,7 +37,8 @@ FIXTURE uint64_t random_below(uint64_t n)
     return random_u64() % n;
 }
 
-/* libhdf5 1.10 leaks memory if it cannot open a damaged file. nothing_open finds what we leave open. */
+/* libhdf5 1.10 leaks memory if it cannot open a damaged file. nothing_open finds what we leave
+ * open. */
 const char *__lsan_default_suppressions(void);
 __attribute__((used)) const char *__lsan_default_suppressions(void)
 {

@@ -12,11 +12,12 @@ TEST_C  := $(wildcard tests/*/test_*.c tests/*/*/test_*.c)
 ends_in  = $(patsubst tests/%.c,%,$(shell grep -lw '$1' $(TEST_C)))
 TRIPLE  := $(call ends_in,SUITE_ALL_TYPES)
 PAIRED  := $(call ends_in,SUITE_FLOAT_DOUBLE) $(TRIPLE)
-MIXED   := model/gemm/test_gemm model/test_gpt model/test_causal_probe # what bf16 products could break
+# Tests that are also built with bf16 products.
+MIXED   := model/gemm/test_gemm model/test_gpt model/test_causal_probe
 TESTS   := $(filter-out $(PAIRED),$(patsubst tests/%.c,%,$(TEST_C))) $(PAIRED:%=f32/%) \
            $(PAIRED:%=f64/%) $(TRIPLE:%=c128/%) $(MIXED:%=bf16/%)
-# test_allocation replaces malloc, which the sanitizers forbid, and clang's OpenMP allocates in every
-# parallel region.
+# test_allocation replaces malloc, which the sanitizers forbid, and clang's OpenMP allocates in
+# every parallel region.
 ifneq ($(findstring sanitize,$(EXTRA_CFLAGS))$(filter-out 0,$(IS_CLANG)),)
 TESTS   := $(filter-out model/test_allocation,$(TESTS))
 endif

@@ -1,7 +1,7 @@
 /* test.h: included by every test program: Check, and a main that runs one suite. A program is
  * one file, tests/DIRECTORY/test_NAME.c, that ends with SUITE(name, test1, test2, ...). If it
  * is built for several number types, it ends with SUITE_FLOAT_DOUBLE or SUITE_ALL_TYPES
- * instead; tests/rules.mk searches for these names. Each test runs in a process of its own
+ * instead; tests/rules.mk searches for these names. Each test runs in a separate process
  * unless CK_FORK=no. */
 #ifndef TEST_H
 #define TEST_H

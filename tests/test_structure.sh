@@ -12,8 +12,8 @@ report() { # report NAME OUTPUT: ok if the output is empty
 }
 
 sources=$(find base model optim data train -name '*.[ch]')
-# "FROM TO" for every include, by unit: a .c and its .h are one. model/real.h has no .c and depends on
-# nothing but vector_math.h; model/gemm may include it although model includes model/gemm.
+# "FROM TO" for every include, by unit: a .c and its .h are one. model/real.h has no .c and depends
+# on nothing but vector_math.h; model/gemm may include it although model includes model/gemm.
 edges=$(grep -o '^#include "[^"]*"' $sources | sed -E 's/\.[ch]:#include "/ /; s/\.(h|def)"$//' |
     awk '$1 != $2 && $2 != "model/real"')
 

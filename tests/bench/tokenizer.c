@@ -1,4 +1,5 @@
-/* tokenizer.c: measures how fast a tokenizer encodes a text in memory, with one thread and with all.
+/* tokenizer.c: measures how fast a tokenizer encodes a text in memory, with one thread and with
+ * all.
  *
  *     tokenizer TOKENIZER TEXT */
 #include "data/encoder.h"
@@ -30,7 +31,8 @@ static double encode(const struct tokenizer *t, const char *text, size_t n, int 
     *tokens = 0;
     omp_set_num_threads(threads);
     struct encoder *e = encoder_create(&c, err);
-    if (!e || pretokenizer_append(encoder_input(e), text, n, err) != 0 || encoder_finish(e, err) != 0) {
+    if (!e || pretokenizer_append(encoder_input(e), text, n, err) != 0 ||
+        encoder_finish(e, err) != 0) {
         fprintf(stderr, "%s\n", err->text);
         exit(1);
     }

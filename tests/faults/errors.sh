@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Disk errors during a save: one error line, the old file unchanged, no temporary file. Short and
-# interrupted calls do no harm. Also: a full disk, a read-only directory, a directory that is deleted,
-# a second run, a clock that is set back.
+# interrupted calls do no harm. Also: a full disk, a read-only directory, a directory that is
+# deleted, a second run, a clock that is set back.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log
@@ -22,8 +22,8 @@ tried=0 bad=0
 while read -r call n; do
     case $call in write | pwrite64) errors="ENOSPC EIO EDQUOT" ;; fsync | rename) errors="ENOSPC EIO" ;; openat) errors="EMFILE EACCES" ;; *) continue ;; esac
     for e in $errors; do
-        # After the rename, only the sync of the directory and the output can fail: the new file exists,
-        # and the error says what is uncertain.
+        # After the rename, only the sync of the directory and the output can fail: the new file
+        # exists, and the error says what is uncertain.
         refuses strace -f -qq -o /dev/null -e inject="$call:error=$e:when=$n" "$HANDGRAD" init other.ini -o s/m.h5 ||
             { grep -qE 'syncing its (folder|directory)|standard output cannot be written' err.log && cmp -s s/m.h5 old2.h5; } ||
             { [ ! -s err.log ] && cmp -s s/m.h5 old2.h5; } || { bad=$((bad + 1)); echo "# $call $n $e: $(cat err.log)"; }

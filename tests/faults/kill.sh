@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# kill -9 at every system call of a save with rotation: the old or the new checkpoint verifies, and the
-# resumed run ends with the same bytes as one that was never killed.
+# kill -9 at every system call of a save with rotation: the old or the new checkpoint verifies, and
+# the resumed run ends with the same bytes as one that was never killed.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log # the shell reports every killed process
@@ -8,9 +8,9 @@ make_project "$work" 96
 "$HANDGRAD" train c.ini --out ref --stop-at 4 > /dev/null || exit 1
 "$HANDGRAD" train c.ini --out base --stop-at 2 > /dev/null || exit 1
 
-# Saves are written by threads, whose calls strace cannot count separately (when=N counts per thread).
-# The shim counts them, from the creation of the temporary file to the removal of the oldest
-# checkpoint, and kills at call N.
+# Saves are written by threads, whose calls strace cannot count separately (when=N counts per
+# thread). The shim counts them, from the creation of the temporary file to the removal of the
+# oldest checkpoint, and kills at call N.
 rm -rf run && cp -r base run
 FAULT_COUNT=calls LD_PRELOAD="$TOOLS/shim.so" "$HANDGRAD" train --out run --resume --stop-at 4 > /dev/null
 sed -i 1d calls # the allocations

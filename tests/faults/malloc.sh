@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The N-th allocation of handgrad's own code fails, alone or with all that follow: one error line, never
-# a crash. The same for allocations of libhdf5, whose crashes must be contained by the child process
-# and are counted separately.
+# The N-th allocation of handgrad's own code fails, alone or with all that follow: one error line,
+# never a crash. The same for allocations of libhdf5, whose crashes must be contained by the child
+# process and are counted separately.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log
@@ -24,7 +24,7 @@ sweep() { # NAME COMMAND…
             elif [ $code -ne 0 ] && ! grep -q '^handgrad: ' err.log; then silent=$((silent + 1)); echo "# $name, $fault:$n: no error line"; fi
         done
     done
-    ok $((crashed + silent + (count < 5))) "$name: $tried runs over $count allocations of our own: $crashed crashes, $silent without an error line"
+    ok $((crashed + silent + (count < 5))) "$name: $tried runs over $count of our allocations: $crashed crashes, $silent without a message"
 }
 sweep inspect "$HANDGRAD" inspect --verify m.h5
 sweep shard "$HANDGRAD" inspect --verify data/train-00000.h5

@@ -1,6 +1,6 @@
 # power.pl: power loss. Reads strace's log of a save (init over an older file) and reconstructs, for
-# every point in it, every state of the disk that a power cut could leave: what was not synced (4 KiB
-# blocks of a file, names in a directory) may be present, missing, or torn.
+# every point in it, every state of the disk that a power cut could leave: what was not synced (4
+# KiB blocks of a file, names in a directory) may be present, missing, or torn.
 #   perl power.pl LOG OLD NEW OUT       writes each distinct state to OUT/N.h5 (no file: OUT/N.absent)
 use strict; use warnings;
 my ($log, $old, $new, $out) = @ARGV;
@@ -38,8 +38,8 @@ for my $end (0 .. @ops) {
         my $blocks = int(($written + 4095) / 4096);
         my @free = grep { ($_ + 1) * 4096 > $synced } 0 .. $blocks - 1;
         @free = () if $synced >= $written;
-        # Every subset of up to 10 unsynced blocks; of more: none, all, each alone, each missing, and 500 at
-        # random. Dropped or torn.
+        # Every subset of up to 10 unsynced blocks; of more: none, all, each alone, each missing,
+        # and 500 at random. Dropped or torn.
         my @subsets = @free <= 10 ? (0 .. 2 ** @free - 1) : (0, map({ 'one' . $_ } 0 .. $#free), map({ 'not' . $_ } 0 .. $#free), map({ 'chance' } 1 .. 500));
         for my $s (@subsets) { for my $torn (0, 1) { for my $short (0, 1) {
             my $f = substr($after, 0, $written);

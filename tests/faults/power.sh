@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Power loss. During a save of a single file: in every state that the disk could be left in, the file is
-# the old or the new one, and verifies. During a run that saves after each step, with rotation and
-# best.h5: in every such state of the directory, --resume finds the last finished save or a newer one,
-# and ends with the same bytes as an uninterrupted run.
+# Power loss. During a save of a single file: in every state that the disk could be left in, the
+# file is the old or the new one, and verifies. During a run that saves after each step, with
+# rotation and best.h5: in every such state of the directory, --resume finds the last finished save
+# or a newer one, and ends with the same bytes as an uninterrupted run.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 make_project "$work"

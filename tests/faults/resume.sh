@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A run that is killed repeatedly, by SIGKILL or SIGTERM at random times, ends with the same checkpoint
-# and metrics as an uninterrupted one. Control: another seed gives other metrics.
+# A run that is killed repeatedly, by SIGKILL or SIGTERM at random times, ends with the same
+# checkpoint and metrics as an uninterrupted one. Control: another seed gives other metrics.
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log

@@ -1,13 +1,14 @@
 # rotation.pl: power loss during a run. Reads strace's log (strace -f -y -xx -s 99999999) and
-# reconstructs, for every point in it, every state of the run directory that a power cut could leave.
+# reconstructs, for every point in it, every state of the run directory that a power cut could
+# leave.
 #   perl rotation.pl LOG RUN OUT KEEP [EVERY]     EVERY 10: at every tenth point
 # A disk guarantees only what was synced: of a file, the bytes it held when a sync began; of a
-# directory, the changes of names (created, renamed, removed) before its sync began. Of later changes of
-# names, any subset may be present, in any order; of later bytes, any subset of 4 KiB blocks, each
-# whole or half, or nothing beyond the synced ones.
-# Writes each distinct file content to OUT/files/ID, and to OUT/directories a line for each distinct
-# state: what must be found in it (the step of the last finished save, -1: none; the minimum number of
-# checkpoints; whether there must be a best.h5), then NAME=ID….
+# directory, the changes of names (created, renamed, removed) before its sync began. Of later
+# changes of names, any subset may be present, in any order; of later bytes, any subset of 4 KiB
+# blocks, each whole or half, or nothing beyond the synced ones. Writes each distinct file content
+# to OUT/files/ID, and to OUT/directories a line for each distinct state: what must be found in it
+# (the step of the last finished save, -1: none; the minimum number of checkpoints; whether there
+# must be a best.h5), then NAME=ID….
 use strict; use warnings;
 use Digest::MD5 'md5_hex';
 use constant BLOCK => 4096;
@@ -15,7 +16,8 @@ my ($log, $run, $out, $keep, $every) = (@ARGV, 1);
 my $parent = $run =~ s{/[^/]*$}{}r;
 my $essential = qr/\.h5$|^config\.ini$|^metrics\.jsonl$/; # other files need not be found; one of their states is chosen at random
 
-# --- the log: calls in the order in which they ended, each with how many had ended when it began ---
+# --- the log: calls in the order in which they ended, each with how many had ended when it began
+# ---
 my (@calls, %half);
 open my $in, '<', $log or die "$log: $!";
 while (<$in>) {

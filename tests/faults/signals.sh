@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A signal may arrive between any two instructions, and the frame of its handler must not overwrite data:
-# a run that receives SIGUSR1 hundreds of times ends with status 0 and the same weights as one that
-# received none. (oneDNN up to at least version 3.11.1 uses the stack pointer for an array on the heap:
-# base/stop.c.)
+# A signal may arrive between any two instructions, and the frame of its handler must not overwrite
+# data: a run that receives SIGUSR1 hundreds of times ends with status 0 and the same weights as one
+# that received none. (oneDNN up to at least version 3.11.1 uses the stack pointer for an array on
+# the heap: base/stop.c.)
 here=$(cd "$(dirname "$0")" && pwd); . "$here/lib.sh"
 cd "$work" || exit 1
 exec 2> stderr.log

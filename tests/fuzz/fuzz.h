@@ -1,5 +1,5 @@
-/* fuzz.h: what the fuzzing targets share. A target is a file fuzz_NAME.c with LLVMFuzzerTestOneInput; libFuzzer and AFL++ drive the same
- * one. It gives bytes to a reader, and aborts where what the reader says cannot be. */
+/* fuzz.h: shared by the fuzz targets. A target is a file fuzz_NAME.c with LLVMFuzzerTestOneInput,
+ * for libFuzzer and AFL++. It passes bytes to a reader and aborts if the result is inconsistent. */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -14,7 +14,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-/* A folder in memory of this process's own, below FUZZ_DIR if that is set. */
+/* Returns a directory in memory for this process, below FUZZ_DIR if that is set. */
 static inline const char *fuzz_dir(void)
 {
     static char made[256];
@@ -27,7 +27,7 @@ static inline const char *fuzz_dir(void)
     return made;
 }
 
-/* A file there that stays open: its bytes are replaced, which is cheaper than to make it anew. */
+/* A file in it that stays open. Replacing its bytes is faster than creating it again. */
 struct fuzz_file {
     int fd;
     char path[256];
@@ -45,7 +45,7 @@ static inline const char *fuzz_write(struct fuzz_file *f, const char *name, cons
     return f->path;
 }
 
-/* A copy, terminated, with an end that is watched. */
+/* Returns a copy with a terminating zero, whose end the sanitizer checks. */
 static inline char *fuzz_text(const uint8_t *data, size_t size)
 {
     char *text = malloc(size + 1);
@@ -54,7 +54,7 @@ static inline char *fuzz_text(const uint8_t *data, size_t size)
     return text;
 }
 
-/* Ids are of the vocabulary, and their bytes are the text's. */
+/* Aborts unless the ids of a text are valid and their bytes give the text. */
 static inline void fuzz_round_trip(const struct tokenizer *t, const char *text, size_t length)
 {
     struct error err;
@@ -76,7 +76,7 @@ static inline void fuzz_round_trip(const struct tokenizer *t, const char *text, 
     free(ids);
 }
 
-/* A vocabulary that was taken has to work. */
+/* A vocabulary that was accepted must work. */
 static inline void fuzz_bpe(struct bpe *b)
 {
     struct error err;

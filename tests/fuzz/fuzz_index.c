@@ -1,5 +1,5 @@
-/* fuzz_index.c: what a sandbox that was taken over could send, with all that reads from it behind. The first eight bytes say where the
- * index ends and the file begins. */
+/* fuzz_index.c: what a compromised sandbox could send, and everything that reads from it. The first
+ * eight bytes give the size of the index, which the file follows. */
 #include "data/hdf5/h5_read.h"
 #include "data/hdf5/sandbox.h"
 #include "tests/fuzz/fuzz_h5.h"
@@ -12,7 +12,7 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
                 const char *doing, const char *file, struct error *err)
 {
     (void)work, (void)argument, (void)capacity, (void)doing, (void)file, (void)err;
-    r->bytes = malloc(sent_size + !sent_size); /* aligned, and with an end that is watched */
+    r->bytes = malloc(sent_size + !sent_size); /* aligned, with a checked end */
     r->size = sent_size;
     memcpy(r->bytes, sent, sent_size);
     return 0;
@@ -24,7 +24,7 @@ void sandbox_free(struct sandbox_result *r)
     *r = (struct sandbox_result){0};
 }
 
-/* Every member, attribute and dataset, as the readers ask for them. */
+/* Reads every member, attribute and dataset that a reader might request. */
 static void walk(struct h5_node group, unsigned depth)
 {
     static uint64_t elements[1 << 10];

@@ -1,5 +1,5 @@
-/* fuzz_text.c: a text of anybody: strict UTF-8, files, and tokens. The ids of a text are its bytes again, however it is cut, and whatever
- * it holds. The first byte says how. */
+/* fuzz_text.c: untrusted text: strict UTF-8, files, and tokens. The ids of any text decode to its
+ * bytes, however it is divided. The first byte selects the test. */
 #include "base/utf8.h"
 #include "data/encoder.h"
 #include "data/text.h"
@@ -8,8 +8,8 @@
 #include <nettle/base64.h>
 
 enum { KINDS = 5 };
-static struct tokenizer
-    *tokenizers[KINDS]; /* byte, char, and bpe with each pattern that has a name */
+/* byte, char, and BPE with each named pattern */
+static struct tokenizer *tokenizers[KINDS];
 
 static struct tokenizer *make_bpe(const char *regex)
 {
@@ -53,18 +53,18 @@ static bool is_valid(const char *text, size_t n)
     uint32_t c;
     for (size_t at = 0; at < n;) {
         const int length = utf8_decode(text + at, n - at, &c);
-        char again[UTF8_MAX];
+        char encoded[UTF8_MAX];
         if (length <= 0)
             return false;
-        if (utf8_encode(c, again) != (size_t)length ||
-            memcmp(again, text + at, (size_t)length) != 0)
+        if (utf8_encode(c, encoded) != (size_t)length ||
+            memcmp(encoded, text + at, (size_t)length) != 0)
             abort();
         at += (size_t)length;
     }
     return true;
 }
 
-/* What is repaired is valid, and what was valid stays as it was. */
+/* Repaired text is valid, and valid text is not changed. */
 static void repair(const char *text, size_t n)
 {
     char *out = malloc(3 * n + 1);
@@ -76,8 +76,8 @@ static void repair(const char *text, size_t n)
     free(out);
 }
 
-static int see(void *valid, const struct text_file *file, const char *piece, size_t n,
-               uint64_t offset, struct error *err)
+static int check_piece(void *valid, const struct text_file *file, const char *piece, size_t n,
+                       uint64_t offset, struct error *err)
 {
     (void)file, (void)offset, (void)err;
     *(bool *)valid = is_valid(piece, n) && *(bool *)valid;
@@ -91,7 +91,8 @@ static void read_file(const uint8_t *data, size_t size)
     struct text t = {0};
     bool valid = true;
     const char *path = fuzz_write(&file, "file", data, size);
-    const bool read = text_add(&t, path, NULL, &err) == 0 && text_read(&t, see, &valid, &err) == 0;
+    const bool read =
+        text_add(&t, path, NULL, &err) == 0 && text_read(&t, check_piece, &valid, &err) == 0;
     if (!valid || (read && !is_valid((const char *)data, size)))
         abort();
     text_free(&t);
@@ -112,7 +113,7 @@ static int compare(void *context, const uint32_t *ids, size_t n, struct error *e
     return 0;
 }
 
-/* A stream in two pieces gives the ids of the whole. */
+/* A stream in two pieces gives the ids of the whole text. */
 static void stream(const struct tokenizer *t, const char *text, size_t n, size_t cut)
 {
     struct error err;
@@ -122,8 +123,11 @@ static void stream(const struct tokenizer *t, const char *text, size_t n, size_t
         return;
     whole.list = ids;
     struct encoder *e = encoder_create(
-        &(struct encoder_config){.tokenizer = t, .separator = "", .sink = compare, .context = &whole}, &err);
-    if (!e || pretokenizer_append(encoder_input(e), text, cut, &err) || pretokenizer_append(encoder_input(e), text + cut, n - cut, &err) ||
+        &(struct encoder_config){
+            .tokenizer = t, .separator = "", .sink = compare, .context = &whole},
+        &err);
+    if (!e || pretokenizer_append(encoder_input(e), text, cut, &err) ||
+        pretokenizer_append(encoder_input(e), text + cut, n - cut, &err) ||
         encoder_finish(e, &err) || whole.at != whole.n)
         abort();
     encoder_destroy(e);
@@ -142,8 +146,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_round_trip(t, text, size);
     if (how / KINDS % 8 == 0)
         read_file(data, size);
-    if (how >= 250 && size && size % 8 == 0 &&
-        is_valid(text, size)) /* it takes a few megabytes, so seldom */
+    /* rarely, because it needs a few megabytes */
+    if (how >= 250 && size && size % 8 == 0 && is_valid(text, size))
         stream(t, text, size, how * 131u % size);
     free(text);
     return 0;

@@ -1,4 +1,5 @@
-/* fuzz_tiktoken.c: NAME.tiktoken, with the pattern that such a file does not name and without which none is read. */
+/* fuzz_tiktoken.c: NAME.tiktoken, with a pattern, which such files do not contain and the reader
+ * requires. */
 #include "data/tokenizer/vocabulary.h"
 #include "tests/fuzz/fuzz.h"
 

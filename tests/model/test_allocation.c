@@ -5,7 +5,7 @@
  * The test defines malloc, calloc, realloc, memalign, aligned_alloc, posix_memalign, free and
  * mmap, which replace those of the C library in shared libraries too, and counts calls while
  * `counting` is set. (mallinfo does not see memory that is freed at once; ld's --wrap does not
- * see calls from shared libraries.) Sanitizers have an allocator of their own, so this test is
+ * see calls from shared libraries.) Sanitizers have their own allocator, so this test is
  * not built with them. Valgrind replaces these functions unless it gets
  * --soname-synonyms=somalloc=nouserintercepts. The first test checks that calls are counted.
  *

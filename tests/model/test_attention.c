@@ -32,8 +32,8 @@ static size_t first_key(const struct attention *a, size_t bh, size_t i)
     return a->start ? a->start[bh / a->s.H * a->s.T + i] : 0;
 }
 
-/* The weights p (T,T), zero above the diagonal and before the query's document, their log-sum-
- * exp, and the dropout mask m (T,T). */
+/* The weights p (T,T), zero above the diagonal and before the query's document, their
+ * log-sum-exp, and the dropout mask m (T,T). */
 static void reference_weights(real *p, real *m, real *lse, const struct attention *a, size_t bh)
 {
     const size_t T = a->s.T, C = a->s.C, H = a->s.H, d = C / H;

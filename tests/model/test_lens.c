@@ -1,5 +1,4 @@
-/* test_lens.c: what the lens shows agrees with what the model computes. Built for all three
- * types.
+/* test_lens.c: what the lens shows agrees with what the model computes. Built for all three types.
  *
  *   property                                    tolerance
  *   a query's weights over its keys sum to one  256 roundings: exponentials of scores
@@ -10,11 +9,10 @@
  *   gpt_logits                                  forward within 64 roundings
  *   logits after the embedding equal their      64 roundings, norm-wise
  *   definition
- *   the gradient of one loss                    1e-12, compared with the complex step in the complex
- *                                               build; 1024 roundings in all builds, where the mean
- *                                               over all losses is compared with the gradient of wpe by
- *                                               gpt_loss_and_grads (each row of wpe enters one embedded
- *                                               token)
+ *   the gradient of one loss equals the         1e-12
+ *   complex step (in the complex build)
+ *   the mean of these gradients equals that of  1024 roundings
+ *   wpe, each row of which enters one token
  *   the gradient of later tokens                exactly zero
  */
 #include "model/lens.h"

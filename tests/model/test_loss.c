@@ -1,5 +1,5 @@
-/* test_loss.c: the output layer and its cross-entropy, compared with a straightforward log-
- * softmax in double, in one chunk and in several. Built for float and for double.
+/* test_loss.c: the output layer and its cross-entropy, compared with a straightforward
+ * log-softmax in double, in one chunk and in several. Built for float and for double.
  *
  *   property                             tolerance, in roundings
  *   each loss against double             (C + 16) times the size of the logits, + V in double: a

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Compares the speed of encoding with GPT-2's vocabulary with that of npm's tiktoken, and measures the
-# training of a vocabulary of 8,192 tokens, both with one thread. The text is 10 MB of English from this
-# machine: manual pages, fortunes and the copyright files of packages.
+# Compares the speed of encoding with GPT-2's vocabulary with that of npm's tiktoken, and measures
+# the training of a vocabulary of 8,192 tokens, both with one thread. The text is 10 MB of English
+# from this machine: manual pages, fortunes and the copyright files of packages.
 #   bench.sh HANDGRAD BENCH FOLDER      after `make check-peers`, in the directory with node_modules
 set -euo pipefail
 handgrad=$1 bench=$2 folder=$3

@@ -1,16 +1,16 @@
-/* test_ops.c: layernorm, softmax, linear and embedding, compared with straightforward versions
- * in double, and their invariants. Built for float and for double. (gelu, dropout, attention
- * and loss have separate programs.)
+/* test_ops.c: layernorm, softmax, linear and embedding, compared with straightforward versions in
+ * double, and their invariants. Built for float and for double. (gelu, dropout, attention and loss
+ * have separate programs.)
  *
  *   operation    property                                 tolerance, in roundings
- *   layernorm    y, dx, dgain, dbias against double       32, norm-wise: sums in double, then some ten
- *                                                         operations on numbers of size 1
+ *   layernorm    y, dx, dgain, dbias against double       32, norm-wise: sums in double, then some
+ *                                                         ten operations on numbers of size 1
  *                mean of xhat 0, variance 1 - eps rstd^2  16
  *                x + c gives the same y                   c rstd + 32: the mean is saved as `real`
  *                a row of equal numbers gives the bias    exact
- *   softmax      p against double                         (C + 24 + |x - max|) p: exp is accurate to 4
- *                                                         ulp and turns the rounding of its argument
- *                                                         into a relative error
+ *   softmax      p against double                         (C + 24 + |x - max|) p: exp is accurate
+ *                                                         to 4 ulp and turns the rounding of its
+ *                                                         argument into a relative error
  *                sum of a row 1; of a row of dx 0         C + 4
  *                x + c, exact, gives the same bits        exact
  *                huge x                                   finite

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# handgrad bench on the smallest model: its JSON, its shares, its error messages, and whether figures
-# agree with each other. Prints "ok - …" or "not ok - …" for each check.
+# handgrad bench on the smallest model: its JSON, its shares, its error messages, and whether
+# figures agree with each other. Prints "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash

@@ -251,7 +251,7 @@ waits_briefly() {
     env -u GOMP_SPINCOUNT -u OMP_WAIT_POLICY OMP_NUM_THREADS=2 "$@" "$HANDGRAD" train long.ini --out company >company.log 2>&1 &
     pid=$!
     for ((i = 0; i < 100; i++)); do
-        grep -q "standing by" /proc/$pid/task/*/comm 2>/dev/null && status=0 && break
+        grep -q "oversubscriber" /proc/$pid/task/*/comm 2>/dev/null && status=0 && break
         kill -0 $pid 2>/dev/null || break
         sleep 0.05
     done

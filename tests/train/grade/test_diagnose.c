@@ -1,6 +1,6 @@
-/* test_diagnose.c: handgrad gradcheck --diagnose through shared objects: right functions, each planted
- * mistake (alone and at every place of a composition), pairs, other errors, and code that misbehaves;
- * and the templates, compiled. */
+/* test_diagnose.c: handgrad gradcheck --diagnose through shared objects: right functions, each
+ * planted mistake (alone and at every place of a composition), pairs, other errors, and code that
+ * misbehaves; and the templates, compiled. */
 #include "model/check/mistakes.h"
 #include "tests/test.h"
 #include "train/grade/gradcheck_report.h"
@@ -159,8 +159,8 @@ static void each_mistake_is_named(void)
     }
 }
 
-/* Inside a composition some mistakes have no effect, because what is assigned was cleared just before;
- * others do the same as a mistake with another name. */
+/* Inside a composition some mistakes have no effect, because what is assigned was cleared just
+ * before; others do the same as a mistake with another name. */
 static const struct {
     enum op op, inner;
     const char *id, *place, *said; /* place NULL: any */
@@ -375,5 +375,5 @@ START_TEST(templates_are_a_start)
 }
 END_TEST
 
-SUITE("train/diagnose", planted_mistakes, mistakes_inside_compositions, adversaries_are_refused,
-      unknown_errors_and_misbehaviour, templates_are_a_start)
+SUITE("train/grade/diagnose", planted_mistakes, mistakes_inside_compositions,
+      adversaries_are_refused, unknown_errors_and_misbehaviour, templates_are_a_start)

@@ -42,8 +42,8 @@ result "docs/derivations.md lists exactly the planted mistakes, in the right sec
     ! grep -v '^{"op":"\(softmax\|adamw\)".*"ok":true}$' "$work/out.txt"
 result "JSON of two operations" $?
 
-# The error of central differences is V-shaped over the step: in double its minimum is below 1e-9, and
-# rounding makes it exceed 1e-3 at small steps. The error of the complex step is constant.
+# The error of central differences is V-shaped over the step: in double its minimum is below 1e-9,
+# and rounding makes it exceed 1e-3 at small steps. The error of the complex step is constant.
 "$HANDGRAD" gradcheck layernorm --sweep -o "$work/sweep.svg" >"$work/out.txt" 2>&1 &&
     awk '$1 == "1e-05" && $3 < 1e-9 { v++ }
          $1 == "1e-14" && $3 > 1e-3 { v++ }

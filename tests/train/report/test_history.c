@@ -390,7 +390,7 @@ START_TEST(jsonl_continues_after_a_step)
 }
 END_TEST
 
-SUITE("history", buckets_keep_extremes, follows_a_growing_file, skips_invalid_lines,
+SUITE("train/report/history", buckets_keep_extremes, follows_a_growing_file, skips_invalid_lines,
       reads_a_line_that_has_grown, reads_no_pipes_and_follows_no_links, skips_a_line_too_long,
       sends_new_rows, thins_samples_and_keeps_the_newest, embeds_hostile_text, plots_unusual_files,
       jsonl_continues_after_a_step)
