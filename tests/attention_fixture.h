@@ -1,8 +1,7 @@
 /* attention_fixture.h: shared by the tests of attention: the arrays of one call, and shapes. T lies
  * on both sides of the edges of key blocks (64) and query strips (128). Heads are narrower than one
  * vector, as wide as several, and wider than a piece (256 floats). */
-#ifndef ATTENTION_FIXTURE_H
-#define ATTENTION_FIXTURE_H
+#pragma once
 
 #include "model/attention.h"
 #include "tests/numbers.h"
@@ -84,5 +83,3 @@ static inline uint32_t *draw_start(const struct shape *s, uint64_t seed)
     }
     return start;
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* batch.h: creates batches in calls. */
-#ifndef TESTS_BATCH_H
-#define TESTS_BATCH_H
+#pragma once
 
 #include "base/batch.h"
 
@@ -14,5 +13,3 @@
                      .weight = share,                                                              \
                      .rows = B,                                                                    \
                      .block_size = T})
-
-#endif

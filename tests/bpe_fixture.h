@@ -1,7 +1,6 @@
 /* bpe_fixture.h: shared by the tests of byte-pair encoding: texts, and straightforward algorithms
  * with which the fast ones are compared. */
-#ifndef BPE_FIXTURE_H
-#define BPE_FIXTURE_H
+#pragma once
 
 #include "base/utf8.h"
 #include "data/tokenizer/bpe_train.h"
@@ -123,5 +122,3 @@ FIXTURE void count_words(struct bytemap *counts, const char *regex, const char *
     word_counter_destroy(c);
     pattern_destroy(p);
 }
-
-#endif

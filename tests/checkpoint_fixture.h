@@ -1,7 +1,6 @@
 /* checkpoint_fixture.h: shared by the tests of checkpoints: a checkpoint with every part, and
  * checks of its file. */
-#ifndef CHECKPOINT_FIXTURE_H
-#define CHECKPOINT_FIXTURE_H
+#pragma once
 
 #include "tests/files.h"
 #include "train/checkpoint/checkpoint.h"
@@ -70,5 +69,3 @@ FIXTURE void ck_opens(const char *path)
         ck_abort_msg("%s", err.text);
     checkpoint_close(f);
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* data_fixture.h: shared by the tests of data/: random numbers, and small corpora. */
-#ifndef DATA_FIXTURE_H
-#define DATA_FIXTURE_H
+#pragma once
 
 #include "data/corpus.h"
 #include "data/encoder.h"
@@ -82,5 +81,3 @@ FIXTURE uint32_t *make_corpus(const char *dir, size_t n, size_t train, size_t ma
 {
     return make_documents(dir, n, train, max_tokens, NULL);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* files.h: shared by tests that use files: a temporary directory, files in it, and checks of calls
  * that return a status. */
-#ifndef FILES_H
-#define FILES_H
+#pragma once
 
 #include "base/error.h"
 #include "tests/test.h"
@@ -97,5 +96,3 @@ FIXTURE void flip_bits(const char *path, size_t offset, unsigned char bits)
     putc(c ^ bits, f);
     fclose(f);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* gpt_fixture.h: shared by the tests of the whole model: a small model, a change of its initial
  * weights, and a batch. */
-#ifndef GPT_FIXTURE_H
-#define GPT_FIXTURE_H
+#pragma once
 
 #include "model/gpt.h"
 #include "tests/batch.h"
@@ -37,5 +36,3 @@ static inline void require_same_grads(const struct gpt *a, const struct gpt *b, 
                        "%s", t->name);
     }
 }
-
-#endif

@@ -1,6 +1,5 @@
 /* limit_files.h: simulates a full disk within a process by limiting the size of files. */
-#ifndef LIMIT_FILES_H
-#define LIMIT_FILES_H
+#pragma once
 
 #include "tests/files.h"
 #include <signal.h>
@@ -13,5 +12,3 @@ FIXTURE void limit_files(rlim_t size)
     const struct rlimit limit = {size, RLIM_INFINITY};
     setrlimit(RLIMIT_FSIZE, &limit);
 }
-
-#endif

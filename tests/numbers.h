@@ -1,7 +1,6 @@
 /* numbers.h: shared by the tests of the mathematics: reproducible random numbers, and
  * comparisons. */
-#ifndef NUMBERS_H
-#define NUMBERS_H
+#pragma once
 
 #include "model/philox.h"
 #include "model/real.h"
@@ -104,5 +103,3 @@ static inline double error_of(const real *x, const real *expected, size_t n)
         require(error_ <= tolerance_, text ": error %g, tolerance %g", ##__VA_ARGS__, error_,      \
                 tolerance_);                                                                       \
     } while (0)
-
-#endif

@@ -1,6 +1,5 @@
 /* seal.h: makes the checksums of a modified checkpoint correct again. */
-#ifndef SEAL_H
-#define SEAL_H
+#pragma once
 
 #include "train/checkpoint/image.h"
 #include <zlib.h>
@@ -11,5 +10,3 @@ static inline void seal(unsigned char *bytes, size_t size, uint64_t step)
     image_write_block(bytes, size - USER_BLOCK, step,
                       (uint32_t)crc32_z(0, bytes + USER_BLOCK, size - USER_BLOCK));
 }
-
-#endif

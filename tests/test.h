@@ -3,8 +3,7 @@
  * is built for several number types, it ends with SUITE_FLOAT_DOUBLE or SUITE_ALL_TYPES
  * instead; tests/rules.mk searches for these names. Each test runs in a separate process
  * unless CK_FORK=no. */
-#ifndef TEST_H
-#define TEST_H
+#pragma once
 
 #include <check.h>
 #undef fail /* Check's macro; base/error.h has a function of this name */
@@ -60,5 +59,3 @@ static inline int run_suite(const char *name, const TTest *const *tests, size_t 
         const TTest *const tests[] = {__VA_ARGS__};                                                \
         return run_suite(name, tests, sizeof tests / sizeof *tests);                               \
     }
-
-#endif

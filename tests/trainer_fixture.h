@@ -1,7 +1,6 @@
 /* trainer_fixture.h: shared by the tests of the trainer: a small corpus, a small run on it, and a
  * comparison of two runs. */
-#ifndef TRAINER_FIXTURE_H
-#define TRAINER_FIXTURE_H
+#pragma once
 
 #include "tests/files.h"
 #include "train/cli/command.h"
@@ -85,5 +84,3 @@ FIXTURE void assert_same(const struct trainer *a, const struct trainer *b)
     ck_assert_mem_eq(&a->metrics.loss, &b->metrics.loss, sizeof(double));
     ck_assert_mem_eq(&a->metrics.grad_norm, &b->metrics.grad_norm, sizeof(double));
 }
-
-#endif

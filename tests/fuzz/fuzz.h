@@ -1,7 +1,6 @@
 /* fuzz.h: shared by the fuzz targets. A target is a file fuzz_NAME.c with LLVMFuzzerTestOneInput,
  * for libFuzzer and AFL++. It passes bytes to a reader and aborts if the result is inconsistent. */
-#ifndef FUZZ_H
-#define FUZZ_H
+#pragma once
 
 #include "data/tokenizer/tokenizer.h"
 #include <fcntl.h>
@@ -85,5 +84,3 @@ static inline void fuzz_bpe(struct bpe *b)
         fuzz_round_trip(t, "It was the best of times, 1859.\n", 32);
     tokenizer_destroy(t);
 }
-
-#endif

@@ -1,7 +1,6 @@
 /* fuzz_h5.h: passes an untrusted HDF5 file to each of its readers: as a shard, as a tokenizer, and,
  * with corrected checksums, as a checkpoint. */
-#ifndef FUZZ_H5_H
-#define FUZZ_H5_H
+#pragma once
 
 #include "data/shard.h"
 #include "tests/fuzz/fuzz.h"
@@ -84,5 +83,3 @@ static inline void fuzz_h5(const uint8_t *data, size_t size)
     fuzz_shard(path);
     fuzz_tokenizer(path);
 }
-
-#endif

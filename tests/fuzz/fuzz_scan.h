@@ -1,8 +1,7 @@
 /* fuzz_scan.h: for targets that read HDF5 files with a single reader. The work of the sandbox runs
  * in this process: the scan of what libhdf5 parsed (data/hdf5/h5_scan.c). libhdf5 may crash here;
  * only a crash in our code is a finding (tests/fuzz/blame). */
-#ifndef FUZZ_SCAN_H
-#define FUZZ_SCAN_H
+#pragma once
 
 #include "base/memory.h"
 #include "data/hdf5/h5.h"
@@ -80,5 +79,3 @@ void __asan_on_error(void)
     if (pc[0])
         __sanitizer_report_error_summary(line); /* prints it to the report */
 }
-
-#endif
