@@ -96,7 +96,7 @@ static void try(struct count *c, reader *read, const char *path, struct bytes ex
     c->tried++;
     if (!got) {
         c->refused++;
-        c->crashed += strstr(err.text, "crashed the process") != NULL;
+        c->crashed += strstr(err.text, "crashed the sandboxed process") != NULL;
     } else if (n == expected.n && memcmp(got, expected.at, n) == 0)
         c->same++;
     else

@@ -45,7 +45,7 @@ fail_hdf5() {
         rm -rf run out.h5 && cp -r base run
         FAULT_IN=libhdf5 FAULT=malloc-from:$n LD_PRELOAD="$TOOLS/shim.so" timeout 60 "$@" > /dev/null 2> err.log
         code=$? planted=$((planted + 1))
-        grep -q 'crashed the process' err.log && contained=$((contained + 1))
+        grep -q 'crashed the sandboxed process' err.log && contained=$((contained + 1))
         if [ $code -ge 124 ]; then crashed=$((crashed + 1)); elif [ $code = 1 ] && grep -q '^handgrad: ' err.log; then refused=$((refused + 1)); fi
     done
 }
