@@ -2,8 +2,7 @@
  *
  * Each measurement runs in a child process that prints its result, so its peak memory is its own,
  * and a child that the kernel kills costs one measurement. */
-#ifndef BENCH_H
-#define BENCH_H
+#pragma once
 
 #include "base/error.h"
 #include "train/bench/precision.h"
@@ -134,5 +133,3 @@ void report_warning(const struct bench *b, const char *format, ...)
 void warn_if_noisy(const struct bench *b, const struct timing *t);
 /* Shows on a terminal what is being measured; NULL erases it. */
 void report_progress(const char *name, const char *what);
-
-#endif

@@ -1,7 +1,6 @@
 /* bench.c: handgrad bench. */
 #include "train/bench/bench.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/config/config_keys.h"
 #include <sys/mman.h>
 

@@ -1,8 +1,9 @@
 /* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command prints errors to
  * stderr as "handgrad: …" and returns the exit status: 0, 1 (failure), or 2 (wrong usage). main
  * checks that standard output was written. */
-#ifndef COMMAND_H
-#define COMMAND_H
+#pragma once
+
+#include "train/cli/options.h"
 
 typedef int command(int argc, char **argv);
 
@@ -13,5 +14,3 @@ command command_tokenize, command_tokens, command_init, command_train, command_e
 /* Prints version, commit, compiler, instruction sets, processor, threads and libraries, one per
  * line. */
 void print_version(void);
-
-#endif

@@ -1,7 +1,6 @@
 /* eval.c: handgrad eval. */
 #include "base/stop.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/evaluate.h"
 #include "train/model_file.h"
 #include <inttypes.h>

@@ -1,7 +1,6 @@
 /* grad.c: handgrad grad. */
 #include "train/checkpoint/checkpoint.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/gradient_file.h"
 #include "train/ids_file.h"
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* gradcheck.c: handgrad gradcheck. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/grade/gradcheck_report.h"
 #include <string.h>
 

@@ -1,6 +1,5 @@
 /* init.c: handgrad init. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/model_file.h"
 #include <math.h>
 #include <stdio.h>

@@ -6,8 +6,6 @@
 #include "data/tokenizer/tokenizer.h"
 #include "train/checkpoint/image.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
-#include "train/cli/output.h"
 #include "train/report/history.h"
 #include "train/report/plot.h"
 #include <stdio.h>

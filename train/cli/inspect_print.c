@@ -2,7 +2,6 @@
  * they are printed escaped. */
 #include "train/cli/inspect.h"
 #include "train/cli/options.h"
-#include "train/cli/output.h"
 #include "train/json.h"
 #include <math.h>
 #include <stdio.h>

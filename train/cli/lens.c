@@ -1,6 +1,5 @@
 /* lens.c: handgrad lens. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/json.h"
 #include "train/lens/inspection.h"
 #include "train/lens/inspection_json.h"

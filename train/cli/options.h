@@ -1,8 +1,7 @@
 /* options.h: command lines described by tables. A command lists its options and operands together
  * with the variables that take their values. parse_command_line, built on argp, fills them in and
- * prints --help. */
-#ifndef OPTIONS_H
-#define OPTIONS_H
+ * prints --help. Also what several commands print. */
+#pragma once
 
 #include "base/error.h"
 #include "train/config/config.h"
@@ -57,4 +56,6 @@ int settings_load(const struct string_list *settings, struct config *config, con
 /* Prints "handgrad: " and the message to stderr. Returns 1, the exit status. */
 int print_error(const struct error *err);
 
-#endif
+/* Prints bytes with \n and \t for line ends and tabs, and \xNN for other control characters and
+ * invalid UTF-8. If `quote` is not 0, that character and the backslash are escaped as well. */
+void print_escaped(const char *bytes, size_t n, char quote);

@@ -1,7 +1,6 @@
 /* report.c: handgrad report. */
 #include "train/report/report.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 
 int command_report(int argc, char **argv)
 {

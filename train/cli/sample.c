@@ -2,7 +2,6 @@
 #include "base/stop.h"
 #include "base/utf8.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/generator.h"
 #include "train/model_file.h"
 #include <stdio.h>

@@ -1,6 +1,5 @@
 /* serve.c: handgrad serve. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/serve/server.h"
 #include <signal.h>
 #include <stdio.h>

@@ -3,7 +3,6 @@
 #include "base/stop.h"
 #include "data/shard.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>

@@ -3,8 +3,6 @@
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/tokenizer.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
-#include "train/cli/output.h"
 #include "train/json.h"
 #include <ctype.h>
 #include <errno.h>

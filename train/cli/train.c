@@ -6,7 +6,6 @@
 #include "train/checkpoint/image.h"
 #include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/report/report.h"
 #include "train/run.h"
 #include <inttypes.h>

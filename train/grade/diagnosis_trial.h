@@ -1,7 +1,6 @@
 /* diagnosis_trial.h: one case of an operation, computed by the right functions and by given ones on
  * the same numbers. */
-#ifndef DIAGNOSIS_TRIAL_H
-#define DIAGNOSIS_TRIAL_H
+#pragma once
 
 #include "model/check/harness.h"
 
@@ -42,5 +41,3 @@ size_t trial_overrun(const struct set *s, const struct harness *h);
 
 /* Whether ids and targets are unchanged. */
 bool trial_symbols_kept(const struct trial *t);
-
-#endif

@@ -1,6 +1,5 @@
 /* lens_draw.h: pictures of an inspection. */
-#ifndef LENS_DRAW_H
-#define LENS_DRAW_H
+#pragma once
 
 #include "train/lens/inspection.h"
 #include "train/report/drawing.h"
@@ -15,5 +14,3 @@ int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, 
 /* Bars: the norm of one loss's gradient at every token. Call inspection_gradient(in, position)
  * first. */
 void lens_draw_gradient(struct drawing *d, const struct inspection *in, size_t position);
-
-#endif

@@ -1,6 +1,5 @@
 /* lens_print.h: an inspection as text. */
-#ifndef LENS_PRINT_H
-#define LENS_PRINT_H
+#pragma once
 
 #include "base/terminal.h"
 #include "train/lens/inspection.h"
@@ -17,5 +16,3 @@ int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *in, 
  * first. */
 void lens_print_gradient(FILE *f, const struct terminal *t, const struct inspection *in,
                          size_t position);
-
-#endif

@@ -1,8 +1,7 @@
 /* model_cache.h: the model that the server inspects. One model is in memory at a time, that of the
  * checkpoint requested last; it is reloaded when its file has changed. One request computes at a
  * time, on one thread. */
-#ifndef MODEL_CACHE_H
-#define MODEL_CACHE_H
+#pragma once
 
 #include "train/lens/inspection.h"
 #include <pthread.h>
@@ -36,5 +35,3 @@ struct cached_model *model_cache_get(struct model_cache *cache, const char *path
                                      struct error *err);
 void cached_model_retain(struct cached_model *m);
 void cached_model_release(struct cached_model *m);
-
-#endif
