@@ -18,6 +18,8 @@ struct trial {
     struct set right[2], given[2]; /* results by direction, */
     struct set other;              /* and those of a candidate */
     struct set saved;              /* of the right forward: what backwards read */
+    struct set start;              /* the gradients before a backward */
+    char sizes[96];                /* of the case, as text */
     uint32_t *symbols;             /* a copy of the case's ids and targets */
 };
 
@@ -30,11 +32,8 @@ void trial_destroy(struct trial *t);
  * that already hold random numbers. */
 void trial_run(struct trial *t, struct set *out, const struct op_code *code, enum direction way);
 
-/* What the gradient of tensor k held before the backward. */
-void trial_start(double *start, const struct harness *h, size_t k);
-
-/* Whether a backward has changed any gradient. */
-bool trial_touched(const struct set *dx, const struct harness *h);
+/* Whether the given backward has changed any gradient. */
+bool trial_touched(const struct trial *t);
 
 /* The tensor whose guards were overwritten, or the number of tensors. */
 size_t trial_overrun(const struct set *s, const struct harness *h);
