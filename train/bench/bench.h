@@ -93,24 +93,6 @@ void bench_fill_ids(uint32_t *ids, size_t n, size_t vocab_size);
 
 /* --- printing: docs/benchmark.md explains each key and column --- */
 
-/* A key of the JSON object, a column of the text table, or both. */
-struct field {
-    const char *key;     /* NULL: only in the table */
-    double number;       /* NAN: null in JSON, an empty cell in the table */
-    const char *text;    /* if not NULL, the value instead of `number` */
-    const char *heading; /* NULL: only in JSON */
-    int width, decimals; /* of the column; a negative width aligns left */
-};
-
-#define FIELDS(...) ((const struct field[]){__VA_ARGS__, {0}})
-#define NUMBER(key, x)                                                                             \
-    {                                                                                              \
-        key, x, NULL, NULL, 0, 0                                                                   \
-    }
-#define TEXT(key, s)                                                                               \
-    {                                                                                              \
-        key, NAN, s, NULL, 0, 0                                                                    \
-    }
 #define TIMING(t)                                                                                  \
     NUMBER("runs", (t).runs), NUMBER("median_s", (t).median), NUMBER("q1_s", (t).q1),              \
         NUMBER("q3_s", (t).q3), NUMBER("min_s", (t).min), NUMBER("max_s", (t).max),                \

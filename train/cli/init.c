@@ -27,8 +27,7 @@ static int write_initial(const struct arguments *a, const struct config *config,
                          struct tokenizer *tokenizer, struct error *err)
 {
     struct model_config sizes;
-    if (config_model(config, tokenizer ? tokenizer->vocab_size : 0, &sizes, a->config,
-                     err))
+    if (config_model(config, tokenizer ? tokenizer->vocab_size : 0, &sizes, a->config, err))
         return -1;
     struct gpt g;
     struct tensors *tensors = tensors_create(&sizes);

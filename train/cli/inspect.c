@@ -6,6 +6,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "train/checkpoint/image.h"
 #include "train/cli/command.h"
+#include "train/json.h"
 #include "train/report/history.h"
 #include "train/report/plot.h"
 #include <stdio.h>
@@ -15,17 +16,14 @@
 static cJSON *shard_json(const struct inspect *in, const struct shard_info *info)
 {
     cJSON *object = inspect_begin(in, "shard");
-    cJSON_AddStringToObject(object, "split", info->split);
-    cJSON_AddNumberToObject(object, "index", (double)info->index);
-    cJSON_AddNumberToObject(object, "count", (double)info->count);
-    cJSON_AddNumberToObject(object, "tokens", (double)info->tokens);
-    cJSON_AddNumberToObject(object, "bytes", (double)info->bytes);
+    json_add(object, FIELDS(TEXT("split", info->split), NUMBER("index", info->index),
+                            NUMBER("count", info->count), NUMBER("tokens", info->tokens),
+                            NUMBER("bytes", info->bytes)));
     if (info->has_documents)
         cJSON_AddNumberToObject(object, "documents", (double)info->documents);
     inspect_add_tokenizer(object, info->tokenizer_kind, info->vocab_size,
                           info->tokenizer_fingerprint);
-    cJSON_AddStringToObject(object, "corpus", info->corpus);
-    cJSON_AddStringToObject(object, "sha256", info->sha256);
+    json_add(object, FIELDS(TEXT("corpus", info->corpus), TEXT("sha256", info->sha256)));
     cJSON_AddItemToObject(object, "sources", cJSON_Parse(info->sources));
     return object;
 }
@@ -62,9 +60,8 @@ static int inspect_tokenizer(struct inspect *in, struct error *err)
     if (!t)
         return -1;
     cJSON *object = inspect_begin(in, "tokenizer");
-    cJSON_AddStringToObject(object, "tokenizer", t->kind);
-    cJSON_AddNumberToObject(object, "vocab_size", (double)t->vocab_size);
-    cJSON_AddStringToObject(object, "fingerprint", t->fingerprint);
+    json_add(object, FIELDS(TEXT("tokenizer", t->kind), NUMBER("vocab_size", t->vocab_size),
+                            TEXT("fingerprint", t->fingerprint)));
     inspect_print(in, object);
     if (!in->json && strcmp(t->kind, "byte"))
         print_symbols(t);

@@ -145,19 +145,15 @@ static void print_description(const cJSON *object)
 
 cJSON *inspect_begin(const struct inspect *in, const char *kind)
 {
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "kind", kind);
-    cJSON_AddStringToObject(object, "file", in->path);
-    return object;
+    return json_add(NULL, FIELDS(TEXT("kind", kind), TEXT("file", in->path)));
 }
 
 void inspect_add_tokenizer(cJSON *object, const char *kind, uint64_t vocab_size,
                            const char *fingerprint)
 {
     cJSON *tokenizer = cJSON_AddObjectToObject(object, "tokenizer");
-    cJSON_AddStringToObject(tokenizer, "kind", kind);
-    cJSON_AddNumberToObject(tokenizer, "vocab_size", (double)vocab_size);
-    cJSON_AddStringToObject(tokenizer, "fingerprint", fingerprint);
+    json_add(tokenizer, FIELDS(TEXT("kind", kind), NUMBER("vocab_size", vocab_size),
+                               TEXT("fingerprint", fingerprint)));
 }
 
 void inspect_print(const struct inspect *in, cJSON *object)

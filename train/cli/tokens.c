@@ -20,9 +20,7 @@ struct arguments {
 
 static cJSON *tokens_json(const struct tokenizer *t, const uint32_t *ids, size_t n, size_t bytes)
 {
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "bytes", (double)bytes);
-    cJSON_AddNumberToObject(object, "tokens", (double)n);
+    cJSON *object = json_add(NULL, FIELDS(NUMBER("bytes", bytes), NUMBER("tokens", n)));
     cJSON_AddItemToObject(object, "ids", cJSON_CreateIntArray((const int *)ids, (int)n));
     cJSON *pieces = cJSON_AddArrayToObject(object, "pieces");
     for (size_t i = 0; i < n; i++) {
