@@ -1,11 +1,13 @@
-/* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command prints errors to
- * stderr as "handgrad: …" and returns the exit status: 0, 1 (failure), or 2 (wrong usage). main
+/* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command returns the
+ * exit status: 0, or another value after a failure. main prints *err if it has been filled in, and
  * checks that standard output was written. */
 #pragma once
 
 #include "train/cli/options.h"
 
-typedef int command(int argc, char **argv);
+enum { WRONG_USAGE = 2 };
+
+typedef int command(int argc, char **argv, struct error *err);
 
 command command_tokenize, command_tokens, command_init, command_train, command_eval, command_sample,
     command_grad, command_gradcheck, command_lens, command_report, command_serve, command_inspect,

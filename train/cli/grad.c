@@ -78,7 +78,7 @@ static int run_grad(const struct arguments *a, struct error *err)
     return status;
 }
 
-int command_grad(int argc, char **argv)
+int command_grad(int argc, char **argv, struct error *err)
 {
     struct arguments a = {0};
     const struct option_spec options[] = {
@@ -96,6 +96,5 @@ int command_grad(int argc, char **argv)
     parse_command_line(argc, argv, options, "CKPT.h5 --ids FILE -o OUT.h5",
                        "Computes the loss, the logits and the gradient of every parameter for "
                        "one batch, without dropout, and writes them to an HDF5 file.");
-    struct error err;
-    return run_grad(&a, &err) ? print_error(&err) : 0;
+    return run_grad(&a, err);
 }

@@ -49,7 +49,7 @@ static int write_initial(const struct arguments *a, const struct config *config,
     return status;
 }
 
-int command_init(int argc, char **argv)
+int command_init(int argc, char **argv, struct error *err)
 {
     struct arguments a = {0};
     const struct option_spec options[] = {
@@ -62,14 +62,13 @@ int command_init(int argc, char **argv)
     parse_command_line(argc, argv, options, "CONFIG -o CKPT.h5",
                        "Writes a checkpoint of step 0: initial weights, the tokenizer in "
                        "data.dir if there is one, no optimiser state.");
-    struct error err;
     struct config config;
     struct tokenizer *tokenizer = NULL;
-    int status = settings_load(&a.settings, &config, a.config, &err);
+    int status = settings_load(&a.settings, &config, a.config, err);
     if (status == 0)
-        status = find_tokenizer(&config, &tokenizer, &err);
+        status = find_tokenizer(&config, &tokenizer, err);
     if (status == 0)
-        status = write_initial(&a, &config, tokenizer, &err);
+        status = write_initial(&a, &config, tokenizer, err);
     tokenizer_destroy(tokenizer);
-    return status ? print_error(&err) : 0;
+    return status;
 }

@@ -97,7 +97,7 @@ static int plot_run(const struct inspect *in, struct error *err)
     return status;
 }
 
-int command_inspect(int argc, char **argv)
+int command_inspect(int argc, char **argv, struct error *err)
 {
     struct inspect in = {0};
     const struct option_spec options[] = {
@@ -108,19 +108,16 @@ int command_inspect(int argc, char **argv)
          .flag = &in.plot},
         {"json", 'j', NULL, "Print one JSON object", .flag = &in.json},
         {0}};
-    struct error err;
     parse_command_line(
         argc, argv, options, "FILE.h5\n--plot RUN",
         "Describes a checkpoint, a shard or a tokenizer file, or plots the losses of "
         "a run folder.");
     if (in.plot && (in.json || in.verify)) {
-        fail(&err, "--plot and %s: expected only one of them", in.json ? "--json" : "--verify");
-        return wrong_usage(argv[0], &err);
+        fail(err, "--plot and %s: expected only one of them", in.json ? "--json" : "--verify");
+        return WRONG_USAGE;
     }
-    const int status = in.plot             ? plot_run(&in, &err)
-                       : image_is(in.path) ? inspect_checkpoint(&in, &err)
-                                           : inspect_other(&in, &err);
-    if (status)
-        return print_error(&err);
-    return in.problems ? 1 : 0;
+    const int status = in.plot             ? plot_run(&in, err)
+                       : image_is(in.path) ? inspect_checkpoint(&in, err)
+                                           : inspect_other(&in, err);
+    return status ? status : in.problems > 0;
 }

@@ -137,7 +137,7 @@ static int run_lens(const struct arguments *a, struct error *err)
     return status;
 }
 
-int command_lens(int argc, char **argv)
+int command_lens(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.layer = NONE, .head = NONE, .gradient = NONE, .top = NONE};
     const struct option_spec options[] = {
@@ -163,13 +163,12 @@ int command_lens(int argc, char **argv)
          "gradient with --gradient",
          .flag = &a.json},
         {0}};
-    struct error err;
     parse_command_line(argc, argv, options, "CKPT.h5 --text TEXT",
                        "Shows what a model computes for a text: the most likely next tokens "
                        "at each position, after the whole model and after each block; the "
                        "attention weights; the gradient of a loss.");
-    if (check(&a, &err))
-        return wrong_usage(argv[0], &err);
+    if (check(&a, err))
+        return WRONG_USAGE;
     setlocale(LC_CTYPE, "C.UTF-8"); /* printable() needs the widths of characters */
-    return run_lens(&a, &err) ? print_error(&err) : 0;
+    return run_lens(&a, err);
 }

@@ -136,12 +136,6 @@ void parse_command_line(int argc, char **argv, const struct option_spec *options
     argp_parse(&argp, argc, argv, 0, NULL, (void *)options);
 }
 
-int wrong_usage(const char *command, const struct error *err)
-{
-    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", command, err->text, command);
-    return argp_err_exit_status;
-}
-
 int settings_load(const struct string_list *settings, struct config *config, const char *path,
                   struct error *err)
 {

@@ -46,8 +46,6 @@ struct option_spec {
  * prints below. On wrong usage, prints a message and exits with status 2. */
 void parse_command_line(int argc, char **argv, const struct option_spec *options, const char *usage,
                         const char *description);
-/* For checks that a table cannot express: prints the message and returns 2, the exit status. */
-int wrong_usage(const char *command, const struct error *err);
 
 /* Loads the configuration file, applies the --set assignments and checks the result. */
 int settings_load(const struct string_list *settings, struct config *config, const char *path,

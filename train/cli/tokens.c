@@ -204,7 +204,7 @@ static int export(const struct arguments *a, const struct tokenizer *t, struct e
            bpe_save_merges(b, a->export, err);
 }
 
-int command_tokens(int argc, char **argv)
+int command_tokens(int argc, char **argv, struct error *err)
 {
     struct arguments a = {0};
     const struct option_spec options[] = {
@@ -230,7 +230,6 @@ int command_tokens(int argc, char **argv)
         {"add-special", 0, "NAME", "Add a special token after those of the file; may be repeated",
          .list = &a.specials},
         {0}};
-    struct error err;
     parse_command_line(
         argc, argv, options, "TOKENIZER [TEXT]",
         "Prints the tokens of TEXT and their ids, or with --decode the text of ids. "
@@ -238,17 +237,17 @@ int command_tokens(int argc, char **argv)
         "TOKENIZER is a checkpoint, a folder of shards, tokenizer.h5, tokenizer.json, "
         "vocab.json with merges.txt in the same folder, or a .tiktoken file.");
     if (a.lines && a.text) {
-        fail(&err, "--lines reads standard input: TEXT is not allowed");
-        return wrong_usage(argv[0], &err);
+        fail(err, "--lines reads standard input: TEXT is not allowed");
+        return WRONG_USAGE;
     }
     a.json |= a.lines;
     const struct bpe_hints hints = {a.regex, a.specials.items, a.specials.n};
-    struct tokenizer *t = tokenizer_load_any(a.tokenizer, &hints, &err);
+    struct tokenizer *t = tokenizer_load_any(a.tokenizer, &hints, err);
     if (!t)
-        return print_error(&err);
-    const int status = a.export  ? export(&a, t, &err)
-                       : a.lines ? run_lines(&a, t, &err)
-                                 : run_text(&a, t, &err);
+        return -1;
+    const int status = a.export  ? export(&a, t, err)
+                       : a.lines ? run_lines(&a, t, err)
+                                 : run_text(&a, t, err);
     tokenizer_destroy(t);
-    return status ? print_error(&err) : 0;
+    return status;
 }
