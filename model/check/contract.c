@@ -16,15 +16,15 @@ void op_describe(char *text, size_t size, const struct op_info *info, const stru
     }
     int n = snprintf(text, size, "B=%zu T=%zu C=%zu", c->B, c->T, c->C);
     if (heads)
-        n += snprintf(text + n, size - (size_t)n, " H=%zu", c->H);
+        n += snprintf(text + n, size - n, " H=%zu", c->H);
     if (wide)
-        n += snprintf(text + n, size - (size_t)n, " O=%zu", c->O);
+        n += snprintf(text + n, size - n, " O=%zu", c->O);
     if (symbols)
-        n += snprintf(text + n, size - (size_t)n, " V=%zu P=%zu", c->V, c->P ? c->P : c->V);
+        n += snprintf(text + n, size - n, " V=%zu P=%zu", c->V, c->P ? c->P : c->V);
     if (c->document)
-        n += snprintf(text + n, size - (size_t)n, " document=%zu", c->document);
+        n += snprintf(text + n, size - n, " document=%zu", c->document);
     if (c->p > 0)
-        snprintf(text + n, size - (size_t)n, " p=%g", c->p);
+        snprintf(text + n, size - n, " p=%g", c->p);
 }
 
 void check_report(struct check *k, size_t tensor, struct gradcheck_line *line)

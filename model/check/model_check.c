@@ -49,11 +49,11 @@ void model_report(struct model_check *k, const char *tensor, struct gradcheck_li
                      c->config.vocab_size, c->config.padded_vocab_size,
                      c->config.gelu == GELU_ERF ? "erf" : "tanh", c->config.bias ? "" : " no bias");
     if (c->config.dropout > 0)
-        n += snprintf(line->sizes + n, size - (size_t)n, " p=%g", c->config.dropout);
+        n += snprintf(line->sizes + n, size - n, " p=%g", c->config.dropout);
     if (c->accumulate > 1)
-        n += snprintf(line->sizes + n, size - (size_t)n, " accumulate=%zu", c->accumulate);
+        n += snprintf(line->sizes + n, size - n, " accumulate=%zu", c->accumulate);
     if (c->document)
-        snprintf(line->sizes + n, size - (size_t)n, " document=%zu", c->document);
+        snprintf(line->sizes + n, size - n, " document=%zu", c->document);
     line->ok = line->error <= line->tolerance;
     k->failed += !line->ok;
     if (k->g->report)
@@ -119,7 +119,7 @@ static void check_tensor(struct model_check *k, const struct tensor *t, unsigned
     const struct comparison_bounds bounds = {
         .tolerance = GRADCHECK_MODEL_TOLERANCE,
         .central_rounding = 256 * DBL_EPSILON, /* sums are longer than in an operation */
-        .sum_rounding = (double)k->c->accumulate * 2 * DBL_EPSILON * BEFORE};
+        .sum_rounding = k->c->accumulate * 2 * DBL_EPSILON * BEFORE};
     const size_t n = tensor_file_size(t);
     const bool all = n <= (method == GRADCHECK_COMPLEX ? ALL_COORDINATES : ALL_CENTRAL);
     uint64_t random = k->g->seed ^ t->offset;
@@ -189,7 +189,7 @@ static void check_padding(struct model_check *k)
                  &(struct gradcheck_line){.method = "unchanged",
                                           .size = checked,
                                           .checked = checked,
-                                          .error = (double)touched,
+                                          .error = touched,
                                           .at = SIZE_MAX});
 }
 
@@ -230,8 +230,8 @@ static int draw(struct model_check *k)
     const struct model_case *c = k->c;
     uint64_t random = k->g->seed;
     for (size_t i = 0; i < c->B * c->T; i++) {
-        k->ids[i] = (uint32_t)(random_bits(&random) % c->config.vocab_size);
-        k->targets[i] = (uint32_t)(random_bits(&random) % c->config.vocab_size);
+        k->ids[i] = random_bits(&random) % c->config.vocab_size;
+        k->targets[i] = random_bits(&random) % c->config.vocab_size;
     }
     if (c->document && !(k->start = draw_documents(c->B, c->T, c->document, k->targets, &random)))
         return -1;

@@ -15,7 +15,7 @@ enum { LOSS, LOGITS };
 /* Nine operations per block as in precision.c, and embedding, last LayerNorm and loss. */
 static double chain(const struct model_check *k)
 {
-    return 9 * (double)k->c->config.n_layer + 3;
+    return 9 * k->c->config.n_layer + 3;
 }
 
 /* Computes the whole batch in one number type, with parameters perturbed by unit. */

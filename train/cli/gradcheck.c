@@ -67,7 +67,7 @@ static void list_operations(char *text, size_t size)
 {
     size_t n = 0;
     for (int op = 0; op < OPS; op++)
-        n += (size_t)snprintf(text + n, size - n, "%s ", op_info[op].name);
+        n += snprintf(text + n, size - n, "%s ", op_info[op].name);
     snprintf(text + n, size - n, "model adamw");
 }
 

@@ -43,8 +43,7 @@ static int write_initial(const struct arguments *a, const struct config *config,
     const int status = checkpoint_write(&c, a->out, err);
     if (status == 0)
         printf("%s: %.2f M parameters, vocabulary of %zu%s\n", a->out,
-               (double)g.tensors->n_parameters / 1e6, sizes.vocab_size,
-               tokenizer ? "" : ", no tokenizer");
+               g.tensors->n_parameters / 1e6, sizes.vocab_size, tokenizer ? "" : ", no tokenizer");
     gpt_destroy(&g);
     return status;
 }

@@ -20,7 +20,7 @@ static cJSON *shard_json(const struct inspect *in, const struct shard_info *info
                             NUMBER("count", info->count), NUMBER("tokens", info->tokens),
                             NUMBER("bytes", info->bytes)));
     if (info->has_documents)
-        cJSON_AddNumberToObject(object, "documents", (double)info->documents);
+        cJSON_AddNumberToObject(object, "documents", info->documents);
     inspect_add_tokenizer(object, info->tokenizer_kind, info->vocab_size,
                           info->tokenizer_fingerprint);
     json_add(object, FIELDS(TEXT("corpus", info->corpus), TEXT("sha256", info->sha256)));

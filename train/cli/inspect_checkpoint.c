@@ -29,7 +29,7 @@ static struct stats measure(const float *x, size_t n)
         s.max = fmax(s.max, x[i]);
         s.negative += x[i] < 0;
     }
-    const double finite = (double)(n - s.non_finite);
+    const double finite = n - s.non_finite;
     s.mean = sum / finite;
     for (size_t i = 0; i < n; i++)
         squares += isfinite(x[i]) ? (x[i] - s.mean) * (x[i] - s.mean) : 0;
@@ -68,7 +68,7 @@ static cJSON *tensors_json(const struct tensors *t, const float *params)
         cJSON_AddStringToObject(object, "name", tensor->name);
         cJSON *shape = cJSON_AddArrayToObject(object, "shape");
         for (int k = 0; k < tensor->ndim; k++)
-            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)tensor->shape[k]));
+            cJSON_AddItemToArray(shape, cJSON_CreateNumber(tensor->shape[k]));
         json_add(object, FIELDS(NUMBER("mean", s.mean), NUMBER("std", s.std), NUMBER("min", s.min),
                                 NUMBER("max", s.max), NUMBER("non_finite", s.non_finite)));
         cJSON_AddItemToArray(list, object);

@@ -33,7 +33,7 @@ static char *format_number(double x, char text[32])
         snprintf(text, 32, "%.6g", x);
         return text;
     }
-    size_t n = (size_t)snprintf(text, 32, "%.0f", x);
+    size_t n = snprintf(text, 32, "%.0f", x);
     for (size_t i = n; i > (x < 0 ? 4 : 3); n++) {
         i -= 3;
         memmove(text + i + 1, text + i, n - i + 1);
@@ -104,7 +104,7 @@ static void print_tensors(const cJSON *tensors)
     const cJSON *t;
     cJSON_ArrayForEach(t, tensors)
     {
-        const int length = (int)strlen(string(t, "name"));
+        const int length = strlen(string(t, "name"));
         width = length > width ? length : width;
     }
     snprintf(text, sizeof text, "\n  %-*s  %-14s %11s %11s %11s %11s\n", width, "tensor", "shape",

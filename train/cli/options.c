@@ -80,7 +80,7 @@ static void store_operands(struct argp_state *state, const struct option_spec *o
         if (o->operand) {
             *o->operand = state->argv[i++];
         } else if (o->operands) {
-            *o->operands = (struct operand_list){state->argv + i, (size_t)(state->argc - i)};
+            *o->operands = (struct operand_list){state->argv + i, state->argc - i};
             i = state->argc;
         }
     if (i < state->argc)
@@ -126,7 +126,7 @@ void parse_command_line(int argc, char **argv, const struct option_spec *options
     struct argp_option list[OPTIONS_MAX] = {0};
     for (size_t i = 0, n = 0; options[i].name && n < OPTIONS_MAX - 1; i++) {
         const struct option_spec *o = &options[i];
-        const int group = (int)i + 1; /* keeps the order of the table in --help */
+        const int group = i + 1; /* keeps the order of the table in --help */
         if (!is_operand(o))
             list[n++] =
                 (struct argp_option){o->name, key_of(options, i), o->argument, 0, o->help, group};
@@ -165,10 +165,10 @@ void print_escaped(const char *bytes, size_t n, char quote)
         else if (quote && (byte == quote || byte == '\\'))
             printf("\\%c", byte);
         else if (length > 0 && !control)
-            fwrite(bytes + i, 1, (size_t)length, stdout);
+            fwrite(bytes + i, 1, length, stdout);
         else
             for (int k = 0; k < (length > 0 ? length : 1); k++)
-                printf("\\x%02x", (unsigned char)bytes[i + (size_t)k]);
-        i += length > 0 ? (size_t)length : 1;
+                printf("\\x%02x", (unsigned char)bytes[i + k]);
+        i += length > 0 ? length : 1;
     }
 }

@@ -68,7 +68,7 @@ static int write_token(FILE *stream, const struct tokenizer *t, double id, const
     if (!(id >= 0 && id < (double)V) || id != (double)(uint32_t)id)
         return fail(err, "%.40s: expected an id from 0 to %zu", what, V - 1);
     size_t n;
-    const char *bytes = tokenizer_name(t, (uint32_t)id, &n);
+    const char *bytes = tokenizer_name(t, id, &n);
     fwrite(bytes, 1, n, stream);
     return 0;
 }
@@ -85,7 +85,7 @@ static int decode_text(FILE *stream, const struct tokenizer *t, const char *text
         char *end;
         const unsigned long long id =
             isdigit((unsigned char)*c) ? strtoull(c, &end, 10) : UINT64_MAX;
-        if (write_token(stream, t, (double)id, c, err) != 0)
+        if (write_token(stream, t, id, c, err) != 0)
             return -1;
         c = end;
     }
@@ -153,7 +153,7 @@ static int run_lines(const struct arguments *a, const struct tokenizer *t, struc
     int status = 0;
     for (size_t number = 1; status == 0 && (n = getline(&line, &size, stdin)) >= 0; number++) {
         struct error detail;
-        if (run_line(a, t, line, (size_t)n, &detail) != 0)
+        if (run_line(a, t, line, n, &detail) != 0)
             status = fail(err, "line %zu: %s", number, detail.text);
     }
     if (status == 0 && !feof(stdin))

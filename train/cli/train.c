@@ -80,9 +80,9 @@ static void print_setup(const struct run *r)
     printf("%.2f M parameters: %" PRIu64 " layers, %" PRIu64 " heads, width %" PRIu64
            ", block size %" PRIu64 ", vocabulary of %zu (%s); %" PRIu64
            " tokens per step; %d threads\n",
-           (double)t->model.tensors->n_parameters / 1e6, c->model.n_layer, c->model.n_head,
-           c->model.n_embd, c->model.block_size, t->tokenizer->vocab_size, t->tokenizer->kind,
-           config_step_tokens(c), omp_get_max_threads());
+           t->model.tensors->n_parameters / 1e6, c->model.n_layer, c->model.n_head, c->model.n_embd,
+           c->model.block_size, t->tokenizer->vocab_size, t->tokenizer->kind, config_step_tokens(c),
+           omp_get_max_threads());
     printf("%s: %" PRIu64 " training tokens, %" PRIu64 " validation tokens\n", c->data.dir,
            loader_split(t->loader)->tokens, r->val ? r->val->tokens : 0);
     print_products(c->train.precision == PRECISION_BF16);

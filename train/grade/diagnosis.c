@@ -97,7 +97,7 @@ static void answer(const struct investigation *v, enum verdict verdict, const ch
                            way_name(v));
     va_list args;
     va_start(args, format);
-    vsnprintf(f->text + n, sizeof f->text - (size_t)n, format, args);
+    vsnprintf(f->text + n, sizeof f->text - n, format, args);
     va_end(args);
     f->verdict = verdict;
 }

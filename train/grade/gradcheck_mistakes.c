@@ -71,7 +71,7 @@ static int optimiser(const struct gradcheck_options *o, struct count *n)
 {
     int failed = 0;
     for (int i = 0; o->optimiser && i < OPTIM_MISTAKES; i++) {
-        const struct optim_mistake *m = optcheck_mistake_f64((size_t)i);
+        const struct optim_mistake *m = optcheck_mistake_f64(i);
         const double error = optcheck_error_f64(i);
         const struct gradcheck_caught c = {.contract = !(error <= OPTCHECK_TOLERANCE_F64)};
         failed |= error == -1;
