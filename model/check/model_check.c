@@ -200,14 +200,16 @@ static int create(struct model_check *k)
         if (!(k->model[n] = k->subject->code[n].create(&k->c->config, N)))
             return -1;
     k->tensors = k->subject->code[NUMBER_F64].tensors(k->model[NUMBER_F64]);
-    const size_t bytes = k->tensors->total * sizeof(double);
-    k->ids = malloc(N * sizeof *k->ids);
-    k->targets = malloc(N * sizeof *k->targets);
-    k->value = calloc(1, bytes);
-    k->before = malloc(bytes);
-    k->gradient = malloc(bytes);
-    k->direction = malloc(bytes);
-    return k->ids && k->targets && k->value && k->before && k->gradient && k->direction ? 0 : -1;
+    const size_t total = k->tensors->total;
+    k->ids = malloc(2 * N * sizeof *k->ids);
+    k->value = calloc(4 * total, sizeof *k->value);
+    if (!k->ids || !k->value)
+        return -1;
+    k->targets = k->ids + N;
+    k->before = k->value + total;
+    k->gradient = k->before + total;
+    k->direction = k->gradient + total;
+    return 0;
 }
 
 static void destroy(struct model_check *k)
@@ -215,12 +217,8 @@ static void destroy(struct model_check *k)
     for (enum number n = 0; n < NUMBERS; n++)
         k->subject->code[n].destroy(k->model[n]);
     free(k->ids);
-    free(k->targets);
     free(k->start);
     free(k->value);
-    free(k->before);
-    free(k->gradient);
-    free(k->direction);
 }
 
 /* Draws a batch, and weights as large as those of a trained model: with initial weights much of the

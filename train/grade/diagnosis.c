@@ -114,36 +114,38 @@ static struct argument argument(const struct trial *t, size_t k, bool gradient)
     return a;
 }
 
+/* Whether one or two mistakes give the same numbers. */
+static bool matches(const struct investigation *v, const struct planted *planted, size_t n)
+{
+    const double e = distance(v, planted, n);
+    char name[2][160];
+    if (!(e <= TOLERANCE))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        candidate_name(name[i], sizeof name[i], v->subject.op, &planted[i]);
+    if (n == 1)
+        answer(v, KNOWN_MISTAKE, "matches %s to %.0e: %s", name[0], fmax(e, 1e-16),
+               planted->mistake->why);
+    else
+        answer(v, KNOWN_MISTAKE, "matches %s and %s together to %.0e", name[0], name[1],
+               fmax(e, 1e-16));
+    return true;
+}
+
 static bool match_single(const struct investigation *v)
 {
-    for (size_t i = 0; i < v->candidates; i++) {
-        const struct planted *p = &v->candidate[i];
-        const double e = distance(v, p, 1);
-        char name[160];
-        if (!(e <= TOLERANCE))
-            continue;
-        candidate_name(name, sizeof name, v->subject.op, p);
-        answer(v, KNOWN_MISTAKE, "matches %s to %.0e: %s", name, fmax(e, 1e-16), p->mistake->why);
-        return true;
-    }
+    for (size_t i = 0; i < v->candidates; i++)
+        if (matches(v, &v->candidate[i], 1))
+            return true;
     return false;
 }
 
 static bool match_pair(const struct investigation *v)
 {
     for (size_t i = 0; i < v->candidates; i++)
-        for (size_t j = 0; j < i; j++) {
-            const struct planted pair[2] = {v->candidate[j], v->candidate[i]};
-            const double e = distance(v, pair, 2);
-            char first[160], second[160];
-            if (!(e <= TOLERANCE))
-                continue;
-            candidate_name(first, sizeof first, v->subject.op, &pair[0]);
-            candidate_name(second, sizeof second, v->subject.op, &pair[1]);
-            answer(v, KNOWN_MISTAKE, "matches %s and %s together to %.0e", first, second,
-                   fmax(e, 1e-16));
-            return true;
-        }
+        for (size_t j = 0; j < i; j++)
+            if (matches(v, (struct planted[]){v->candidate[j], v->candidate[i]}, 2))
+                return true;
     return false;
 }
 

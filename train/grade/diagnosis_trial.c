@@ -124,21 +124,15 @@ bool trial_touched(const struct trial *t)
     return touched;
 }
 
-#define SETS(t)                                                                                    \
-    {                                                                                              \
-        &(t)->right[0], &(t)->right[1], &(t)->given[0], &(t)->given[1], &(t)->other, &(t)->saved,  \
-            &(t)->start                                                                            \
-    }
-enum { SETS = 7 };
+enum { SETS = sizeof((struct trial *)0)->sets / sizeof(struct set) };
 
 int trial_create(struct trial *t, const struct gradcheck_subject *s, const struct op_case *c,
                  uint64_t seed)
 {
-    struct set *const sets[SETS] = SETS(t);
     if (harness_create(&t->h, s, c, seed) || copy_symbols(t))
         return -1;
     for (size_t i = 0; i < SETS; i++)
-        if (create_set(sets[i], &t->h))
+        if (create_set(&t->sets[i], &t->h))
             return -1;
     op_describe(t->sizes, sizeof t->sizes, t->h.info, &t->h.c);
     const struct op_code *code = &s->code[NUMBER_F64];
@@ -151,10 +145,9 @@ int trial_create(struct trial *t, const struct gradcheck_subject *s, const struc
 
 void trial_destroy(struct trial *t)
 {
-    struct set *const sets[SETS] = SETS(t);
     for (size_t i = 0; i < SETS; i++)
         for (size_t k = 0; k < OP_TENSORS_MAX; k++)
-            free(sets[i]->memory[k]);
+            free(t->sets[i].memory[k]);
     free(t->symbols);
     harness_destroy(&t->h);
 }

@@ -15,12 +15,17 @@ enum direction { FORWARD, BACKWARD };
 /* The results of a forward are its tensors, those of a backward are gradients. */
 struct trial {
     struct harness h;
-    struct set right[2], given[2]; /* results by direction, */
-    struct set other;              /* and those of a candidate */
-    struct set saved;              /* of the right forward: what backwards read */
-    struct set start;              /* the gradients before a backward */
-    char sizes[96];                /* of the case, as text */
-    uint32_t *symbols;             /* a copy of the case's ids and targets */
+    union {
+        struct set sets[7];
+        struct {
+            struct set right[2], given[2]; /* results by direction, */
+            struct set other;              /* and those of a candidate */
+            struct set saved;              /* of the right forward: what backwards read */
+            struct set start;              /* the gradients before a backward */
+        };
+    };
+    char sizes[96];    /* of the case, as text */
+    uint32_t *symbols; /* a copy of the case's ids and targets */
 };
 
 /* Computes the right results. Returns -1 if memory is short; call trial_destroy in either case. */
