@@ -122,9 +122,8 @@ static void check_tensor(struct check *k, size_t t, unsigned method)
             compare(k, &sums, t, SIZE_MAX);
         }
     }
-    struct gradcheck_line line =
-        comparison_line(&sums, n, sums.compared / UPSTREAMS, analytic_square(k, t), &bounds);
-    check_report(k, t, &line);
+    check_report(
+        k, t, comparison_line(&sums, n, sums.compared / UPSTREAMS, analytic_square(k, t), &bounds));
 }
 
 static int run(struct check *k)
@@ -180,9 +179,9 @@ int gradcheck_cases(const struct gradcheck *g, size_t count,
     int failed = 0, broken = 0, stop = 0;
 #pragma omp parallel for schedule(dynamic) ordered
     for (size_t i = 0; i < count; i++) {
-        struct gradcheck_line *lines = NULL;
+        char *lines = NULL;
         size_t size = 0;
-        FILE *stream = open_memstream((char **)&lines, &size);
+        FILE *stream = open_memstream(&lines, &size);
         struct gradcheck one = *g;
         one.seed += i;
         one.report = keep_line;
@@ -195,8 +194,8 @@ int gradcheck_cases(const struct gradcheck *g, size_t count,
         const bool lost = !stream || ferror(stream) | fclose(stream);
 #pragma omp ordered
         {
-            for (size_t l = 0; l < size / sizeof *lines && g->report; l++)
-                g->report(g->to, &lines[l]);
+            for (size_t l = 0; l < size && g->report; l += sizeof(struct gradcheck_line))
+                g->report(g->to, (void *)(lines + l));
             free(lines);
             broken |= lost || f < 0;
             failed += f;

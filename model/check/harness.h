@@ -83,6 +83,18 @@ struct comparison_bounds {
 struct gradcheck_line comparison_line(const struct comparison *s, size_t size, size_t checked,
                                       double whole, const struct comparison_bounds *bounds);
 
+/* The line of a comparison of all elements of a tensor at once. */
+static inline struct gradcheck_line whole_line(const char *method, size_t size, double error,
+                                               double tolerance)
+{
+    return (struct gradcheck_line){.method = method,
+                                   .size = size,
+                                   .checked = size,
+                                   .error = error,
+                                   .at = SIZE_MAX,
+                                   .tolerance = tolerance};
+}
+
 /* One run of the checker over one case. */
 struct check {
     const struct gradcheck *g;
@@ -92,7 +104,7 @@ struct check {
 };
 
 /* Completes a line with what all lines of a case share, counts failures, and reports the line. */
-void check_report(struct check *k, size_t tensor, struct gradcheck_line *line);
+void check_report(struct check *k, size_t tensor, struct gradcheck_line line);
 
 /* Draws start (B,T), with more than one document in each row if T > 1, and replaces targets in the next
  * document by NO_TARGET. NULL if memory is short. */

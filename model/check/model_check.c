@@ -38,26 +38,26 @@ struct dropout model_dropout(const struct model_check *k, size_t first_row)
     return (struct dropout){k->c->config.dropout, OP_DROPOUT_SEED, OP_DROPOUT_STEP, first_row};
 }
 
-void model_report(struct model_check *k, const char *tensor, struct gradcheck_line *line)
+void model_report(struct model_check *k, const char *tensor, struct gradcheck_line line)
 {
     const struct model_case *c = k->c;
-    const size_t size = sizeof line->sizes;
-    snprintf(line->tensor, sizeof line->tensor, "%s", tensor);
-    line->subject = k->subject->name;
-    int n = snprintf(line->sizes, size, "L=%zu H=%zu C=%zu B=%zu T=%zu V=%zu P=%zu %s%s",
+    const size_t size = sizeof line.sizes;
+    snprintf(line.tensor, sizeof line.tensor, "%s", tensor);
+    line.subject = k->subject->name;
+    int n = snprintf(line.sizes, size, "L=%zu H=%zu C=%zu B=%zu T=%zu V=%zu P=%zu %s%s",
                      c->config.n_layer, c->config.n_head, c->config.n_embd, c->B, c->T,
                      c->config.vocab_size, c->config.padded_vocab_size,
                      c->config.gelu == GELU_ERF ? "erf" : "tanh", c->config.bias ? "" : " no bias");
     if (c->config.dropout > 0)
-        n += snprintf(line->sizes + n, size - n, " p=%g", c->config.dropout);
+        n += snprintf(line.sizes + n, size - n, " p=%g", c->config.dropout);
     if (c->accumulate > 1)
-        n += snprintf(line->sizes + n, size - n, " accumulate=%zu", c->accumulate);
+        n += snprintf(line.sizes + n, size - n, " accumulate=%zu", c->accumulate);
     if (c->document)
-        snprintf(line->sizes + n, size - n, " document=%zu", c->document);
-    line->ok = line->error <= line->tolerance;
-    k->failed += !line->ok;
+        snprintf(line.sizes + n, size - n, " document=%zu", c->document);
+    line.ok = line.error <= line.tolerance;
+    k->failed += !line.ok;
     if (k->g->report)
-        k->g->report(k->g->to, line);
+        k->g->report(k->g->to, &line);
 }
 
 /* The loss of the whole batch, with tensor t moved by (re + i im) along coordinate `at`, or along the
@@ -135,7 +135,7 @@ static void check_tensor(struct model_check *k, const struct tensor *t, unsigned
         whole += k->gradient[t->offset + i] * k->gradient[t->offset + i];
     struct gradcheck_line line = comparison_line(&sums, n, sums.compared, whole, &bounds);
     gradcheck_where(line.where, sizeof line.where, line.at, t->shape, t->ndim);
-    model_report(k, t->name, &line);
+    model_report(k, t->name, line);
 }
 
 /* --- the gradient --- */
@@ -185,12 +185,7 @@ static void check_padding(struct model_check *k)
             touched += k->gradient[next] != 0;
         next = t ? t->offset + tensor_file_size(t) : next;
     }
-    model_report(k, "padding",
-                 &(struct gradcheck_line){.method = "unchanged",
-                                          .size = checked,
-                                          .checked = checked,
-                                          .error = touched,
-                                          .at = SIZE_MAX});
+    model_report(k, "padding", whole_line("unchanged", checked, touched, 0));
 }
 
 static int create(struct model_check *k)

@@ -55,8 +55,7 @@ static void compare(struct model_check *k, const struct gradcheck_precision *p,
     const double *x[PASSES];
     for (size_t i = 0; i < PASSES; i++)
         x[i] = results[i] + first;
-    struct gradcheck_line line = precision_line(p, x, size, chain(k));
-    model_report(k, name, &line);
+    model_report(k, name, precision_line(p, x, size, chain(k)));
 }
 
 static int check_one(struct model_check *k, const struct gradcheck_precision *p)

@@ -93,13 +93,9 @@ struct gradcheck_line precision_line(const struct gradcheck_precision *p,
                  rho =
                      FLT_EPSILON / 2 / DBL_EPSILON * scatter(perturbed + PRECISION_DRAWS, exact, n),
                  error = distance(results[PASS_LOW], exact, n);
-    return (struct gradcheck_line){
-        .method = p->name,
-        .size = n,
-        .checked = n,
-        .error = error == 0 ? 0 : error / size,
-        .at = SIZE_MAX,
-        .tolerance = size == 0 ? 0 : p->factor * sqrt(chain) * (fmax(kappa, rho) / size + p->unit)};
+    return whole_line(p->name, n, error == 0 ? 0 : error / size,
+                      size == 0 ? 0
+                                : p->factor * sqrt(chain) * (fmax(kappa, rho) / size + p->unit));
 }
 
 /* --- an operation --- */
@@ -161,11 +157,8 @@ static int check_one(struct check *k, const struct gradcheck_precision *p)
         const double *x[PASSES];
         for (size_t i = 0; i < PASSES; i++)
             x[i] = results[i].x[t];
-        if (!failed && x[0]) {
-            struct gradcheck_line line =
-                precision_line(p, x, k->h.size[t], chain(k->h.subject->op));
-            check_report(k, t, &line);
-        }
+        if (!failed && x[0])
+            check_report(k, t, precision_line(p, x, k->h.size[t], chain(k->h.subject->op)));
         for (size_t i = 0; i < PASSES; i++)
             free(results[i].x[t]);
     }
