@@ -98,7 +98,7 @@ void bench_fill_ids(uint32_t *ids, size_t n, size_t vocab_size);
         NUMBER("q3_s", (t).q3), NUMBER("min_s", (t).min), NUMBER("max_s", (t).max),                \
         NUMBER("waited", (t).waited)
 
-/* The JSON object of these fields, after kind and workload unless kind is NULL. */
+/* The JSON object of these fields, after kind and workload. */
 cJSON *report_object(const struct bench *b, const char *kind, const struct field *fields);
 /* Prints a row of a text table, title and headings before the first; nothing with --json. */
 void report_row(struct bench *b, const char *title, const struct field *fields);

@@ -7,10 +7,8 @@
 
 cJSON *report_object(const struct bench *b, const char *kind, const struct field *f)
 {
-    cJSON *o = cJSON_CreateObject();
-    if (kind)
-        cJSON_AddStringToObject(o, "kind", kind);
-    if (kind && b->workload)
+    cJSON *o = json_add(NULL, FIELDS(TEXT("kind", kind)));
+    if (b->workload)
         cJSON_AddStringToObject(o, "workload", b->workload->name);
     return json_add(o, f);
 }

@@ -3,8 +3,7 @@
 #include "train/json.h"
 #include "train/lens/inspection.h"
 #include "train/lens/inspection_json.h"
-#include "train/lens/lens_draw.h"
-#include "train/lens/lens_print.h"
+#include "train/lens/lens_views.h"
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>

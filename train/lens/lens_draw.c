@@ -1,6 +1,6 @@
-/* lens_draw.c: see lens_draw.h. */
-#include "train/lens/lens_draw.h"
+/* lens_draw.c: see lens_views.h. */
 #include "base/minmax.h"
+#include "train/lens/lens_views.h"
 #include <string.h>
 
 enum { LABEL_COLUMNS = 10 };

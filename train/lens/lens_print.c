@@ -1,6 +1,6 @@
-/* lens_print.c: see lens_print.h. */
-#include "train/lens/lens_print.h"
+/* lens_print.c: see lens_views.h. */
 #include "base/minmax.h"
+#include "train/lens/lens_views.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

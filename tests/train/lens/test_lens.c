@@ -7,8 +7,7 @@
 #include "train/cli/command.h"
 #include "train/gradient_file.h"
 #include "train/lens/inspection.h"
-#include "train/lens/lens_draw.h"
-#include "train/lens/lens_print.h"
+#include "train/lens/lens_views.h"
 #include "train/report/heatmap.h"
 
 #include <cairo.h>
