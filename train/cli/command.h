@@ -1,5 +1,5 @@
 /* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command returns the
- * exit status: 0, or another value after a failure. main prints *err if it has been filled in, and
+ * exit status: 0, or another value after a failure. main
  * checks that standard output was written. */
 #pragma once
 
@@ -8,6 +8,9 @@
 enum { WRONG_USAGE = 2 };
 
 typedef int command(int argc, char **argv, struct error *err);
+
+/* Runs a command and prints its error, if it has filled in one. Returns the exit status. */
+int command_run(command *run, int argc, char **argv);
 
 command command_tokenize, command_tokens, command_init, command_train, command_eval, command_sample,
     command_grad, command_gradcheck, command_lens, command_report, command_serve, command_inspect,

@@ -130,12 +130,5 @@ int main(int argc, char **argv)
     char name[64];
     snprintf(name, sizeof name, "handgrad %s", c->name);
     argv[1] = name;
-    struct error err = {0};
-    const int status = c->run(argc - 1, argv + 1, &err);
-    if (!status || !*err.text)
-        return status;
-    if (status != WRONG_USAGE)
-        return print_error(&err);
-    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", name, err.text, name);
-    return WRONG_USAGE;
+    return command_run(c->run, argc - 1, argv + 1);
 }

@@ -1,6 +1,6 @@
 /* options.c: see options.h. */
-#include "train/cli/options.h"
 #include "base/utf8.h"
+#include "train/cli/command.h"
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -171,4 +171,16 @@ void print_escaped(const char *bytes, size_t n, char quote)
                 printf("\\x%02x", (unsigned char)bytes[i + k]);
         i += length > 0 ? length : 1;
     }
+}
+
+int command_run(command *run, int argc, char **argv)
+{
+    struct error err = {0};
+    const int status = run(argc, argv, &err);
+    if (!status || !*err.text)
+        return status;
+    if (status != WRONG_USAGE)
+        return print_error(&err);
+    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", argv[0], err.text, argv[0]);
+    return WRONG_USAGE;
 }

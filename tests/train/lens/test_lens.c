@@ -157,7 +157,7 @@ static int lens(const char *a, const char *b, const char *c, const char *d, cons
     if (!child) {
         if (!freopen(out_path, "w", stdout) || !freopen("/dev/null", "w", stderr))
             _exit(99);
-        const int code = command_lens(argc, argv);
+        const int code = command_run(command_lens, argc, argv);
         fflush(NULL);
         _exit(code);
     }
