@@ -5,13 +5,6 @@
 
 #include "train/cli/options.h"
 
-enum { WRONG_USAGE = 2 };
-
-typedef int command(int argc, char **argv, struct error *err);
-
-/* Runs a command and prints its error, if it has filled in one. Returns the exit status. */
-int command_run(command *run, int argc, char **argv);
-
 command command_tokenize, command_tokens, command_init, command_train, command_eval, command_sample,
     command_grad, command_gradcheck, command_lens, command_report, command_serve, command_inspect,
     command_bench;

@@ -1,6 +1,6 @@
 /* options.c: see options.h. */
+#include "train/cli/options.h"
 #include "base/utf8.h"
-#include "train/cli/command.h"
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>

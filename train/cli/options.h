@@ -57,3 +57,10 @@ int print_error(const struct error *err);
 /* Prints bytes with \n and \t for line ends and tabs, and \xNN for other control characters and
  * invalid UTF-8. If `quote` is not 0, that character and the backslash are escaped as well. */
 void print_escaped(const char *bytes, size_t n, char quote);
+
+enum { WRONG_USAGE = 2 };
+
+typedef int command(int argc, char **argv, struct error *err);
+
+/* Runs a command and prints its error, if it has filled in one. Returns the exit status. */
+int command_run(command *run, int argc, char **argv);
