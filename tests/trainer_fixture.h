@@ -26,7 +26,7 @@ FIXTURE void make_data(bool documents)
     char *argv[] = {
         "handgrad tokenize",    text,  "-o", data, "--tokenizer", documents ? "bpe:280" : "char",
         "--document-separator", "\\n", NULL};
-    ck_assert_int_eq(command_tokenize(documents ? 8 : 6, argv), 0);
+    ck_assert_int_eq(command_run(command_tokenize, documents ? 8 : 6, argv), 0);
 }
 
 FIXTURE struct config small(void)

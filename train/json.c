@@ -42,3 +42,14 @@ void json_print(cJSON *object)
     cJSON_free(text);
     cJSON_Delete(object);
 }
+
+cJSON *json_add(cJSON *object, const struct field *f)
+{
+    cJSON *o = object ? object : cJSON_CreateObject();
+    for (; f->key || f->heading; f++)
+        if (f->key && f->text)
+            cJSON_AddStringToObject(o, f->key, f->text);
+        else if (f->key)
+            cJSON_AddNumberToObject(o, f->key, f->number);
+    return o;
+}

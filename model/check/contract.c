@@ -16,29 +16,29 @@ void op_describe(char *text, size_t size, const struct op_info *info, const stru
     }
     int n = snprintf(text, size, "B=%zu T=%zu C=%zu", c->B, c->T, c->C);
     if (heads)
-        n += snprintf(text + n, size - (size_t)n, " H=%zu", c->H);
+        n += snprintf(text + n, size - n, " H=%zu", c->H);
     if (wide)
-        n += snprintf(text + n, size - (size_t)n, " O=%zu", c->O);
+        n += snprintf(text + n, size - n, " O=%zu", c->O);
     if (symbols)
-        n += snprintf(text + n, size - (size_t)n, " V=%zu P=%zu", c->V, c->P ? c->P : c->V);
+        n += snprintf(text + n, size - n, " V=%zu P=%zu", c->V, c->P ? c->P : c->V);
     if (c->document)
-        n += snprintf(text + n, size - (size_t)n, " document=%zu", c->document);
+        n += snprintf(text + n, size - n, " document=%zu", c->document);
     if (c->p > 0)
-        snprintf(text + n, size - (size_t)n, " p=%g", c->p);
+        snprintf(text + n, size - n, " p=%g", c->p);
 }
 
-void check_report(struct check *k, size_t tensor, struct gradcheck_line *line)
+void check_report(struct check *k, size_t tensor, struct gradcheck_line line)
 {
     size_t shape[3];
     const struct op_tensor *t = &k->h.info->tensors[tensor];
-    gradcheck_where(line->where, sizeof line->where, line->at, shape, op_shape(shape, t, &k->h.c));
-    snprintf(line->tensor, sizeof line->tensor, "%s", t->name);
-    line->subject = k->h.subject->name;
-    op_describe(line->sizes, sizeof line->sizes, k->h.info, &k->h.c);
-    line->ok = line->error <= line->tolerance; /* NaN fails */
-    k->failed += !line->ok;
+    gradcheck_where(line.where, sizeof line.where, line.at, shape, op_shape(shape, t, &k->h.c));
+    snprintf(line.tensor, sizeof line.tensor, "%s", t->name);
+    line.subject = k->h.subject->name;
+    op_describe(line.sizes, sizeof line.sizes, k->h.info, &k->h.c);
+    line.ok = line.error <= line.tolerance; /* NaN fails */
+    k->failed += !line.ok;
     if (k->g->report)
-        k->g->report(k->g->to, line);
+        k->g->report(k->g->to, &line);
 }
 
 int copy_tensors(struct copy *copy, const struct harness *h, bool differentiable_only)
@@ -66,12 +66,7 @@ void check_unchanged(struct check *k, const struct copy *copy, const char *metho
 {
     for (size_t t = 0; t < k->h.info->count; t++)
         if (copy->x[t] && memcmp(copy->x[t], k->h.x[NUMBER_F64][t], k->h.size[t] * sizeof(double)))
-            check_report(k, t,
-                         &(struct gradcheck_line){.method = method,
-                                                  .size = k->h.size[t],
-                                                  .checked = k->h.size[t],
-                                                  .error = INFINITY,
-                                                  .at = SIZE_MAX});
+            check_report(k, t, whole_line(method, k->h.size[t], INFINITY, 0));
 }
 
 /* Compares what the forward wrote to tensor t with other numbers for it. */
@@ -86,12 +81,8 @@ static void compare_forward(struct check *k, size_t t, const char *method, enum 
         size += z * z;
     }
     check_report(k, t,
-                 &(struct gradcheck_line){.method = method,
-                                          .size = k->h.size[t],
-                                          .checked = k->h.size[t],
-                                          .error = difference == 0 ? 0 : sqrt(difference / size),
-                                          .at = SIZE_MAX,
-                                          .tolerance = GRADCHECK_OP_TOLERANCE});
+                 whole_line(method, k->h.size[t], difference == 0 ? 0 : sqrt(difference / size),
+                            GRADCHECK_OP_TOLERANCE));
 }
 
 /* If the double forward were not the real part of the complex one, the complex step would check another

@@ -8,6 +8,7 @@
 #include "model/check/gradcheck.h"
 #include "model/check/harness.h"
 #include <float.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -121,9 +122,8 @@ static void check_tensor(struct check *k, size_t t, unsigned method)
             compare(k, &sums, t, SIZE_MAX);
         }
     }
-    struct gradcheck_line line =
-        comparison_line(&sums, n, sums.compared / UPSTREAMS, analytic_square(k, t), &bounds);
-    check_report(k, t, &line);
+    check_report(
+        k, t, comparison_line(&sums, n, sums.compared / UPSTREAMS, analytic_square(k, t), &bounds));
 }
 
 static int run(struct check *k)
@@ -166,35 +166,10 @@ int gradcheck_case(const struct gradcheck *g, const struct gradcheck_subject *s,
 
 /* --- all cases --- */
 
-/* The lines of one case, kept until those of earlier cases have been reported. */
-struct lines {
-    struct gradcheck_line *line;
-    size_t count, capacity;
-    bool lost; /* memory was short for one of them */
-};
-
-static void keep_line(void *to, const struct gradcheck_line *line)
+/* Keeps a line in a stream until those of earlier cases have been reported. */
+static void keep_line(void *stream, const struct gradcheck_line *line)
 {
-    struct lines *lines = to;
-    if (lines->count == lines->capacity) {
-        const size_t capacity = 2 * lines->capacity + 64;
-        struct gradcheck_line *more = realloc(lines->line, capacity * sizeof *more);
-        lines->lost |= !more;
-        if (!more)
-            return;
-        lines->line = more;
-        lines->capacity = capacity;
-    }
-    lines->line[lines->count++] = *line;
-}
-
-/* Reports the lines and frees them. Returns -1 if one was lost. */
-static int report_lines(struct lines *lines, const struct gradcheck *g)
-{
-    for (size_t l = 0; l < lines->count && g->report; l++)
-        g->report(g->to, &lines->line[l]);
-    free(lines->line);
-    return lines->lost ? -1 : 0;
+    fwrite(line, sizeof *line, 1, stream);
 }
 
 int gradcheck_cases(const struct gradcheck *g, size_t count,
@@ -204,19 +179,25 @@ int gradcheck_cases(const struct gradcheck *g, size_t count,
     int failed = 0, broken = 0, stop = 0;
 #pragma omp parallel for schedule(dynamic) ordered
     for (size_t i = 0; i < count; i++) {
-        struct lines lines = {0};
+        char *lines = NULL;
+        size_t size = 0;
+        FILE *stream = open_memstream(&lines, &size);
         struct gradcheck one = *g;
         one.seed += i;
         one.report = keep_line;
-        one.to = &lines;
+        one.to = stream;
         int stopped, f = 0;
 #pragma omp atomic read
         stopped = stop;
-        if (!stopped)
+        if (!stopped && stream)
             f = check(&one, subject, i);
+        const bool lost = !stream || ferror(stream) | fclose(stream);
 #pragma omp ordered
         {
-            broken |= report_lines(&lines, g) < 0 || f < 0;
+            for (size_t l = 0; l < size && g->report; l += sizeof(struct gradcheck_line))
+                g->report(g->to, (void *)(lines + l));
+            free(lines);
+            broken |= lost || f < 0;
             failed += f;
 #pragma omp atomic write
             stop = g->first_only && failed;

@@ -48,8 +48,9 @@ int gradcheck_naive_model(const struct gradcheck_model *m, uint64_t seed);
 
 /* Finds out which methods see a planted mistake of an operation, or of the model. Returns 0, or -1 if
  * memory is short. */
+enum { CAUGHT_COMPLEX, CAUGHT_CENTRAL, CAUGHT_CONTRACT, CAUGHT_NAIVE, CAUGHT_BY };
 struct gradcheck_caught {
-    bool complex, central, contract, naive;
+    bool by[CAUGHT_BY];
 };
 int gradcheck_mistake(struct gradcheck_caught *caught, const struct mistake *m, uint64_t seed);
 int gradcheck_model_mistake(struct gradcheck_caught *caught, size_t mistake, uint64_t seed);

@@ -15,7 +15,7 @@ double number_get(enum number n, const void *array, size_t i)
 {
     switch (number_size(n)) {
     case sizeof(float):
-        return (double)((const float *)array)[i];
+        return ((const float *)array)[i];
     case sizeof(double):
         return ((const double *)array)[i];
     default:
@@ -27,7 +27,7 @@ void number_put(enum number n, void *array, size_t i, double re, double im)
 {
     switch (number_size(n)) {
     case sizeof(float):
-        ((float *)array)[i] = (float)re;
+        ((float *)array)[i] = re;
         break;
     case sizeof(double):
         ((double *)array)[i] = re;
@@ -76,7 +76,7 @@ static double *allocate_drawn(const struct op_tensor *t, size_t n, uint64_t *sta
 {
     double *v = malloc(n * sizeof *v);
     for (size_t i = 0; v && i < n; i++)
-        v[i] = (double)draw(t, state);
+        v[i] = draw(t, state);
     return v;
 }
 
@@ -104,10 +104,10 @@ static uint32_t *draw_symbols(size_t N, size_t V, uint64_t *state)
     if (!ids)
         return NULL;
     for (size_t n = 0; n < N; n++)
-        ids[n] = V ? (uint32_t)(random_bits(state) % V) : 0;
+        ids[n] = V ? random_bits(state) % V : 0;
     if (V && N > 2) {
         ids[N - 1] = ids[0];
-        ids[1] = (uint32_t)V - 1;
+        ids[1] = V - 1;
         ids[N / 2] = 0;
     }
     return ids;
@@ -119,7 +119,7 @@ uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets,
     for (size_t n = 0; start && n < B * T; n++) {
         const size_t t = n % T;
         const bool begins = t > 0 && (random_bits(random) % document == 0 || t == T / 2);
-        start[n] = t == 0 || begins ? (uint32_t)t : start[n - 1];
+        start[n] = t == 0 || begins ? t : start[n - 1];
         if (begins)
             targets[n - 1] = NO_TARGET;
     }

@@ -83,6 +83,18 @@ struct comparison_bounds {
 struct gradcheck_line comparison_line(const struct comparison *s, size_t size, size_t checked,
                                       double whole, const struct comparison_bounds *bounds);
 
+/* The line of a comparison of all elements of a tensor at once. */
+static inline struct gradcheck_line whole_line(const char *method, size_t size, double error,
+                                               double tolerance)
+{
+    return (struct gradcheck_line){.method = method,
+                                   .size = size,
+                                   .checked = size,
+                                   .error = error,
+                                   .at = SIZE_MAX,
+                                   .tolerance = tolerance};
+}
+
 /* One run of the checker over one case. */
 struct check {
     const struct gradcheck *g;
@@ -92,7 +104,7 @@ struct check {
 };
 
 /* Completes a line with what all lines of a case share, counts failures, and reports the line. */
-void check_report(struct check *k, size_t tensor, struct gradcheck_line *line);
+void check_report(struct check *k, size_t tensor, struct gradcheck_line line);
 
 /* Draws start (B,T), with more than one document in each row if T > 1, and replaces targets in the next
  * document by NO_TARGET. NULL if memory is short. */
@@ -122,18 +134,17 @@ int check_forward(struct check *k);
 /* Checks the builds of low precision against the double build. Returns -1 if memory is short. */
 int check_precision(struct check *k);
 
-/* Results in double, in low precision, and in double from inputs that were perturbed: first by the unit
- * roundoff of the low precision, then by that of double. */
-enum { PRECISION_DRAWS = 4, PRECISION_PERTURBED = 2 * PRECISION_DRAWS };
-struct precision_results {
-    const double *exact, *low, *perturbed[PRECISION_PERTURBED];
-    size_t size;
-};
-/* The size of the perturbation of draw m. */
-double precision_unit(const struct gradcheck_precision *p, size_t m);
-/* The line that compares them, for results of a chain of so many operations. */
+/* The passes that are compared: in low precision, in double, and in double from inputs that were
+ * perturbed: first by the unit roundoff of the low precision, then by that of double. */
+enum { PRECISION_DRAWS = 4, PASS_LOW = 0, PASS_EXACT, PASS_PERTURBED };
+enum { PASSES = PASS_PERTURBED + 2 * PRECISION_DRAWS };
+/* The number type of a pass, and the size of its perturbation. */
+enum number precision_number(const struct gradcheck_precision *p, size_t pass);
+double precision_unit(const struct gradcheck_precision *p, size_t pass);
+/* The line that compares results of all passes, for a chain of so many operations. */
 struct gradcheck_line precision_line(const struct gradcheck_precision *p,
-                                     const struct precision_results *r, double chain);
+                                     const double *const results[PASSES], size_t size,
+                                     double chain);
 /* x (1 + unit delta), with delta uniform in [-1, 1]. */
 double precision_perturb(double x, double unit, uint64_t *random);
 

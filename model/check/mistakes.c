@@ -52,9 +52,8 @@ struct mistakes_made mistakes_enter(enum op op, bool backward)
                    call = backward ? count_calls(here.place_count, op) - 1 - nth : nth;
     for (size_t i = 0; i < here.n; i++) {
         const struct planted *p = &here.planted[i];
-        if (p->place == EVERY_PLACE
-                ? same_function(p->mistake->op, op)
-                : p->mistake->op == op && count_calls((size_t)p->place, op) == call)
+        if (p->place == EVERY_PLACE ? same_function(p->mistake->op, op)
+                                    : p->mistake->op == op && count_calls(p->place, op) == call)
             made.bits |= (uint64_t)1 << p->mistake->bit;
     }
     return made;

@@ -28,12 +28,12 @@ static void weighted(double loss[2], void *model, const struct batch *batch,
 
 MODEL(sum)
 {
-    weighted(loss, model, batch, d, (double)tokens(batch));
+    weighted(loss, model, batch, d, tokens(batch));
 }
 
 MODEL(divided_twice)
 {
-    weighted(loss, model, batch, d, 1 / (double)tokens(batch));
+    weighted(loss, model, batch, d, 1.0 / tokens(batch));
 }
 
 MODEL(targets_shifted)

@@ -38,26 +38,26 @@ struct dropout model_dropout(const struct model_check *k, size_t first_row)
     return (struct dropout){k->c->config.dropout, OP_DROPOUT_SEED, OP_DROPOUT_STEP, first_row};
 }
 
-void model_report(struct model_check *k, const char *tensor, struct gradcheck_line *line)
+void model_report(struct model_check *k, const char *tensor, struct gradcheck_line line)
 {
     const struct model_case *c = k->c;
-    const size_t size = sizeof line->sizes;
-    snprintf(line->tensor, sizeof line->tensor, "%s", tensor);
-    line->subject = k->subject->name;
-    int n = snprintf(line->sizes, size, "L=%zu H=%zu C=%zu B=%zu T=%zu V=%zu P=%zu %s%s",
+    const size_t size = sizeof line.sizes;
+    snprintf(line.tensor, sizeof line.tensor, "%s", tensor);
+    line.subject = k->subject->name;
+    int n = snprintf(line.sizes, size, "L=%zu H=%zu C=%zu B=%zu T=%zu V=%zu P=%zu %s%s",
                      c->config.n_layer, c->config.n_head, c->config.n_embd, c->B, c->T,
                      c->config.vocab_size, c->config.padded_vocab_size,
                      c->config.gelu == GELU_ERF ? "erf" : "tanh", c->config.bias ? "" : " no bias");
     if (c->config.dropout > 0)
-        n += snprintf(line->sizes + n, size - (size_t)n, " p=%g", c->config.dropout);
+        n += snprintf(line.sizes + n, size - n, " p=%g", c->config.dropout);
     if (c->accumulate > 1)
-        n += snprintf(line->sizes + n, size - (size_t)n, " accumulate=%zu", c->accumulate);
+        n += snprintf(line.sizes + n, size - n, " accumulate=%zu", c->accumulate);
     if (c->document)
-        snprintf(line->sizes + n, size - (size_t)n, " document=%zu", c->document);
-    line->ok = line->error <= line->tolerance;
-    k->failed += !line->ok;
+        snprintf(line.sizes + n, size - n, " document=%zu", c->document);
+    line.ok = line.error <= line.tolerance;
+    k->failed += !line.ok;
     if (k->g->report)
-        k->g->report(k->g->to, line);
+        k->g->report(k->g->to, &line);
 }
 
 /* The loss of the whole batch, with tensor t moved by (re + i im) along coordinate `at`, or along the
@@ -119,7 +119,7 @@ static void check_tensor(struct model_check *k, const struct tensor *t, unsigned
     const struct comparison_bounds bounds = {
         .tolerance = GRADCHECK_MODEL_TOLERANCE,
         .central_rounding = 256 * DBL_EPSILON, /* sums are longer than in an operation */
-        .sum_rounding = (double)k->c->accumulate * 2 * DBL_EPSILON * BEFORE};
+        .sum_rounding = k->c->accumulate * 2 * DBL_EPSILON * BEFORE};
     const size_t n = tensor_file_size(t);
     const bool all = n <= (method == GRADCHECK_COMPLEX ? ALL_COORDINATES : ALL_CENTRAL);
     uint64_t random = k->g->seed ^ t->offset;
@@ -135,7 +135,7 @@ static void check_tensor(struct model_check *k, const struct tensor *t, unsigned
         whole += k->gradient[t->offset + i] * k->gradient[t->offset + i];
     struct gradcheck_line line = comparison_line(&sums, n, sums.compared, whole, &bounds);
     gradcheck_where(line.where, sizeof line.where, line.at, t->shape, t->ndim);
-    model_report(k, t->name, &line);
+    model_report(k, t->name, line);
 }
 
 /* --- the gradient --- */
@@ -185,12 +185,7 @@ static void check_padding(struct model_check *k)
             touched += k->gradient[next] != 0;
         next = t ? t->offset + tensor_file_size(t) : next;
     }
-    model_report(k, "padding",
-                 &(struct gradcheck_line){.method = "unchanged",
-                                          .size = checked,
-                                          .checked = checked,
-                                          .error = (double)touched,
-                                          .at = SIZE_MAX});
+    model_report(k, "padding", whole_line("unchanged", checked, touched, 0));
 }
 
 static int create(struct model_check *k)
@@ -200,14 +195,16 @@ static int create(struct model_check *k)
         if (!(k->model[n] = k->subject->code[n].create(&k->c->config, N)))
             return -1;
     k->tensors = k->subject->code[NUMBER_F64].tensors(k->model[NUMBER_F64]);
-    const size_t bytes = k->tensors->total * sizeof(double);
-    k->ids = malloc(N * sizeof *k->ids);
-    k->targets = malloc(N * sizeof *k->targets);
-    k->value = calloc(1, bytes);
-    k->before = malloc(bytes);
-    k->gradient = malloc(bytes);
-    k->direction = malloc(bytes);
-    return k->ids && k->targets && k->value && k->before && k->gradient && k->direction ? 0 : -1;
+    const size_t total = k->tensors->total;
+    k->ids = malloc(2 * N * sizeof *k->ids);
+    k->value = calloc(4 * total, sizeof *k->value);
+    if (!k->ids || !k->value)
+        return -1;
+    k->targets = k->ids + N;
+    k->before = k->value + total;
+    k->gradient = k->before + total;
+    k->direction = k->gradient + total;
+    return 0;
 }
 
 static void destroy(struct model_check *k)
@@ -215,12 +212,8 @@ static void destroy(struct model_check *k)
     for (enum number n = 0; n < NUMBERS; n++)
         k->subject->code[n].destroy(k->model[n]);
     free(k->ids);
-    free(k->targets);
     free(k->start);
     free(k->value);
-    free(k->before);
-    free(k->gradient);
-    free(k->direction);
 }
 
 /* Draws a batch, and weights as large as those of a trained model: with initial weights much of the
@@ -230,8 +223,8 @@ static int draw(struct model_check *k)
     const struct model_case *c = k->c;
     uint64_t random = k->g->seed;
     for (size_t i = 0; i < c->B * c->T; i++) {
-        k->ids[i] = (uint32_t)(random_bits(&random) % c->config.vocab_size);
-        k->targets[i] = (uint32_t)(random_bits(&random) % c->config.vocab_size);
+        k->ids[i] = random_bits(&random) % c->config.vocab_size;
+        k->targets[i] = random_bits(&random) % c->config.vocab_size;
     }
     if (c->document && !(k->start = draw_documents(c->B, c->T, c->document, k->targets, &random)))
         return -1;

@@ -68,7 +68,7 @@ static int naive_case(const struct gradcheck_subject *s, const struct op_case *c
     }
     for (size_t t = 0; !failed && t < h.info->count; t++)
         for (size_t i = 0; op_differentiable(&h.info->tensors[t]) && i < h.size[t] && !seen; i++)
-            seen = !close_enough((double)((float *)dx[t])[i], (double)difference(&h, t, i));
+            seen = !close_enough(((float *)dx[t])[i], difference(&h, t, i));
     for (size_t t = 0; t < OP_TENSORS_MAX; t++)
         free(dx[t]);
     harness_destroy(&h);
@@ -109,8 +109,7 @@ static int check_parameters(const struct model_code *code, void *model, const st
             *x = value - STEP;
             code->loss(down, model, batch, NULL);
             *x = value;
-            if (!close_enough((double)grads[tensors->list[t].offset + i],
-                              (up[0] - down[0]) / (2 * (double)STEP)))
+            if (!close_enough(grads[tensors->list[t].offset + i], (up[0] - down[0]) / (2 * STEP)))
                 return 1;
         }
     return 0;
@@ -123,7 +122,7 @@ int gradcheck_naive_model(const struct gradcheck_model *m, uint64_t seed)
     const struct model_code *code = &m->code[NUMBER_F32];
     uint32_t ids[B * T + 1];
     for (size_t i = 0; i < B * T + 1; i++)
-        ids[i] = (uint32_t)(random_bits(&seed) % V);
+        ids[i] = random_bits(&seed) % V;
     const struct batch batch = {
         .inputs = ids, .targets = ids + 1, .weight = 1, .rows = B, .block_size = T};
     void *model = code->create(&config, B * T);

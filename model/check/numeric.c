@@ -159,7 +159,7 @@ struct gradcheck_line comparison_line(const struct comparison *s, size_t size, s
     static const double LOOSEST = 1e-6;
     const double share = checked < size ? (double)checked / (double)size : 0;
     const double scale = sqrt(fmax(s->reference, fmax(whole * share, ZERO * ZERO * s->magnitude)));
-    const double rms = scale / sqrt((double)s->compared);
+    const double rms = scale / sqrt(s->compared);
     const bool exact = s->method == GRADCHECK_COMPLEX;
     const double bound =
         exact ? bounds->tolerance

@@ -60,38 +60,42 @@ static double distance(const double *x, const double *y, size_t n)
     return sqrt(sum);
 }
 
-double precision_unit(const struct gradcheck_precision *p, size_t m)
+enum number precision_number(const struct gradcheck_precision *p, size_t pass)
 {
-    return m < PRECISION_DRAWS ? p->unit : DBL_EPSILON;
+    return pass == PASS_LOW ? p->number : NUMBER_F64;
+}
+
+double precision_unit(const struct gradcheck_precision *p, size_t pass)
+{
+    return pass < PASS_PERTURBED                     ? 0
+           : pass < PASS_PERTURBED + PRECISION_DRAWS ? p->unit
+                                                     : DBL_EPSILON;
 }
 
 /* Root mean square of the distances of some perturbed results from the exact one. */
-static double scatter(const struct precision_results *r,
-                      const double *const perturbed[PRECISION_DRAWS])
+static double scatter(const double *const perturbed[PRECISION_DRAWS], const double *exact, size_t n)
 {
     double sum = 0;
     for (size_t m = 0; m < PRECISION_DRAWS; m++)
-        sum += pow(distance(perturbed[m], r->exact, r->size), 2) / PRECISION_DRAWS;
+        sum += pow(distance(perturbed[m], exact, n), 2) / PRECISION_DRAWS;
     return sqrt(sum);
 }
 
 struct gradcheck_line precision_line(const struct gradcheck_precision *p,
-                                     const struct precision_results *r, double chain)
+                                     const double *const results[PASSES], size_t n, double chain)
 {
+    const double *exact = results[PASS_EXACT], *const *perturbed = results + PASS_PERTURBED;
     double size = 0;
-    for (size_t i = 0; i < r->size; i++)
-        size += r->exact[i] * r->exact[i];
+    for (size_t i = 0; i < n; i++)
+        size += exact[i] * exact[i];
     size = sqrt(size);
-    const double kappa = scatter(r, r->perturbed),
-                 rho = FLT_EPSILON / 2 / DBL_EPSILON * scatter(r, r->perturbed + PRECISION_DRAWS);
-    const double error = distance(r->low, r->exact, r->size);
-    return (struct gradcheck_line){
-        .method = p->name,
-        .size = r->size,
-        .checked = r->size,
-        .error = error == 0 ? 0 : error / size,
-        .at = SIZE_MAX,
-        .tolerance = size == 0 ? 0 : p->factor * sqrt(chain) * (fmax(kappa, rho) / size + p->unit)};
+    const double kappa = scatter(perturbed, exact, n),
+                 rho =
+                     FLT_EPSILON / 2 / DBL_EPSILON * scatter(perturbed + PRECISION_DRAWS, exact, n),
+                 error = distance(results[PASS_LOW], exact, n);
+    return whole_line(p->name, n, error == 0 ? 0 : error / size,
+                      size == 0 ? 0
+                                : p->factor * sqrt(chain) * (fmax(kappa, rho) / size + p->unit));
 }
 
 /* --- an operation --- */
@@ -100,12 +104,6 @@ struct gradcheck_line precision_line(const struct gradcheck_precision *p,
 struct results {
     double *x[OP_TENSORS_MAX];
 };
-
-static void free_results(struct results *r)
-{
-    for (size_t t = 0; t < OP_TENSORS_MAX; t++)
-        free(r->x[t]);
-}
 
 /* Runs forward and backward in one number type on the numbers in h->x, with upstream gradients
  * perturbed by unit. */
@@ -147,35 +145,23 @@ static int pass_from(struct results *r, struct harness *h, enum number n, double
     return pass(r, h, n, unit, random);
 }
 
-static void compare(struct check *k, const struct gradcheck_precision *p,
-                    const struct results *exact, const struct results *low,
-                    const struct results perturbed[PRECISION_PERTURBED])
-{
-    for (size_t t = 0; t < k->h.info->count; t++) {
-        if (!exact->x[t])
-            continue;
-        struct precision_results r = {.exact = exact->x[t], .low = low->x[t], .size = k->h.size[t]};
-        for (size_t m = 0; m < PRECISION_PERTURBED; m++)
-            r.perturbed[m] = perturbed[m].x[t];
-        struct gradcheck_line line = precision_line(p, &r, chain(k->h.subject->op));
-        check_report(k, t, &line);
-    }
-}
-
 static int check_one(struct check *k, const struct gradcheck_precision *p)
 {
-    struct results exact = {0}, low = {0}, perturbed[PRECISION_PERTURBED] = {0};
+    struct results results[PASSES] = {0};
     uint64_t random = k->g->seed ^ 0x666C6F61;
-    int failed = pass_from(&low, &k->h, p->number, 0, &random) ||
-                 pass_from(&exact, &k->h, NUMBER_F64, 0, &random);
-    for (size_t m = 0; m < PRECISION_PERTURBED && !failed; m++)
-        failed = pass_from(&perturbed[m], &k->h, NUMBER_F64, precision_unit(p, m), &random);
-    if (!failed)
-        compare(k, p, &exact, &low, perturbed);
-    free_results(&exact);
-    free_results(&low);
-    for (size_t m = 0; m < PRECISION_PERTURBED; m++)
-        free_results(&perturbed[m]);
+    int failed = 0;
+    for (size_t i = 0; i < PASSES && !failed; i++)
+        failed =
+            pass_from(&results[i], &k->h, precision_number(p, i), precision_unit(p, i), &random);
+    for (size_t t = 0; t < k->h.info->count; t++) {
+        const double *x[PASSES];
+        for (size_t i = 0; i < PASSES; i++)
+            x[i] = results[i].x[t];
+        if (!failed && x[0])
+            check_report(k, t, precision_line(p, x, k->h.size[t], chain(k->h.subject->op)));
+        for (size_t i = 0; i < PASSES; i++)
+            free(results[i].x[t]);
+    }
     return failed ? -1 : 0;
 }
 

@@ -27,7 +27,7 @@ void gradcheck_where(char *text, size_t size, size_t at, const size_t *shape, in
         below *= shape[i];
     int n = 0;
     for (int i = 0; i < ndim && at != SIZE_MAX; i++) {
-        n += snprintf(text + n, size - (size_t)n, "[%zu]", at / below);
+        n += snprintf(text + n, size - n, "[%zu]", at / below);
         at %= below;
         below /= i + 1 < ndim ? shape[i + 1] : 1;
     }

@@ -131,7 +131,8 @@ static void write_text(const char *path, const char *text)
 }
 
 #define RUN(command, ...)                                                                          \
-    command(sizeof((char *[]){__VA_ARGS__}) / sizeof(char *), (char *[]){__VA_ARGS__, NULL})
+    command_run(command, sizeof((char *[]){__VA_ARGS__}) / sizeof(char *),                         \
+                (char *[]){__VA_ARGS__, NULL})
 
 static void in_new_folder(void)
 {

@@ -83,7 +83,7 @@ static void make_other_data(const char *text, const char *data)
     write_file(text, numbers, sizeof numbers - 1);
     char *argv[] = {"handgrad tokenize", (char *)text, "-o", (char *)data,
                     "--tokenizer",       tokenizer,    NULL};
-    ck_assert_int_eq(command_tokenize(6, argv), 0);
+    ck_assert_int_eq(command_run(command_tokenize, 6, argv), 0);
 }
 
 /* What was allowed once needs no --allow later, even if the run ends before its next step. */

@@ -2,8 +2,7 @@
  *
  * Each measurement runs in a child process that prints its result, so its peak memory is its own,
  * and a child that the kernel kills costs one measurement. */
-#ifndef BENCH_H
-#define BENCH_H
+#pragma once
 
 #include "base/error.h"
 #include "train/bench/precision.h"
@@ -94,30 +93,12 @@ void bench_fill_ids(uint32_t *ids, size_t n, size_t vocab_size);
 
 /* --- printing: docs/benchmark.md explains each key and column --- */
 
-/* A key of the JSON object, a column of the text table, or both. */
-struct field {
-    const char *key;     /* NULL: only in the table */
-    double number;       /* NAN: null in JSON, an empty cell in the table */
-    const char *text;    /* if not NULL, the value instead of `number` */
-    const char *heading; /* NULL: only in JSON */
-    int width, decimals; /* of the column; a negative width aligns left */
-};
-
-#define FIELDS(...) ((const struct field[]){__VA_ARGS__, {0}})
-#define NUMBER(key, x)                                                                             \
-    {                                                                                              \
-        key, x, NULL, NULL, 0, 0                                                                   \
-    }
-#define TEXT(key, s)                                                                               \
-    {                                                                                              \
-        key, NAN, s, NULL, 0, 0                                                                    \
-    }
 #define TIMING(t)                                                                                  \
     NUMBER("runs", (t).runs), NUMBER("median_s", (t).median), NUMBER("q1_s", (t).q1),              \
         NUMBER("q3_s", (t).q3), NUMBER("min_s", (t).min), NUMBER("max_s", (t).max),                \
         NUMBER("waited", (t).waited)
 
-/* The JSON object of these fields, after kind and workload unless kind is NULL. */
+/* The JSON object of these fields, after kind and workload. */
 cJSON *report_object(const struct bench *b, const char *kind, const struct field *fields);
 /* Prints a row of a text table, title and headings before the first; nothing with --json. */
 void report_row(struct bench *b, const char *title, const struct field *fields);
@@ -134,5 +115,3 @@ void report_warning(const struct bench *b, const char *format, ...)
 void warn_if_noisy(const struct bench *b, const struct timing *t);
 /* Shows on a terminal what is being measured; NULL erases it. */
 void report_progress(const char *name, const char *what);
-
-#endif

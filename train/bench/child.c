@@ -22,7 +22,7 @@ static void limit_memory(void)
     size_t data = 0; /* pages */
     FILE *f = fopen("/proc/self/statm", "re");
     if (f && fscanf(f, "%*u %*u %*u %*u %*u %zu", &data) == 1 && available < SIZE_MAX) {
-        const rlim_t limit = available + data * (size_t)sysconf(_SC_PAGESIZE);
+        const rlim_t limit = available + data * sysconf(_SC_PAGESIZE);
         setrlimit(RLIMIT_DATA, &(struct rlimit){limit, limit});
     }
     if (f)
@@ -47,7 +47,7 @@ static void copy_output(int fd)
         if (n < 0)
             continue;
         report_progress(NULL, NULL);
-        fwrite(text, 1, (size_t)n, stdout);
+        fwrite(text, 1, n, stdout);
         fflush(stdout);
     }
 }
@@ -131,15 +131,15 @@ void bench_fill(float *x, size_t n)
 {
 #pragma omp parallel for
     for (size_t i = 0; i < n; i++) {
-        uint32_t h = (uint32_t)i;
+        uint32_t h = i;
         h = (h ^ h >> 16) * 0x85ebca6bu;
         h = (h ^ h >> 13) * 0xc2b2ae35u;
-        x[i] = (float)((h ^ h >> 16) * 0x1p-32 - 0.5);
+        x[i] = (h ^ h >> 16) * 0x1p-32 - 0.5;
     }
 }
 
 void bench_fill_ids(uint32_t *ids, size_t n, size_t vocab_size)
 {
     for (size_t i = 0; i < n; i++)
-        ids[i] = (uint32_t)(i * 2654435761u % vocab_size);
+        ids[i] = i * 2654435761u % vocab_size;
 }

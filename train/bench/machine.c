@@ -73,7 +73,7 @@ static void print_json(const struct bench *b, cJSON *variables)
     for (int i = 0; i < MEMORY_LEVELS; i++) {
         const struct field *level =
             FIELDS(NUMBER("bytes", m->level_bytes[i]), NUMBER("bandwidth", m->level_rate[i]));
-        cJSON_AddItemToArray(levels, report_object(b, NULL, level));
+        cJSON_AddItemToArray(levels, json_add(NULL, level));
     }
     cJSON_AddStringToObject(o, "products", m->products);
     cJSON_AddItemToObject(o, "environment", variables);

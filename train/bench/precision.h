@@ -1,6 +1,5 @@
 /* precision.h: the functions that differ between float32 and bf16. */
-#ifndef BENCH_PRECISION_H
-#define BENCH_PRECISION_H
+#pragma once
 
 #include "model/check/op_code.h"
 #include "model/decode.h"
@@ -18,5 +17,3 @@ struct bench_precision {
 };
 
 extern const struct bench_precision bench_precision_f32, bench_precision_bf16;
-
-#endif

@@ -7,18 +7,10 @@
 
 cJSON *report_object(const struct bench *b, const char *kind, const struct field *f)
 {
-    cJSON *o = cJSON_CreateObject();
-    if (kind)
-        cJSON_AddStringToObject(o, "kind", kind);
-    if (kind && b->workload)
+    cJSON *o = json_add(NULL, FIELDS(TEXT("kind", kind)));
+    if (b->workload)
         cJSON_AddStringToObject(o, "workload", b->workload->name);
-    for (; f->key || f->heading; f++) {
-        if (f->key && f->text)
-            cJSON_AddStringToObject(o, f->key, f->text);
-        else if (f->key)
-            cJSON_AddNumberToObject(o, f->key, f->number);
-    }
-    return o;
+    return json_add(o, f);
 }
 
 static void print_cells(const struct field *f, bool headings)

@@ -1,7 +1,6 @@
 /* trainee.h: a model, its optimiser and one batch of random tokens: a training step and its
  * parts. */
-#ifndef TRAINEE_H
-#define TRAINEE_H
+#pragma once
 
 #include "base/arena.h"
 #include "train/bench/bench.h"
@@ -26,5 +25,3 @@ void trainee_step(void *trainee);
 void trainee_zero_grads(void *trainee);
 void trainee_grad_norm(void *trainee);
 void trainee_update(void *trainee);
-
-#endif

@@ -1,7 +1,6 @@
 /* bench.c: handgrad bench. */
 #include "train/bench/bench.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/config/config_keys.h"
 #include <sys/mman.h>
 
@@ -36,7 +35,7 @@ static int measure(struct bench *b, const struct workload *w)
     }
 }
 
-int command_bench(int argc, char **argv)
+int command_bench(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.precision = PRECISION_F32, .recompute = RECOMPUTE_GELU};
     const struct option_spec options[] = {
@@ -65,14 +64,13 @@ int command_bench(int argc, char **argv)
         "Default: char-0.8M, gpt2-124m and decode, about a minute.\v"
         "docs/benchmark.md explains each column. A warning is printed if other programs disturb a "
         "measurement.");
-    struct error err;
     struct workloads workloads = {.count = 0};
-    if (list_workloads(&workloads, &a, &err))
-        return wrong_usage(argv[0], &err);
+    if (list_workloads(&workloads, &a, err))
+        return WRONG_USAGE;
     struct bench *b =
         mmap(NULL, sizeof *b, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (b == MAP_FAILED)
-        return print_error(&(struct error){"out of memory"});
+        return fail(err, "out of memory");
     b->precision = a.precision == PRECISION_BF16 ? &bench_precision_bf16 : &bench_precision_f32;
     b->recompute = (enum recompute)a.recompute;
     b->runs = a.runs;

@@ -1,10 +1,9 @@
-/* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command prints errors to
- * stderr as "handgrad: …" and returns the exit status: 0, 1 (failure), or 2 (wrong usage). main
+/* command.h: the subcommands of handgrad. argv[0] is "handgrad NAME". A command returns the
+ * exit status: 0, or another value after a failure. main
  * checks that standard output was written. */
-#ifndef COMMAND_H
-#define COMMAND_H
+#pragma once
 
-typedef int command(int argc, char **argv);
+#include "train/cli/options.h"
 
 command command_tokenize, command_tokens, command_init, command_train, command_eval, command_sample,
     command_grad, command_gradcheck, command_lens, command_report, command_serve, command_inspect,
@@ -13,5 +12,3 @@ command command_tokenize, command_tokens, command_init, command_train, command_e
 /* Prints version, commit, compiler, instruction sets, processor, threads and libraries, one per
  * line. */
 void print_version(void);
-
-#endif

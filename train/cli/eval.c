@@ -1,7 +1,6 @@
 /* eval.c: handgrad eval. */
 #include "base/stop.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/evaluate.h"
 #include "train/model_file.h"
 #include <inttypes.h>
@@ -81,7 +80,7 @@ static int run_eval(const struct arguments *a, struct error *err)
     return status;
 }
 
-int command_eval(int argc, char **argv)
+int command_eval(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.split = 1};
     const struct option_spec options[] = {
@@ -98,6 +97,5 @@ int command_eval(int argc, char **argv)
                        "DIR: nats per token, perplexity and bits per byte of the text. Every "
                        "token but the first is predicted once.");
     stop_on_signals(false);
-    struct error err;
-    return run_eval(&a, &err) ? print_error(&err) : 0;
+    return run_eval(&a, err);
 }

@@ -1,7 +1,6 @@
 /* grad.c: handgrad grad. */
 #include "train/checkpoint/checkpoint.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/gradient_file.h"
 #include "train/ids_file.h"
 #include <stdio.h>
@@ -79,7 +78,7 @@ static int run_grad(const struct arguments *a, struct error *err)
     return status;
 }
 
-int command_grad(int argc, char **argv)
+int command_grad(int argc, char **argv, struct error *err)
 {
     struct arguments a = {0};
     const struct option_spec options[] = {
@@ -97,6 +96,5 @@ int command_grad(int argc, char **argv)
     parse_command_line(argc, argv, options, "CKPT.h5 --ids FILE -o OUT.h5",
                        "Computes the loss, the logits and the gradient of every parameter for "
                        "one batch, without dropout, and writes them to an HDF5 file.");
-    struct error err;
-    return run_grad(&a, &err) ? print_error(&err) : 0;
+    return run_grad(&a, err);
 }

@@ -1,6 +1,5 @@
 /* gradcheck.c: handgrad gradcheck. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/grade/gradcheck_report.h"
 #include <string.h>
 
@@ -68,11 +67,11 @@ static void list_operations(char *text, size_t size)
 {
     size_t n = 0;
     for (int op = 0; op < OPS; op++)
-        n += (size_t)snprintf(text + n, size - n, "%s ", op_info[op].name);
+        n += snprintf(text + n, size - n, "%s ", op_info[op].name);
     snprintf(text + n, size - n, "model adamw");
 }
 
-int command_gradcheck(int argc, char **argv)
+int command_gradcheck(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.o = {.seed = 1, .diagnosed = OPS, .template = OPS}, .method = 2};
     const struct option_spec options[] = {
@@ -95,7 +94,6 @@ int command_gradcheck(int argc, char **argv)
         {"json", 'j', NULL, "Print one JSON object per line", .flag = &a.o.json},
         {"seed", 0, "S", "Seed of the random numbers (1)", .count = &a.o.seed},
         {0}};
-    struct error err = {0};
     char names[512], description[1024];
     list_operations(names, sizeof names);
     snprintf(description, sizeof description,
@@ -105,18 +103,18 @@ int command_gradcheck(int argc, char **argv)
              "The exit status is 1 if any check fails.",
              names);
     parse_command_line(argc, argv, options, "[OP…]\n--diagnose OP FILE.so", description);
-    if (check(&a, &err))
-        return wrong_usage(argv[0], &err);
+    if (check(&a, err))
+        return WRONG_USAGE;
     int status;
     if (a.template)
-        status = gradcheck_write_template(&a.o, &err);
+        status = gradcheck_write_template(&a.o, err);
     else if (a.diagnosed)
-        status = gradcheck_diagnose(&a.o, &err);
+        status = gradcheck_diagnose(&a.o, err);
     else if (a.o.sweep)
-        status = gradcheck_print_sweep(&a.o, &err);
+        status = gradcheck_print_sweep(&a.o, err);
     else if (a.o.mistakes)
-        status = gradcheck_print_mistakes(&a.o, &err);
+        status = gradcheck_print_mistakes(&a.o, err);
     else
-        status = gradcheck_run(&a.o, &err);
-    return err.text[0] ? print_error(&err) : status;
+        status = gradcheck_run(&a.o, err);
+    return status;
 }

@@ -1,6 +1,5 @@
 /* init.c: handgrad init. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/model_file.h"
 #include <math.h>
 #include <stdio.h>
@@ -28,8 +27,7 @@ static int write_initial(const struct arguments *a, const struct config *config,
                          struct tokenizer *tokenizer, struct error *err)
 {
     struct model_config sizes;
-    if (config_model(config, tokenizer ? tokenizer->vocab_size : 0, &sizes, a->config,
-                     err))
+    if (config_model(config, tokenizer ? tokenizer->vocab_size : 0, &sizes, a->config, err))
         return -1;
     struct gpt g;
     struct tensors *tensors = tensors_create(&sizes);
@@ -45,13 +43,12 @@ static int write_initial(const struct arguments *a, const struct config *config,
     const int status = checkpoint_write(&c, a->out, err);
     if (status == 0)
         printf("%s: %.2f M parameters, vocabulary of %zu%s\n", a->out,
-               (double)g.tensors->n_parameters / 1e6, sizes.vocab_size,
-               tokenizer ? "" : ", no tokenizer");
+               g.tensors->n_parameters / 1e6, sizes.vocab_size, tokenizer ? "" : ", no tokenizer");
     gpt_destroy(&g);
     return status;
 }
 
-int command_init(int argc, char **argv)
+int command_init(int argc, char **argv, struct error *err)
 {
     struct arguments a = {0};
     const struct option_spec options[] = {
@@ -64,14 +61,13 @@ int command_init(int argc, char **argv)
     parse_command_line(argc, argv, options, "CONFIG -o CKPT.h5",
                        "Writes a checkpoint of step 0: initial weights, the tokenizer in "
                        "data.dir if there is one, no optimiser state.");
-    struct error err;
     struct config config;
     struct tokenizer *tokenizer = NULL;
-    int status = settings_load(&a.settings, &config, a.config, &err);
+    int status = settings_load(&a.settings, &config, a.config, err);
     if (status == 0)
-        status = find_tokenizer(&config, &tokenizer, &err);
+        status = find_tokenizer(&config, &tokenizer, err);
     if (status == 0)
-        status = write_initial(&a, &config, tokenizer, &err);
+        status = write_initial(&a, &config, tokenizer, err);
     tokenizer_destroy(tokenizer);
-    return status ? print_error(&err) : 0;
+    return status;
 }

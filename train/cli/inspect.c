@@ -6,8 +6,7 @@
 #include "data/tokenizer/tokenizer.h"
 #include "train/checkpoint/image.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
-#include "train/cli/output.h"
+#include "train/json.h"
 #include "train/report/history.h"
 #include "train/report/plot.h"
 #include <stdio.h>
@@ -17,17 +16,14 @@
 static cJSON *shard_json(const struct inspect *in, const struct shard_info *info)
 {
     cJSON *object = inspect_begin(in, "shard");
-    cJSON_AddStringToObject(object, "split", info->split);
-    cJSON_AddNumberToObject(object, "index", (double)info->index);
-    cJSON_AddNumberToObject(object, "count", (double)info->count);
-    cJSON_AddNumberToObject(object, "tokens", (double)info->tokens);
-    cJSON_AddNumberToObject(object, "bytes", (double)info->bytes);
+    json_add(object, FIELDS(TEXT("split", info->split), NUMBER("index", info->index),
+                            NUMBER("count", info->count), NUMBER("tokens", info->tokens),
+                            NUMBER("bytes", info->bytes)));
     if (info->has_documents)
-        cJSON_AddNumberToObject(object, "documents", (double)info->documents);
+        cJSON_AddNumberToObject(object, "documents", info->documents);
     inspect_add_tokenizer(object, info->tokenizer_kind, info->vocab_size,
                           info->tokenizer_fingerprint);
-    cJSON_AddStringToObject(object, "corpus", info->corpus);
-    cJSON_AddStringToObject(object, "sha256", info->sha256);
+    json_add(object, FIELDS(TEXT("corpus", info->corpus), TEXT("sha256", info->sha256)));
     cJSON_AddItemToObject(object, "sources", cJSON_Parse(info->sources));
     return object;
 }
@@ -64,9 +60,8 @@ static int inspect_tokenizer(struct inspect *in, struct error *err)
     if (!t)
         return -1;
     cJSON *object = inspect_begin(in, "tokenizer");
-    cJSON_AddStringToObject(object, "tokenizer", t->kind);
-    cJSON_AddNumberToObject(object, "vocab_size", (double)t->vocab_size);
-    cJSON_AddStringToObject(object, "fingerprint", t->fingerprint);
+    json_add(object, FIELDS(TEXT("tokenizer", t->kind), NUMBER("vocab_size", t->vocab_size),
+                            TEXT("fingerprint", t->fingerprint)));
     inspect_print(in, object);
     if (!in->json && strcmp(t->kind, "byte"))
         print_symbols(t);
@@ -102,7 +97,7 @@ static int plot_run(const struct inspect *in, struct error *err)
     return status;
 }
 
-int command_inspect(int argc, char **argv)
+int command_inspect(int argc, char **argv, struct error *err)
 {
     struct inspect in = {0};
     const struct option_spec options[] = {
@@ -113,19 +108,16 @@ int command_inspect(int argc, char **argv)
          .flag = &in.plot},
         {"json", 'j', NULL, "Print one JSON object", .flag = &in.json},
         {0}};
-    struct error err;
     parse_command_line(
         argc, argv, options, "FILE.h5\n--plot RUN",
         "Describes a checkpoint, a shard or a tokenizer file, or plots the losses of "
         "a run folder.");
     if (in.plot && (in.json || in.verify)) {
-        fail(&err, "--plot and %s: expected only one of them", in.json ? "--json" : "--verify");
-        return wrong_usage(argv[0], &err);
+        fail(err, "--plot and %s: expected only one of them", in.json ? "--json" : "--verify");
+        return WRONG_USAGE;
     }
-    const int status = in.plot             ? plot_run(&in, &err)
-                       : image_is(in.path) ? inspect_checkpoint(&in, &err)
-                                           : inspect_other(&in, &err);
-    if (status)
-        return print_error(&err);
-    return in.problems ? 1 : 0;
+    const int status = in.plot             ? plot_run(&in, err)
+                       : image_is(in.path) ? inspect_checkpoint(&in, err)
+                                           : inspect_other(&in, err);
+    return status ? status : in.problems > 0;
 }

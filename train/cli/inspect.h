@@ -1,7 +1,6 @@
 /* inspect.h: shared by the parts of handgrad inspect. Each kind of file is described by one JSON
  * object, which is printed as it is or as text. */
-#ifndef INSPECT_H
-#define INSPECT_H
+#pragma once
 
 #include "base/error.h"
 #include <cjson/cJSON.h>
@@ -27,5 +26,3 @@ void inspect_print(const struct inspect *in, cJSON *object);
 void inspect_problem(struct inspect *in, const struct error *problem);
 
 int inspect_checkpoint(struct inspect *in, struct error *err);
-
-#endif

@@ -3,6 +3,7 @@
 #include "train/checkpoint/checkpoint_parts.h"
 #include "train/cli/inspect.h"
 #include "train/config/config_keys.h"
+#include "train/json.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static struct stats measure(const float *x, size_t n)
         s.max = fmax(s.max, x[i]);
         s.negative += x[i] < 0;
     }
-    const double finite = (double)(n - s.non_finite);
+    const double finite = n - s.non_finite;
     s.mean = sum / finite;
     for (size_t i = 0; i < n; i++)
         squares += isfinite(x[i]) ? (x[i] - s.mean) * (x[i] - s.mean) : 0;
@@ -67,12 +68,9 @@ static cJSON *tensors_json(const struct tensors *t, const float *params)
         cJSON_AddStringToObject(object, "name", tensor->name);
         cJSON *shape = cJSON_AddArrayToObject(object, "shape");
         for (int k = 0; k < tensor->ndim; k++)
-            cJSON_AddItemToArray(shape, cJSON_CreateNumber((double)tensor->shape[k]));
-        cJSON_AddNumberToObject(object, "mean", s.mean);
-        cJSON_AddNumberToObject(object, "std", s.std);
-        cJSON_AddNumberToObject(object, "min", s.min);
-        cJSON_AddNumberToObject(object, "max", s.max);
-        cJSON_AddNumberToObject(object, "non_finite", (double)s.non_finite);
+            cJSON_AddItemToArray(shape, cJSON_CreateNumber(tensor->shape[k]));
+        json_add(object, FIELDS(NUMBER("mean", s.mean), NUMBER("std", s.std), NUMBER("min", s.min),
+                                NUMBER("max", s.max), NUMBER("non_finite", s.non_finite)));
         cJSON_AddItemToArray(list, object);
     }
     return list;
@@ -88,9 +86,9 @@ static cJSON *checkpoint_json(const struct inspect *in, struct checkpoint_file *
                                 state_fields[i].is_float ? *(const double *)value
                                                          : (double)*(const uint64_t *)value);
     }
-    cJSON_AddNumberToObject(object, "parameters", (double)c->tensors->n_parameters);
-    cJSON_AddNumberToObject(object, "vocab_size", (double)c->tensors->config.vocab_size);
-    cJSON_AddStringToObject(object, "data_fingerprint", c->data_fingerprint);
+    json_add(object, FIELDS(NUMBER("parameters", c->tensors->n_parameters),
+                            NUMBER("vocab_size", c->tensors->config.vocab_size),
+                            TEXT("data_fingerprint", c->data_fingerprint)));
     if (c->tokenizer)
         inspect_add_tokenizer(object, c->tokenizer->kind, c->tokenizer->vocab_size,
                               c->tokenizer->fingerprint);

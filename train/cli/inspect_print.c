@@ -2,7 +2,6 @@
  * they are printed escaped. */
 #include "train/cli/inspect.h"
 #include "train/cli/options.h"
-#include "train/cli/output.h"
 #include "train/json.h"
 #include <math.h>
 #include <stdio.h>
@@ -34,7 +33,7 @@ static char *format_number(double x, char text[32])
         snprintf(text, 32, "%.6g", x);
         return text;
     }
-    size_t n = (size_t)snprintf(text, 32, "%.0f", x);
+    size_t n = snprintf(text, 32, "%.0f", x);
     for (size_t i = n; i > (x < 0 ? 4 : 3); n++) {
         i -= 3;
         memmove(text + i + 1, text + i, n - i + 1);
@@ -105,7 +104,7 @@ static void print_tensors(const cJSON *tensors)
     const cJSON *t;
     cJSON_ArrayForEach(t, tensors)
     {
-        const int length = (int)strlen(string(t, "name"));
+        const int length = strlen(string(t, "name"));
         width = length > width ? length : width;
     }
     snprintf(text, sizeof text, "\n  %-*s  %-14s %11s %11s %11s %11s\n", width, "tensor", "shape",
@@ -146,19 +145,15 @@ static void print_description(const cJSON *object)
 
 cJSON *inspect_begin(const struct inspect *in, const char *kind)
 {
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "kind", kind);
-    cJSON_AddStringToObject(object, "file", in->path);
-    return object;
+    return json_add(NULL, FIELDS(TEXT("kind", kind), TEXT("file", in->path)));
 }
 
 void inspect_add_tokenizer(cJSON *object, const char *kind, uint64_t vocab_size,
                            const char *fingerprint)
 {
     cJSON *tokenizer = cJSON_AddObjectToObject(object, "tokenizer");
-    cJSON_AddStringToObject(tokenizer, "kind", kind);
-    cJSON_AddNumberToObject(tokenizer, "vocab_size", (double)vocab_size);
-    cJSON_AddStringToObject(tokenizer, "fingerprint", fingerprint);
+    json_add(tokenizer, FIELDS(TEXT("kind", kind), NUMBER("vocab_size", vocab_size),
+                               TEXT("fingerprint", fingerprint)));
 }
 
 void inspect_print(const struct inspect *in, cJSON *object)

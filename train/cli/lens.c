@@ -1,11 +1,9 @@
 /* lens.c: handgrad lens. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/json.h"
 #include "train/lens/inspection.h"
 #include "train/lens/inspection_json.h"
-#include "train/lens/lens_draw.h"
-#include "train/lens/lens_print.h"
+#include "train/lens/lens_views.h"
 #include <inttypes.h>
 #include <locale.h>
 #include <stdio.h>
@@ -138,7 +136,7 @@ static int run_lens(const struct arguments *a, struct error *err)
     return status;
 }
 
-int command_lens(int argc, char **argv)
+int command_lens(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.layer = NONE, .head = NONE, .gradient = NONE, .top = NONE};
     const struct option_spec options[] = {
@@ -164,13 +162,12 @@ int command_lens(int argc, char **argv)
          "gradient with --gradient",
          .flag = &a.json},
         {0}};
-    struct error err;
     parse_command_line(argc, argv, options, "CKPT.h5 --text TEXT",
                        "Shows what a model computes for a text: the most likely next tokens "
                        "at each position, after the whole model and after each block; the "
                        "attention weights; the gradient of a loss.");
-    if (check(&a, &err))
-        return wrong_usage(argv[0], &err);
+    if (check(&a, err))
+        return WRONG_USAGE;
     setlocale(LC_CTYPE, "C.UTF-8"); /* printable() needs the widths of characters */
-    return run_lens(&a, &err) ? print_error(&err) : 0;
+    return run_lens(&a, err);
 }

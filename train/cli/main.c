@@ -130,5 +130,5 @@ int main(int argc, char **argv)
     char name[64];
     snprintf(name, sizeof name, "handgrad %s", c->name);
     argv[1] = name;
-    return c->run(argc - 1, argv + 1);
+    return command_run(c->run, argc - 1, argv + 1);
 }

@@ -1,5 +1,6 @@
 /* options.c: see options.h. */
 #include "train/cli/options.h"
+#include "base/utf8.h"
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -79,7 +80,7 @@ static void store_operands(struct argp_state *state, const struct option_spec *o
         if (o->operand) {
             *o->operand = state->argv[i++];
         } else if (o->operands) {
-            *o->operands = (struct operand_list){state->argv + i, (size_t)(state->argc - i)};
+            *o->operands = (struct operand_list){state->argv + i, state->argc - i};
             i = state->argc;
         }
     if (i < state->argc)
@@ -125,7 +126,7 @@ void parse_command_line(int argc, char **argv, const struct option_spec *options
     struct argp_option list[OPTIONS_MAX] = {0};
     for (size_t i = 0, n = 0; options[i].name && n < OPTIONS_MAX - 1; i++) {
         const struct option_spec *o = &options[i];
-        const int group = (int)i + 1; /* keeps the order of the table in --help */
+        const int group = i + 1; /* keeps the order of the table in --help */
         if (!is_operand(o))
             list[n++] =
                 (struct argp_option){o->name, key_of(options, i), o->argument, 0, o->help, group};
@@ -133,12 +134,6 @@ void parse_command_line(int argc, char **argv, const struct option_spec *options
     const struct argp argp = {list, parse, usage, description, NULL, NULL, NULL};
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, (void *)options);
-}
-
-int wrong_usage(const char *command, const struct error *err)
-{
-    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", command, err->text, command);
-    return argp_err_exit_status;
 }
 
 int settings_load(const struct string_list *settings, struct config *config, const char *path,
@@ -156,4 +151,36 @@ int print_error(const struct error *err)
 {
     fprintf(stderr, "handgrad: %s\n", err->text);
     return 1;
+}
+
+void print_escaped(const char *bytes, size_t n, char quote)
+{
+    for (size_t i = 0; i < n;) {
+        uint32_t c = 0;
+        const char byte = bytes[i];
+        const int length = utf8_decode(bytes + i, n - i, &c);
+        const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+        if (byte == '\n' || byte == '\t')
+            printf("\\%c", byte == '\n' ? 'n' : 't');
+        else if (quote && (byte == quote || byte == '\\'))
+            printf("\\%c", byte);
+        else if (length > 0 && !control)
+            fwrite(bytes + i, 1, length, stdout);
+        else
+            for (int k = 0; k < (length > 0 ? length : 1); k++)
+                printf("\\x%02x", (unsigned char)bytes[i + k]);
+        i += length > 0 ? length : 1;
+    }
+}
+
+int command_run(command *run, int argc, char **argv)
+{
+    struct error err = {0};
+    const int status = run(argc, argv, &err);
+    if (!status || !*err.text)
+        return status;
+    if (status != WRONG_USAGE)
+        return print_error(&err);
+    fprintf(stderr, "%s: %s\nTry `%s --help' for more information.\n", argv[0], err.text, argv[0]);
+    return WRONG_USAGE;
 }

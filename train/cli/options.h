@@ -1,8 +1,7 @@
 /* options.h: command lines described by tables. A command lists its options and operands together
  * with the variables that take their values. parse_command_line, built on argp, fills them in and
- * prints --help. */
-#ifndef OPTIONS_H
-#define OPTIONS_H
+ * prints --help. Also what several commands print. */
+#pragma once
 
 #include "base/error.h"
 #include "train/config/config.h"
@@ -47,8 +46,6 @@ struct option_spec {
  * prints below. On wrong usage, prints a message and exits with status 2. */
 void parse_command_line(int argc, char **argv, const struct option_spec *options, const char *usage,
                         const char *description);
-/* For checks that a table cannot express: prints the message and returns 2, the exit status. */
-int wrong_usage(const char *command, const struct error *err);
 
 /* Loads the configuration file, applies the --set assignments and checks the result. */
 int settings_load(const struct string_list *settings, struct config *config, const char *path,
@@ -57,4 +54,13 @@ int settings_load(const struct string_list *settings, struct config *config, con
 /* Prints "handgrad: " and the message to stderr. Returns 1, the exit status. */
 int print_error(const struct error *err);
 
-#endif
+/* Prints bytes with \n and \t for line ends and tabs, and \xNN for other control characters and
+ * invalid UTF-8. If `quote` is not 0, that character and the backslash are escaped as well. */
+void print_escaped(const char *bytes, size_t n, char quote);
+
+enum { WRONG_USAGE = 2 };
+
+typedef int command(int argc, char **argv, struct error *err);
+
+/* Runs a command and prints its error, if it has filled in one. Returns the exit status. */
+int command_run(command *run, int argc, char **argv);

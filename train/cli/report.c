@@ -1,9 +1,8 @@
 /* report.c: handgrad report. */
 #include "train/report/report.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 
-int command_report(int argc, char **argv)
+int command_report(int argc, char **argv, struct error *err)
 {
     struct operand_list runs = {0};
     const char *out = NULL;
@@ -22,8 +21,7 @@ int command_report(int argc, char **argv)
         "Writes a self-contained HTML page about one run, or about several to compare: loss, "
         "learning rate, gradient norm, speed, the norms of every tensor, samples, "
         "configuration, data and machine. `train` writes it as well when it ends.");
-    struct error err;
     const int status =
-        (csv ? report_csv : report_write)((const char *const *)runs.items, runs.n, out, &err);
-    return status ? print_error(&err) : 0;
+        (csv ? report_csv : report_write)((const char *const *)runs.items, runs.n, out, err);
+    return status;
 }

@@ -2,7 +2,6 @@
 #include "base/stop.h"
 #include "base/utf8.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/generator.h"
 #include "train/model_file.h"
 #include <stdio.h>
@@ -91,7 +90,7 @@ static int run_sample(const struct arguments *a, struct error *err)
     return status;
 }
 
-int command_sample(int argc, char **argv)
+int command_sample(int argc, char **argv, struct error *err)
 {
     struct arguments a = {
         .tokens = 500, .batch = 1, .top_k = 200, .seed = 1337, .temperature = 0.8, .top_p = 1};
@@ -117,6 +116,5 @@ int command_sample(int argc, char **argv)
                        "Generates text with the model of a checkpoint. When the text exceeds "
                        "block_size, the newer half of the context is kept.");
     stop_on_signals(false);
-    struct error err;
-    return run_sample(&a, &err) ? print_error(&err) : 0;
+    return run_sample(&a, err);
 }

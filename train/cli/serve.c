@@ -1,6 +1,5 @@
 /* serve.c: handgrad serve. */
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/serve/server.h"
 #include <signal.h>
 #include <stdio.h>
@@ -18,7 +17,7 @@ static int open_runs(struct server *s, const struct operand_list *runs, struct e
     return 0;
 }
 
-int command_serve(int argc, char **argv)
+int command_serve(int argc, char **argv, struct error *err)
 {
     struct operand_list runs = {0};
     uint64_t port = 8123;
@@ -35,7 +34,6 @@ int command_serve(int argc, char **argv)
     parse_command_line(argc, argv, options, "RUN…",
                        "Serves the report of one or several runs to a web browser and updates "
                        "it while they train. It only reads the run folders. Ctrl-C stops it.");
-    struct error err;
     struct server s = {0};
     sigset_t stop;
     int signal;
@@ -44,8 +42,7 @@ int command_serve(int argc, char **argv)
     sigaddset(&stop, SIGINT);
     sigaddset(&stop, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &stop, NULL); /* inherited by the server's threads */
-    const int status =
-        open_runs(&s, &runs, &err) || server_start(&s, address, (uint16_t)port, &err);
+    const int status = open_runs(&s, &runs, err) || server_start(&s, address, (uint16_t)port, err);
     if (status == 0) {
         printf("%s  (Ctrl-C to stop)\n", s.url);
         fflush(stdout);
@@ -55,5 +52,5 @@ int command_serve(int argc, char **argv)
     for (size_t i = 0; i < s.n; i++)
         history_close(&s.runs[i]);
     free(s.runs);
-    return status ? print_error(&err) : 0;
+    return status;
 }

@@ -3,7 +3,6 @@
 #include "base/stop.h"
 #include "data/shard.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,7 +66,7 @@ static void print_summary(const struct tokenize_result *r, const char *dir)
            r->tokens - r->train_tokens, dir);
 }
 
-int command_tokenize(int argc, char **argv)
+int command_tokenize(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.plan = {.val = 0.1, .shard_tokens = SHARD_TOKENS}};
     struct tokenize_plan *p = &a.plan;
@@ -99,7 +98,6 @@ int command_tokenize(int argc, char **argv)
          .number = &p->val, .low = 0, .high = 1},
         {"force", 0, NULL, "Replace shards and tokenizer that exist in DIR", .flag = &p->force},
         {0}};
-    struct error err;
     parse_command_line(
         argc, argv, options, "TEXT… -o DIR --tokenizer TYPE",
         "Converts text to shards of tokens: DIR/train-NNNNN.h5, DIR/val-NNNNN.h5 and "
@@ -113,12 +111,12 @@ int command_tokenize(int argc, char **argv)
         "in the text itself, the string is ordinary text.\n\n"
         "Equal input gives equal files, byte for byte. An interrupted run leaves nothing that "
         "could be mistaken for data.");
-    if (check(&a, &err))
-        return wrong_usage(argv[0], &err);
+    if (check(&a, err))
+        return WRONG_USAGE;
     struct tokenize_result result;
     stop_on_signals(false);
-    if (tokenize(p, &result, &err))
-        return print_error(&err);
+    if (tokenize(p, &result, err))
+        return -1;
     print_summary(&result, p->dir);
     return 0;
 }

@@ -3,8 +3,6 @@
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/tokenizer.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
-#include "train/cli/output.h"
 #include "train/json.h"
 #include <ctype.h>
 #include <errno.h>
@@ -22,9 +20,7 @@ struct arguments {
 
 static cJSON *tokens_json(const struct tokenizer *t, const uint32_t *ids, size_t n, size_t bytes)
 {
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "bytes", (double)bytes);
-    cJSON_AddNumberToObject(object, "tokens", (double)n);
+    cJSON *object = json_add(NULL, FIELDS(NUMBER("bytes", bytes), NUMBER("tokens", n)));
     cJSON_AddItemToObject(object, "ids", cJSON_CreateIntArray((const int *)ids, (int)n));
     cJSON *pieces = cJSON_AddArrayToObject(object, "pieces");
     for (size_t i = 0; i < n; i++) {
@@ -72,7 +68,7 @@ static int write_token(FILE *stream, const struct tokenizer *t, double id, const
     if (!(id >= 0 && id < (double)V) || id != (double)(uint32_t)id)
         return fail(err, "%.40s: expected an id from 0 to %zu", what, V - 1);
     size_t n;
-    const char *bytes = tokenizer_name(t, (uint32_t)id, &n);
+    const char *bytes = tokenizer_name(t, id, &n);
     fwrite(bytes, 1, n, stream);
     return 0;
 }
@@ -89,7 +85,7 @@ static int decode_text(FILE *stream, const struct tokenizer *t, const char *text
         char *end;
         const unsigned long long id =
             isdigit((unsigned char)*c) ? strtoull(c, &end, 10) : UINT64_MAX;
-        if (write_token(stream, t, (double)id, c, err) != 0)
+        if (write_token(stream, t, id, c, err) != 0)
             return -1;
         c = end;
     }
@@ -157,7 +153,7 @@ static int run_lines(const struct arguments *a, const struct tokenizer *t, struc
     int status = 0;
     for (size_t number = 1; status == 0 && (n = getline(&line, &size, stdin)) >= 0; number++) {
         struct error detail;
-        if (run_line(a, t, line, (size_t)n, &detail) != 0)
+        if (run_line(a, t, line, n, &detail) != 0)
             status = fail(err, "line %zu: %s", number, detail.text);
     }
     if (status == 0 && !feof(stdin))
@@ -208,7 +204,7 @@ static int export(const struct arguments *a, const struct tokenizer *t, struct e
            bpe_save_merges(b, a->export, err);
 }
 
-int command_tokens(int argc, char **argv)
+int command_tokens(int argc, char **argv, struct error *err)
 {
     struct arguments a = {0};
     const struct option_spec options[] = {
@@ -234,7 +230,6 @@ int command_tokens(int argc, char **argv)
         {"add-special", 0, "NAME", "Add a special token after those of the file; may be repeated",
          .list = &a.specials},
         {0}};
-    struct error err;
     parse_command_line(
         argc, argv, options, "TOKENIZER [TEXT]",
         "Prints the tokens of TEXT and their ids, or with --decode the text of ids. "
@@ -242,17 +237,17 @@ int command_tokens(int argc, char **argv)
         "TOKENIZER is a checkpoint, a folder of shards, tokenizer.h5, tokenizer.json, "
         "vocab.json with merges.txt in the same folder, or a .tiktoken file.");
     if (a.lines && a.text) {
-        fail(&err, "--lines reads standard input: TEXT is not allowed");
-        return wrong_usage(argv[0], &err);
+        fail(err, "--lines reads standard input: TEXT is not allowed");
+        return WRONG_USAGE;
     }
     a.json |= a.lines;
     const struct bpe_hints hints = {a.regex, a.specials.items, a.specials.n};
-    struct tokenizer *t = tokenizer_load_any(a.tokenizer, &hints, &err);
+    struct tokenizer *t = tokenizer_load_any(a.tokenizer, &hints, err);
     if (!t)
-        return print_error(&err);
-    const int status = a.export  ? export(&a, t, &err)
-                       : a.lines ? run_lines(&a, t, &err)
-                                 : run_text(&a, t, &err);
+        return -1;
+    const int status = a.export  ? export(&a, t, err)
+                       : a.lines ? run_lines(&a, t, err)
+                                 : run_text(&a, t, err);
     tokenizer_destroy(t);
-    return status ? print_error(&err) : 0;
+    return status;
 }

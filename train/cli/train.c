@@ -6,7 +6,6 @@
 #include "train/checkpoint/image.h"
 #include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
-#include "train/cli/options.h"
 #include "train/report/report.h"
 #include "train/run.h"
 #include <inttypes.h>
@@ -81,9 +80,9 @@ static void print_setup(const struct run *r)
     printf("%.2f M parameters: %" PRIu64 " layers, %" PRIu64 " heads, width %" PRIu64
            ", block size %" PRIu64 ", vocabulary of %zu (%s); %" PRIu64
            " tokens per step; %d threads\n",
-           (double)t->model.tensors->n_parameters / 1e6, c->model.n_layer, c->model.n_head,
-           c->model.n_embd, c->model.block_size, t->tokenizer->vocab_size,
-           t->tokenizer->kind, config_step_tokens(c), omp_get_max_threads());
+           t->model.tensors->n_parameters / 1e6, c->model.n_layer, c->model.n_head, c->model.n_embd,
+           c->model.block_size, t->tokenizer->vocab_size, t->tokenizer->kind, config_step_tokens(c),
+           omp_get_max_threads());
     printf("%s: %" PRIu64 " training tokens, %" PRIu64 " validation tokens\n", c->data.dir,
            loader_split(t->loader)->tokens, r->val ? r->val->tokens : 0);
     print_products(c->train.precision == PRECISION_BF16);
@@ -120,7 +119,7 @@ static void print_summary(const struct run *r)
            100 * r->total_log_s / time);
 }
 
-int command_train(int argc, char **argv)
+int command_train(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.stop_at = UINT64_MAX};
     const struct option_spec options[] = {
@@ -147,37 +146,35 @@ int command_train(int argc, char **argv)
         {"keys", 0, NULL, "List every configuration key with its default and meaning",
          .flag = &a.keys},
         {0}};
-    struct error err;
     parse_command_line(argc, argv, options, "CONFIG --out RUN",
                        "Trains a model as described by CONFIG, an INI file. Ctrl-C finishes "
                        "the current micro-batch, saves a checkpoint and exits; --resume "
                        "continues from there.");
-    if (check(&a, &err))
-        return wrong_usage(argv[0], &err);
+    if (check(&a, err))
+        return WRONG_USAGE;
     if (a.keys) {
         config_help(stdout);
         return 0;
     }
     struct config config;
-    if (load_config(&a, &config, &err))
-        return print_error(&err);
+    if (load_config(&a, &config, err))
+        return -1;
     stop_on_signals(true);
     struct run run;
     const struct run_plan plan = {a.out, a.resume ? RUN_RESUME : RUN_FRESH, a.init, &a.allowed};
-    if (run_open(&run, &config, &plan, &err))
-        return print_error(&err);
+    if (run_open(&run, &config, &plan, err))
+        return -1;
     print_setup(&run);
     const int status =
-        run_train(&run, a.stop_at < config.train.steps ? a.stop_at : config.train.steps, &err);
+        run_train(&run, a.stop_at < config.train.steps ? a.stop_at : config.train.steps, err);
     log_end_line(&run.log);
-    if (status)
-        print_error(&err);
-    else
+    if (!status)
         print_summary(&run);
     run_close(&run);
-    if (report_write((const char *[]){a.out}, 1, NULL, &err))
-        print_error(&err);
+    struct error problem;
+    if (report_write((const char *[]){a.out}, 1, NULL, &problem))
+        print_error(&problem);
     else
         printf("report: %s/report.html\n", a.out);
-    return status ? 1 : 0;
+    return status;
 }

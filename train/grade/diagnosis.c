@@ -97,7 +97,7 @@ static void answer(const struct investigation *v, enum verdict verdict, const ch
                            way_name(v));
     va_list args;
     va_start(args, format);
-    vsnprintf(f->text + n, sizeof f->text - (size_t)n, format, args);
+    vsnprintf(f->text + n, sizeof f->text - n, format, args);
     va_end(args);
     f->verdict = verdict;
 }
@@ -114,36 +114,38 @@ static struct argument argument(const struct trial *t, size_t k, bool gradient)
     return a;
 }
 
+/* Whether one or two mistakes give the same numbers. */
+static bool matches(const struct investigation *v, const struct planted *planted, size_t n)
+{
+    const double e = distance(v, planted, n);
+    char name[2][160];
+    if (!(e <= TOLERANCE))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        candidate_name(name[i], sizeof name[i], v->subject.op, &planted[i]);
+    if (n == 1)
+        answer(v, KNOWN_MISTAKE, "matches %s to %.0e: %s", name[0], fmax(e, 1e-16),
+               planted->mistake->why);
+    else
+        answer(v, KNOWN_MISTAKE, "matches %s and %s together to %.0e", name[0], name[1],
+               fmax(e, 1e-16));
+    return true;
+}
+
 static bool match_single(const struct investigation *v)
 {
-    for (size_t i = 0; i < v->candidates; i++) {
-        const struct planted *p = &v->candidate[i];
-        const double e = distance(v, p, 1);
-        char name[160];
-        if (!(e <= TOLERANCE))
-            continue;
-        candidate_name(name, sizeof name, v->subject.op, p);
-        answer(v, KNOWN_MISTAKE, "matches %s to %.0e: %s", name, fmax(e, 1e-16), p->mistake->why);
-        return true;
-    }
+    for (size_t i = 0; i < v->candidates; i++)
+        if (matches(v, &v->candidate[i], 1))
+            return true;
     return false;
 }
 
 static bool match_pair(const struct investigation *v)
 {
     for (size_t i = 0; i < v->candidates; i++)
-        for (size_t j = 0; j < i; j++) {
-            const struct planted pair[2] = {v->candidate[j], v->candidate[i]};
-            const double e = distance(v, pair, 2);
-            char first[160], second[160];
-            if (!(e <= TOLERANCE))
-                continue;
-            candidate_name(first, sizeof first, v->subject.op, &pair[0]);
-            candidate_name(second, sizeof second, v->subject.op, &pair[1]);
-            answer(v, KNOWN_MISTAKE, "matches %s and %s together to %.0e", first, second,
-                   fmax(e, 1e-16));
-            return true;
-        }
+        for (size_t j = 0; j < i; j++)
+            if (matches(v, (struct planted[]){v->candidate[j], v->candidate[i]}, 2))
+                return true;
     return false;
 }
 
@@ -152,7 +154,7 @@ static bool match_nothing(const struct investigation *v)
 {
     bool touched = v->way == FORWARD;
     for (size_t i = 0; i < v->trials && !touched; i++)
-        touched = trial_touched(&v->trial[i].given[BACKWARD], &v->trial[i].h);
+        touched = trial_touched(&v->trial[i]);
     if (!touched)
         answer(v, UNKNOWN_MISTAKE, "adds nothing to any gradient");
     return !touched;
@@ -163,20 +165,18 @@ static bool match_nothing(const struct investigation *v)
 static void describe_cases(char *text, size_t size, const struct investigation *v,
                            const struct trial *t)
 {
-    char sizes[96];
     size_t wrong = 0;
     for (size_t i = 0; i < v->trials; i++)
         wrong += !(worst_error(v, &v->trial[i], &v->trial[i].right[v->way]) <= TOLERANCE);
-    op_describe(sizes, sizeof sizes, t->h.info, &t->h.c);
-    snprintf(text, size, "with %s (wrong in %zu of %zu cases)", sizes, wrong, v->trials);
+    snprintf(text, size, "with %s (wrong in %zu of %zu cases)", t->sizes, wrong, v->trials);
 }
 
 /* A gradient that no planted mistake explains may be missing, assigned, or the right one times a
  * number. */
-static bool match_simple(const struct investigation *v, const struct trial *t, size_t k,
-                         const double *start)
+static bool match_simple(const struct investigation *v, const struct trial *t, size_t k)
 {
-    const double *got = t->given[BACKWARD].x[k], *right = t->right[BACKWARD].x[k];
+    const double *got = t->given[BACKWARD].x[k], *right = t->right[BACKWARD].x[k],
+                 *start = t->start.x[k];
     double added = 0, assigned = 0, dot = 0, size = 0;
     for (size_t i = 0; i < t->h.size[k]; i++) {
         const double g = right[i] - start[i], h = got[i] - start[i];
@@ -204,13 +204,12 @@ static bool match_simple(const struct investigation *v, const struct trial *t, s
 }
 
 /* Describes the first element that differs; of a backward, what it added. */
-static void describe_element(const struct investigation *v, const struct trial *t, size_t k,
-                             const double *start)
+static void describe_element(const struct investigation *v, const struct trial *t, size_t k)
 {
     const double *got = t->given[v->way].x[k], *right = t->right[v->way].x[k];
     double size = 0;
     for (size_t i = 0; i < t->h.size[k]; i++)
-        size += right[i] * right[i] / (double)t->h.size[k];
+        size += right[i] * right[i] / t->h.size[k];
     size_t at = 0, shape[3];
     while (at + 1 < t->h.size[k] && fabs(got[at] - right[at]) <= TOLERANCE * sqrt(size))
         at++;
@@ -218,14 +217,14 @@ static void describe_element(const struct investigation *v, const struct trial *
     gradcheck_where(where, sizeof where, at, shape,
                     op_shape(shape, &t->h.info->tensors[k], &t->h.c));
     describe_cases(cases, sizeof cases, v, t);
-    answer(v, UNKNOWN_MISTAKE,
-           "is wrong, and matches no known mistake: %s it first differs at %s%s: expected %.12g, "
-           "got %.12g%s",
-           cases, argument(t, k, v->way == BACKWARD).name, where, right[at] - start[at],
-           got[at] - start[at],
-           isnan(got[at])
-               ? " (memory outside of arrays, or not yet written, holds NaN in this check)"
-               : "");
+    const double start = v->way == BACKWARD ? ((const double *)t->start.x[k])[at] : 0;
+    answer(
+        v, UNKNOWN_MISTAKE,
+        "is wrong, and matches no known mistake: %s it first differs at %s%s: expected %.12g, "
+        "got %.12g%s",
+        cases, argument(t, k, v->way == BACKWARD).name, where, right[at] - start, got[at] - start,
+        isnan(got[at]) ? " (memory outside of arrays, or not yet written, holds NaN in this check)"
+                       : "");
 }
 
 /* Describes tensor k of a trial if it differs. */
@@ -233,14 +232,8 @@ static bool describe_tensor(const struct investigation *v, const struct trial *t
 {
     if (error_of(v, t, &t->right[v->way], k) <= TOLERANCE)
         return false;
-    double *start = calloc(t->h.size[k], sizeof *start);
-    if (!start)
-        return false;
-    if (v->way == BACKWARD)
-        trial_start(start, &t->h, k);
-    if (v->way == FORWARD || !match_simple(v, t, k, start))
-        describe_element(v, t, k, start);
-    free(start);
+    if (v->way == FORWARD || !match_simple(v, t, k))
+        describe_element(v, t, k);
     return true;
 }
 
@@ -258,17 +251,16 @@ static void describe_difference(const struct investigation *v)
 /* --- the call --- */
 
 /* Runs the given function once in a case. */
-static void call_given(const struct investigation *v, struct trial *t, struct set *out,
-                       const char *sizes)
+static void call_given(const struct investigation *v, struct trial *t, struct set *out)
 {
     snprintf(v->d->doing, sizeof v->d->doing, "%s_%s with %s", op_info[v->subject.op].function,
-             way_name(v), sizes);
+             way_name(v), t->sizes);
     trial_run(t, out, &v->code, v->way);
     v->d->doing[0] = '\0';
 }
 
 /* Checks that the call did not write outside its arrays. */
-static bool kept_inside(const struct investigation *v, const struct trial *t, const char *sizes)
+static bool kept_inside(const struct investigation *v, const struct trial *t)
 {
     const struct set *const sets[] = {&t->given[v->way], &t->saved};
     for (size_t i = 0; i <= v->way; i++) {
@@ -276,7 +268,7 @@ static bool kept_inside(const struct investigation *v, const struct trial *t, co
         if (k == t->h.info->count)
             continue;
         answer(v, UNKNOWN_MISTAKE, "writes outside of %s, with %s",
-               argument(t, k, v->way == BACKWARD && i == 0).name, sizes);
+               argument(t, k, v->way == BACKWARD && i == 0).name, t->sizes);
         return false;
     }
     return true;
@@ -290,7 +282,7 @@ static bool may_write(const struct investigation *v, const struct op_tensor *t)
 }
 
 /* Checks that the call did not change what it may only read. */
-static bool kept_inputs(const struct investigation *v, const struct trial *t, const char *sizes)
+static bool kept_inputs(const struct investigation *v, const struct trial *t)
 {
     const struct set *x = v->way == BACKWARD ? &t->saved : &t->given[FORWARD];
     for (size_t k = 0; k < t->h.info->count; k++) {
@@ -302,25 +294,25 @@ static bool kept_inputs(const struct investigation *v, const struct trial *t, co
             (bytes == 0 || may_write(v, tensor) || !memcmp(x->x[k], t->right[FORWARD].x[k], bytes)))
             continue;
         answer(v, UNKNOWN_MISTAKE, "changes %s, which it may only read, with %s",
-               argument(t, k, gradient).name, sizes);
+               argument(t, k, gradient).name, t->sizes);
         return false;
     }
     if (trial_symbols_kept(t))
         return true;
-    answer(v, UNKNOWN_MISTAKE, "changes ids or targets, which it may only read, with %s", sizes);
+    answer(v, UNKNOWN_MISTAKE, "changes ids or targets, which it may only read, with %s", t->sizes);
     return false;
 }
 
 /* Checks that the same call gives the same numbers again. */
-static bool repeats_itself(const struct investigation *v, struct trial *t, const char *sizes)
+static bool repeats_itself(const struct investigation *v, struct trial *t)
 {
-    call_given(v, t, &t->other, sizes);
+    call_given(v, t, &t->other);
     for (size_t k = 0; k < t->h.info->count; k++)
         if (compared(v, t, k) &&
             memcmp(t->other.x[k], t->given[v->way].x[k], t->h.size[k] * sizeof(double))) {
             answer(v, UNKNOWN_MISTAKE,
                    "gives another %s when it is called again with the same arguments, with %s",
-                   argument(t, k, v->way == BACKWARD).name, sizes);
+                   argument(t, k, v->way == BACKWARD).name, t->sizes);
             return false;
         }
     return true;
@@ -330,10 +322,8 @@ static bool repeats_itself(const struct investigation *v, struct trial *t, const
 static bool run_given(const struct investigation *v)
 {
     for (struct trial *t = v->trial; t < v->trial + v->trials; t++) {
-        char sizes[96];
-        op_describe(sizes, sizeof sizes, t->h.info, &t->h.c);
-        call_given(v, t, &t->given[v->way], sizes);
-        if (!kept_inside(v, t, sizes) || !kept_inputs(v, t, sizes) || !repeats_itself(v, t, sizes))
+        call_given(v, t, &t->given[v->way]);
+        if (!kept_inside(v, t) || !kept_inputs(v, t) || !repeats_itself(v, t))
             return false;
     }
     return true;

@@ -1,6 +1,5 @@
 /* diagnosis.h: finds out what is wrong with a given forward or backward. */
-#ifndef DIAGNOSIS_H
-#define DIAGNOSIS_H
+#pragma once
 
 #include "model/check/op_code.h"
 #include <stdbool.h>
@@ -19,5 +18,3 @@ struct diagnosis {
 /* Diagnoses a forward and a backward of an operation, in double and of the types in its header.
  * Either may be NULL. */
 void diagnose(struct diagnosis *d, enum op op, op_function *forward, op_function *backward);
-
-#endif

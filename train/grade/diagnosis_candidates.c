@@ -23,7 +23,7 @@ size_t candidates_of(struct planted list[CANDIDATES_MAX], enum op op)
         for (size_t p = 1; p < n; p++) {
             calls += !strcmp(op_info[places[p].op].function, function);
             if (places[p].op == mistakes[i].op)
-                add(list, &count, &mistakes[i], (int)p);
+                add(list, &count, &mistakes[i], p);
         }
         if (calls > 1)
             add(list, &count, &mistakes[i], EVERY_PLACE);

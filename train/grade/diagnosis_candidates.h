@@ -1,7 +1,6 @@
 /* diagnosis_candidates.h: the mistakes that an operation may contain: its own and those of its
  * parts, each at one place or at every place. */
-#ifndef DIAGNOSIS_CANDIDATES_H
-#define DIAGNOSIS_CANDIDATES_H
+#pragma once
 
 #include "model/check/mistakes.h"
 
@@ -12,5 +11,3 @@ size_t candidates_of(struct planted list[CANDIDATES_MAX], enum op op);
 
 /* Writes `"mean of g dropped" in ln_1`. */
 void candidate_name(char *text, size_t size, enum op op, const struct planted *candidate);
-
-#endif

@@ -80,80 +80,74 @@ static void forward(struct set *s, const struct harness *h, const struct op_code
     code->call_forward(code->forward, s->x, &h->c);
 }
 
-static void backward(struct set *dx, struct set *x, const struct harness *h,
-                     const struct op_code *code)
+/* Random numbers as gradients of inputs and parameters; the upstream gradient as those of outputs. */
+static void draw_start(struct trial *t)
 {
-    void *pointers[OP_TENSORS_MAX] = {0};
     uint64_t random = GRADIENT_SEED;
-    for (size_t t = 0; t < h->info->count; t++) {
-        const bool output = h->info->tensors[t].role == ROLE_OUTPUT;
-        if (h->size[t] == 0 || !(output || op_differentiable(&h->info->tensors[t])))
-            continue;
-        pointers[t] = dx->x[t];
-        for (size_t i = 0; i < h->size[t]; i++)
-            ((double *)dx->x[t])[i] = output ? h->upstream[0][t][i] : random_normal(&random);
+    for (size_t k = 0; k < t->h.info->count; k++) {
+        const struct op_tensor *tensor = &t->h.info->tensors[k];
+        double *x = t->start.x[k];
+        for (size_t i = 0; op_differentiable(tensor) && i < t->h.size[k]; i++)
+            x[i] = random_normal(&random);
+        if (tensor->role == ROLE_OUTPUT)
+            memcpy(x, t->h.upstream[0][k], t->h.size[k] * sizeof *x);
     }
-    fill_scratch(x, h);
-    code->call_backward(code->backward, pointers, x->x, &h->c);
+}
+
+static void backward(struct trial *t, struct set *dx, const struct op_code *code)
+{
+    const struct harness *h = &t->h;
+    void *pointers[OP_TENSORS_MAX] = {0};
+    for (size_t k = 0; k < h->info->count; k++) {
+        const struct op_tensor *tensor = &h->info->tensors[k];
+        if (h->size[k] && (tensor->role == ROLE_OUTPUT || op_differentiable(tensor)))
+            pointers[k] = memcpy(dx->x[k], t->start.x[k], h->size[k] * sizeof(double));
+    }
+    fill_scratch(&t->saved, h);
+    code->call_backward(code->backward, pointers, t->saved.x, &h->c);
 }
 
 void trial_run(struct trial *t, struct set *out, const struct op_code *code, enum direction way)
 {
     if (way == BACKWARD)
-        backward(out, &t->saved, &t->h, code);
+        backward(t, out, code);
     else
         forward(out, &t->h, code);
 }
 
-void trial_start(double *start, const struct harness *h, size_t k)
+bool trial_touched(const struct trial *t)
 {
-    uint64_t random = GRADIENT_SEED;
-    for (size_t t = 0; t <= k; t++)
-        for (size_t i = 0; op_differentiable(&h->info->tensors[t]) && i < h->size[t]; i++) {
-            const double x = random_normal(&random);
-            if (t == k)
-                start[i] = x;
-        }
-}
-
-bool trial_touched(const struct set *dx, const struct harness *h)
-{
-    uint64_t random = GRADIENT_SEED;
     bool touched = false;
-    for (size_t t = 0; t < h->info->count; t++)
-        for (size_t i = 0; op_differentiable(&h->info->tensors[t]) && i < h->size[t]; i++)
-            touched |= ((double *)dx->x[t])[i] != random_normal(&random);
+    for (size_t k = 0; k < t->h.info->count; k++)
+        touched |= op_differentiable(&t->h.info->tensors[k]) && t->h.size[k] &&
+                   memcmp(t->given[BACKWARD].x[k], t->start.x[k], t->h.size[k] * sizeof(double));
     return touched;
 }
 
-#define SETS(t)                                                                                    \
-    {                                                                                              \
-        &(t)->right[0], &(t)->right[1], &(t)->given[0], &(t)->given[1], &(t)->other, &(t)->saved   \
-    }
-enum { SETS = 6 };
+enum { SETS = sizeof((struct trial *)0)->sets / sizeof(struct set) };
 
 int trial_create(struct trial *t, const struct gradcheck_subject *s, const struct op_case *c,
                  uint64_t seed)
 {
-    struct set *const sets[SETS] = SETS(t);
     if (harness_create(&t->h, s, c, seed) || copy_symbols(t))
         return -1;
     for (size_t i = 0; i < SETS; i++)
-        if (create_set(sets[i], &t->h))
+        if (create_set(&t->sets[i], &t->h))
             return -1;
+    op_describe(t->sizes, sizeof t->sizes, t->h.info, &t->h.c);
     const struct op_code *code = &s->code[NUMBER_F64];
     forward(&t->right[FORWARD], &t->h, code);
     forward(&t->saved, &t->h, code);
-    backward(&t->right[BACKWARD], &t->saved, &t->h, code);
+    draw_start(t);
+    backward(t, &t->right[BACKWARD], code);
     return 0;
 }
 
 void trial_destroy(struct trial *t)
 {
-    struct set *const sets[SETS] = SETS(t);
     for (size_t i = 0; i < SETS; i++)
         for (size_t k = 0; k < OP_TENSORS_MAX; k++)
-            free(sets[i]->memory[k]);
+            free(t->sets[i].memory[k]);
     free(t->symbols);
     harness_destroy(&t->h);
 }

@@ -1,7 +1,6 @@
 /* diagnosis_trial.h: one case of an operation, computed by the right functions and by given ones on
  * the same numbers. */
-#ifndef DIAGNOSIS_TRIAL_H
-#define DIAGNOSIS_TRIAL_H
+#pragma once
 
 #include "model/check/harness.h"
 
@@ -16,10 +15,17 @@ enum direction { FORWARD, BACKWARD };
 /* The results of a forward are its tensors, those of a backward are gradients. */
 struct trial {
     struct harness h;
-    struct set right[2], given[2]; /* results by direction, */
-    struct set other;              /* and those of a candidate */
-    struct set saved;              /* of the right forward: what backwards read */
-    uint32_t *symbols;             /* a copy of the case's ids and targets */
+    union {
+        struct set sets[7];
+        struct {
+            struct set right[2], given[2]; /* results by direction, */
+            struct set other;              /* and those of a candidate */
+            struct set saved;              /* of the right forward: what backwards read */
+            struct set start;              /* the gradients before a backward */
+        };
+    };
+    char sizes[96];    /* of the case, as text */
+    uint32_t *symbols; /* a copy of the case's ids and targets */
 };
 
 /* Computes the right results. Returns -1 if memory is short; call trial_destroy in either case. */
@@ -31,16 +37,11 @@ void trial_destroy(struct trial *t);
  * that already hold random numbers. */
 void trial_run(struct trial *t, struct set *out, const struct op_code *code, enum direction way);
 
-/* What the gradient of tensor k held before the backward. */
-void trial_start(double *start, const struct harness *h, size_t k);
-
-/* Whether a backward has changed any gradient. */
-bool trial_touched(const struct set *dx, const struct harness *h);
+/* Whether the given backward has changed any gradient. */
+bool trial_touched(const struct trial *t);
 
 /* The tensor whose guards were overwritten, or the number of tensors. */
 size_t trial_overrun(const struct set *s, const struct harness *h);
 
 /* Whether ids and targets are unchanged. */
 bool trial_symbols_kept(const struct trial *t);
-
-#endif

@@ -122,13 +122,11 @@ static void print(const struct gradcheck_options *o, const struct report *r)
                 puts(f->text);
         return;
     }
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "op", op_info[o->diagnosed].name);
-    cJSON_AddStringToObject(object, "forward", verdicts[forward->verdict]);
-    cJSON_AddStringToObject(object, "backward", verdicts[backward->verdict]);
-    cJSON_AddStringToObject(object, "forward_text", forward->text);
-    cJSON_AddStringToObject(object, "backward_text", backward->text);
-    json_print(object);
+    json_print(json_add(NULL, FIELDS(TEXT("op", op_info[o->diagnosed].name),
+                                     TEXT("forward", verdicts[forward->verdict]),
+                                     TEXT("backward", verdicts[backward->verdict]),
+                                     TEXT("forward_text", forward->text),
+                                     TEXT("backward_text", backward->text))));
 }
 
 static int conclude(const struct gradcheck_options *o, const struct report *r, int status,

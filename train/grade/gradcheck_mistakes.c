@@ -3,38 +3,34 @@
 #include "train/grade/gradcheck_report.h"
 
 struct count {
-    size_t planted, caught, complex, central, contract, naive;
+    size_t planted, caught, by[CAUGHT_BY];
 };
-
-static const char *mark(bool caught)
-{
-    return caught ? "seen" : "-";
-}
-
-static const char *json(bool x)
-{
-    return x ? "true" : "false";
-}
 
 /* Prints and counts one mistake. */
 static void report(const struct gradcheck_options *o, struct count *n, const char *op,
                    const char *name, const char *why, const struct gradcheck_caught *c)
 {
-    const bool caught = c->complex || c->central || c->contract;
+    static const char *const columns[] = {"complex", "central", "contract", "naive"},
+                             *const truth[] = {"false", "true"};
+    static const int widths[] = {8, 8, 9, 6};
+    const bool caught = c->by[CAUGHT_COMPLEX] || c->by[CAUGHT_CENTRAL] || c->by[CAUGHT_CONTRACT];
     n->planted++;
     n->caught += caught;
-    n->complex += c->complex;
-    n->central += c->central;
-    n->contract += c->contract;
-    n->naive += c->naive;
     if (o->json)
-        printf("{\"op\": \"%s\", \"mistake\": \"%s\", \"caught\": %s, \"complex\": %s, "
-               "\"central\": %s, \"contract\": %s, \"naive\": %s}\n",
-               op, name, json(caught), json(c->complex), json(c->central), json(c->contract),
-               json(c->naive));
+        printf("{\"op\": \"%s\", \"mistake\": \"%s\", \"caught\": %s", op, name, truth[caught]);
     else
-        printf("%-10s %-38s %-8s %-8s %-9s %-6s %s%s\n", op, name, mark(c->complex),
-               mark(c->central), mark(c->contract), mark(c->naive), caught ? "" : "MISSED: ", why);
+        printf("%-10s %-38s", op, name);
+    for (size_t i = 0; i < CAUGHT_BY; i++) {
+        n->by[i] += c->by[i];
+        if (o->json)
+            printf(", \"%s\": %s", columns[i], truth[c->by[i]]);
+        else
+            printf(" %-*s", widths[i], c->by[i] ? "seen" : "-");
+    }
+    if (o->json)
+        puts("}");
+    else
+        printf(" %s%s\n", caught ? "" : "MISSED: ", why);
     fflush(stdout);
 }
 
@@ -71,9 +67,10 @@ static int optimiser(const struct gradcheck_options *o, struct count *n)
 {
     int failed = 0;
     for (int i = 0; o->optimiser && i < OPTIM_MISTAKES; i++) {
-        const struct optim_mistake *m = optcheck_mistake_f64((size_t)i);
+        const struct optim_mistake *m = optcheck_mistake_f64(i);
         const double error = optcheck_error_f64(i);
-        const struct gradcheck_caught c = {.contract = !(error <= OPTCHECK_TOLERANCE_F64)};
+        const struct gradcheck_caught c = {.by[CAUGHT_CONTRACT] =
+                                               !(error <= OPTCHECK_TOLERANCE_F64)};
         failed |= error == -1;
         report(o, n, "adamw", m->name, m->why, &c);
     }
@@ -95,6 +92,7 @@ int gradcheck_print_mistakes(const struct gradcheck_options *o, struct error *er
                    : "\ncaught %zu of %zu planted mistakes (the complex step alone %zu, central "
                      "differences alone %zu,\nthe contract alone %zu; float with an upstream "
                      "gradient of ones and one step size: %zu)\n",
-           n.caught, n.planted, n.complex, n.central, n.contract, n.naive);
+           n.caught, n.planted, n.by[CAUGHT_COMPLEX], n.by[CAUGHT_CENTRAL], n.by[CAUGHT_CONTRACT],
+           n.by[CAUGHT_NAIVE]);
     return n.caught == n.planted ? 0 : 1;
 }

@@ -7,22 +7,15 @@
 
 static void print_json(const struct gradcheck_line *l)
 {
-    cJSON *o = cJSON_CreateObject();
-    cJSON_AddStringToObject(o, "op", l->subject);
-    cJSON_AddStringToObject(o, "tensor", l->tensor);
-    cJSON_AddStringToObject(o, "method", l->method);
-    cJSON_AddStringToObject(o, "case", l->sizes);
-    cJSON_AddNumberToObject(o, "size", (double)l->size);
-    cJSON_AddNumberToObject(o, "checked", (double)l->checked);
-    cJSON_AddNumberToObject(o, "error", l->error); /* null if it is not finite */
-    cJSON_AddNumberToObject(o, "worst", l->worst);
-    cJSON_AddNumberToObject(o, "tolerance", l->tolerance);
+    cJSON *o = json_add(NULL, FIELDS(TEXT("op", l->subject), TEXT("tensor", l->tensor),
+                                     TEXT("method", l->method), TEXT("case", l->sizes),
+                                     NUMBER("size", l->size), NUMBER("checked", l->checked),
+                                     NUMBER("error", l->error), NUMBER("worst", l->worst),
+                                     NUMBER("tolerance", l->tolerance)));
     cJSON_AddBoolToObject(o, "ok", l->ok);
-    if (!l->ok && l->where[0]) {
-        cJSON_AddStringToObject(o, "at", l->where);
-        cJSON_AddNumberToObject(o, "expected", l->expected);
-        cJSON_AddNumberToObject(o, "got", l->got);
-    }
+    if (!l->ok && l->where[0])
+        json_add(o, FIELDS(TEXT("at", l->where), NUMBER("expected", l->expected),
+                           NUMBER("got", l->got)));
     json_print(o);
 }
 

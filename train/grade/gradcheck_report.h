@@ -1,6 +1,5 @@
 /* gradcheck_report.h: options, table and functions of `handgrad gradcheck`. */
-#ifndef GRADCHECK_REPORT_H
-#define GRADCHECK_REPORT_H
+#pragma once
 
 #include "base/error.h"
 #include "model/check/gradcheck.h"
@@ -53,5 +52,3 @@ int gradcheck_print_mistakes(const struct gradcheck_options *o, struct error *er
 int gradcheck_print_sweep(const struct gradcheck_options *o, struct error *err);
 int gradcheck_diagnose(const struct gradcheck_options *o, struct error *err);
 int gradcheck_write_template(const struct gradcheck_options *o, struct error *err);
-
-#endif

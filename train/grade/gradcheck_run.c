@@ -6,21 +6,19 @@
 /* The update has no backward. Its two builds are compared with the exact update. */
 static int check_optimiser(struct gradcheck_report *report)
 {
-    const struct {
-        const char *tensor, *method;
-        double error, tolerance;
-    } builds[] = {
-        {"update in double", "definition", optcheck_error_f64(OPTIM_RIGHT), OPTCHECK_TOLERANCE_F64},
-        {"update in float", "float", optcheck_error_f32(OPTIM_RIGHT), OPTCHECK_TOLERANCE_F32}};
-    for (size_t i = 0; i < 2; i++) {
-        struct gradcheck_line line = {.subject = "adamw",
-                                      .method = builds[i].method,
-                                      .error = builds[i].error,
-                                      .tolerance = builds[i].tolerance};
-        snprintf(line.tensor, sizeof line.tensor, "%s", builds[i].tensor);
-        line.ok = line.error <= line.tolerance && line.error != -1;
-        gradcheck_collect(report, &line);
-        if (line.error == -1)
+    struct gradcheck_line lines[] = {{.tensor = "update in double",
+                                      .method = "definition",
+                                      .error = optcheck_error_f64(OPTIM_RIGHT),
+                                      .tolerance = OPTCHECK_TOLERANCE_F64},
+                                     {.tensor = "update in float",
+                                      .method = "float",
+                                      .error = optcheck_error_f32(OPTIM_RIGHT),
+                                      .tolerance = OPTCHECK_TOLERANCE_F32}};
+    for (struct gradcheck_line *l = lines; l < lines + 2; l++) {
+        l->subject = "adamw";
+        l->ok = l->error <= l->tolerance && l->error != -1;
+        gradcheck_collect(report, l);
+        if (l->error == -1)
             return -1;
     }
     return 0;

@@ -1,17 +1,16 @@
 /* gradcheck_sweep.c: handgrad gradcheck --sweep: a table, JSON, and a picture. */
 #include "train/grade/gradcheck_report.h"
 #include "train/grade/sweep.h"
-#include <math.h>
+#include "train/json.h"
 
 static void print_json(const struct sweep *s)
 {
     for (enum sweep_method m = 0; m < SWEEP_METHODS; m++)
-        for (int i = 0; i < SWEEP_STEPS; i++) {
-            printf("{\"op\": \"%s\", \"case\": \"%s\", \"method\": \"%s\", \"step\": %.6g, "
-                   "\"error\": ",
-                   s->op, s->sizes, sweep_names[m], s->step[i]);
-            printf(isfinite(s->error[m][i]) ? "%.6g}\n" : "null}\n", s->error[m][i]);
-        }
+        for (int i = 0; i < SWEEP_STEPS; i++)
+            json_print(
+                json_add(NULL, FIELDS(TEXT("op", s->op), TEXT("case", s->sizes),
+                                      TEXT("method", sweep_names[m]), NUMBER("step", s->step[i]),
+                                      NUMBER("error", s->error[m][i]))));
 }
 
 static void print_table(const struct sweep *s)

@@ -28,7 +28,7 @@ static double output_sum(struct harness *b, enum number n, size_t t, size_t i, d
             else
                 sum += dy * ((const double *)b->x[n][o])[n == NUMBER_C128 ? 2 * k + 1 : k];
         }
-    return n == NUMBER_F32 ? (double)sum_f32 : sum;
+    return n == NUMBER_F32 ? sum_f32 : sum;
 }
 
 static double derivative(struct harness *b, enum sweep_method method, size_t t, size_t i,

@@ -1,6 +1,5 @@
 /* sweep.h: the errors of numerical derivatives over the step size. */
-#ifndef SWEEP_H
-#define SWEEP_H
+#pragma once
 
 #include "model/check/ops.h"
 #include "train/report/drawing.h"
@@ -24,5 +23,3 @@ extern const char *const sweep_names[SWEEP_METHODS];
 int sweep_run(struct sweep *s, enum op op, uint64_t seed);
 /* Draws the errors over the steps. */
 void sweep_draw(const struct sweep *s, struct drawing *d);
-
-#endif

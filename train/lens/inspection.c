@@ -116,10 +116,10 @@ static float predict(struct inspection *in, const float *logits, uint32_t next,
         sum += exp(logits[v] - max);
     const double log_sum = max + log(sum);
     for (size_t v = 0; v < V; v++)
-        in->sorted[v] = (struct prediction){(uint32_t)v, (float)exp(logits[v] - log_sum)};
+        in->sorted[v] = (struct prediction){v, exp(logits[v] - log_sum)};
     qsort(in->sorted, V, sizeof *in->sorted, more_likely);
     memcpy(top, in->sorted, k * sizeof *top);
-    return (float)(log_sum - logits[next]);
+    return log_sum - logits[next];
 }
 
 int inspection_predict(struct inspection *in, size_t depth, size_t k, struct error *err)
@@ -139,7 +139,7 @@ int inspection_predict(struct inspection *in, size_t depth, size_t k, struct err
     double sum = 0;
     for (size_t t = 0; t + 1 < T; t++)
         sum += in->top_losses[t];
-    in->mean_loss = T > 1 ? sum / (double)(T - 1) : NAN;
+    in->mean_loss = T > 1 ? sum / (T - 1) : NAN;
     return 0;
 }
 

@@ -1,7 +1,6 @@
 /* inspection.h: what a model computes while it reads one text, for `handgrad lens` and the live
  * page: predictions after each block, attention weights, and gradients of single losses. */
-#ifndef INSPECTION_H
-#define INSPECTION_H
+#pragma once
 
 #include "base/arena.h"
 #include "base/printable.h"
@@ -59,5 +58,3 @@ size_t inspection_token(char shown[PRINTABLE_MAX], const struct inspection *in, 
                         size_t columns);
 /* The last part of a model that is cut off after `depth` blocks: "embedding", "h.0", … */
 const char *inspection_depth_name(char name[32], size_t depth);
-
-#endif

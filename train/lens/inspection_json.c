@@ -22,14 +22,12 @@ static cJSON *token(const struct inspection *in, uint32_t id)
 static cJSON *predictions(const struct inspection *in, size_t depth, size_t k)
 {
     char name[32];
-    cJSON *object = cJSON_CreateObject(), *positions;
-    cJSON_AddStringToObject(object, "after", inspection_depth_name(name, depth));
-    cJSON_AddNumberToObject(object, "loss", in->mean_loss);
-    positions = cJSON_AddArrayToObject(object, "positions");
+    cJSON *object = json_add(NULL, FIELDS(TEXT("after", inspection_depth_name(name, depth)),
+                                          NUMBER("loss", in->mean_loss))),
+          *positions = cJSON_AddArrayToObject(object, "positions");
     for (size_t t = 0; t < in->T; t++) {
-        cJSON *position = cJSON_CreateObject(), *top;
-        cJSON_AddNumberToObject(position, "loss", in->top_losses[t]);
-        top = cJSON_AddArrayToObject(position, "top");
+        cJSON *position = json_add(NULL, FIELDS(NUMBER("loss", in->top_losses[t]))),
+              *top = cJSON_AddArrayToObject(position, "top");
         for (size_t i = t * k; i < (t + 1) * k; i++) {
             cJSON *prediction = token(in, in->top[i].id);
             cJSON_AddNumberToObject(prediction, "p", in->top[i].p);
@@ -43,16 +41,14 @@ static cJSON *predictions(const struct inspection *in, size_t depth, size_t k)
 cJSON *inspection_json(struct inspection *in, size_t k, struct error *err)
 {
     const struct model_config *c = in->config;
-    cJSON *object = cJSON_CreateObject(), *tokens, *depths;
-    cJSON_AddNumberToObject(object, "step", (double)in->file.state.step);
-    cJSON_AddNumberToObject(object, "n_layer", (double)c->n_layer);
-    cJSON_AddNumberToObject(object, "n_head", (double)c->n_head);
-    cJSON_AddNumberToObject(object, "n_embd", (double)c->n_embd);
-    cJSON_AddNumberToObject(object, "block_size", (double)c->block_size);
-    tokens = cJSON_AddArrayToObject(object, "tokens");
+    cJSON *object = json_add(NULL, FIELDS(NUMBER("step", in->file.state.step),
+                                          NUMBER("n_layer", c->n_layer),
+                                          NUMBER("n_head", c->n_head), NUMBER("n_embd", c->n_embd),
+                                          NUMBER("block_size", c->block_size))),
+          *tokens = cJSON_AddArrayToObject(object, "tokens");
     for (size_t t = 0; t < in->T; t++)
         cJSON_AddItemToArray(tokens, token(in, in->ids[t]));
-    depths = cJSON_AddArrayToObject(object, "depths");
+    cJSON *depths = cJSON_AddArrayToObject(object, "depths");
     for (size_t depth = 0; depth <= c->n_layer; depth++) {
         if (inspection_predict(in, depth, k, err)) {
             cJSON_Delete(object);
@@ -76,19 +72,16 @@ static void add_matrix(cJSON *object, const char *name, const float *x, size_t r
 
 cJSON *inspection_json_attention(const struct inspection *in, size_t layer, size_t head)
 {
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "layer", (double)layer);
-    cJSON_AddNumberToObject(object, "head", (double)head);
+    cJSON *object = json_add(NULL, FIELDS(NUMBER("layer", layer), NUMBER("head", head)));
     add_matrix(object, "weights", in->weights + head * in->T * in->T, in->T, in->T);
     return object;
 }
 
 cJSON *inspection_json_gradient(struct inspection *in, size_t position, bool vectors)
 {
-    cJSON *object = cJSON_CreateObject();
     inspection_gradient(in, position);
-    cJSON_AddNumberToObject(object, "position", (double)position);
-    cJSON_AddNumberToObject(object, "loss", in->losses[position]);
+    cJSON *object =
+        json_add(NULL, FIELDS(NUMBER("position", position), NUMBER("loss", in->losses[position])));
     cJSON_AddItemToObject(object, "norms", json_numbers(in->norms, in->T, 1, DIGITS));
     if (vectors)
         add_matrix(object, "vectors", in->gradient, in->T, in->config->n_embd);

@@ -1,8 +1,7 @@
 /* inspection_json.h: an inspection as JSON. Numbers that are not finite are null. A token is {"id",
  * "text", "shown"}: in "text" bytes that are not UTF-8, and zeros, are replaced by U+FFFD; in
  * "shown" they are spelled out, like spaces and control characters (printable.h). */
-#ifndef INSPECTION_JSON_H
-#define INSPECTION_JSON_H
+#pragma once
 
 #include "train/lens/inspection.h"
 #include <cjson/cJSON.h>
@@ -19,5 +18,3 @@ cJSON *inspection_json_attention(const struct inspection *in, size_t layer, size
 /* {"position", "loss", "norms": […]} of the gradient of one loss and, if requested, "vectors":
  * [[…], …]. */
 cJSON *inspection_json_gradient(struct inspection *in, size_t position, bool vectors);
-
-#endif

@@ -1,14 +1,13 @@
-/* lens_draw.c: see lens_draw.h. */
-#include "train/lens/lens_draw.h"
+/* lens_draw.c: see lens_views.h. */
 #include "base/minmax.h"
+#include "train/lens/lens_views.h"
 #include <string.h>
 
 enum { LABEL_COLUMNS = 10 };
 
 int lens_maps(struct heatmaps *h, struct inspection *in, long layer, long head, struct error *err)
 {
-    const size_t T = in->T, first_layer = layer < 0 ? 0 : (size_t)layer,
-                 first_head = head < 0 ? 0 : (size_t)head,
+    const size_t T = in->T, first_layer = layer < 0 ? 0 : layer, first_head = head < 0 ? 0 : head,
                  layers = layer < 0 ? in->config->n_layer : 1,
                  heads = head < 0 ? in->config->n_head : 1;
     if (heatmaps_create(h, layers * heads, T))
@@ -33,7 +32,7 @@ void lens_draw_gradient(struct drawing *d, const struct inspection *in, size_t p
     enum { LINE = 16, BAR = 420, FAINT = 0x999999, COLOUR = 0x31688e };
     char title[160];
     for (size_t t = 0; t < in->T; t++) {
-        const double y = LINE * (double)t, length = BAR * inspection_bar(in, t);
+        const double y = LINE * t, length = BAR * inspection_bar(in, t);
         const uint32_t colour = t > position ? FAINT : INK;
         char shown[PRINTABLE_MAX], text[96];
         inspection_token(shown, in, in->ids[t], LABEL_COLUMNS);

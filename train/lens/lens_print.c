@@ -1,6 +1,6 @@
-/* lens_print.c: see lens_print.h. */
-#include "train/lens/lens_print.h"
+/* lens_print.c: see lens_views.h. */
 #include "base/minmax.h"
+#include "train/lens/lens_views.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,12 +26,12 @@ static void put_prediction(FILE *f, const struct terminal *terminal, const struc
                underline = right && terminal->colours != TERMINAL_PLAIN, star = right && !underline;
     char shown[PRINTABLE_MAX], percent[8];
     const size_t used = inspection_token(shown, in, p.id, PREDICTION_COLUMNS),
-                 digits = (size_t)snprintf(percent, sizeof percent, "%.0f%%", 100 * p.p);
+                 digits = snprintf(percent, sizeof percent, "%.0f%%", 100 * p.p);
     fprintf(f, "%s%s%s%s %s%*s", underline ? "\033[1;4m" : "", shown, underline ? "\033[0m" : "",
             star ? "*" : "", percent, (int)(columns - used - star - digits - 1), "");
 }
 
-static size_t longest_token(const struct inspection *in)
+static int longest_token(const struct inspection *in)
 {
     size_t longest = 4;
     for (size_t t = 0; t < in->T; t++) {
@@ -56,14 +56,13 @@ static size_t prediction_columns(const struct terminal *t, size_t longest, size_
 int lens_print_predictions(FILE *f, const struct terminal *t, struct inspection *in, size_t k,
                            struct error *err)
 {
-    const size_t token = longest_token(in);
+    const int token = longest_token(in);
     size_t fitting;
-    const size_t columns = prediction_columns(t, token, 6 + 2 * (token + 1) + 16, k, &fitting);
+    const int columns = prediction_columns(t, token, 6 + 2 * (token + 1) + 16, k, &fitting);
     if (inspection_predict(in, in->config->n_layer, k, err))
         return -1;
-    fprintf(f, "%4s  %-*s %-*s %7s %6s  most likely next (%s: the one that follows)\n", "",
-            (int)token, "token", (int)token, "next", "loss", "p",
-            t->colours == TERMINAL_PLAIN ? "*" : "underlined");
+    fprintf(f, "%4s  %-*s %-*s %7s %6s  most likely next (%s: the one that follows)\n", "", token,
+            "token", token, "next", "loss", "p", t->colours == TERMINAL_PLAIN ? "*" : "underlined");
     for (size_t i = 0; i < in->T; i++) {
         fprintf(f, "%4zu  ", i);
         put_token(f, in, in->ids[i], token);
@@ -71,27 +70,28 @@ int lens_print_predictions(FILE *f, const struct terminal *t, struct inspection 
             put_token(f, in, in->ids[i + 1], token);
             fprintf(f, "%7.3f %5.1f%%  ", in->losses[i], 100 * exp(-in->losses[i]));
         } else
-            fprintf(f, "%-*s %7s %6s  ", (int)token, "", "", "");
+            fprintf(f, "%-*s %7s %6s  ", token, "", "", "");
         for (size_t j = 0; j < fitting; j++)
             put_prediction(f, t, in, in->top[i * k + j], i, columns);
         fputc('\n', f);
     }
     if (in->T > 1)
-        fprintf(f, "%4s  %-*s %-*s %7.3f %5.1f%%\n", "", (int)token, "mean", (int)token, "",
-                in->mean_loss, 100 * exp(-in->mean_loss));
+        fprintf(f, "%4s  %-*s %-*s %7.3f %5.1f%%\n", "", token, "mean", token, "", in->mean_loss,
+                100 * exp(-in->mean_loss));
     return 0;
 }
 
 int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *in, struct error *err)
 {
-    const size_t L = in->config->n_layer, T = in->T, token = longest_token(in);
+    const size_t L = in->config->n_layer, T = in->T;
+    const int token = longest_token(in);
     size_t n; /* depths that fit: evenly spaced, the last is the whole model */
-    const size_t columns = prediction_columns(t, token, 6 + token + 1, L + 1, &n);
+    const int columns = prediction_columns(t, token, 6 + token + 1, L + 1, &n);
     struct prediction *top = malloc(n * T * sizeof *top); /* (n,T) */
     double *mean = malloc(n * sizeof *mean);
     int status = top && mean ? 0 : fail(err, "no memory for %zu depths of %zu tokens", n, T);
     if (status == 0)
-        fprintf(f, "%4s  %-*s ", "", (int)token, "token");
+        fprintf(f, "%4s  %-*s ", "", token, "token");
     for (size_t i = 0; i < n && status == 0; i++) {
         char name[32];
         const size_t depth = n > 1 ? i * L / (n - 1) : L;
@@ -99,7 +99,7 @@ int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *in, 
         if (status == 0)
             memcpy(top + i * T, in->top, T * sizeof *top);
         mean[i] = in->mean_loss;
-        fprintf(f, "%-*s", (int)columns, inspection_depth_name(name, depth));
+        fprintf(f, "%-*s", columns, inspection_depth_name(name, depth));
     }
     for (size_t i = 0; i < T && status == 0; i++) {
         fprintf(f, "\n%4zu  ", i);
@@ -108,9 +108,9 @@ int lens_print_depths(FILE *f, const struct terminal *t, struct inspection *in, 
             put_prediction(f, t, in, top[c * T + i], i, columns);
     }
     if (status == 0)
-        fprintf(f, "\n%4s  %-*s ", "", (int)token, "loss");
+        fprintf(f, "\n%4s  %-*s ", "", token, "loss");
     for (size_t c = 0; c < n && T > 1 && status == 0; c++)
-        fprintf(f, "%-*.3f", (int)columns, mean[c]);
+        fprintf(f, "%-*.3f", columns, mean[c]);
     fputc('\n', f);
     free(top);
     free(mean);
@@ -128,7 +128,7 @@ void lens_print_gradient(FILE *f, const struct terminal *t, const struct inspect
         fprintf(f, "%4zu  ", i);
         put_token(f, in, in->ids[i], token);
         fprintf(f, "%10.3e ", in->norms[i]);
-        for (long c = lrint(inspection_bar(in, i) * (double)longest); c > 0; c--)
+        for (long c = lrint(inspection_bar(in, i) * longest); c > 0; c--)
             fputc('#', f);
         fputc('\n', f);
     }

@@ -41,11 +41,6 @@ void model_cache_unlock(struct model_cache *cache)
     pthread_mutex_unlock(&cache->lock);
 }
 
-void cached_model_retain(struct cached_model *m)
-{
-    m->users++;
-}
-
 void cached_model_release(struct cached_model *m)
 {
     if (--m->users)

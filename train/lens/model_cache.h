@@ -1,8 +1,7 @@
 /* model_cache.h: the model that the server inspects. One model is in memory at a time, that of the
  * checkpoint requested last; it is reloaded when its file has changed. One request computes at a
  * time, on one thread. */
-#ifndef MODEL_CACHE_H
-#define MODEL_CACHE_H
+#pragma once
 
 #include "train/lens/inspection.h"
 #include <pthread.h>
@@ -31,10 +30,8 @@ void model_cache_unlock(struct model_cache *cache);
 /* The functions below need the lock. */
 
 /* The model of a checkpoint file, after it has read a text unless that is NULL. Returns NULL after
- * an error. The model is valid until the lock is released, or longer after cached_model_retain. */
+ * an error. The model is valid until the lock is released, or longer for those that
+ * count themselves as users until cached_model_release. */
 struct cached_model *model_cache_get(struct model_cache *cache, const char *path, const char *text,
                                      struct error *err);
-void cached_model_retain(struct cached_model *m);
 void cached_model_release(struct cached_model *m);
-
-#endif

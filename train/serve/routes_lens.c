@@ -245,7 +245,7 @@ static int begin_stream(struct request *q, struct cached_model *m, struct stream
     sampler->top_k = top_k;
     s->cache = &q->server->cache;
     s->model = m;
-    cached_model_retain(m);
+    m->users++;
     return 0;
 }
 

@@ -4,8 +4,7 @@
  * By default it listens on the loopback interface. Pages of other sites cannot use it: a request is
  * refused if its Host is a name that DNS rebinding may point here, or if the browser says that it
  * comes from another site. */
-#ifndef SERVER_H
-#define SERVER_H
+#pragma once
 
 #include "base/error.h"
 #include "train/lens/model_cache.h"
@@ -74,5 +73,3 @@ int answer_generate(struct request *q);
 /* Starts the server on an IPv4 or IPv6 address; port 0: any free one. Sets s->url. */
 int server_start(struct server *s, const char *address, uint16_t port, struct error *err);
 void server_stop(struct server *s);
-
-#endif

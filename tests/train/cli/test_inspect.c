@@ -60,7 +60,7 @@ static int inspect(const char *a, const char *b)
     if (!child) {
         if (!freopen(out_path, "w", stdout) || !freopen(err_path, "w", stderr))
             _exit(99);
-        const int code = command_inspect(!a ? 1 : !b ? 2 : 3, argv);
+        const int code = command_run(command_inspect, !a ? 1 : !b ? 2 : 3, argv);
         fflush(NULL);
         _exit(code);
     }
@@ -212,8 +212,7 @@ START_TEST(shards)
     struct tokenizer *t = tokenizer_create_byte(&err);
     struct shard_info info = {
         .split = "train", .count = 1, .tokenizer_kind = "byte", .vocab_size = 256, .tokens = 5};
-    snprintf(info.tokenizer_fingerprint, sizeof info.tokenizer_fingerprint, "%s",
-             t->fingerprint);
+    snprintf(info.tokenizer_fingerprint, sizeof info.tokenizer_fingerprint, "%s", t->fingerprint);
     snprintf(info.corpus, sizeof info.corpus, "%s", t->fingerprint);
     info.sources =
         "[{\"path\":\"a\\u001b.txt\",\"bytes\":1234,\"sha256\":\"00112233445566778899\"}]";

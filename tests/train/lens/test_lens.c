@@ -7,8 +7,7 @@
 #include "train/cli/command.h"
 #include "train/gradient_file.h"
 #include "train/lens/inspection.h"
-#include "train/lens/lens_draw.h"
-#include "train/lens/lens_print.h"
+#include "train/lens/lens_views.h"
 #include "train/report/heatmap.h"
 
 #include <cairo.h>
@@ -158,7 +157,7 @@ static int lens(const char *a, const char *b, const char *c, const char *d, cons
     if (!child) {
         if (!freopen(out_path, "w", stdout) || !freopen("/dev/null", "w", stderr))
             _exit(99);
-        const int code = command_lens(argc, argv);
+        const int code = command_run(command_lens, argc, argv);
         fflush(NULL);
         _exit(code);
     }
