@@ -188,9 +188,13 @@ static int validate(struct run *r, bool *is_best, struct error *err)
         (!isnan(t->state.val_loss) && t->state.val_step == t->state.step))
         return 0;
     struct evaluation e;
-    const struct evaluation_plan plan = {r->val, c->train.batch_size, c->train.eval_tokens,
-                                         c->data.mask_documents, NULL};
-    if (evaluate_interruptibly(&e, &t->model, config_model_code(c), &plan, interrupted, r, err))
+    const struct evaluation_plan plan = {.split = r->val,
+                                         .rows = c->train.batch_size,
+                                         .max_tokens = c->train.eval_tokens,
+                                         .mask_documents = c->data.mask_documents,
+                                         .interrupted = interrupted,
+                                         .context = r};
+    if (evaluate(&e, &t->model, config_model_code(c), &plan, err))
         return -1;
     if (e.stopped)
         return 0;
