@@ -8,9 +8,9 @@
 
 enum gradient_precision { GRADIENT_F32, GRADIENT_BF16, GRADIENT_F64 };
 
-/* Runs a batch through the model of a checkpoint, without dropout, and writes an HDF5 file with loss
- * (scalar), logits (B,T,V) and grads/NAME, in float, or in double for GRADIENT_F64. Also returns the
- * mean loss in *loss. */
+/* Runs a batch through the model of a checkpoint, without dropout. Writes an HDF5 file with loss
+ * (scalar), logits (B,T,V) and grads/NAME, in double for GRADIENT_F64 and otherwise in float. Also
+ * returns the mean loss in *loss. */
 int gradient_file_write(const char *out, const char *checkpoint, enum gradient_precision precision,
                         const struct batch *batch, double *loss, struct error *err);
 

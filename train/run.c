@@ -1,6 +1,5 @@
 /* run.c: see run.h. A step ends with log, evaluate, save, in this order. A checkpoint therefore
- * holds the validation loss of its own step, and a resumed run does whatever a stop in between left
- * undone. */
+ * holds the validation loss of its own step, and a resumed run does what an earlier stop left undone. */
 #include "train/run.h"
 #include "base/atomic.h"
 #include "base/clock.h"
@@ -34,7 +33,7 @@ static int check_directory(const struct run_plan *plan, struct error *err)
                     plan->dir);
     if (checkpoint_after(path, plan->dir, 0))
         return fail(err,
-                    "%s: is not part of a new run, and there is no config.ini beside it; move it "
+                    "%s: belongs to another run, whose config.ini is missing; move it "
                     "away, or choose another --out",
                     path);
     return 0;

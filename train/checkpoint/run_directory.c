@@ -17,7 +17,7 @@
 static const uint64_t NO_STEP = UINT64_MAX;
 
 /* The step in a file name of exactly the form ckpt-STEP.h5; NO_STEP in another name. */
-static uint64_t parse_name(const char *name)
+static uint64_t step_of(const char *name)
 {
     char *end;
     if (strncmp(name, "ckpt-", 5) || !isdigit((unsigned char)name[5]))
@@ -28,12 +28,12 @@ static uint64_t parse_name(const char *name)
 
 static int is_checkpoint(const struct dirent *d)
 {
-    return parse_name(d->d_name) != NO_STEP;
+    return step_of(d->d_name) != NO_STEP;
 }
 
 static int newest_first(const struct dirent **a, const struct dirent **b)
 {
-    const uint64_t x = parse_name((*a)->d_name), y = parse_name((*b)->d_name);
+    const uint64_t x = step_of((*a)->d_name), y = step_of((*b)->d_name);
     return x != y ? (x < y) - (x > y) : strcmp((*b)->d_name, (*a)->d_name);
 }
 
@@ -99,7 +99,7 @@ bool checkpoint_after(char path[RUN_PATH_MAX], const char *run_dir, uint64_t ste
     struct dirent **list;
     struct error ignored; /* a directory that is missing or cannot be read has no checkpoints */
     const int n = list_checkpoints(run_dir, &list, &ignored);
-    const bool found = n > 0 && parse_name((*list)->d_name) > step;
+    const bool found = n > 0 && step_of((*list)->d_name) > step;
     if (found)
         run_path(path, run_dir, (*list)->d_name);
     if (n >= 0)
@@ -150,7 +150,7 @@ static int is_leftover(const struct dirent *d)
     if (d->d_name[0] != '.' || length <= tag + 1 || length - tag > sizeof of)
         return false;
     snprintf(of, sizeof of, "%.*s", (int)(length - tag - 1), d->d_name + 1);
-    return (parse_name(of) != NO_STEP || !strcmp(of, "best.h5") || !strcmp(of, "config.ini")) &&
+    return (step_of(of) != NO_STEP || !strcmp(of, "best.h5") || !strcmp(of, "config.ini")) &&
            atomic_is_leftover(d->d_name, of);
 }
 
@@ -196,7 +196,7 @@ int checkpoint_rotate(const char *run_dir, size_t keep, uint64_t step, struct ve
         return -1;
     int status = 0;
     for (int i = 0; i < n && !status; i++) {
-        const uint64_t s = parse_name(list[i]->d_name);
+        const uint64_t s = step_of(list[i]->d_name);
         if (s > step)
             continue;
         if (good < (keep ? keep : 1)) {
@@ -219,7 +219,7 @@ int checkpoint_drop_after(const char *run_dir, uint64_t step, struct error *err)
     if (n < 0)
         return -1;
     int status = 0;
-    for (int i = 0; i < n && !status && parse_name(list[i]->d_name) > step; i++)
+    for (int i = 0; i < n && !status && step_of(list[i]->d_name) > step; i++)
         status = remove_file(run_dir, list[i]->d_name, err);
     free_list(list, n);
     return status;

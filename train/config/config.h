@@ -44,7 +44,8 @@ struct tensors *config_tensors(const struct config *c, size_t tokenizer_symbols,
 struct adamw config_adamw(const struct config *c);
 /* The learning rate of a step, counted from 0. */
 double config_lr(const struct config *c, uint64_t step);
-/* The build of the model for train.precision, and what a model is created for by train.recompute. */
+/* The build of the model for train.precision, and the use of the model that train.recompute
+ * selects. */
 const struct model_code *config_model_code(const struct config *c);
 enum gpt_use config_gpt_use(const struct config *c);
 /* Tokens per step. */
