@@ -1,5 +1,6 @@
 /* run.c: see run.h. A step ends with log, evaluate, save, in this order. A checkpoint therefore
- * holds the validation loss of its own step, and a resumed run does what an earlier stop left undone. */
+ * holds the validation loss of its own step, and a resumed run does what an earlier stop left
+ * undone. */
 #include "train/run.h"
 #include "base/atomic.h"
 #include "base/clock.h"

@@ -3,7 +3,8 @@
  * A row is an x (the step) and a number for each column. Rows are gathered in buckets of `width`
  * consecutive rows, which keep the minimum, maximum and mean of each column. When all buckets are
  * full, neighbours are merged and the width doubles. So a run of any length has at least half of
- * its buckets in use, a spike of one step stays visible, and adding a row takes amortised constant time. */
+ * its buckets in use, a spike of one step stays visible, and adding a row takes amortised constant
+ * time. */
 #ifndef CURVES_H
 #define CURVES_H
 
