@@ -14,8 +14,6 @@ struct pass {
     uint32_t *tokens, *inputs, *targets, *starts; /* (rows T + 1), and (rows, T) each */
     double nats, bytes;
     uint64_t counted;
-    bool (*interrupted)(void *context);
-    void *context;
 };
 
 /* Adds `rows` windows of T tokens each, starting at token `first` of the split. */
@@ -55,7 +53,8 @@ static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *
                    struct error *err)
 {
     for (uint64_t done = 0; done < total;) {
-        if ((*stopped = p->interrupted ? p->interrupted(p->context) : stop_requested()))
+        const struct evaluation_plan *plan = p->plan;
+        if ((*stopped = plan->interrupted ? plan->interrupted(plan->context) : stop_requested()))
             return 0;
         const uint64_t left = total - done;
         const size_t windows = size_min(left / T, rows);
@@ -69,19 +68,11 @@ static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *
 int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
              const struct evaluation_plan *plan, struct error *err)
 {
-    return evaluate_interruptibly(e, g, code, plan, NULL, NULL, err);
-}
-
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct model_code *code,
-                           const struct evaluation_plan *plan, bool (*interrupted)(void *context),
-                           void *context, struct error *err)
-{
     const size_t T = g->tensors->config.block_size, n = plan->rows * T;
     uint64_t total = plan->split->tokens - 1;
     if (plan->max_tokens && plan->max_tokens < total)
         total = plan->max_tokens;
-    struct pass p = {
-        .g = g, .code = code, .plan = plan, .interrupted = interrupted, .context = context};
+    struct pass p = {.g = g, .code = code, .plan = plan};
     if (plan->mask_documents && !(p.documents = split_documents(plan->split, err)))
         return -1;
     if (!(p.tokens = malloc((4 * n + 1) * sizeof *p.tokens)))

@@ -1,6 +1,5 @@
 /* evaluate.h: the loss over a split. */
-#ifndef EVALUATE_H
-#define EVALUATE_H
+#pragma once
 
 #include "base/error.h"
 #include "data/split.h"
@@ -23,16 +22,13 @@ struct evaluation_plan {
     uint64_t max_tokens;               /* stops after this many; 0: the whole split */
     bool mask_documents;               /* as in training: see documents_mask */
     const struct tokenizer *tokenizer; /* may be NULL */
+    /* Called before each batch; the evaluation stops if it returns true. NULL: stop_requested. */
+    bool (*interrupted)(void *context);
+    void *context; /* its argument */
 };
 
 /* Predicts every token of the split except the first, or with mask_documents except the first of
  * each document. Consecutive windows of block_size tokens, the last one shorter: each token is
- * predicted once, whatever the number of rows. Stops if stop_requested. */
+ * predicted once, whatever the number of rows. */
 int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
              const struct evaluation_plan *plan, struct error *err);
-/* The same, but calls `interrupted` before each batch and stops if it returns true. */
-int evaluate_interruptibly(struct evaluation *e, struct gpt *g, const struct model_code *code,
-                           const struct evaluation_plan *plan, bool (*interrupted)(void *context),
-                           void *context, struct error *err);
-
-#endif

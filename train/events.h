@@ -1,6 +1,5 @@
 /* events.h: event files for TensorBoard. */
-#ifndef EVENTS_H
-#define EVENTS_H
+#pragma once
 
 #include "train/trainer.h"
 #include <stdbool.h>
@@ -26,5 +25,3 @@ void events_step(struct events *e, const struct trainer *t, bool histograms);
 
 /* CRC-32C (Castagnoli; RFC 3720, appendix B.4). Public for the tests. */
 uint32_t crc32c(const void *bytes, size_t n);
-
-#endif

@@ -1,6 +1,5 @@
 /* generator.h: generates text token by token: one text, or several from the same prompt. */
-#ifndef GENERATOR_H
-#define GENERATOR_H
+#pragma once
 
 #include "base/error.h"
 #include "data/tokenizer/tokenizer.h"
@@ -29,5 +28,3 @@ void generator_destroy(struct generator *g);
  * continues from its second half, since the cache cannot slide: positions are learned. -1 if the
  * logits are not finite or memory is short. */
 int generator_next(struct generator *g, struct error *err);
-
-#endif

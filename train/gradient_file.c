@@ -93,18 +93,13 @@ static int write_file(const struct run *r, struct error *err)
     const hsize_t shape[] = {r->batch->rows, r->batch->block_size, r->tensors->config.vocab_size};
     struct h5_image image;
     h5_lock();
-    int status = h5_image_create(&image, r->out, err);
-    if (status == 0)
-        status = write_array(r, image.file, "loss", 0, NULL,
-                             r->is_double ? (const void *)&r->loss : &loss, err);
-    if (status == 0)
-        status = write_array(r, image.file, "logits", 3, shape, r->logits, err);
-    if (status == 0)
-        status = write_gradients(r, image.file, err);
-    if (status == 0)
-        status = h5_image_finish(&image, r->out, err);
-    if (status == 0)
-        status = atomic_write(r->out, image.bytes, image.size, err);
+    const int status = h5_image_create(&image, r->out, err) ||
+                       write_array(r, image.file, "loss", 0, NULL,
+                                   r->is_double ? (const void *)&r->loss : &loss, err) ||
+                       write_array(r, image.file, "logits", 3, shape, r->logits, err) ||
+                       write_gradients(r, image.file, err) ||
+                       h5_image_finish(&image, r->out, err) ||
+                       atomic_write(r->out, image.bytes, image.size, err);
     h5_image_free(&image);
     h5_unlock();
     return status;
@@ -120,21 +115,21 @@ int gradient_file_write(const char *out, const char *checkpoint, enum gradient_p
                     .is_double = precision == GRADIENT_F64,
                     .out = out};
     int status = read_model(&r, checkpoint, err);
-    if (status == 0) {
+    if (!status) {
         const size_t V = r.tensors->config.vocab_size;
-        double losses[2];
         r.logits = malloc(batch->rows * batch->block_size * V * number_size(&r));
-        if (r.logits) {
-            r.code->logits(r.model, r.logits, batch);
-            r.code->loss_and_grads(losses, r.model, batch, NULL);
-            *loss = r.loss = losses[0];
-            status = write_file(&r, err);
-        } else {
-            status = fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, batch->rows,
-                          batch->block_size, V);
-        }
+        status = r.logits ? 0
+                          : fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, batch->rows,
+                                 batch->block_size, V);
+    }
+    if (!status) {
+        double losses[2];
+        r.code->logits(r.model, r.logits, batch);
+        r.code->loss_and_grads(losses, r.model, batch, NULL);
+        *loss = r.loss = losses[0];
+        status = write_file(&r, err);
     }
     free(r.logits);
     r.code->destroy(r.model);
-    return status;
+    return status ? -1 : 0;
 }

@@ -1,6 +1,5 @@
 /* gradient_file.h: writes loss, logits and every gradient of one batch to a file. */
-#ifndef GRADIENT_FILE_H
-#define GRADIENT_FILE_H
+#pragma once
 
 #include "base/batch.h"
 #include "base/error.h"
@@ -8,10 +7,8 @@
 
 enum gradient_precision { GRADIENT_F32, GRADIENT_BF16, GRADIENT_F64 };
 
-/* Runs a batch through the model of a checkpoint, without dropout, and writes an HDF5 file with loss
- * (scalar), logits (B,T,V) and grads/NAME, in float, or in double for GRADIENT_F64. Also returns the
- * mean loss in *loss. */
+/* Runs a batch through the model of a checkpoint, without dropout. Writes an HDF5 file with loss
+ * (scalar), logits (B,T,V) and grads/NAME, in double for GRADIENT_F64 and otherwise in float. Also
+ * returns the mean loss in *loss. */
 int gradient_file_write(const char *out, const char *checkpoint, enum gradient_precision precision,
                         const struct batch *batch, double *loss, struct error *err);
-
-#endif

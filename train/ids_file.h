@@ -1,6 +1,5 @@
 /* ids_file.h: token ids as text: rows of decimal numbers. */
-#ifndef IDS_FILE_H
-#define IDS_FILE_H
+#pragma once
 
 #include "base/error.h"
 #include <stddef.h>
@@ -10,5 +9,3 @@
  * columns) is allocated; the caller frees it. */
 int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows,
                   size_t *columns, struct error *err);
-
-#endif

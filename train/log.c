@@ -2,7 +2,6 @@
 #include "train/log.h"
 #include "base/append.h"
 #include "base/clock.h"
-#include "base/input_file.h"
 #include "base/text_append.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
@@ -42,28 +41,20 @@ static size_t size_up_to(struct log *l, FILE *lines, uint64_t step)
 
 int log_cut_after(struct log *l, uint64_t step, struct error *err)
 {
-    uint64_t size;
-    const int fd = input_file_open(l->metrics_path, &size, err);
-    if (fd < 0)
-        return -1;
-    FILE *written = fdopen(fd, "r"),
+    FILE *written = fopen(l->metrics_path, "re"),
          *pending = l->pending_size ? fmemopen(l->pending, l->pending_size, "r") : NULL;
-    int status = written && (pending || !l->pending_size)
-                     ? 0
-                     : fail(err, "%s: out of memory", l->metrics_path);
-    if (!status) {
+    bool failed = !written || (l->pending_size && !pending);
+    if (!failed) {
         l->last_size = 0;
         l->end = (off_t)size_up_to(l, written, step);
         l->pending_size = pending ? size_up_to(l, pending, step) : 0;
-        if (ftruncate(l->fd, l->end))
-            status = fail(err, "%s: %s", l->metrics_path, strerror(errno));
+        failed = ftruncate(l->fd, l->end) != 0;
     }
+    const int status = failed ? fail(err, "%s: %s", l->metrics_path, strerror(errno)) : 0;
     if (pending)
         fclose(pending);
     if (written)
         fclose(written);
-    else
-        close(fd);
     return status;
 }
 

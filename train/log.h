@@ -1,6 +1,5 @@
 /* log.h: the progress of a run: messages and a progress line on the terminal, and metrics.jsonl. */
-#ifndef LOG_H
-#define LOG_H
+#pragma once
 
 #include "train/checkpoint/run_directory.h"
 #include <stdbool.h>
@@ -54,5 +53,3 @@ void log_warn(struct log *l, const char *format, ...) __attribute__((format(prin
 /* Keeps the progress line on the screen and starts a new one. */
 void log_end_line(struct log *l);
 void log_close(struct log *l);
-
-#endif

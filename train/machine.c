@@ -28,11 +28,10 @@ void machine_cpu(char *name, size_t size, const char *otherwise)
 
 cJSON *machine_json(double peak_flops, bool bf16)
 {
-    struct utsname system;
+    struct utsname system = {.sysname = "unknown"};
     char cpu[256], text[256];
     const char *why;
-    if (uname(&system))
-        strcpy(system.sysname, "unknown"), *system.release = *system.machine = 0;
+    (void)uname(&system);
     machine_cpu(cpu, sizeof cpu, system.machine);
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "cpu", cpu);

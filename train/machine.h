@@ -1,6 +1,5 @@
 /* machine.h: descriptions of the machine and of the training data, for reports. */
-#ifndef MACHINE_H
-#define MACHINE_H
+#pragma once
 
 #include <cjson/cJSON.h>
 #include <stdbool.h>
@@ -16,5 +15,3 @@ cJSON *machine_json(double peak_flops, bool bf16);
 /* {dir, train_tokens, val_tokens, fingerprint, tokenizer, vocab_size, sources} of a data directory;
  * what cannot be read is left out. */
 cJSON *data_json(const char *dir);
-
-#endif

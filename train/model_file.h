@@ -1,6 +1,5 @@
 /* model_file.h: a model loaded from a checkpoint, for commands that do not train. */
-#ifndef MODEL_FILE_H
-#define MODEL_FILE_H
+#pragma once
 
 #include "base/error.h"
 #include "data/tokenizer/tokenizer.h"
@@ -19,5 +18,3 @@ struct model_file {
 int model_file_open(struct model_file *m, const char *path, size_t rows, enum gpt_use use,
                     struct error *err);
 void model_file_close(struct model_file *m);
-
-#endif

@@ -1,5 +1,5 @@
-/* nonfinite.c: see nonfinite.h. A pass does not check its numbers, which would cost memory traffic in
- * every step. Passes are deterministic, so the one that failed is run again with a hook that checks. */
+/* nonfinite.c: see nonfinite.h. Checking every number in every pass would cost memory traffic.
+ * Since passes are deterministic, only one that failed is run again, with a hook that checks. */
 #include "train/nonfinite.h"
 #include "model/zero.h"
 #include <stdio.h>
@@ -40,7 +40,8 @@ static void check_tensor(struct search *s, const struct gpt *g, const real *arra
         check(s, array + t->offset, t->shape[0], t->shape[1], pass, t->name, operation);
 }
 
-/* The table of a block's parts as a list: the beginning of a part, its parameters, its activations. */
+/* The table of a block's parts as a list: each part is followed by its parameters and
+ * activations. */
 static const struct entry {
     const char *part, *forward, *backward; /* NULL except at the beginning of a part */
     const char *shape;                     /* of an activation, else NULL */

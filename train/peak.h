@@ -1,6 +1,5 @@
 /* peak.h: the floating-point operations of a training step, and what the machine is capable of. */
-#ifndef PEAK_H
-#define PEAK_H
+#pragma once
 
 #include "model/tensors.h"
 
@@ -31,5 +30,3 @@ double products_peak(bool bf16);
  * is written, as STREAM does (McCalpin 1995). */
 double copy_bandwidth(size_t bytes);
 double read_bandwidth(size_t bytes);
-
-#endif

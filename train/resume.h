@@ -1,7 +1,6 @@
 /* resume.h: whether a run may resume from a checkpoint, given what has changed since it was
  * saved. */
-#ifndef RESUME_H
-#define RESUME_H
+#pragma once
 
 #include "train/checkpoint/checkpoint.h"
 #include "train/config/config_keys.h"
@@ -26,5 +25,3 @@ int check_resume(const struct checkpoint *run, const struct checkpoint *c, const
 /* Checks that the checkpoint and the training data have the same tokenizer. */
 int check_tokenizer(const struct checkpoint *run, const struct checkpoint *c, const char *path,
                     struct error *err);
-
-#endif

@@ -1,5 +1,5 @@
 /* run.c: see run.h. A step ends with log, evaluate, save, in this order. A checkpoint therefore
- * holds the validation loss of its own step, and a resumed run does whatever a stop in between left
+ * holds the validation loss of its own step, and a resumed run does what an earlier stop left
  * undone. */
 #include "train/run.h"
 #include "base/atomic.h"
@@ -34,7 +34,7 @@ static int check_directory(const struct run_plan *plan, struct error *err)
                     plan->dir);
     if (checkpoint_after(path, plan->dir, 0))
         return fail(err,
-                    "%s: is not part of a new run, and there is no config.ini beside it; move it "
+                    "%s: belongs to another run, whose config.ini is missing; move it "
                     "away, or choose another --out",
                     path);
     return 0;
@@ -188,9 +188,13 @@ static int validate(struct run *r, bool *is_best, struct error *err)
         (!isnan(t->state.val_loss) && t->state.val_step == t->state.step))
         return 0;
     struct evaluation e;
-    const struct evaluation_plan plan = {r->val, c->train.batch_size, c->train.eval_tokens,
-                                         c->data.mask_documents, NULL};
-    if (evaluate_interruptibly(&e, &t->model, config_model_code(c), &plan, interrupted, r, err))
+    const struct evaluation_plan plan = {.split = r->val,
+                                         .rows = c->train.batch_size,
+                                         .max_tokens = c->train.eval_tokens,
+                                         .mask_documents = c->data.mask_documents,
+                                         .interrupted = interrupted,
+                                         .context = r};
+    if (evaluate(&e, &t->model, config_model_code(c), &plan, err))
         return -1;
     if (e.stopped)
         return 0;

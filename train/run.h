@@ -1,6 +1,5 @@
 /* run.h: the training loop: steps, evaluation, checkpoints, logs, and stopping on signals. */
-#ifndef RUN_H
-#define RUN_H
+#pragma once
 
 #include "train/run_state.h"
 
@@ -21,5 +20,3 @@ void run_close(struct run *r);
 
 /* Trains until stop_at steps are done or a signal requests a stop, then saves. */
 int run_train(struct run *r, uint64_t stop_at, struct error *err);
-
-#endif

@@ -1,6 +1,5 @@
 /* run_lock.h: a lock file that allows one run at a time in a directory. */
-#ifndef RUN_LOCK_H
-#define RUN_LOCK_H
+#pragma once
 
 #include "train/checkpoint/run_directory.h"
 
@@ -14,5 +13,3 @@ struct run_lock {
 int run_lock_take(struct run_lock *lock, const char *dir, struct error *err);
 /* Removes the file. */
 void run_lock_release(struct run_lock *lock);
-
-#endif

@@ -2,8 +2,7 @@
  * tensors.jsonl, samples.jsonl (docs/file-formats.md), and event files for TensorBoard. Nothing
  * here changes the training, and no error here stops it.
  */
-#ifndef RUN_LOG_H
-#define RUN_LOG_H
+#pragma once
 
 #include "base/jsonl.h"
 #include "train/events.h"
@@ -25,5 +24,3 @@ void run_log_close(struct run_log *l);
 /* Records a finished step while its gradients are still available. If it is not after the last
  * recorded one, the run has been rolled back, and what was recorded since is removed. */
 void run_log_step(struct run_log *l, const struct trainer *t);
-
-#endif

@@ -1,6 +1,5 @@
 /* run_save.h: saving a run, retrying failed saves, and rolling back to a checkpoint. */
-#ifndef RUN_SAVE_H
-#define RUN_SAVE_H
+#pragma once
 
 #include "train/run_state.h"
 
@@ -19,5 +18,3 @@ int run_save_first(struct run *r, struct error *err);
 /* Goes back to the last checkpoint saved before steps were skipped, and drops later metrics and
  * checkpoints. */
 int run_roll_back(struct run *r, struct error *err);
-
-#endif

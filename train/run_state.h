@@ -1,6 +1,5 @@
 /* run_state.h: an open run: the trainer, its directory, logs and saves. */
-#ifndef RUN_STATE_H
-#define RUN_STATE_H
+#pragma once
 
 #include "data/split.h"
 #include "train/checkpoint/writer.h"
@@ -36,5 +35,3 @@ struct run {
     double total_log_s;            /* spent on metrics, norms, samples and events */
     double started;
 };
-
-#endif

@@ -1,6 +1,5 @@
 /* sampler.h: draws the next token from logits. */
-#ifndef SAMPLER_H
-#define SAMPLER_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,5 +23,3 @@ void sampler_destroy(struct sampler *s);
 
 /* Draws a token from logits (V). The random number is a function of (seed, position). */
 uint32_t sampler_next(struct sampler *s, const float *logits, uint64_t position);
-
-#endif

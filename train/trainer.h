@@ -1,6 +1,5 @@
 /* trainer.h: a training run: model, optimiser, data and state, advanced by micro-steps. */
-#ifndef TRAINER_H
-#define TRAINER_H
+#pragma once
 
 #include "base/digest.h"
 #include "base/error.h"
@@ -61,5 +60,3 @@ bool trainer_must_roll_back(const struct trainer *t);
 int trainer_roll_back(struct trainer *t, const char *path, struct error *err);
 /* The run as a checkpoint, which refers to its arrays. */
 struct checkpoint trainer_checkpoint(const struct trainer *t);
-
-#endif

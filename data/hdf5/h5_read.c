@@ -2,9 +2,9 @@
  *
  * The packed formats are described in the HDF5 File Format Specification 3.0, IV.A.2.l.
  */
+#include "data/hdf5/h5_read.h"
 #include "base/input_file.h"
 #include "base/minmax.h"
-#include "data/hdf5/h5_read.h"
 #include "data/hdf5/h5_reader.h"
 #include <inttypes.h>
 #include <stdio.h>

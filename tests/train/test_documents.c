@@ -106,8 +106,10 @@ START_TEST(evaluation_is_masked)
     double first = 0;
     for (size_t rows = 1; rows <= 3; rows++) {
         struct evaluation masked, open;
-        const struct evaluation_plan plan = {val, rows, 0, true, t.tokenizer},
-                                     other = {val, rows, 0, false, t.tokenizer};
+        struct evaluation_plan plan = {
+            .split = val, .rows = rows, .mask_documents = true, .tokenizer = t.tokenizer};
+        struct evaluation_plan other = plan;
+        other.mask_documents = false;
         OK(evaluate(&masked, &t.model, &model_code_f32, &plan, &err));
         OK(evaluate(&open, &t.model, &model_code_f32, &other, &err));
         ck_assert_uint_eq(open.tokens, val->tokens - 1);

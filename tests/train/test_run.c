@@ -50,7 +50,7 @@ START_TEST(a_new_run_needs_a_directory_without_checkpoints)
     run_to(&c, RUN_FRESH, 1);
     OK(unlink(in_folder("run/config.ini")));
     FAILS(open_run(&r, &c, RUN_FRESH),
-          "run/ckpt-1.h5: is not part of a new run, and there is no config.ini");
+          "run/ckpt-1.h5: belongs to another run, whose config.ini is missing");
     OK(unlink(in_folder("run/ckpt-1.h5")));
     run_to(&c, RUN_FRESH, 1);
     ck_assert(is_there("run/ckpt-0.h5") && is_there("run/ckpt-1.h5"));

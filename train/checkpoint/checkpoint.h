@@ -4,8 +4,7 @@
  * The file is built in memory and written atomically. On reading, its checksums are verified before
  * libhdf5 parses anything.
  */
-#ifndef CHECKPOINT_H
-#define CHECKPOINT_H
+#pragma once
 
 #include "base/error.h"
 #include "data/tokenizer/tokenizer.h"
@@ -68,5 +67,3 @@ int checkpoint_fits(const struct checkpoint *c, const struct model_config *want,
                     struct error *err);
 /* Frees everything, including the tokenizer and the table in the struct checkpoint. */
 void checkpoint_close(struct checkpoint_file *f);
-
-#endif

@@ -1,6 +1,5 @@
 /* checkpoint_parts.h: what the writer and the reader of checkpoints share. */
-#ifndef CHECKPOINT_PARTS_H
-#define CHECKPOINT_PARTS_H
+#pragma once
 
 #include "train/checkpoint/checkpoint.h"
 #include <stddef.h>
@@ -48,5 +47,3 @@ static inline size_t crc_line(char line[CRC_LINE_MAX], unsigned crc, const char 
 {
     return (size_t)snprintf(line, CRC_LINE_MAX, "%08x  %s/%s\n", crc, group, name);
 }
-
-#endif

@@ -196,7 +196,7 @@ static int lay_out_tensors(const struct job *j, hid_t file)
     return status;
 }
 
-/* A reused buffer holds the bytes of another file, and HDF5 does not write all of its own. */
+/* Zeroes what HDF5 did not write: a reused buffer still contains the previous file. */
 static void clear_gaps(struct snapshot *s)
 {
     for (size_t i = 0; i <= s->count; i++) {

@@ -3,8 +3,7 @@
  * libhdf5 builds and parses the file in memory and never accesses the disk. Nothing is parsed until
  * the checksums have been verified. They detect accidental damage, not forgery.
  */
-#ifndef IMAGE_H
-#define IMAGE_H
+#pragma once
 
 #include "data/hdf5/h5.h"
 #include <stdbool.h>
@@ -24,5 +23,3 @@ int image_step(const char *path, uint64_t *step, struct error *err);
 int image_read(struct h5_image *image, uint64_t *step, const char *path, struct error *err);
 /* Verifies both checksums without keeping the file in memory. */
 int image_verify(const char *path, struct error *err);
-
-#endif

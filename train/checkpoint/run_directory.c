@@ -5,6 +5,7 @@
 #include "train/checkpoint/checkpoint.h"
 #include "train/checkpoint/image.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -13,33 +14,26 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The step in a file name of exactly the form ckpt-STEP.h5. */
-static bool parse_name(const char *name, uint64_t *step)
+static const uint64_t NO_STEP = UINT64_MAX;
+
+/* The step in a file name of exactly the form ckpt-STEP.h5; NO_STEP in another name. */
+static uint64_t step_of(const char *name)
 {
     char *end;
-    if (strncmp(name, "ckpt-", 5) || strspn(name + 5, "0123456789") == 0)
-        return false;
-    errno = 0;
-    *step = strtoull(name + 5, &end, 10);
-    return !errno && !strcmp(end, ".h5");
-}
-
-static uint64_t step_of(const struct dirent *d)
-{
-    uint64_t step = 0;
-    parse_name(d->d_name, &step);
-    return step;
+    if (strncmp(name, "ckpt-", 5) || !isdigit((unsigned char)name[5]))
+        return NO_STEP;
+    const uint64_t step = strtoull(name + 5, &end, 10); /* NO_STEP if it is too large */
+    return strcmp(end, ".h5") ? NO_STEP : step;
 }
 
 static int is_checkpoint(const struct dirent *d)
 {
-    uint64_t step;
-    return parse_name(d->d_name, &step);
+    return step_of(d->d_name) != NO_STEP;
 }
 
 static int newest_first(const struct dirent **a, const struct dirent **b)
 {
-    const uint64_t x = step_of(*a), y = step_of(*b);
+    const uint64_t x = step_of((*a)->d_name), y = step_of((*b)->d_name);
     return x != y ? (x < y) - (x > y) : strcmp((*b)->d_name, (*a)->d_name);
 }
 
@@ -105,7 +99,7 @@ bool checkpoint_after(char path[RUN_PATH_MAX], const char *run_dir, uint64_t ste
     struct dirent **list;
     struct error ignored; /* a directory that is missing or cannot be read has no checkpoints */
     const int n = list_checkpoints(run_dir, &list, &ignored);
-    const bool found = n > 0 && step_of(*list) > step;
+    const bool found = n > 0 && step_of((*list)->d_name) > step;
     if (found)
         run_path(path, run_dir, (*list)->d_name);
     if (n >= 0)
@@ -152,12 +146,11 @@ static void verified_remove(struct verified *v, uint64_t step)
 static int is_leftover(const struct dirent *d)
 {
     char of[64]; /* the file that it was to become */
-    uint64_t step;
     const size_t length = strlen(d->d_name), tag = strlen(".XXXXXX.tmp");
     if (d->d_name[0] != '.' || length <= tag + 1 || length - tag > sizeof of)
         return false;
     snprintf(of, sizeof of, "%.*s", (int)(length - tag - 1), d->d_name + 1);
-    return (parse_name(of, &step) || !strcmp(of, "best.h5") || !strcmp(of, "config.ini")) &&
+    return (step_of(of) != NO_STEP || !strcmp(of, "best.h5") || !strcmp(of, "config.ini")) &&
            atomic_is_leftover(d->d_name, of);
 }
 
@@ -181,15 +174,14 @@ static void remove_leftovers(const char *run_dir)
         free_list(list, n);
 }
 
-/* Adds the step to *v if its file verifies. A damaged file is kept until it is old. */
-static int verify(const char *run_dir, const struct dirent *d, struct verified *v,
+/* Adds a checkpoint to *v if it verifies. A damaged file is kept until it is old. */
+static int verify(const char *run_dir, uint64_t step, const char *name, struct verified *v,
                   struct error *err)
 {
     char path[RUN_PATH_MAX];
     struct error ignored;
-    return is_verified(v, step_of(d)) ||
-                   image_verify(run_path(path, run_dir, d->d_name), &ignored) ||
-                   !verified_add(v, step_of(d))
+    return is_verified(v, step) || image_verify(run_path(path, run_dir, name), &ignored) ||
+                   !verified_add(v, step)
                ? 0
                : fail(err, "%s: out of memory", run_dir);
 }
@@ -204,11 +196,11 @@ int checkpoint_rotate(const char *run_dir, size_t keep, uint64_t step, struct ve
         return -1;
     int status = 0;
     for (int i = 0; i < n && !status; i++) {
-        const uint64_t s = step_of(list[i]);
+        const uint64_t s = step_of(list[i]->d_name);
         if (s > step)
             continue;
         if (good < (keep ? keep : 1)) {
-            status = verify(run_dir, list[i], v, err);
+            status = verify(run_dir, s, list[i]->d_name, v, err);
             good += is_verified(v, s);
         } else {
             status = remove_file(run_dir, list[i]->d_name, err);
@@ -227,7 +219,7 @@ int checkpoint_drop_after(const char *run_dir, uint64_t step, struct error *err)
     if (n < 0)
         return -1;
     int status = 0;
-    for (int i = 0; i < n && !status && step_of(list[i]) > step; i++)
+    for (int i = 0; i < n && !status && step_of(list[i]->d_name) > step; i++)
         status = remove_file(run_dir, list[i]->d_name, err);
     free_list(list, n);
     return status;

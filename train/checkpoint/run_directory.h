@@ -1,7 +1,6 @@
 /* run_directory.h: the files of a run directory, above all its checkpoints: ckpt-STEP.h5, rotated,
  * and best.h5. */
-#ifndef RUN_DIRECTORY_H
-#define RUN_DIRECTORY_H
+#pragma once
 
 #include "base/error.h"
 #include "train/config/config.h"
@@ -40,5 +39,3 @@ int checkpoint_rotate(const char *run_dir, size_t keep, uint64_t step, struct ve
                       struct error *err);
 /* Removes the checkpoints after a step. */
 int checkpoint_drop_after(const char *run_dir, uint64_t step, struct error *err);
-
-#endif

@@ -4,8 +4,7 @@
  * needs no HDF5 and can run on another thread: copying or writing the tensors, and computing
  * checksums. A snapshot either refers to the arrays of the run, which must then not change until it
  * is written, or holds copies of them (snapshot_copy). The table of tensors must outlive it. */
-#ifndef SNAPSHOT_H
-#define SNAPSHOT_H
+#pragma once
 
 #include "data/hdf5/h5.h"
 #include "train/checkpoint/checkpoint.h"
@@ -48,5 +47,3 @@ void snapshot_seal(struct snapshot *s);
 int snapshot_write(const struct snapshot *s, const char *path, struct error *err);
 /* Frees everything but the image, which can be reused. */
 void snapshot_clear(struct snapshot *s);
-
-#endif

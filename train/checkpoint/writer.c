@@ -1,4 +1,4 @@
-/* writer.c: see writer.h. There is one buffer and so one save at a time, on a thread of its own
+/* writer.c: see writer.h. There is one buffer and so one save at a time, on a separate thread
  * that is joined before the training thread uses anything the two share. */
 #include "train/checkpoint/writer.h"
 #include "base/clock.h"
@@ -19,7 +19,7 @@ struct writer {
     unsigned char *buffer; /* for copied snapshots; NULL: none */
     size_t capacity;
     pthread_t thread;
-    bool running;         /* the thread has to be joined */
+    bool running;         /* the thread must be joined */
     atomic_bool finished; /* the thread has nothing left to do */
 
     /* Used by the thread while it runs. */
@@ -86,7 +86,7 @@ static void *run(void *writer)
     return NULL;
 }
 
-/* Writes on a thread if the snapshot is a copy and a thread can be had, otherwise at once. */
+/* Writes on a thread if the snapshot is a copy and a thread can be started, otherwise at once. */
 static void start(struct writer *w)
 {
     w->finished = false;

@@ -4,8 +4,7 @@
  * (snapshot_lay_out, snapshot_copy). A thread then does the rest without calling HDF5: checksums,
  * temporary file, write, fsync, read back, rename, fsync of the directory, rotation. Without a
  * buffer, if memory is short, writer_save does all of this before it returns. */
-#ifndef WRITER_H
-#define WRITER_H
+#pragma once
 
 #include "base/error.h"
 #include "train/checkpoint/checkpoint.h"
@@ -58,5 +57,3 @@ bool writer_can_retry(const struct writer *w);
 void writer_retry(struct writer *w);
 /* Waits, then discards the snapshot: the run has been rolled back to an earlier step. */
 void writer_discard(struct writer *w);
-
-#endif

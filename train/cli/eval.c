@@ -54,8 +54,10 @@ static int evaluate_file(const struct arguments *a, struct model_file *m, struct
                          struct error *err)
 {
     struct evaluation e;
-    const struct evaluation_plan plan = {s, a->rows ? a->rows : m->config.train.batch_size, 0,
-                                         m->config.data.mask_documents, m->tokenizer};
+    const struct evaluation_plan plan = {.split = s,
+                                         .rows = a->rows ? a->rows : m->config.train.batch_size,
+                                         .mask_documents = m->config.data.mask_documents,
+                                         .tokenizer = m->tokenizer};
     if (check_data(m, s, a->checkpoint, err) ||
         evaluate(&e, &m->model, config_model_code(&m->config), &plan, err))
         return -1;

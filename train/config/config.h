@@ -1,7 +1,6 @@
 /* config.h: a run's configuration: an INI file, overrides (--set section.key=value), and the text
  * stored in checkpoints. */
-#ifndef CONFIG_H
-#define CONFIG_H
+#pragma once
 
 #include "base/error.h"
 #include "model/gpt.h"
@@ -44,7 +43,8 @@ struct tensors *config_tensors(const struct config *c, size_t tokenizer_symbols,
 struct adamw config_adamw(const struct config *c);
 /* The learning rate of a step, counted from 0. */
 double config_lr(const struct config *c, uint64_t step);
-/* The build of the model for train.precision, and what a model is created for by train.recompute. */
+/* The build of the model for train.precision, and the use of the model that train.recompute
+ * selects. */
 const struct model_code *config_model_code(const struct config *c);
 enum gpt_use config_gpt_use(const struct config *c);
 /* Tokens per step. */
@@ -52,5 +52,3 @@ uint64_t config_step_tokens(const struct config *c);
 /* Whether something done every `every` steps (0: never), and at the end of the run, is due after
  * `step` steps. */
 bool config_is_due(const struct config *c, uint64_t step, uint64_t every);
-
-#endif

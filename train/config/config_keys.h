@@ -1,7 +1,6 @@
 /* config_keys.h: the values of a configuration, the table of their keys (name, type, default, range
  * and meaning), and operations on a single key. */
-#ifndef CONFIG_KEYS_H
-#define CONFIG_KEYS_H
+#pragma once
 
 #include "base/error.h"
 #include "data/loader.h"
@@ -91,5 +90,3 @@ bool config_key_differs(const struct config_key *key, const struct config *a,
 /* The values allowed, for messages: "a whole number from 1 to 1024", "tanh or erf". Returns
  * text. */
 char *config_key_expects(const struct config_key *key, char *text, size_t size);
-
-#endif

@@ -3,10 +3,9 @@
  * A row is an x (the step) and a number for each column. Rows are gathered in buckets of `width`
  * consecutive rows, which keep the minimum, maximum and mean of each column. When all buckets are
  * full, neighbours are merged and the width doubles. So a run of any length has at least half of
- * its buckets in use, a spike of one step stays visible, and adding a row costs O(1), amortised. /
- */
-#ifndef CURVES_H
-#define CURVES_H
+ * its buckets in use, a spike of one step stays visible, and adding a row takes amortised constant
+ * time. */
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -32,5 +31,3 @@ void curves_clear(struct curves *c);
 
 /* values (columns); those that are not finite count as missing. */
 void curves_add(struct curves *c, double x, const double *values);
-
-#endif

@@ -4,8 +4,7 @@
  * lays out the text, in any script for which the system has a font. Lengths are SVG pixels; a PNG
  * has two pixels for each. Colours are 0xRRGGBB. The libraries are loaded by drawing_create:
  * linking them would add 5 ms to the start of every command. */
-#ifndef DRAWING_H
-#define DRAWING_H
+#pragma once
 
 #include "base/error.h"
 #include <stdbool.h>
@@ -46,5 +45,3 @@ void drawing_text(struct drawing *d, double x, double y, enum text_anchor anchor
                   const char *text);
 /* A title above all that was drawn so far. */
 void drawing_title(struct drawing *d, const char *text);
-
-#endif

@@ -1,7 +1,6 @@
 /* heatmap.h: square maps of weights between 0 and 1 as coloured cells, in a terminal or a drawing.
  * A weight of zero is left blank, so that an exact zero differs from a small weight. */
-#ifndef HEATMAP_H
-#define HEATMAP_H
+#pragma once
 
 #include "base/printable.h"
 #include "base/terminal.h"
@@ -42,5 +41,3 @@ double heatmap_cell(const struct heatmaps *h, struct heatmap_grid g, size_t map,
 
 void heatmap_terminal(const struct heatmaps *h, const struct terminal *t, FILE *f);
 void heatmap_draw(const struct heatmaps *h, struct drawing *d);
-
-#endif

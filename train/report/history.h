@@ -2,8 +2,7 @@
  * metrics.jsonl, tensors.jsonl, samples.jsonl and starts.jsonl of a run folder as they grow. The
  * files are untrusted and may be incomplete: a line that is not an object of the expected form is
  * skipped and counted. */
-#ifndef HISTORY_H
-#define HISTORY_H
+#pragma once
 
 #include "base/error.h"
 #include "base/tail.h"
@@ -78,5 +77,3 @@ struct history_seen {
  * `from` is the index of the first row sent, 0 if the epoch differs from the reader's; low and high
  * are there if width > 1. */
 char *history_json(const struct history *h, const struct history_seen *seen);
-
-#endif

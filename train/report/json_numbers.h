@@ -2,8 +2,7 @@
  *
  * cJSON leaves out an item for which there is no memory. Printing the tree, which needs more memory
  * than any item, fails then. */
-#ifndef JSON_NUMBERS_H
-#define JSON_NUMBERS_H
+#pragma once
 
 #include <cjson/cJSON.h>
 #include <stddef.h>
@@ -11,5 +10,3 @@
 /* The n numbers x[0], x[stride], … with so many significant digits, as one raw item. Numbers that
  * are not finite become null. Returns NULL if out of memory. */
 cJSON *json_numbers(const double *x, size_t n, size_t stride, int digits);
-
-#endif

@@ -63,27 +63,17 @@ static int put_data(FILE *out, const struct history *runs, size_t n, bool live)
     return 0;
 }
 
-static int put_policy(FILE *out)
-{
-    char *policy = page_policy();
-    if (!policy)
-        return -1;
-    fputs(policy, out);
-    free(policy);
-    return 0;
-}
-
 char *page_html(const struct history *runs, size_t n, bool live)
 {
-    char *html;
+    char *html, *policy = page_policy();
     size_t size;
     FILE *out = open_memstream(&html, &size);
-    int status = 0;
+    int status = policy ? 0 : -1;
     const char *text = web_report_html;
     for (const char *mark; out && (mark = strstr(text, "{{")); text = strstr(mark, "}}") + 2) {
         fwrite(text, 1, (size_t)(mark - text), out);
         if (!strncmp(mark, "{{policy", 8))
-            status |= put_policy(out);
+            fputs(policy ? policy : "", out);
         else if (!strncmp(mark, "{{style", 7))
             fprintf(out, "%s%s", web_dygraph_css, web_style_css);
         else if (!strncmp(mark, "{{data", 6))
@@ -94,6 +84,7 @@ char *page_html(const struct history *runs, size_t n, bool live)
             for (size_t i = 0; i < SCRIPTS; i++)
                 fprintf(out, "<script>%s</script>\n", scripts[i]);
     }
+    free(policy);
     if (!out)
         return NULL;
     fputs(text, out);

@@ -1,7 +1,6 @@
 /* page.h: the page of charts: one self-contained HTML file made of the files in web/, a chart
  * library and the data. The report and the live page are the same. */
-#ifndef PAGE_H
-#define PAGE_H
+#pragma once
 
 #include "train/report/history.h"
 #include <stdbool.h>
@@ -17,5 +16,3 @@ char *page_policy(void);
 
 /* Copies JSON so that no text in it can end the HTML element around it. */
 void page_embed_json(FILE *out, const char *json);
-
-#endif

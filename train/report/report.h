@@ -1,6 +1,5 @@
 /* report.h: the report about runs as a file. */
-#ifndef REPORT_H
-#define REPORT_H
+#pragma once
 
 #include "base/error.h"
 #include <stddef.h>
@@ -12,5 +11,3 @@ int report_write(const char *const *dirs, size_t n, const char *path, struct err
 /* Writes the metrics of every step as comma-separated values, to standard output if path is NULL.
  * If there are several runs, the first column is the run's folder. */
 int report_csv(const char *const *dirs, size_t n, const char *path, struct error *err);
-
-#endif
