@@ -1,5 +1,5 @@
-/* memory.h: checks that an allocation fits before it is made: Linux grants memory that it does not
- * have, and later kills the process that uses it. */
+/* memory.h: checks that an allocation fits before it is made, because Linux grants memory that it
+ * does not have and later kills the process that uses it. */
 #pragma once
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-/* attention.c: causal multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) by tiles, with
+/* attention.c: causal multi-head attention (Vaswani et al. 2017, arXiv:1706.03762) in tiles, with
  * an online softmax (Dao et al. 2022, arXiv:2205.14135; Dao 2023, arXiv:2307.08691), so that no T x
  * T matrix is stored.
  *

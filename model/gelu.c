@@ -19,8 +19,8 @@
  * If |x| is so large that x^2 overflows, s (1 - s) is zero, and their product would be NaN. The
  * square is therefore bounded.
  *
- * Each thread processes whole blocks of fixed length. Where a vector loop leaves a remainder, and
- * so the last bit of each exponential, depends on n alone.
+ * Each thread processes whole blocks of fixed length, so the position of a vector loop's remainder,
+ * and with it the last bit of each exponential, depends only on n.
  *
  * Step by step: docs/derivations.md#gelu
  */

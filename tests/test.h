@@ -6,7 +6,7 @@
 #pragma once
 
 #include <check.h>
-#undef fail /* Check's macro; base/error.h has a function of this name */
+#undef fail /* a macro of Check; base/error.h has a function with this name */
 #include <stdlib.h>
 
 /* Seconds until a test counts as hung: generous, for shared machines and sanitizers. */

@@ -12,8 +12,8 @@ struct allowed {
     bool data;           /* the training data */
 };
 
-/* Adds a comma-separated list of keys ("lr", "optim.lr"), sections ("optim"), and "data" for other
- * training data. -1 if a name is unknown. */
+/* Adds a comma-separated list of keys ("lr", "optim.lr") and sections ("optim"); "data" permits
+ * different training data. -1 if a name is unknown. */
 int allow(struct allowed *a, const char *list, struct error *err);
 
 /* Compares a run, as the checkpoint it would write now, with the checkpoint c read from path. 0 if

@@ -21,6 +21,7 @@ int run_log_open(struct run_log *l, const char *run_dir, const struct trainer *t
                  struct error *err);
 void run_log_close(struct run_log *l);
 
-/* Records a finished step while its gradients are still available. If it is not after the last
- * recorded one, the run has been rolled back, and what was recorded since is removed. */
+/* Records a finished step while its gradients are still available. If it is not later than
+ * the last recorded step, the run has been rolled back, and the records of later steps are
+ * removed. */
 void run_log_step(struct run_log *l, const struct trainer *t);

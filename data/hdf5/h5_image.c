@@ -104,7 +104,7 @@ static hid_t create_file(struct h5_image *image, size_t metadata)
     unique_name(name);
     const hid_t access = access_to(image, metadata), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t file = -1;
-    /* Always the format of version 1.10, the first that checksums all metadata. */
+    /* Always uses the format of version 1.10, the first that checksums all metadata. */
     if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
         H5Pset_userblock(create, image->user_block) >= 0 &&
         H5Pset_obj_track_times(create, false) >= 0)

@@ -89,7 +89,7 @@ static int by_name(const void *a, const void *b, void *text)
 
 /* --- attributes --- */
 
-/* Takes integers from 0 to 2^64 - 1; the library silently clamps others. */
+/* Accepts integers from 0 to 2^64 - 1; the library silently clamps others. */
 static void take_integer(struct h5_entry *e, hid_t attribute, hid_t type)
 {
     const bool is_signed = H5Tget_sign(type) != H5T_SGN_NONE;

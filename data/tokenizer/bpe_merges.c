@@ -25,7 +25,7 @@ static struct bpe *read_vocab(cJSON *json, const struct bpe_hints *hints, struct
     return b;
 }
 
-/* Adds a merge, unless it uses tokens that are not `made` yet, or makes one again. */
+/* Adds a merge, unless it uses a token that is not `made` yet, or makes one a second time. */
 static int add_merge(struct bpe *b, struct merge m, bool *made, struct error *err)
 {
     const uint32_t unmade = !made[m.left] ? m.left : m.right;

@@ -1,4 +1,4 @@
-/* bpe_tiktoken.c: reads NAME.tiktoken of OpenAI: one line per token, with its bytes in base64 and its
+/* bpe_tiktoken.c: reads OpenAI's NAME.tiktoken. Each line holds a token's bytes in base64 and its
  * rank, which is also its id. tiktoken merges the neighbours whose concatenation has the lowest rank.
  *
  * Our merges are pairs, so they are reconstructed: a token is the merge of the two tokens that remain

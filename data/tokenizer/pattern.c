@@ -27,7 +27,8 @@ static const struct {
               "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"},
 };
 
-/* Replaces \s and \S by a property, which PCRE2 has since 10.40. The caller frees the result. */
+/* Replaces \s and \S by a property, which PCRE2 has supported since 10.40. The caller frees the
+ * result. */
 static char *translate(const char *regex)
 {
     const size_t n = strlen(regex);

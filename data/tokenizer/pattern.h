@@ -22,7 +22,7 @@ struct pattern {
 struct pattern *pattern_create(const char *name_or_regex, struct error *err);
 void pattern_destroy(struct pattern *p);
 
-/* The memory of one thread that matches. The pattern must outlive it. */
+/* The working memory of one matching thread. The pattern must outlive it. */
 struct matcher;
 struct matcher *matcher_create(const struct pattern *p, struct error *err);
 void matcher_destroy(struct matcher *m);

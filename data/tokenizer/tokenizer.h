@@ -44,8 +44,9 @@ void tokenizer_destroy(struct tokenizer *t);
  * special tokens become those tokens, otherwise they are ordinary text. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, bool special,
                      uint32_t **ids, size_t *n, struct error *err);
-/* For byte and char: encodes a piece of a stream, of complete characters, into ids, which holds
- * `length`. `offset` is the piece's position for error messages. For bpe see encoder.h. */
+/* For byte and char: encodes a piece of a stream, which contains only complete characters, into
+ * `ids`, which has space for `length`. `offset` is the piece's position for error messages. For bpe
+ * see encoder.h. */
 int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t length,
                            uint64_t offset, uint32_t *ids, size_t *n, struct error *err);
 

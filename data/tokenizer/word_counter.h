@@ -10,8 +10,8 @@ struct word_counter {
     struct bytemap *counts; /* of each thread */
 };
 
-/* For a text with separators between documents ("": none). At most BPE_MAX_TOKEN bytes of a word
- * count. */
+/* For a text with separators between documents ("": none). Of each word, at most BPE_MAX_TOKEN
+ * bytes are counted. */
 struct word_counter *word_counter_create(const struct pattern *p, const char *separator,
                                          struct error *err);
 /* Stores the counts of all words, which the caller frees. */

@@ -23,7 +23,7 @@ struct harness {
 struct derivative {
     double value[UPSTREAMS];
     double error[UPSTREAMS];     /* of central differences: the estimate of their error */
-    double magnitude[UPSTREAMS]; /* |dy| . |f|: the order of what a derivative could be */
+    double magnitude[UPSTREAMS]; /* |dy| . |f|: how large a derivative could be */
 };
 
 /* Returns -1 if memory is short; call harness_destroy in either case. */

@@ -1,5 +1,5 @@
-/* mistake_check.c: the checker checked: each planted mistake takes the place of the operation, and every
- * method runs as it does on the real one. */
+/* mistake_check.c: tests the checker: each planted mistake replaces the operation, and every
+ * method runs as it does on the correct one. */
 #include "model/check/gradcheck.h"
 
 static int run_op(const struct gradcheck *g, const void *subject)

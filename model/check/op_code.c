@@ -110,7 +110,7 @@ static void call_block_backward(op_function *f, void *const *dx, void *const *x,
 
 /* --- the tables --- */
 
-/* The functions of an operation with this prefix, declared with the types of the operation's own. */
+/* Declares the functions of an operation with this prefix, with the types of its own functions. */
 #define DECLARE(prefix, function)                                                                  \
     extern typeof(function##_forward) NAME(prefix##_##function##_forward);                         \
     extern typeof(function##_backward) NAME(prefix##_##function##_backward);

@@ -1,5 +1,5 @@
-/* precision.c: the builds of low precision, with their fast paths, against the double build on the same
- * inputs.
+/* precision.c: compares the low-precision builds, with their fast paths, with the double build on
+ * the same inputs.
  *
  * How large the error of float may be follows from the operation. A stable algorithm returns what exact
  * arithmetic would return for inputs that each differ by a few roundings u = 2^-24 (Higham 2002,
@@ -14,12 +14,12 @@
  * of a rounding error inside the chain. For example, dx of a LayerNorm is orthogonal to 1 and to xhat
  * for all inputs, so of three elements one direction remains. After rounding, a difference of much
  * larger terms also points in the other directions, and the next matrix may enlarge these. The effect of
- * roundings inside is therefore measured too. To first order, each of them, delta_i, changes the result
- * by c_i delta_i, with the same c_i in every precision of the same code. So the scatter of double's own
- * results, if inputs that change in their last digit draw its roundings anew, is that of float in other
- * units:
+ * internal rounding errors is therefore measured too. To first order, each of them, delta_i,
+ * changes the result by c_i delta_i, with the same c_i in every precision of the same code. Inputs
+ * that change in their last digit redraw the rounding errors of double, so the scatter of its
+ * results is that of float in other units:
  *
- *     rho = 2^28 |f64(x (1 + 2^-52 delta)) - f64(x)|,   where 2^28 is the ratio of both perturbations
+ *     rho = 2^28 |f64(x (1 + 2^-52 delta)) - f64(x)|,   2^28 being the ratio of the perturbations
  *
  * The bound is K sqrt(n) (max(kappa, rho) + u |f|), for a chain of n operations that round
  * independently. Sums make kappa grow like the error of float itself, with the root of their length, so

@@ -52,7 +52,7 @@ static int write(const char *dir, uint64_t tokens)
     return status ? print_error(&err) : 0;
 }
 
-/* Batches until so many seconds are over; the tokens of one second. */
+/* Reads batches for this many seconds. Returns tokens per second, or -1 on error. */
 static double run(struct loader *l, uint64_t *step, size_t tokens, double for_seconds,
                   struct error *err)
 {

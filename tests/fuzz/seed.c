@@ -1,7 +1,7 @@
-/* seed.c: creates seeds that need the library.
+/* seed.c: creates fuzzing seeds that need the library.
  *
- *     seed FILE.h5      prints the index and the file in the format of fuzz_index.c. Of the file
- *                       only the user block and the bytes of datasets are kept, as the rest is
+ *     seed FILE.h5      prints the index and the file in the format of fuzz_index.c. Keeps
+ *                       only the file's user block and the bytes of its datasets; the rest is
  *                       long and not read.
  *     seed FILE SIZE    prints the first SIZE bytes of the file with corrected checksums */
 #include "data/hdf5/h5.h"

@@ -1,4 +1,4 @@
-/* test_attention.c: attention by tiles equals attention as defined in the head comment of
+/* test_attention.c: tiled attention equals attention as defined in the head comment of
  * model/attention.c, computed with full T x T matrices. Built for float and for double.
  *
  *   property                               tolerance

@@ -48,7 +48,7 @@ int command_bench(int argc, char **argv, struct error *err)
          "What the backward recomputes, as [train] recompute: none, gelu or block (gelu)",
          .choice = &a.recompute, .choices = recompute_names},
         {"runs", 0, "N",
-         "Runs of each measurement, after one that does not count (as many as fit into a few "
+         "Runs of each measurement, after a warm-up run (as many as fit into a few "
          "seconds)",
          .count = &a.runs, .min = 1, .max = 999},
         {"json", 'j', NULL, "Print one JSON object per line", .flag = &a.json},
@@ -60,7 +60,7 @@ int command_bench(int argc, char **argv, struct error *err)
         "operation against its own bound, and the rates of the model's matrix products.\n\n"
         "WORKLOAD is MODEL or MODEL:BxT, a training step on B sequences of T tokens, where MODEL "
         "is char-0.8M, char-10.7M, gpt2-124m or tiny; or decode or decode:N, gpt2-124m generating "
-        "one token at a time of one or N texts; or memory, the peak memory of several workloads. "
+        "one or N texts, one token at a time; or memory, the peak memory of several workloads. "
         "Default: char-0.8M, gpt2-124m and decode, about a minute.\v"
         "docs/benchmark.md explains each column. A warning is printed if other programs disturb a "
         "measurement.");

@@ -102,7 +102,8 @@ int command_inspect(int argc, char **argv, struct error *err)
     struct inspect in = {0};
     const struct option_spec options[] = {
         {"FILE", .operand = &in.path},
-        {"verify", 'v', NULL, "Read and check the whole file; exit with 1 if anything is wrong",
+        {"verify", 'v', NULL,
+         "Read and check the whole file; exit with status 1 if anything is wrong",
          .flag = &in.verify},
         {"plot", 'p', NULL, "Plot the training and validation losses of a run folder",
          .flag = &in.plot},

@@ -96,7 +96,7 @@ int command_sample(int argc, char **argv, struct error *err)
         .tokens = 500, .batch = 1, .top_k = 200, .seed = 1337, .temperature = 0.8, .top_p = 1};
     const struct option_spec options[] = {
         {"CKPT.h5", .operand = &a.checkpoint},
-        {"prompt", 'p', "TEXT", "Text to continue (a new line)", .string = &a.prompt},
+        {"prompt", 'p', "TEXT", "Text to continue (a newline)", .string = &a.prompt},
         {"tokens", 'n', "N", "Number of tokens to generate (500)", .count = &a.tokens},
         {"temperature", 't', "T",
          "Divide the logits by T; 0 always takes the most likely token (0.8)",

@@ -96,21 +96,21 @@ int command_tokenize(int argc, char **argv, struct error *err)
         {"val", 0, "FRACTION",
          "Fraction of the tokens, taken from the end, for the validation split; 0 for none (0.1)",
          .number = &p->val, .low = 0, .high = 1},
-        {"force", 0, NULL, "Replace shards and tokenizer that exist in DIR", .flag = &p->force},
+        {"force", 0, NULL, "Replace existing shards and tokenizer in DIR", .flag = &p->force},
         {0}};
     parse_command_line(
         argc, argv, options, "TEXT… -o DIR --tokenizer TYPE",
         "Converts text to shards of tokens: DIR/train-NNNNN.h5, DIR/val-NNNNN.h5 and "
         "DIR/tokenizer.h5.\v"
-        "TEXT is a file or a folder. Of a folder all regular files are read, recursively and "
-        "sorted by name, except hidden files and symbolic links. Files are concatenated with "
+        "TEXT is a file or a folder. In a folder, all regular files except hidden ones are read, "
+        "recursively and sorted by name; symbolic links are skipped. Files are concatenated with "
         "nothing in between.\n\n"
         "Text is UTF-8. byte and char reject invalid UTF-8; bpe accepts any bytes. The split "
         "between train and val falls between two characters, or between two documents if there "
         "are any. <|endoftext|> is appended to each document if the tokenizer has that token; "
         "in the text itself, the string is ordinary text.\n\n"
-        "Equal input gives equal files, byte for byte. An interrupted run leaves nothing that "
-        "could be mistaken for data.");
+        "The same input gives the same files, byte for byte. An interrupted run leaves nothing "
+        "that could be mistaken for data.");
     if (check(&a, err))
         return WRONG_USAGE;
     struct tokenize_result result;

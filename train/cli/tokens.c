@@ -210,7 +210,7 @@ int command_tokens(int argc, char **argv, struct error *err)
     const struct option_spec options[] = {
         {"TOKENIZER", .operand = &a.tokenizer},
         {"TEXT", .operand = &a.text, .optional = true},
-        {"decode", 'd', NULL, "Print the text of TEXT, a list of ids separated by spaces or commas",
+        {"decode", 'd', NULL, "Decode TEXT, a list of ids separated by spaces or commas",
          .flag = &a.decode},
         {"json", 'j', NULL, "Print one JSON object: ids and pieces, or the decoded text",
          .flag = &a.json},
@@ -225,7 +225,7 @@ int command_tokens(int argc, char **argv, struct error *err)
          "Write tokenizer.json, vocab.json and merges.txt of a BPE tokenizer to DIR",
          .string = &a.export},
         {"pattern", 0, "gpt2|gpt4|gpt4o|REGEX",
-         "How a .tiktoken file splits text into words, if its name does not tell",
+         "How a .tiktoken file splits text into words, if its name does not show it",
          .string = &a.regex},
         {"add-special", 0, "NAME", "Add a special token after those of the file; may be repeated",
          .list = &a.specials},

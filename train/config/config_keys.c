@@ -86,7 +86,7 @@ const struct config_key config_keys[] = {
     KEY(train, seed, COUNT, BETWEEN_STEPS, "1337", "random_seed",
         "seed of weights, data order and dropout", 0, 0x1p64),
     KEY(train, precision, ENUM, ALLOWED, "f32", "dtype",
-        "of matrix products: bf16 rounds their operands; weights and sums stay float32",
+        "precision of matrix products; bf16 rounds their operands; weights and sums stay float32",
         .enums = precisions),
     KEY(train, recompute, ENUM, HARMLESS, "gelu", "activation_checkpointing",
         "activations the backward recomputes to save memory", .enums = recompute_names),

@@ -1,4 +1,4 @@
-/* gradcheck_mistakes.c: handgrad gradcheck --mistakes: which planted mistakes each method sees. */
+/* gradcheck_mistakes.c: handgrad gradcheck --mistakes: which planted mistakes each method finds. */
 #include "optim/adamw_check.h"
 #include "train/grade/gradcheck_report.h"
 

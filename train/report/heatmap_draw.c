@@ -11,7 +11,7 @@ enum {
     LARGE_CELLS = 256,
     SMALL = 144, /* side of one of several */
     SMALL_CELLS = 72,
-    PAGE = 1600, /* width of several, if they are not too small */
+    PAGE = 1600, /* width of a page of several, unless that makes them too small */
     WHITE = 0xffffff,
     FRAME = 0xcccccc
 };

@@ -227,7 +227,7 @@ static int add_key(void *context, const char *section, const char *name, const c
     return 1;
 }
 
-/* Reads config.ini, which is small and replaced when a run is resumed, as a whole each time. */
+/* Rereads all of config.ini each time: it is small, and is replaced when a run resumes. */
 static void read_config(struct history *h)
 {
     char *path;

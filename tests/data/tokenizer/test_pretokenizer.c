@@ -1,4 +1,5 @@
-/* test_pretokenizer.c: a text is cut into words as its pattern says, in whatever pieces it comes. */
+/* test_pretokenizer.c: a text is split into words by its pattern, whatever pieces it
+ * arrives in. */
 #include "data/tokenizer/pretokenizer.h"
 #include "tests/bpe_fixture.h"
 

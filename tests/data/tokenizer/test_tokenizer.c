@@ -260,7 +260,7 @@ START_TEST(hostile_files)
 }
 END_TEST
 
-/* A flipped bit anywhere, or a file that ends early, is found, or does not matter. */
+/* A flipped bit or a truncation is detected or has no effect. */
 START_TEST(damaged_files)
 {
     enter_folder();

@@ -1,10 +1,12 @@
-/* test_bf16.c: rounding to bf16, and the primitives of oneDNN that multiply what was rounded.
+/* test_bf16.c: rounding to bf16, and the oneDNN primitives that multiply the rounded numbers.
  *
  *   every bf16 number                  is its own rounding
- *   numbers between two neighbours     go to the nearer, from half-way to the even one; infinities and NaN stay
- *   onednn_matmul                      is gemm_plain to rounding, for each transpose, on a thread that compiled it and on one that did
- *                                      not, at once; in bf16 where the machine can
- *                                      (before it had room of its own, two threads wrote over each other)
+ *   numbers between two neighbours     are rounded to the nearer, ties to even; infinities and NaN
+ *                                      are unchanged
+ *   onednn_matmul                      equals gemm_plain up to rounding, for each transpose,
+ *                                      simultaneously on a thread that compiled it and on one that
+ *                                      did not (each needs its own scratch memory); in bf16 if the
+ *                                      processor supports it
  */
 #include "model/gemm/bf16.h"
 #include "model/gemm/gemm.h"

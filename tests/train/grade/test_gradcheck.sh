@@ -38,6 +38,17 @@ awk '/^## / { section = tolower(substr($0, 4)) }
 diff "$work/planted.txt" "$work/derived.txt" >"$work/out.txt"
 result "docs/derivations.md lists exactly the planted mistakes, in the right sections" $?
 
+# "NAME: REASON" of every entry in model/check/mistakes and of every bullet; these may be wrapped
+awk '/^ops:/ { next } /^[a-z]/ { sub(/^[a-z0-9_]*: /, ""); name = $0; getline; sub(/^ */, ""); print name ": " $0 }' \
+    model/check/mistakes/*.txt | sort -u >"$work/planted.txt"
+awk 'function flush() { if (bullet) print bullet; bullet = "" }
+     /^- \*\*/ { flush(); sub(/^- \*\*/, ""); sub(/\*\*:/, ":"); bullet = $0; next }
+     bullet && /^  [^ ]/ { sub(/^ */, " "); bullet = bullet $0; next } { flush() } END { flush() }' \
+    docs/derivations.md | tr -d '`' | sort -u >"$work/derived.txt"
+tr -d '`' <"$work/planted.txt" | comm -23 - "$work/derived.txt" >"$work/out.txt"
+[ "$(wc -l <"$work/planted.txt")" -gt 60 ] && [ ! -s "$work/out.txt" ]
+result "… with the reasons of model/check/mistakes" $?
+
 "$HANDGRAD" gradcheck softmax adamw --json >"$work/out.txt" 2>&1 &&
     ! grep -v '^{"op":"\(softmax\|adamw\)".*"ok":true}$' "$work/out.txt"
 result "JSON of two operations" $?
