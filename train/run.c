@@ -191,6 +191,7 @@ static int validate(struct run *r, bool *is_best, struct error *err)
     const struct evaluation_plan plan = {.split = r->val,
                                          .rows = c->train.batch_size,
                                          .max_tokens = c->train.eval_tokens,
+                                         .windows = c->data.windows,
                                          .mask_documents = c->data.mask_documents,
                                          .interrupted = interrupted,
                                          .context = r};

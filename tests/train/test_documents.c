@@ -123,5 +123,73 @@ START_TEST(evaluation_is_masked)
 }
 END_TEST
 
+/* The loss of every token by a forward of its own row: with the last window that predicts it. */
+static double token_by_token(struct trainer *t, struct split *val, bool masked, uint64_t last,
+                             uint64_t *counted)
+{
+    enum { T = 16 };
+    const struct documents *d = split_documents(val, &err);
+    const size_t n = documents_windows(d, T, NULL);
+    uint64_t *begins = malloc(n * sizeof *begins);
+    documents_windows(d, T, begins);
+    double sum = 0;
+    *counted = 0;
+    for (uint64_t token = 1; token <= last; token++) {
+        uint32_t ids[T + 1], inputs[T], targets[T], start[T];
+        size_t i = 0;
+        while (i + 1 < n && begins[i + 1] < token)
+            i++;
+        const size_t at = token - begins[i] - 1;
+        ck_assert_uint_lt(at, T);
+        OK(split_read_wrapped(val, begins[i], T + 1, ids, &err));
+        memcpy(inputs, ids, sizeof inputs);
+        memcpy(targets, ids + 1, sizeof targets);
+        documents_mask(d, begins[i], T, start, targets);
+        if (masked && targets[at] == NO_TARGET)
+            continue;
+        targets[at] = ids[at + 1];
+        const struct batch batch = {inputs, targets, masked ? start : NULL, 1, 1, T};
+        double loss[2];
+        model_code_f32.loss(loss, &t->model, &batch, NULL);
+        sum += t->model.losses[at];
+        ++*counted;
+    }
+    free(begins);
+    return sum / *counted;
+}
+
+/* Validation reads the rows that training reads, and each token counts once. */
+START_TEST(evaluation_reads_rows_from_documents)
+{
+    make_data(true);
+    const struct config c = by_documents();
+    struct trainer t = begin(&c);
+    advance(&t, STEPS * ACCUMULATE);
+    struct split *val = split_open(in_folder("data"), "val", &err);
+    ck_assert_msg(val, "%s", err.text);
+    const uint64_t limits[] = {0, 1, 16, 17, 100, val->tokens - 1, val->tokens + 5};
+    for (int masked = 0; masked < 2; masked++)
+        for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+            const uint64_t all = val->tokens - 1,
+                           last = limits[i] && limits[i] < all ? limits[i] : all;
+            uint64_t counted;
+            const double expected = token_by_token(&t, val, masked, last, &counted);
+            for (size_t rows = 1; rows <= 3 && counted; rows++) {
+                struct evaluation e;
+                const struct evaluation_plan plan = {.split = val,
+                                                     .rows = rows,
+                                                     .max_tokens = limits[i],
+                                                     .windows = WINDOWS_DOCUMENTS,
+                                                     .mask_documents = masked};
+                OK(evaluate(&e, &t.model, &model_code_f32, &plan, &err));
+                ck_assert_uint_eq(e.tokens, counted);
+                ck_assert_double_eq_tol(e.loss, expected, 1e-5);
+            }
+        }
+    split_close(val);
+    trainer_destroy(&t);
+}
+END_TEST
+
 SUITE("train/documents", resume_between_any_two_micro_steps, other_masks_must_be_allowed,
-      accumulation_equals_a_large_batch, evaluation_is_masked)
+      accumulation_equals_a_large_batch, evaluation_is_masked, evaluation_reads_rows_from_documents)

@@ -56,6 +56,7 @@ static int evaluate_file(const struct arguments *a, struct model_file *m, struct
     struct evaluation e;
     const struct evaluation_plan plan = {.split = s,
                                          .rows = a->rows ? a->rows : m->config.train.batch_size,
+                                         .windows = m->config.data.windows,
                                          .mask_documents = m->config.data.mask_documents,
                                          .tokenizer = m->tokenizer};
     if (check_data(m, s, a->checkpoint, err) ||
