@@ -125,7 +125,11 @@ struct loader *loader_open(const struct loader_config *c, struct error *err)
     if ((l->split = split_open(c->dir, c->split, err))) {
         l->config.dir = l->split->dir;
         l->config.split = l->split->name;
-        l->windows = (struct windows){c->order, c->seed, l->split->tokens, c->block_size, NULL, 0};
+        l->windows = (struct windows){.order = c->order,
+                                      .seed = c->seed,
+                                      .tokens = l->split->tokens,
+                                      .block_size = c->block_size,
+                                      .row_shift = c->row_shift};
         if (check_sizes(l, err) == 0 && find_documents(l, err) == 0 && allocate(l, err) == 0 &&
             start_thread(l, err) == 0)
             return l;

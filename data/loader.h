@@ -26,13 +26,14 @@ struct loader_config {
     size_t rows;                      /* of a micro-batch: batch_size */
     size_t accumulate;                /* micro-batches per step */
     size_t block_size;                /* T, tokens of a row */
+    uint64_t row_shift;               /* added to the number of each row, modulo 2^64 */
     uint64_t first_step, first_micro; /* where reading ahead begins */
 };
 
 /* Opens the split and starts the thread.
  *
  * With B = rows * accumulate, N tokens in the split and T = block_size, row r of step s has number
- * k = s B + r (micro-batch m holds the rows from m * rows on) and begins where window.h says:
+ * k = s B + r + row_shift (micro-batch m holds the rows from m * rows on) and begins where window.h says:
  * sequential: at token k T mod N; the window wraps around the end.
  * shuffled: every epoch has each window once, in a new order, and no window wraps.
  * Windows that begin at documents (documents.h) are ordered likewise; the last one may wrap. */

@@ -47,7 +47,8 @@ uint64_t windows_per_epoch(const struct windows *w)
 uint64_t window_begin(const struct windows *w, uint64_t step, uint64_t rows_per_step, uint64_t row)
 {
     /* In 128 bits no step number overflows. */
-    const unsigned __int128 k = (unsigned __int128)step * rows_per_step + row;
+    const unsigned __int128 k =
+        (unsigned __int128)step * rows_per_step + row + (int64_t)w->row_shift;
     const uint64_t N = w->tokens, T = w->block_size;
     if (w->order == ORDER_SEQUENTIAL && w->begins)
         return w->begins[(uint64_t)(k % w->count)];

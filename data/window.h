@@ -15,13 +15,14 @@ struct windows {
     uint64_t block_size;    /* T; a window is T + 1 tokens, the last of them only a target */
     const uint64_t *begins; /* (count) for WINDOWS_DOCUMENTS; NULL for WINDOWS_ANYWHERE */
     uint64_t count;
+    uint64_t row_shift; /* modulo 2^64: added to row numbers, none of which may become negative */
 };
 
 /* Rows of a shuffled epoch: W = N / T - 1, at least 1; one less than would fit, to leave space for
  * the phase. With `begins`: W = count, in either order. */
 uint64_t windows_per_epoch(const struct windows *w);
 
-/* The first token of row k = step * rows_per_step + row.
+/* The first token of row k = step * rows_per_step + row + row_shift.
  * sequential: k T mod N.
  * shuffled: phase_e + T permutation_e(k mod W) in epoch e = k / W. The phase, in [0, T), is drawn
  * for each epoch, so that windows do not always begin at the same tokens (if N < 2 T, it is in

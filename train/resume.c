@@ -1,6 +1,7 @@
 /* resume.c: see resume.h. */
 #include "train/resume.h"
 #include "base/text_append.h"
+#include "train/weights.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -43,16 +44,6 @@ int allow(struct allowed *a, const char *list, struct error *err)
     return 0;
 }
 
-int check_tokenizer(const struct checkpoint *run, const struct checkpoint *c, const char *path,
-                    struct error *err)
-{
-    if (c->tokenizer && strcmp(c->tokenizer->fingerprint, run->tokenizer->fingerprint) != 0)
-        return fail(err, "%s: its tokenizer (%s, %zu symbols) is not that of %s (%s, %zu symbols)",
-                    path, c->tokenizer->kind, c->tokenizer->vocab_size, run->config.data.dir,
-                    run->tokenizer->kind, run->tokenizer->vocab_size);
-    return 0;
-}
-
 /* Refuses another value of something that the current step depends on, or the model. */
 static int refuse(const struct checkpoint *c, const char *path, const char *what, struct error *err)
 {
@@ -89,8 +80,8 @@ static int check_config(const struct checkpoint *run, const struct checkpoint *c
 int check_resume(const struct checkpoint *run, const struct checkpoint *c, const struct allowed *a,
                  const char *path, struct error *err)
 {
-    if (checkpoint_fits(c, &run->tensors->config, path, err) ||
-        check_tokenizer(run, c, path, err) || check_config(run, c, a, path, err))
+    if (checkpoint_fits(c, &run->tensors->config, path, err) || check_weights(run, c, path, err) ||
+        check_config(run, c, a, path, err))
         return -1;
     if (!c->data_fingerprint[0] || !strcmp(c->data_fingerprint, run->data_fingerprint))
         return 0;

@@ -22,6 +22,3 @@ int allow(struct allowed *a, const char *list, struct error *err);
  * Another model shape, another tokenizer, and other batches within a step are never allowed. */
 int check_resume(const struct checkpoint *run, const struct checkpoint *c, const struct allowed *a,
                  const char *path, struct error *err);
-/* Checks that the checkpoint and the training data have the same tokenizer. */
-int check_tokenizer(const struct checkpoint *run, const struct checkpoint *c, const char *path,
-                    struct error *err);

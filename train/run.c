@@ -73,6 +73,31 @@ static int open_writer(struct run *r, struct error *err)
     return r->writer ? 0 : -1;
 }
 
+/* A loss that was measured on something else is no best: forgets it, and has it measured anew.
+ * Checkpoints of older versions do not say on what; theirs was measured without regard to
+ * data.windows. */
+static void check_validation(struct run *r)
+{
+    struct train_state *s = &r->trainer.state;
+    const struct config *c = &r->trainer.config;
+    char now[VAL_MEASURE_MAX] = "";
+    if (r->val)
+        snprintf(now, sizeof now, "%.16s eval_tokens=%" PRIu64 " windows=%s mask_documents=%s",
+                 r->val->fingerprint, c->train.eval_tokens,
+                 c->data.windows == WINDOWS_DOCUMENTS ? "documents" : "anywhere",
+                 c->data.mask_documents ? "yes" : "no");
+    const bool same = *s->val_measure ? !strcmp(now, s->val_measure)
+                                      : !r->trainer.changed && c->data.windows == WINDOWS_ANYWHERE;
+    if (!same && !isnan(s->best_val_loss)) {
+        printf("best validation loss %.4f after step %" PRIu64
+               " was measured on other data or settings: measured anew\n",
+               s->best_val_loss, s->best_step);
+        s->val_loss = s->best_val_loss = NAN;
+        r->measure_now = true;
+    }
+    strcpy(s->val_measure, now);
+}
+
 static int resume(struct run *r, const struct run_plan *plan, struct error *err)
 {
     char path[RUN_PATH_MAX];
@@ -81,6 +106,7 @@ static int resume(struct run *r, const struct run_plan *plan, struct error *err)
         return -1;
     r->saved_step = r->trainer.state.step;
     r->saved_micro = r->trainer.state.micro;
+    check_validation(r);
     const uint64_t steps = r->trainer.config.train.steps;
     printf("resuming at step %" PRIu64 " from %s\n", r->saved_step, path);
     if (r->saved_step >= steps)
@@ -93,6 +119,7 @@ static int resume(struct run *r, const struct run_plan *plan, struct error *err)
 /* Creates the directory last, when nothing else can fail. */
 static int begin(struct run *r, const struct run_plan *plan, struct error *err)
 {
+    check_validation(r);
     return (plan->init && trainer_load_weights(&r->trainer, plan->init, err)) ||
                    trainer_start(&r->trainer, err) || lock_directory(r, plan, err) ||
                    open_writer(r, err) || run_save_first(r, err)
@@ -184,7 +211,8 @@ static int validate(struct run *r, bool *is_best, struct error *err)
     struct trainer *t = &r->trainer;
     const struct config *c = &t->config;
     *is_best = false;
-    if (!r->val || t->state.micro || !config_is_due(c, t->state.step, c->train.eval_every) ||
+    const bool due = r->measure_now || config_is_due(c, t->state.step, c->train.eval_every);
+    if (!r->val || t->state.micro || !due ||
         (!isnan(t->state.val_loss) && t->state.val_step == t->state.step))
         return 0;
     struct evaluation e;
@@ -199,6 +227,7 @@ static int validate(struct run *r, bool *is_best, struct error *err)
         return -1;
     if (e.stopped)
         return 0;
+    r->measure_now = false;
     t->state.val_loss = e.loss;
     t->state.val_step = t->state.step;
     log_validation(&r->log, t->state.step, e.loss);

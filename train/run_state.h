@@ -13,6 +13,7 @@ struct run {
     struct trainer trainer;
     char dir[CONFIG_PATH_MAX];
     struct split *val; /* NULL if there is none, or it has nothing to predict */
+    bool measure_now;  /* validation is due, whatever the step */
     struct log log;
     struct run_log run_log;
     struct run_lock lock;

@@ -9,6 +9,7 @@
 #include "train/nonfinite.h"
 #include "train/peak.h"
 #include "train/resume.h"
+#include "train/weights.h"
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
@@ -99,16 +100,8 @@ void trainer_destroy(struct trainer *t)
 
 int trainer_load_weights(struct trainer *t, const char *path, struct error *err)
 {
-    struct checkpoint c;
-    struct checkpoint_file *f = checkpoint_open(path, &c, err);
-    if (!f)
-        return -1;
     const struct checkpoint run = trainer_checkpoint(t);
-    const int status = checkpoint_fits(&c, &t->model.tensors->config, path, err) ||
-                       check_tokenizer(&run, &c, path, err) ||
-                       checkpoint_read(f, "params", t->model.params, err);
-    checkpoint_close(f);
-    return status ? -1 : 0;
+    return weights_load(t->model.params, &run, path, err);
 }
 
 /* Reads weights, moments and, within a step, gradients. */
@@ -118,6 +111,12 @@ static int read_arrays(struct trainer *t, struct checkpoint_file *f, const struc
     return checkpoint_read(f, "params", t->model.params, err) ||
            checkpoint_read(f, "adamw/m", t->m, err) || checkpoint_read(f, "adamw/v", t->v, err) ||
            (c->state.micro && checkpoint_read(f, "grads", t->model.grads, err));
+}
+
+/* The step whose batches, and random numbers of dropout, the current step uses. */
+static uint64_t batch_step(const struct trainer *t)
+{
+    return t->state.step + t->state.batch_shift;
 }
 
 int trainer_resume(struct trainer *t, const char *path, const struct allowed *allowed,
@@ -138,6 +137,9 @@ int trainer_resume(struct trainer *t, const char *path, const struct allowed *al
         printf("changed since %s: %s\n", path, differences);
     t->changed |= strcmp(c.data_fingerprint, t->data_fingerprint) != 0;
     t->state = c.state;
+    /* The next step reads on where the last one ended, whatever the number of rows. */
+    t->state.row_shift += batch_step(t) * (c.config.train.batch_size * c.config.train.accumulate -
+                                           t->config.train.batch_size * t->config.train.accumulate);
     snprintf(t->last_checkpoint, sizeof t->last_checkpoint, "%s", path);
     return 0;
 }
@@ -150,6 +152,7 @@ static void restore_state(struct trainer *t, const struct train_state *then)
     t->state = *then;
     t->state.best_val_loss = now.best_val_loss;
     t->state.best_step = now.best_step;
+    strcpy(t->state.val_measure, now.val_measure);
     t->state.skipped = now.skipped;
     t->state.spikes = now.spikes;
     t->state.rollbacks = now.rollbacks + 1;
@@ -180,6 +183,8 @@ int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
     if (failed)
         return -1;
     restore_state(t, &c.state);
+    t->state.micro = 0; /* other batches follow: they do not complete a step that was begun */
+    t->state.micro_loss = 0;
     start_clock(t);
     return 0;
 }
@@ -198,12 +203,6 @@ struct checkpoint trainer_checkpoint(const struct trainer *t)
     return c;
 }
 
-/* The step whose batches, and random numbers of dropout, the current step uses. */
-static uint64_t batch_step(const struct trainer *t)
-{
-    return t->state.step + t->state.batch_shift;
-}
-
 int trainer_start(struct trainer *t, struct error *err)
 {
     const struct config *c = &t->config;
@@ -216,6 +215,7 @@ int trainer_start(struct trainer *t, struct error *err)
                                                     .rows = c->train.batch_size,
                                                     .accumulate = c->train.accumulate,
                                                     .block_size = c->model.block_size,
+                                                    .row_shift = t->state.row_shift,
                                                     .first_step = batch_step(t),
                                                     .first_micro = t->state.micro},
                             err);

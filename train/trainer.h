@@ -38,7 +38,7 @@ struct allowed; /* resume.h */
 int trainer_create(struct trainer *t, const struct config *config, struct error *err);
 void trainer_destroy(struct trainer *t);
 
-/* Loads the weights of a checkpoint into a fresh run. Its tokenizer must be that of the data. */
+/* Loads the weights of a checkpoint into a fresh run (weights.h). */
 int trainer_load_weights(struct trainer *t, const char *path, struct error *err);
 /* Loads a whole checkpoint, after which the run continues with the same bits. Refuses what
  * check_resume refuses, and prints the other changes of the configuration. */

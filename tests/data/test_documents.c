@@ -155,7 +155,7 @@ static struct windows windows_of(const struct loader_config *c)
     static uint64_t list[TRAIN];
     const size_t n = documents_windows(&documents, T, list);
     return (struct windows){
-        c->order, c->seed, TRAIN, T, c->windows == WINDOWS_DOCUMENTS ? list : NULL, n};
+        c->order, c->seed, TRAIN, T, c->windows == WINDOWS_DOCUMENTS ? list : NULL, n, 0};
 }
 
 static void check_batch(struct loader *l, const struct loader_config *c, uint64_t step,

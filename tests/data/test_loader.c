@@ -33,7 +33,7 @@ static void check_batch(struct loader *l, const struct loader_config *c, const u
 {
     struct batch b;
     EXPECT_MSG(loader_batch(l, step, micro, &b, &err) == 0, "%s", err.text);
-    const struct windows w = {c->order, c->seed, TRAIN, c->block_size, NULL, 0};
+    const struct windows w = {c->order, c->seed, TRAIN, c->block_size, NULL, 0, 0};
     const uint64_t B = c->rows * c->accumulate, T = c->block_size;
     for (uint64_t r = 0; r < c->rows; r++) {
         const uint64_t row = micro * c->rows + r;

@@ -49,7 +49,7 @@ START_TEST(shuffled_epochs)
     for (size_t b = 0; b < sizeof BLOCKS / sizeof *BLOCKS; b++)
         for (uint64_t tokens = BLOCKS[b] + 1; tokens < 700; tokens += 1 + tokens / 10) {
             const uint64_t T = BLOCKS[b], B = 3;
-            const struct windows w = {ORDER_SHUFFLED, 42, tokens, T, NULL, 0};
+            const struct windows w = {ORDER_SHUFFLED, 42, tokens, T, NULL, 0, 0};
             const uint64_t W = windows_per_epoch(&w);
             EXPECT(W >= 1 && W * T < tokens);
             for (uint64_t epoch = 0; epoch < 8; epoch++) {
@@ -58,6 +58,9 @@ START_TEST(shuffled_epochs)
                 for (uint64_t k = epoch * W; k < (epoch + 1) * W; k++) {
                     const uint64_t begin = window_begin(&w, k / B, B, k % B);
                     EXPECT(begin == window_begin(&w, 0, B, k)); /* k is all that counts */
+                    struct windows shifted = w;                 /* … however it is composed */
+                    shifted.row_shift = k - k / 3 * 5;
+                    EXPECT(begin == window_begin(&shifted, k / 3, 5, 0));
                     EXPECT(begin + T + 1 <= tokens);
                     least = begin < least ? begin : least;
                     for (uint64_t i = 0; i < T; i++)
@@ -74,8 +77,8 @@ END_TEST
 
 START_TEST(epochs_and_seeds_differ)
 {
-    const struct windows w = {ORDER_SHUFFLED, 1, 100 * 64 + 1, 64, NULL, 0},
-                         other = {ORDER_SHUFFLED, 2, 100 * 64 + 1, 64, NULL, 0};
+    const struct windows w = {ORDER_SHUFFLED, 1, 100 * 64 + 1, 64, NULL, 0, 0},
+                         other = {ORDER_SHUFFLED, 2, 100 * 64 + 1, 64, NULL, 0, 0};
     const uint64_t W = windows_per_epoch(&w);
     unsigned same_epoch = 0, same_seed = 0, phases[64] = {0};
     for (uint64_t k = 0; k < 50 * W; k++) {
@@ -96,7 +99,7 @@ END_TEST
 START_TEST(steps_cannot_be_too_large)
 {
     for (enum order order = ORDER_SEQUENTIAL; order <= ORDER_SHUFFLED; order++) {
-        const struct windows w = {order, 3, 1000003, 64, NULL, 0};
+        const struct windows w = {order, 3, 1000003, 64, NULL, 0, 0};
         for (uint64_t step = UINT64_MAX; step > UINT64_MAX - 100; step--) {
             const uint64_t begin = window_begin(&w, step, UINT64_MAX, 7);
             EXPECT(begin < w.tokens);
@@ -105,7 +108,7 @@ START_TEST(steps_cannot_be_too_large)
                 EXPECT(begin == (uint64_t)((k % w.tokens) * (64 % w.tokens) % w.tokens));
         }
     }
-    const struct windows large = {ORDER_SEQUENTIAL, 0, UINT64_MAX, UINT32_MAX, NULL, 0};
+    const struct windows large = {ORDER_SEQUENTIAL, 0, UINT64_MAX, UINT32_MAX, NULL, 0, 0};
     EXPECT(window_begin(&large, 1, 1, 0) == UINT32_MAX);
     EXPECT(window_begin(&large, (uint64_t)UINT32_MAX + 2, 1, 0) ==
            0); /* (2^32 + 1) (2^32 - 1) = 2^64 - 1 */

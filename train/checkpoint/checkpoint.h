@@ -13,6 +13,8 @@
 #include "train/config/config.h"
 #include <stdint.h>
 
+enum { VAL_MEASURE_MAX = 128 };
+
 /* The state of a run besides weights, optimiser state and configuration. Random numbers are
  * counter-based, so step, micro, batch_shift and the seed determine both the generators' state and
  * the position in the data. */
@@ -22,16 +24,19 @@ struct train_state {
     uint64_t micro;    /* micro-batches of the current step already accumulated in grads */
     double micro_loss; /* sum of their losses */
     double smoothed_loss;
-    double val_loss, best_val_loss; /* NAN if not measured; val_loss is the latest */
-    uint64_t val_step, best_step;   /* the steps at which they were measured */
+    double val_loss, best_val_loss;    /* NAN if not measured; val_loss is the latest */
+    uint64_t val_step, best_step;      /* the steps at which they were measured */
+    char val_measure[VAL_MEASURE_MAX]; /* what they were measured on; "" if unknown */
 
     uint64_t updates;        /* steps that changed the weights */
     uint64_t skipped;        /* steps without an update, including those undone by a rollback */
     uint64_t skipped_in_row; /* since the last update */
     uint64_t spikes;         /* steps skipped because of a loss spike */
     uint64_t rollbacks, rolled_back_from, rolled_back_to; /* count, and steps of the last one */
-    uint64_t batch_shift;      /* step s reads the batches of step s + batch_shift, as a rollback
+    uint64_t batch_shift; /* step s reads the batches of step s + batch_shift, as a rollback
                                   skips the batches that led to it */
+    uint64_t row_shift;   /* modulo 2^64: added to row numbers (loader.h), as another batch_size
+                                  must not move the position in the data */
     struct loss_window recent; /* losses of the last updates */
 };
 

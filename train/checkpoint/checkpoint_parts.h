@@ -27,7 +27,7 @@ static const struct state_field {
     NUMBER(best_val_loss), COUNT(val_step),       COUNT(best_step),
     COUNT(updates),        COUNT(skipped),        COUNT(skipped_in_row),
     COUNT(spikes),         COUNT(rollbacks),      COUNT(rolled_back_from),
-    COUNT(rolled_back_to), COUNT(batch_shift),
+    COUNT(rolled_back_to), COUNT(batch_shift),    COUNT(row_shift),
 };
 static const size_t state_field_count = sizeof state_fields / sizeof *state_fields;
 

@@ -127,12 +127,13 @@ static int read_config(struct checkpoint_file *f, struct error *err)
 static int read_state_fields(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
-    const bool counted = h5_has_attribute(f->root, "tokens");
+    const bool counted = h5_has_attribute(f->root, "tokens"),
+               shifted = h5_has_attribute(f->root, "row_shift");
     int status = 0;
     for (size_t i = 0; i < state_field_count && !status; i++) {
         const struct state_field *field = &state_fields[i];
         void *at = (char *)&c->state + field->offset;
-        if (at == &c->state.tokens && !counted)
+        if ((at == &c->state.tokens && !counted) || (at == &c->state.row_shift && !shifted))
             continue;
         status = field->is_float ? h5_read_f64(f->root, field->name, at, err)
                                  : h5_read_u64(f->root, field->name, at, err);
@@ -142,21 +143,33 @@ static int read_state_fields(struct checkpoint_file *f, struct error *err)
     return status;
 }
 
+/* Reads a string attribute into an array of `size` bytes. */
+static int read_short_string(struct checkpoint_file *f, const char *name, char *text, size_t size,
+                             struct error *err)
+{
+    char *string = NULL;
+    int status = h5_read_string(f->root, name, &string, err);
+    if (!status && snprintf(text, size, "%s", string) >= (int)size)
+        status = fail(err, "%s: %s: longer than %zu bytes", f->path, name, size - 1);
+    free(string);
+    return status;
+}
+
+/* Older files have no val_measure. */
 static int read_strings(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
-    char *recent = NULL, *fingerprint = NULL;
-    int status = h5_read_string(f->root, "recent_losses", &recent, err) ||
-                 h5_read_string(f->root, "data_fingerprint", &fingerprint, err);
-    if (!status && loss_window_parse(&c->state.recent, recent))
-        status = fail(err, "%s: recent_losses: expected a count and as many losses", f->path);
-    if (!status && strlen(fingerprint) >= sizeof c->data_fingerprint)
-        status = fail(err, "%s: data_fingerprint: longer than 64 bytes", f->path);
-    if (!status)
-        strcpy(c->data_fingerprint, fingerprint);
-    free(recent);
-    free(fingerprint);
-    return status;
+    struct train_state *s = &c->state;
+    char recent[LOSS_WINDOW_TEXT];
+    if (read_short_string(f, "recent_losses", recent, sizeof recent, err) ||
+        read_short_string(f, "data_fingerprint", c->data_fingerprint, sizeof c->data_fingerprint,
+                          err) ||
+        (h5_has_attribute(f->root, "val_measure") &&
+         read_short_string(f, "val_measure", s->val_measure, sizeof s->val_measure, err)))
+        return -1;
+    return loss_window_parse(&s->recent, recent)
+               ? fail(err, "%s: recent_losses: expected a count and as many losses", f->path)
+               : 0;
 }
 
 static int read_state(struct checkpoint_file *f, struct error *err)

@@ -133,11 +133,11 @@ static int write_attributes(const struct job *j, hid_t file)
 {
     const struct checkpoint *c = j->c;
     char *config = config_text(&c->config), recent[LOSS_WINDOW_TEXT];
-    const char *const strings[][2] = {
-        {"format", CHECKPOINT_FORMAT},
-        {"config", config},
-        {"data_fingerprint", c->data_fingerprint},
-        {"recent_losses", loss_window_text(&c->state.recent, recent)}};
+    const char *const strings[][2] = {{"format", CHECKPOINT_FORMAT},
+                                      {"config", config},
+                                      {"data_fingerprint", c->data_fingerprint},
+                                      {"recent_losses", loss_window_text(&c->state.recent, recent)},
+                                      {"val_measure", c->state.val_measure}};
     int status = config ? 0 : fail(j->err, "%s: out of memory", j->path);
     for (size_t i = 0; i < sizeof strings / sizeof *strings && !status; i++)
         status = h5_write_string(file, strings[i][0], strings[i][1], j->path, j->err);

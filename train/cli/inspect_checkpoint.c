@@ -86,6 +86,8 @@ static cJSON *checkpoint_json(const struct inspect *in, struct checkpoint_file *
                                 state_fields[i].is_float ? *(const double *)value
                                                          : (double)*(const uint64_t *)value);
     }
+    if (*c->state.val_measure)
+        cJSON_AddStringToObject(object, "val_measure", c->state.val_measure);
     json_add(object, FIELDS(NUMBER("parameters", c->tensors->n_parameters),
                             NUMBER("vocab_size", c->tensors->config.vocab_size),
                             TEXT("data_fingerprint", c->data_fingerprint)));
