@@ -20,10 +20,9 @@
 static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
 {
     char path[RUN_PATH_MAX];
-    if (!t->config.data.dir[0]) {
-        fail(err, "data.dir is not set: expected the directory that `handgrad tokenize` wrote");
-        return NULL;
-    }
+    if (!t->config.data.dir[0])
+        return fail_null(
+            err, "data.dir is not set: expected the directory that `handgrad tokenize` wrote");
     t->tokenizer = tokenizer_load(run_path(path, t->config.data.dir, "tokenizer.h5"), err);
     return t->tokenizer ? config_tensors(&t->config, t->tokenizer->vocab_size, "configuration", err)
                         : NULL;
@@ -100,15 +99,13 @@ void trainer_destroy(struct trainer *t)
 int trainer_load_weights(struct trainer *t, const char *path, struct error *err)
 {
     struct checkpoint c;
-    struct checkpoint_file *f = checkpoint_open(path, &c, err);
-    if (!f)
-        return -1;
     const struct checkpoint run = trainer_checkpoint(t);
-    const int status = checkpoint_fits(&c, &t->model.tensors->config, path, err) ||
-                       check_tokenizer(&run, &c, path, err) ||
-                       checkpoint_read(f, "params", t->model.params, err);
+    struct checkpoint_file *f = checkpoint_open(path, &c, err);
+    const bool failed = !f || checkpoint_fits(&c, &t->model.tensors->config, path, err) ||
+                        check_tokenizer(&run, &c, path, err) ||
+                        checkpoint_read(f, "params", t->model.params, err);
     checkpoint_close(f);
-    return status ? -1 : 0;
+    return failed ? -1 : 0;
 }
 
 /* Reads weights, moments and, within a step, gradients. */
@@ -125,11 +122,10 @@ int trainer_resume(struct trainer *t, const char *path, const struct allowed *al
 {
     struct checkpoint c;
     char differences[512];
-    struct checkpoint_file *f = checkpoint_open(path, &c, err);
-    if (!f)
-        return -1;
     const struct checkpoint run = trainer_checkpoint(t);
-    const bool failed = check_resume(&run, &c, allowed, path, err) || read_arrays(t, f, &c, err);
+    struct checkpoint_file *f = checkpoint_open(path, &c, err);
+    const bool failed =
+        !f || check_resume(&run, &c, allowed, path, err) || read_arrays(t, f, &c, err);
     checkpoint_close(f);
     if (failed)
         return -1;
@@ -142,22 +138,6 @@ int trainer_resume(struct trainer *t, const char *path, const struct allowed *al
     return 0;
 }
 
-/* Restores an earlier state, except for the counters and the best validation loss, whose best.h5
- * still exists. */
-static void restore_state(struct trainer *t, const struct train_state *then)
-{
-    const struct train_state now = t->state;
-    t->state = *then;
-    t->state.best_val_loss = now.best_val_loss;
-    t->state.best_step = now.best_step;
-    t->state.skipped = now.skipped;
-    t->state.spikes = now.spikes;
-    t->state.rollbacks = now.rollbacks + 1;
-    t->state.rolled_back_from = now.step;
-    t->state.rolled_back_to = then->step;
-    t->state.batch_shift = now.step + now.batch_shift - then->step;
-}
-
 /* Starts timing a step, or the rest of one that another process began. */
 static void start_clock(struct trainer *t)
 {
@@ -168,18 +148,26 @@ static void start_clock(struct trainer *t)
 int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
 {
     struct checkpoint c;
+    struct train_state *now = &t->state, *then = &c.state;
     struct checkpoint_file *f = checkpoint_open(path, &c, err);
-    if (!f)
-        return -1;
-    const bool failed = checkpoint_fits(&c, &t->model.tensors->config, path, err) ||
-                        (c.state.rollbacks < t->state.rollbacks &&
+    const bool failed = !f || checkpoint_fits(&c, &t->model.tensors->config, path, err) ||
+                        (then->rollbacks < now->rollbacks &&
                          fail(err, "step %" PRIu64 ": %s, again after rolling back to %s",
-                              t->state.step, t->fault, path)) ||
+                              now->step, t->fault, path)) ||
                         read_arrays(t, f, &c, err);
     checkpoint_close(f);
     if (failed)
         return -1;
-    restore_state(t, &c.state);
+    /* The counters stay, as does the best validation loss, whose best.h5 still exists. */
+    then->best_val_loss = now->best_val_loss;
+    then->best_step = now->best_step;
+    then->skipped = now->skipped;
+    then->spikes = now->spikes;
+    then->rollbacks = now->rollbacks + 1;
+    then->rolled_back_from = now->step;
+    then->rolled_back_to = then->step;
+    then->batch_shift = now->step + now->batch_shift - then->step;
+    *now = *then;
     start_clock(t);
     return 0;
 }
@@ -228,10 +216,10 @@ int trainer_start(struct trainer *t, struct error *err)
 
 /* --- steps --- */
 
-/* Runs forward and backward of one micro-batch and returns its loss and weight; or, to diagnose, searches it
- * for the first number that is not finite. */
-static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss,
-                           double *weight, bool *found, struct error *err)
+/* Runs forward and backward of one micro-batch and returns its loss and weight; or, if there is
+ * `where`, describes there its first number that is not finite. */
+static int run_micro_batch(struct trainer *t, uint64_t micro, double *loss, double *weight,
+                           char where[FAULT_MAX], struct error *err)
 {
     const struct config *c = &t->config;
     struct batch batch;
@@ -242,10 +230,9 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
                                     .step = batch_step(t),
                                     .first_row = micro * batch.rows};
     double losses[2];
-    if (diagnose) {
-        *found = nonfinite_find(&t->model, config_model_code(c), &batch, &dropout, t->fault,
-                                sizeof t->fault);
-    } else {
+    if (where)
+        nonfinite_find(&t->model, config_model_code(c), &batch, &dropout, where, FAULT_MAX);
+    else {
         config_model_code(c)->loss_and_grads(losses, &t->model, &batch, &dropout);
         *loss = losses[0];
         *weight = batch.weight;
@@ -257,15 +244,12 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
  * finite is found. Overwrites the gradients, which will not be used. */
 static void diagnose(struct trainer *t, const char *what, double value, uint64_t first)
 {
-    uint64_t *micro = &t->state.micro;
-    char where[sizeof t->fault];
-    struct error err;
-    bool found = false;
+    uint64_t *micro = &t->state.micro; /* read by hooks */
+    char where[FAULT_MAX] = "";
     for (*micro = first; *micro < t->config.train.accumulate; ++*micro)
-        if (run_micro_batch(t, *micro, true, NULL, NULL, &found, &err) || found)
+        if (run_micro_batch(t, *micro, NULL, NULL, where, NULL) || *where)
             break;
-    snprintf(where, sizeof where, "%s", t->fault);
-    if (found)
+    if (*where)
         snprintf(t->fault, sizeof t->fault, "%s is %f; first in micro-batch %" PRIu64 ", %.400s",
                  what, unsigned_nan(value), *micro + 1, where);
     else
@@ -359,7 +343,7 @@ int trainer_micro_step(struct trainer *t, struct error *err)
         start_clock(t);
         zero(t->model.grads, t->model.tensors->total);
     }
-    if (run_micro_batch(t, s->micro, false, &loss, &weight, NULL, err))
+    if (run_micro_batch(t, s->micro, &loss, &weight, NULL, err))
         return -1;
     if (!isfinite(loss)) {
         diagnose(t, "loss", loss, s->micro);
