@@ -100,12 +100,11 @@ enum { HEAD = 12, TAIL = 4 }; /* bytes of a record around its event */
 static bool begin(const struct events *e, struct record *r, uint64_t step)
 {
     struct timespec now;
-    *r = (struct record){0};
     if (!e->path || !(r->f = open_memstream(&r->bytes, &r->size)))
         return false;
     clock_gettime(CLOCK_REALTIME, &now);
     fprintf(r->f, "%*s", HEAD, "");
-    put_double(r->f, 1, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    put_double(r->f, 1, now.tv_sec + 1e-9 * now.tv_nsec);
     put_tag(r->f, 2, VARINT);
     put_varint(r->f, step);
     return true;
@@ -182,7 +181,7 @@ static void put_value(FILE *summary, const char *kind, const char *name, size_t 
 
 static void put_scalar(FILE *summary, const char *name, double x)
 {
-    const float rounded = (float)x;
+    const float rounded = x;
     if (!isfinite(x))
         return;
     put_value(summary, "", name, 1 + sizeof rounded);
