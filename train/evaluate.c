@@ -44,7 +44,7 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
         size_t length = 0;
         if (p->plan->tokenizer)
             tokenizer_bytes(p->plan->tokenizer, p->targets[i], &length);
-        p->bytes += (double)length;
+        p->bytes += length;
     }
     return 0;
 }
@@ -58,7 +58,7 @@ static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *
             return 0;
         const uint64_t left = total - done;
         const size_t windows = size_min(left / T, rows);
-        if (add_batch(p, done, windows ? windows : 1, windows ? T : (size_t)left, err))
+        if (add_batch(p, done, windows ? windows : 1, windows ? T : left, err))
             return -1;
         done += windows ? windows * T : left;
     }
@@ -87,7 +87,7 @@ int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
                       plan->split->dir, plan->split->name);
     free(p.tokens);
     e->tokens = p.counted;
-    e->loss = p.nats / (double)p.counted;
+    e->loss = p.nats / p.counted;
     e->perplexity = exp(e->loss);
     e->bits_per_byte = p.bytes > 0 ? p.nats / log(2) / p.bytes : NAN;
     return status;

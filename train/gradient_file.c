@@ -46,7 +46,7 @@ static int read_model(struct run *r, const char *path, struct error *err)
         r->tensors = r->code->tensors(r->model);
         for (size_t i = 0; i < r->tensors->total; i++)
             if (r->is_double)
-                ((double *)r->code->params(r->model))[i] = (double)params[i];
+                ((double *)r->code->params(r->model))[i] = params[i];
             else
                 ((float *)r->code->params(r->model))[i] = params[i];
     }
@@ -89,7 +89,7 @@ static int write_gradients(const struct run *r, hid_t image, struct error *err)
 
 static int write_file(const struct run *r, struct error *err)
 {
-    const float loss = (float)r->loss;
+    const float loss = r->loss;
     const hsize_t shape[] = {r->batch->rows, r->batch->block_size, r->tensors->config.vocab_size};
     struct h5_image image;
     h5_lock();

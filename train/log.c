@@ -24,7 +24,7 @@ static bool is_up_to(const char *line, size_t n, uint64_t step)
 {
     cJSON *object = n && line[n - 1] == '\n' ? cJSON_ParseWithLength(line, n) : NULL;
     const cJSON *s = cJSON_GetObjectItem(object, "step");
-    const bool is = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
+    const bool is = cJSON_IsNumber(s) && s->valuedouble <= step;
     cJSON_Delete(object);
     return is;
 }
@@ -46,7 +46,7 @@ int log_cut_after(struct log *l, uint64_t step, struct error *err)
     int status = !written || (l->pending_size && !pending);
     if (!status) {
         l->last_size = 0;
-        l->end = (off_t)size_up_to(l, written, step);
+        l->end = size_up_to(l, written, step);
         l->pending_size = pending ? size_up_to(l, pending, step) : 0;
         status = ftruncate(l->fd, l->end);
     }
@@ -145,7 +145,7 @@ static void copy_last_line(const struct log *l, char text[LINE_LIMIT])
         return;
     if (pending)
         memcpy(text, l->pending + l->pending_size - n, n);
-    const bool copied = pending || pread(l->fd, text, n, l->end - (off_t)n) == (ssize_t)n;
+    const bool copied = pending || pread(l->fd, text, n, l->end - n) == (ssize_t)n;
     text[copied ? n - 2 : 0] = 0;
 }
 
@@ -154,14 +154,14 @@ static void remove_last_line(struct log *l)
     if (l->pending_size >= l->last_size)
         l->pending_size -= l->last_size;
     else
-        l->end -= (off_t)l->last_size;
+        l->end -= l->last_size;
     l->last_size = 0;
 }
 
 void log_validation(struct log *l, uint64_t step, double val_loss)
 {
     char line[LINE_LIMIT + 64], start[64];
-    log_note(l, "step %" PRIu64 "  val_loss %.4f", step, isnan(val_loss) ? (double)NAN : val_loss);
+    log_note(l, "step %" PRIu64 "  val_loss %.4f", step, isnan(val_loss) ? NAN : val_loss);
     snprintf(start, sizeof start, "{\"step\": %" PRIu64 ",", step);
     copy_last_line(l, line);
     if (!strncmp(line, start, strlen(start)) && !strstr(line, "\"val_loss\""))
@@ -179,7 +179,7 @@ void log_validation(struct log *l, uint64_t step, double val_loss)
 /* Formats seconds as 1:23:45 or 2:05. */
 static void duration_text(char *text, size_t size, double s)
 {
-    const long t = s < 1e7 ? (long)(s + 0.5) : 0;
+    const long t = s < 1e7 ? s + 0.5 : 0;
     if (t >= 3600)
         snprintf(text, size, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
     else
@@ -190,8 +190,7 @@ static void step_text(const struct log *l, const struct step_metrics *m, char *t
 {
     char left[32];
     duration_text(left, sizeof left,
-                  (seconds() - l->started) / (double)(m->step - l->first_step) *
-                      (double)(l->steps - m->step));
+                  (seconds() - l->started) / (m->step - l->first_step) * (l->steps - m->step));
     snprintf(text, size,
              "step %" PRIu64 "/%" PRIu64 "  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  "
              "%.0f tokens/s  %s left",

@@ -35,10 +35,10 @@ cJSON *machine_json(double peak_flops, bool bf16)
     machine_cpu(cpu, sizeof cpu, system.machine);
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "cpu", cpu);
-    cJSON_AddNumberToObject(object, "cores", (double)sysconf(_SC_NPROCESSORS_ONLN));
+    cJSON_AddNumberToObject(object, "cores", sysconf(_SC_NPROCESSORS_ONLN));
     cJSON_AddNumberToObject(object, "threads", omp_get_max_threads());
     cJSON_AddNumberToObject(object, "memory",
-                            (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGESIZE));
+                            (double)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE));
     cJSON_AddNumberToObject(object, "peak_flops", peak_flops);
     const enum gemm_backend backend = gemm_backend_choice(bf16, &why);
     snprintf(text, sizeof text, "%s (%s)", gemm_backend_name(backend), why);
@@ -60,7 +60,7 @@ static void add_split(cJSON *object, const char *dir, const char *split, const c
     struct split *s = split_exists(dir, split) ? split_open(dir, split, &ignored) : NULL;
     if (!s)
         return;
-    cJSON_AddNumberToObject(object, name, (double)s->tokens);
+    cJSON_AddNumberToObject(object, name, s->tokens);
     if (!strcmp(split, "train"))
         cJSON_AddStringToObject(object, "fingerprint", s->fingerprint);
     split_close(s);
@@ -80,7 +80,7 @@ cJSON *data_json(const char *dir)
         return object;
     const struct shard_info *info = shard_get_info(shard);
     cJSON_AddStringToObject(object, "tokenizer", info->tokenizer_kind);
-    cJSON_AddNumberToObject(object, "vocab_size", (double)info->vocab_size);
+    cJSON_AddNumberToObject(object, "vocab_size", info->vocab_size);
     cJSON_AddItemToObject(object, "sources", cJSON_Parse(info->sources));
     shard_close(shard);
     return object;

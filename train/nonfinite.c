@@ -15,7 +15,7 @@ struct search {
 
 double unsigned_nan(double x)
 {
-    return isnan(x) ? (double)NAN : x;
+    return isnan(x) ? NAN : x;
 }
 
 static const char forward[] = "forward, ", gradient[] = "backward, gradient of ";

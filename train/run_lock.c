@@ -62,7 +62,7 @@ static bool has_ended(const char *owner)
     char self[OWNER_MAX];
     describe_self(self);
     return !strcmp(strstr(owner, " on "), strstr(self, " on ")) &&
-           kill((pid_t)strtol(owner + strlen("process "), NULL, 10), 0) && errno == ESRCH;
+           kill(strtol(owner + strlen("process "), NULL, 10), 0) && errno == ESRCH;
 }
 
 /* Whether the path still refers to the open file. Its owner may have removed it. */

@@ -27,9 +27,9 @@ static void append(struct jsonl *j, uint64_t step, cJSON *object)
 static void record_start(struct run_log *l, const struct trainer *t)
 {
     cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "step", (double)t->state.step);
-    cJSON_AddNumberToObject(object, "time", (double)time(NULL));
-    cJSON_AddNumberToObject(object, "parameters", (double)t->model.tensors->n_parameters);
+    cJSON_AddNumberToObject(object, "step", t->state.step);
+    cJSON_AddNumberToObject(object, "time", time(NULL));
+    cJSON_AddNumberToObject(object, "parameters", t->model.tensors->n_parameters);
     cJSON_AddItemToObject(object, "data", data_json(t->config.data.dir));
     cJSON_AddItemToObject(object, "machine",
                           machine_json(t->peak, t->config.train.precision == PRECISION_BF16));
@@ -105,7 +105,7 @@ static void record_sample(struct run_log *l, const struct trainer *t)
     char *text = status ? NULL : generated_text(&g, t->tokenizer);
     if (text) {
         cJSON *object = cJSON_CreateObject();
-        cJSON_AddNumberToObject(object, "step", (double)t->state.step);
+        cJSON_AddNumberToObject(object, "step", t->state.step);
         cJSON_AddStringToObject(object, "text", text);
         append(&l->samples, t->state.step, object);
     }

@@ -197,8 +197,8 @@ int trainer_start(struct trainer *t, struct error *err)
     const struct config *c = &t->config;
     t->loader = loader_open(&(struct loader_config){.dir = c->data.dir,
                                                     .split = "train",
-                                                    .order = (enum order)c->data.order,
-                                                    .windows = (enum window_starts)c->data.windows,
+                                                    .order = c->data.order,
+                                                    .windows = c->data.windows,
                                                     .mask_documents = c->data.mask_documents,
                                                     .seed = c->train.seed,
                                                     .rows = c->train.batch_size,
@@ -280,7 +280,7 @@ static void end_step(struct trainer *t, double loss, double norm, const char *sk
         .smoothed_loss = s->smoothed_loss,
         .lr = lr,
         .grad_norm = norm,
-        .tokens_per_s = (double)(rows * T) / time,
+        .tokens_per_s = rows * T / time,
         .mfu = step_flops(&t->model.tensors->config, rows, T) / time / t->peak,
         .skipped = skipped,
         .rolled_back_from = rolled_back ? s->rolled_back_from : 0,
@@ -318,7 +318,7 @@ static void update(struct trainer *t)
 {
     const struct config *c = &t->config;
     struct train_state *s = &t->state;
-    const double loss = s->micro_loss / (double)c->train.accumulate,
+    const double loss = s->micro_loss / c->train.accumulate,
                  norm = gradient_norm(t->model.grads, t->model.tensors),
                  factor = clip_factor(norm, c->optim.clip),
                  kept = 0.95; /* share of the smoothed loss kept each step */
@@ -352,7 +352,7 @@ int trainer_micro_step(struct trainer *t, struct error *err)
     }
     /* update divides by accumulate; a micro-batch with fewer targets than others has a smaller
      * weight */
-    s->micro_loss += c->data.mask_documents ? loss * weight * (double)c->train.accumulate : loss;
+    s->micro_loss += c->data.mask_documents ? loss * weight * c->train.accumulate : loss;
     if (++s->micro == c->train.accumulate)
         update(t);
     return 0;

@@ -246,7 +246,7 @@ int config_model(const struct config *c, size_t tokenizer_symbols, struct model_
                                    .padded_vocab_size =
                                        c->model.vocab_size ? c->model.vocab_size : vocab_size,
                                    .bias = c->model.bias,
-                                   .gelu = (enum gelu_kind)c->model.gelu,
+                                   .gelu = c->model.gelu,
                                    .dropout = c->model.dropout};
     return 0;
 }
@@ -270,7 +270,7 @@ struct adamw config_adamw(const struct config *c)
 
 double config_lr(const struct config *c, uint64_t step)
 {
-    const struct schedule schedule = {.kind = (enum schedule_kind)c->optim.schedule,
+    const struct schedule schedule = {.kind = c->optim.schedule,
                                       .lr = c->optim.lr,
                                       .min_lr = c->optim.min_lr,
                                       .warmup = c->optim.warmup,

@@ -162,7 +162,7 @@ static bool parse_count(const struct config_key *key, const char *text, uint64_t
     char *end;
     errno = 0;
     const uint64_t x = strtoull(text, &end, 10);
-    if (!isdigit((unsigned char)*text) || errno || *end || !in_range(key, (double)x))
+    if (!isdigit((unsigned char)*text) || errno || *end || !in_range(key, x))
         return false;
     *value = x;
     return true;
