@@ -45,10 +45,10 @@ void config_defaults(struct config *c)
 static int unknown_key(const char *where, const char *section, const char *name, struct error *err)
 {
     const struct config_key *nearest = config_key_nearest(section, name);
-    if (nearest)
-        return fail(err, "%s: unknown key %.60s.%.60s; did you mean %s.%s?", where, section, name,
-                    nearest->section, nearest->name);
-    return fail(err, "%s: unknown key %.60s.%.60s; train --keys lists them", where, section, name);
+    return nearest ? fail(err, "%s: unknown key %.60s.%.60s; did you mean %s.%s?", where, section,
+                          name, nearest->section, nearest->name)
+                   : fail(err, "%s: unknown key %.60s.%.60s; train --keys lists them", where,
+                          section, name);
 }
 
 /* Checks a line that begins with '['. inih ignores text after the bracket and reports a section
@@ -80,13 +80,9 @@ static char *read_line(char *buffer, int size, void *user)
     if (p->failed || !*p->rest)
         return NULL;
     snprintf(p->where, sizeof p->where, "%.200s:%u", p->name, ++p->line);
-    const char *line = p->rest;
-    size_t n = strcspn(line, "\n");
-    p->rest += n + (line[n] == '\n');
-    while (n && (*line == ' ' || *line == '\t')) {
-        line++;
-        n--;
-    }
+    const char *line = p->rest + strspn(p->rest, " \t");
+    const size_t n = strcspn(line, "\n");
+    p->rest = line + n + (line[n] == '\n');
     for (size_t i = 0; i < n && !p->failed; i++)
         if (iscntrl((unsigned char)line[i]) && line[i] != '\t' && !(line[i] == '\r' && i + 1 == n))
             p->failed = fail(p->err, "%s: not a text file (a byte 0x%02x)", p->where,
@@ -137,9 +133,7 @@ int config_parse(struct config *c, const char *text, const char *name, struct er
         return -1;
     if (status > 0)
         return fail(err, "%s:%d: expected \"key = value\" or \"[section]\"", name, status);
-    if (status)
-        return fail(err, "%s: out of memory", name);
-    return 0;
+    return status ? fail(err, "%s: out of memory", name) : 0;
 }
 
 int config_load(struct config *c, const char *path, struct error *err)
@@ -208,12 +202,10 @@ char *config_text(const struct config *c)
             fprintf(f, "%s[%s]\n", i ? "\n" : "", key->section);
         fprintf(f, "%s = %s\n", key->name, config_key_get(key, c, value));
     }
-    const bool failed = ferror(f);
-    if (fclose(f) || failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    if (!fclose(f))
+        return text;
+    free(text);
+    return NULL;
 }
 
 size_t config_diff(const struct config *a, const struct config *b, char *text, size_t size)
