@@ -1,6 +1,7 @@
 /* nonfinite.c: see nonfinite.h. Checking every number in every pass would cost memory traffic.
  * Since passes are deterministic, only one that failed is run again, with a hook that checks. */
 #include "train/nonfinite.h"
+#include "base/text_append.h"
 #include "model/zero.h"
 #include <stdio.h>
 #include <string.h>
@@ -47,11 +48,11 @@ static const struct entry {
     enum tensor_kind kind;                 /* of a parameter */
 } entries[] = {
 #define PART(name, OP, op) {name, #op "_forward", #op "_backward", NULL, 0, WTE},
-#define SUBPART(name, op)  {name, #op "_forward", #op "_backward", NULL, 0, WTE},
+#define SUBPART(name, op)  PART(name, , op)
 #define ACTIVATION(name, shape)                                                                    \
     {NULL, NULL, NULL, shape, offsetof(struct block_activations, name), WTE},
 #define PARAMETER(kind, name, shape, init) {NULL, NULL, NULL, NULL, 0, kind},
-#define BIAS(kind, name, shape)            {NULL, NULL, NULL, NULL, 0, kind},
+#define BIAS(kind, name, shape)            PARAMETER(kind, name, shape, )
 #include "model/block_parts.def"
 };
 enum { ENTRIES = sizeof entries / sizeof *entries };
@@ -83,10 +84,9 @@ static void check_block(struct search *s, const struct gpt *g, size_t layer)
             snprintf(name, sizeof name, "h.%zu.%s", layer, e->part);
             snprintf(operations, sizeof operations, "%s", e->forward);
             stored = false;
-        } else if (e->part) {
-            const size_t n = strlen(operations);
-            snprintf(operations + n, sizeof operations - n, ", %s", e->forward);
-        } else if (e->shape) {
+        } else if (e->part)
+            text_append(operations, sizeof operations, ", %s", e->forward);
+        else if (e->shape) {
             const size_t width =
                 strlen(e->shape) > 1 ? model_dim(&g->tensors->config, e->shape[2]) : 1;
             if (!is_overwritten(g, layer, i))

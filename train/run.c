@@ -32,12 +32,12 @@ static int check_directory(const struct run_plan *plan, struct error *err)
                     "%s: already holds a run; use --resume to continue it, or another --out to "
                     "start a new one",
                     plan->dir);
-    if (checkpoint_after(path, plan->dir, 0))
-        return fail(err,
-                    "%s: belongs to another run, whose config.ini is missing; move it "
-                    "away, or choose another --out",
-                    path);
-    return 0;
+    return checkpoint_after(path, plan->dir, 0)
+               ? fail(err,
+                      "%s: belongs to another run, whose config.ini is missing; move it away, or "
+                      "choose another --out",
+                      path)
+               : 0;
 }
 
 static int lock_directory(struct run *r, const struct run_plan *plan, struct error *err)

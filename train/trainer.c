@@ -69,7 +69,7 @@ static int read_fingerprint(struct trainer *t, struct error *err)
     struct split *s = split_open(t->config.data.dir, "train", err);
     if (!s)
         return -1;
-    snprintf(t->data_fingerprint, sizeof t->data_fingerprint, "%s", s->fingerprint);
+    strcpy(t->data_fingerprint, s->fingerprint);
     split_close(s);
     return 0;
 }
@@ -182,7 +182,7 @@ struct checkpoint trainer_checkpoint(const struct trainer *t)
                            .m = t->m,
                            .v = t->v,
                            .grads = t->state.micro ? t->model.grads : NULL};
-    snprintf(c.data_fingerprint, sizeof c.data_fingerprint, "%s", t->data_fingerprint);
+    strcpy(c.data_fingerprint, t->data_fingerprint);
     return c;
 }
 
@@ -250,10 +250,10 @@ static void diagnose(struct trainer *t, const char *what, double value, uint64_t
         if (run_micro_batch(t, *micro, NULL, NULL, where, NULL) || *where)
             break;
     if (*where)
-        snprintf(t->fault, sizeof t->fault, "%s is %f; first in micro-batch %" PRIu64 ", %.400s",
-                 what, unsigned_nan(value), *micro + 1, where);
+        snprintf(t->fault, FAULT_MAX, "%s is %f; first in micro-batch %" PRIu64 ", %.400s", what,
+                 unsigned_nan(value), *micro + 1, where);
     else
-        snprintf(t->fault, sizeof t->fault, "%s is %f, %s", what, unsigned_nan(value),
+        snprintf(t->fault, FAULT_MAX, "%s is %f, %s", what, unsigned_nan(value),
                  *micro < t->config.train.accumulate ? "and its batch cannot be read again"
                                                      : "although each micro-batch alone is finite");
 }
@@ -295,8 +295,8 @@ static const char *find_fault(struct trainer *t, double loss, double norm, doubl
     /* If the second moment overflowed, its weight would never change again. */
     if (!(norm * factor < sqrt(FLT_MAX))) {
         if (isfinite(norm))
-            snprintf(t->fault, sizeof t->fault,
-                     "grad_norm is %g: its square does not fit in a float", norm);
+            snprintf(t->fault, FAULT_MAX, "grad_norm is %g: its square does not fit in a float",
+                     norm);
         else
             diagnose(t, "grad_norm", norm, 0);
         return "grad_norm";
@@ -306,7 +306,7 @@ static const char *find_fault(struct trainer *t, double loss, double norm, doubl
     const double limit = loss_window_limit(&t->state.recent, c->train.spike_threshold);
     if (loss <= limit) /* never true of a NaN */
         return NULL;
-    snprintf(t->fault, sizeof t->fault,
+    snprintf(t->fault, FAULT_MAX,
              "loss %.4f is a spike: above %.4f, the limit from the last %zu losses", loss, limit,
              size_min(t->state.recent.count, LOSS_WINDOW_MAX));
     t->state.spikes++;

@@ -160,20 +160,6 @@ int config_set(struct config *c, const char *assignment, struct error *err)
                : unknown_key("--set", section, name, err);
 }
 
-/* train.steps may be smaller than warmup or decay_steps: a run may end early. */
-static int check_schedule(const struct config *c, const char *name, struct error *err)
-{
-    if (c->optim.schedule != SCHEDULE_CONSTANT && c->optim.min_lr > c->optim.lr)
-        return fail(err, "%s: optim.min_lr: expected at most optim.lr %g, got %g", name,
-                    c->optim.lr, c->optim.min_lr);
-    if ((c->optim.schedule == SCHEDULE_LINEAR || c->optim.schedule == SCHEDULE_COSINE) &&
-        c->optim.decay_steps && c->optim.decay_steps < c->optim.warmup)
-        return fail(
-            err, "%s: optim.decay_steps: expected at least optim.warmup %" PRIu64 ", got %" PRIu64,
-            name, c->optim.warmup, c->optim.decay_steps);
-    return 0;
-}
-
 int config_check(const struct config *c, const char *name, struct error *err)
 {
     if (c->model.n_embd % c->model.n_head)
@@ -186,7 +172,16 @@ int config_check(const struct config *c, const char *name, struct error *err)
         __builtin_mul_overflow(tokens, c->train.steps + 1, &tokens) || tokens > INT64_MAX)
         return fail(err, "%s: train.steps: %" PRIu64 " steps read more than 2^63 tokens", name,
                     c->train.steps);
-    return check_schedule(c, name, err);
+    /* train.steps may be smaller than warmup or decay_steps: a run may end early. */
+    if (c->optim.schedule != SCHEDULE_CONSTANT && c->optim.min_lr > c->optim.lr)
+        return fail(err, "%s: optim.min_lr: expected at most optim.lr %g, got %g", name,
+                    c->optim.lr, c->optim.min_lr);
+    if ((c->optim.schedule == SCHEDULE_LINEAR || c->optim.schedule == SCHEDULE_COSINE) &&
+        c->optim.decay_steps && c->optim.decay_steps < c->optim.warmup)
+        return fail(
+            err, "%s: optim.decay_steps: expected at least optim.warmup %" PRIu64 ", got %" PRIu64,
+            name, c->optim.warmup, c->optim.decay_steps);
+    return 0;
 }
 
 char *config_text(const struct config *c)
@@ -288,8 +283,5 @@ const struct model_code *config_model_code(const struct config *c)
 
 enum gpt_use config_gpt_use(const struct config *c)
 {
-    static const enum gpt_use uses[] = {[RECOMPUTE_NONE] = GPT_TRAIN,
-                                        [RECOMPUTE_GELU] = GPT_TRAIN_RECOMPUTE_GELU,
-                                        [RECOMPUTE_BLOCK] = GPT_TRAIN_RECOMPUTE_BLOCK};
-    return uses[c->train.recompute];
+    return GPT_TRAIN + c->train.recompute;
 }
