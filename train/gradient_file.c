@@ -59,13 +59,12 @@ static int write_array(const struct run *r, hid_t group, const char *name, int r
     H5Pset_obj_track_times(create, 0);
     const hid_t set = H5Dcreate2(group, name, r->is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, space,
                                  H5P_DEFAULT, create, H5P_DEFAULT);
-    int status = set < 0 || H5Dwrite(set, r->is_double ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT,
-                                     H5S_ALL, H5S_ALL, H5P_DEFAULT, x) < 0;
-    if (set >= 0 && H5Dclose(set) < 0)
-        status = 1;
+    bool failed = H5Dwrite(set, r->is_double ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT, H5S_ALL,
+                           H5S_ALL, H5P_DEFAULT, x) < 0;
+    failed |= H5Dclose(set) < 0;
     H5Sclose(space);
     H5Pclose(create);
-    return status ? fail(err, "%s: cannot write %s", r->out, name) : 0;
+    return failed ? fail(err, "%s: cannot write %s", r->out, name) : 0;
 }
 
 static int write_gradients(const struct run *r, hid_t image, struct error *err)

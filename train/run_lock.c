@@ -102,15 +102,13 @@ static int try_take(struct run_lock *lock, struct error *err)
 
 int run_lock_take(struct run_lock *lock, const char *dir, struct error *err)
 {
-    int status = 1;
-    *lock = (struct run_lock){.fd = -1};
+    int status;
     run_path(lock->path, dir, "lock");
-    while (status > 0) {
-        status = try_take(lock, err);
-        if (status && lock->fd >= 0) {
-            close(lock->fd);
-            lock->fd = -1;
-        }
+    while ((status = try_take(lock, err)) > 0)
+        close(lock->fd);
+    if (status && lock->fd >= 0) {
+        close(lock->fd);
+        lock->fd = -1;
     }
     return status;
 }

@@ -5,7 +5,6 @@
 #include "base/minmax.h"
 #include "model/zero.h"
 #include "optim/clip.h"
-#include "train/log.h"
 #include "train/nonfinite.h"
 #include "train/peak.h"
 #include "train/resume.h"

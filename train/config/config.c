@@ -2,8 +2,6 @@
  * lines; config_keys.c handles single keys and their values. */
 #include "train/config/config.h"
 #include "base/input_file.h"
-#include "train/config/config_keys.h"
-
 #include <ctype.h>
 #include <ini.h>
 #include <inttypes.h>
