@@ -177,25 +177,13 @@ void log_validation(struct log *l, uint64_t step, double val_loss)
 /* --- on the terminal --- */
 
 /* Formats seconds as 1:23:45 or 2:05. */
-static void duration_text(char *text, size_t size, double s)
+static void duration_text(char text[32], double s)
 {
     const long t = s < 1e7 ? s + 0.5 : 0;
     if (t >= 3600)
-        snprintf(text, size, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+        snprintf(text, 32, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
     else
-        snprintf(text, size, "%ld:%02ld", t / 60, t % 60);
-}
-
-static void step_text(const struct log *l, const struct step_metrics *m, char *text, size_t size)
-{
-    char left[32];
-    duration_text(left, sizeof left,
-                  (seconds() - l->started) / (m->step - l->first_step) * (l->steps - m->step));
-    snprintf(text, size,
-             "step %" PRIu64 "/%" PRIu64 "  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  "
-             "%.0f tokens/s  %s left",
-             m->step, l->steps, m->loss, m->smoothed_loss, m->lr, m->grad_norm, m->tokens_per_s,
-             left);
+        snprintf(text, 32, "%ld:%02ld", t / 60, t % 60);
 }
 
 static int terminal_width(void)
@@ -213,8 +201,14 @@ static void clear_line(struct log *l)
 
 void log_step(struct log *l, const struct step_metrics *m)
 {
-    char text[256];
-    step_text(l, m, text, sizeof text);
+    char text[256], left[32];
+    duration_text(left,
+                  (seconds() - l->started) / (m->step - l->first_step) * (l->steps - m->step));
+    snprintf(text, sizeof text,
+             "step %" PRIu64 "/%" PRIu64 "  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  "
+             "%.0f tokens/s  %s left",
+             m->step, l->steps, m->loss, m->smoothed_loss, m->lr, m->grad_norm, m->tokens_per_s,
+             left);
     if (l->terminal) {
         printf("\r\033[K%.*s", terminal_width(), text);
         l->line_shown = true;

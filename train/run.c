@@ -25,7 +25,7 @@ static int check_directory(const struct run_plan *plan, struct error *err)
 {
     char path[RUN_PATH_MAX];
     const bool has_run = access(run_path(path, plan->dir, "config.ini"), F_OK) == 0;
-    if (plan->start == RUN_RESUME)
+    if (plan->resumes)
         return has_run ? 0 : fail(err, "%s: holds no run to resume", plan->dir);
     if (has_run)
         return fail(err,
@@ -42,7 +42,7 @@ static int check_directory(const struct run_plan *plan, struct error *err)
 
 static int lock_directory(struct run *r, const struct run_plan *plan, struct error *err)
 {
-    return (plan->start == RUN_FRESH && make_directories(r->dir, NULL, err)) ||
+    return (!plan->resumes && make_directories(r->dir, NULL, err)) ||
            run_lock_take(&r->lock, r->dir, err) || check_directory(plan, err);
 }
 
@@ -128,13 +128,12 @@ static int probe(struct run *r, struct error *err)
 int run_open(struct run *r, const struct config *config, const struct run_plan *plan,
              struct error *err)
 {
-    const bool resumes = plan->start == RUN_RESUME;
     *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1};
     if (snprintf(r->dir, sizeof r->dir, "%s", plan->dir) >= (int)sizeof r->dir)
         return fail(err, "%s: the path is too long", plan->dir);
-    if (check_directory(plan, err) || (resumes && lock_directory(r, plan, err)) ||
+    if (check_directory(plan, err) || (plan->resumes && lock_directory(r, plan, err)) ||
         trainer_create(&r->trainer, config, err) || probe(r, err) || open_validation(r, err) ||
-        (resumes ? resume(r, plan, err) : begin(r, plan, err)) ||
+        (plan->resumes ? resume(r, plan, err) : begin(r, plan, err)) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps,
                  config->train.log_every, err) ||
         run_log_open(&r->run_log, r->dir, &r->trainer, err) || save_changes(r, err)) {
