@@ -5,13 +5,14 @@
 #include "base/stop.h"
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct pass {
     struct gpt *g;
     const struct model_code *code;
     const struct evaluation_plan *plan;
-    const struct documents *documents;            /* NULL: not masked */
-    uint32_t *tokens, *inputs, *targets, *starts; /* (rows T + 1), and (rows, T) each */
+    const struct documents *documents;   /* NULL: not masked */
+    uint32_t *tokens, *targets, *starts; /* (rows T + 1), and (rows, T) each */
     double nats, bytes;
     uint64_t counted;
 };
@@ -22,13 +23,10 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
     const size_t n = rows * T;
     if (split_read(p->plan->split, first, n + 1, p->tokens, err))
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        p->inputs[i] = p->tokens[i];
-        p->targets[i] = p->tokens[i + 1];
-    }
+    memcpy(p->targets, p->tokens + 1, n * sizeof *p->targets);
     for (size_t r = 0; r < rows && p->documents; r++)
         documents_mask(p->documents, first + r * T, T, p->starts + r * T, p->targets + r * T);
-    const struct batch batch = {.inputs = p->inputs,
+    const struct batch batch = {.inputs = p->tokens,
                                 .targets = p->targets,
                                 .start = p->documents ? p->starts : NULL,
                                 .weight = 1,
@@ -44,7 +42,7 @@ static int add_batch(struct pass *p, uint64_t first, size_t rows, size_t T, stru
         size_t length = 0;
         if (p->plan->tokenizer)
             tokenizer_bytes(p->plan->tokenizer, p->targets[i], &length);
-        p->bytes += (double)length;
+        p->bytes += length;
     }
     return 0;
 }
@@ -58,7 +56,7 @@ static int add_all(struct pass *p, uint64_t total, size_t rows, size_t T, bool *
             return 0;
         const uint64_t left = total - done;
         const size_t windows = size_min(left / T, rows);
-        if (add_batch(p, done, windows ? windows : 1, windows ? T : (size_t)left, err))
+        if (add_batch(p, done, windows ? windows : 1, windows ? T : left, err))
             return -1;
         done += windows ? windows * T : left;
     }
@@ -75,10 +73,9 @@ int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
     struct pass p = {.g = g, .code = code, .plan = plan};
     if (plan->mask_documents && !(p.documents = split_documents(plan->split, err)))
         return -1;
-    if (!(p.tokens = malloc((4 * n + 1) * sizeof *p.tokens)))
+    if (!(p.tokens = malloc((3 * n + 1) * sizeof *p.tokens)))
         return fail(err, "evaluation: out of memory for %zu tokens", n);
-    p.inputs = p.tokens + n + 1;
-    p.targets = p.inputs + n;
+    p.targets = p.tokens + n + 1;
     p.starts = p.targets + n;
     *e = (struct evaluation){0};
     int status = add_all(&p, total, plan->rows, T, &e->stopped, err);
@@ -87,7 +84,7 @@ int evaluate(struct evaluation *e, struct gpt *g, const struct model_code *code,
                       plan->split->dir, plan->split->name);
     free(p.tokens);
     e->tokens = p.counted;
-    e->loss = p.nats / (double)p.counted;
+    e->loss = p.nats / p.counted;
     e->perplexity = exp(e->loss);
     e->bits_per_byte = p.bytes > 0 ? p.nats / log(2) / p.bytes : NAN;
     return status;
