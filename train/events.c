@@ -34,8 +34,8 @@ enum { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
 static void put_varint(FILE *f, uint64_t x)
 {
     for (; x >= 0x80; x >>= 7)
-        putc((int)(x & 0x7F) | 0x80, f);
-    putc((int)x, f);
+        putc((x & 0x7F) | 0x80, f);
+    putc(x, f);
 }
 
 static void put_tag(FILE *f, unsigned field, unsigned type)
@@ -100,12 +100,11 @@ enum { HEAD = 12, TAIL = 4 }; /* bytes of a record around its event */
 static bool begin(const struct events *e, struct record *r, uint64_t step)
 {
     struct timespec now;
-    *r = (struct record){0};
     if (!e->path || !(r->f = open_memstream(&r->bytes, &r->size)))
         return false;
     clock_gettime(CLOCK_REALTIME, &now);
     fprintf(r->f, "%*s", HEAD, "");
-    put_double(r->f, 1, (double)now.tv_sec + 1e-9 * (double)now.tv_nsec);
+    put_double(r->f, 1, now.tv_sec + 1e-9 * now.tv_nsec);
     put_tag(r->f, 2, VARINT);
     put_varint(r->f, step);
     return true;
@@ -143,8 +142,8 @@ int events_open(struct events *e, const char *run_dir, uint64_t step, struct err
     static const char version[] = "brain.Event:2";
     struct record r;
     *e = (struct events){0};
-    if (asprintf(&e->path, "%s/events.out.tfevents.%lld.handgrad.%ld", run_dir,
-                 (long long)time(NULL), (long)getpid()) < 0) {
+    if (asprintf(&e->path, "%s/events.out.tfevents.%lld.handgrad.%d", run_dir,
+                 (long long)time(NULL), getpid()) < 0) {
         e->path = NULL;
         return fail(err, "%s: out of memory for its events", run_dir);
     }
@@ -174,7 +173,7 @@ void events_close(struct events *e)
 static void put_value(FILE *summary, const char *kind, const char *name, size_t size)
 {
     char tag[96];
-    const size_t n = (size_t)snprintf(tag, sizeof tag, "%s%s", kind, name);
+    const size_t n = snprintf(tag, sizeof tag, "%s%s", kind, name);
     put_tag(summary, 1, BYTES);
     put_varint(summary, bytes_size(n) + size);
     put_bytes(summary, 1, tag, n);
@@ -182,7 +181,7 @@ static void put_value(FILE *summary, const char *kind, const char *name, size_t 
 
 static void put_scalar(FILE *summary, const char *name, double x)
 {
-    const float rounded = (float)x;
+    const float rounded = x;
     if (!isfinite(x))
         return;
     put_value(summary, "", name, 1 + sizeof rounded);
@@ -200,7 +199,7 @@ static int bucket_of(float x)
     if (!(a >= 0x1p-40f))
         return SIDE;
     /* fminf before the cast, as infinity does not fit an int */
-    const int side = (int)fminf(floorf(4 * (log2f(a) - LOWEST)), SIDE - 1);
+    const int side = fminf(floorf(4 * (log2f(a) - LOWEST)), SIDE - 1);
     return x > 0 ? SIDE + 1 + side : SIDE - 1 - side;
 }
 
@@ -236,8 +235,8 @@ static void put_histogram(FILE *summary, const char *kind, const char *name, con
         last--;
     for (int i = first; i <= last; i++)
         limits[i] = bucket_limit(i);
-    const double fields[] = {low, high, (double)n, sum, squares};
-    const size_t buckets = (size_t)(last - first + 1) * sizeof(double),
+    const double fields[] = {low, high, n, sum, squares};
+    const size_t buckets = (last - first + 1) * sizeof(double),
                  size = 5 * (1 + sizeof(double)) + 2 * bytes_size(buckets);
     put_value(summary, kind, name, bytes_size(size));
     put_tag(summary, 5, BYTES);

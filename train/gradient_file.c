@@ -22,11 +22,6 @@ static size_t number_size(const struct run *r)
     return r->is_double ? sizeof(double) : sizeof(float);
 }
 
-static const void *at(const struct run *r, const void *array, size_t i)
-{
-    return (const char *)array + i * number_size(r);
-}
-
 /* Reads the checkpoint's float weights into a model of the precision's number type. */
 static int read_model(struct run *r, const char *path, struct error *err)
 {
@@ -42,13 +37,14 @@ static int read_model(struct run *r, const char *path, struct error *err)
         fail(err, "%s: no memory for its gradients on %zu tokens", path, rows);
     else
         status = checkpoint_read(f, "params", params, err);
-    if (status == 0) {
+    if (!status) {
         r->tensors = r->code->tensors(r->model);
+        void *to = r->code->params(r->model);
         for (size_t i = 0; i < r->tensors->total; i++)
             if (r->is_double)
-                ((double *)r->code->params(r->model))[i] = (double)params[i];
+                ((double *)to)[i] = params[i];
             else
-                ((float *)r->code->params(r->model))[i] = params[i];
+                ((float *)to)[i] = params[i];
     }
     free(params);
     checkpoint_close(f);
@@ -63,13 +59,12 @@ static int write_array(const struct run *r, hid_t group, const char *name, int r
     H5Pset_obj_track_times(create, 0);
     const hid_t set = H5Dcreate2(group, name, r->is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, space,
                                  H5P_DEFAULT, create, H5P_DEFAULT);
-    int status = set < 0 || H5Dwrite(set, r->is_double ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT,
-                                     H5S_ALL, H5S_ALL, H5P_DEFAULT, x) < 0;
-    if (set >= 0 && H5Dclose(set) < 0)
-        status = 1;
+    bool failed = H5Dwrite(set, r->is_double ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT, H5S_ALL,
+                           H5S_ALL, H5P_DEFAULT, x) < 0;
+    failed |= H5Dclose(set) < 0;
     H5Sclose(space);
     H5Pclose(create);
-    return status ? fail(err, "%s: cannot write %s", r->out, name) : 0;
+    return failed ? fail(err, "%s: cannot write %s", r->out, name) : 0;
 }
 
 static int write_gradients(const struct run *r, hid_t image, struct error *err)
@@ -77,11 +72,12 @@ static int write_gradients(const struct run *r, hid_t image, struct error *err)
     const hid_t group = H5Gcreate2(image, "grads", H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
     if (group < 0)
         return fail(err, "%s: cannot write grads", r->out);
+    const char *grads = r->code->grads(r->model);
     int status = 0;
     for (size_t i = 0; i < r->tensors->count && !status; i++) {
         const struct tensor *t = &r->tensors->list[i];
         status = write_array(r, group, t->name, t->ndim, (hsize_t[]){t->shape[0], t->shape[1]},
-                             at(r, r->code->grads(r->model), t->offset), err);
+                             grads + t->offset * number_size(r), err);
     }
     H5Gclose(group);
     return status;
@@ -89,7 +85,7 @@ static int write_gradients(const struct run *r, hid_t image, struct error *err)
 
 static int write_file(const struct run *r, struct error *err)
 {
-    const float loss = (float)r->loss;
+    const float loss = r->loss;
     const hsize_t shape[] = {r->batch->rows, r->batch->block_size, r->tensors->config.vocab_size};
     struct h5_image image;
     h5_lock();
@@ -114,13 +110,13 @@ int gradient_file_write(const char *out, const char *checkpoint, enum gradient_p
                     .batch = batch,
                     .is_double = precision == GRADIENT_F64,
                     .out = out};
+    const size_t B = batch->rows, T = batch->block_size;
     int status = read_model(&r, checkpoint, err);
     if (!status) {
         const size_t V = r.tensors->config.vocab_size;
-        r.logits = malloc(batch->rows * batch->block_size * V * number_size(&r));
-        status = r.logits ? 0
-                          : fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, batch->rows,
-                                 batch->block_size, V);
+        r.logits = malloc(B * T * V * number_size(&r));
+        if (!r.logits)
+            status = fail(err, "%s: no memory for logits (%zu, %zu, %zu)", out, B, T, V);
     }
     if (!status) {
         double losses[2];

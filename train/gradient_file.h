@@ -3,7 +3,6 @@
 
 #include "base/batch.h"
 #include "base/error.h"
-#include <stdbool.h>
 
 enum gradient_precision { GRADIENT_F32, GRADIENT_BF16, GRADIENT_F64 };
 

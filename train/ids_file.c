@@ -24,7 +24,7 @@ static int read_line(char *line, size_t vocab_size, uint32_t *ids, size_t *n, co
         if (id >= vocab_size)
             return fail(err, "%s: token id %llu, expected less than vocab_size %zu", where, id,
                         vocab_size);
-        ids[(*n)++] = (uint32_t)id;
+        ids[(*n)++] = id;
     }
     return 0;
 }

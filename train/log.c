@@ -24,7 +24,7 @@ static bool is_up_to(const char *line, size_t n, uint64_t step)
 {
     cJSON *object = n && line[n - 1] == '\n' ? cJSON_ParseWithLength(line, n) : NULL;
     const cJSON *s = cJSON_GetObjectItem(object, "step");
-    const bool is = cJSON_IsNumber(s) && s->valuedouble <= (double)step;
+    const bool is = cJSON_IsNumber(s) && s->valuedouble <= step;
     cJSON_Delete(object);
     return is;
 }
@@ -43,14 +43,15 @@ int log_cut_after(struct log *l, uint64_t step, struct error *err)
 {
     FILE *written = fopen(l->metrics_path, "re"),
          *pending = l->pending_size ? fmemopen(l->pending, l->pending_size, "r") : NULL;
-    bool failed = !written || (l->pending_size && !pending);
-    if (!failed) {
+    int status = !written || (l->pending_size && !pending);
+    if (!status) {
         l->last_size = 0;
-        l->end = (off_t)size_up_to(l, written, step);
+        l->end = size_up_to(l, written, step);
         l->pending_size = pending ? size_up_to(l, pending, step) : 0;
-        failed = ftruncate(l->fd, l->end) != 0;
+        status = ftruncate(l->fd, l->end);
     }
-    const int status = failed ? fail(err, "%s: %s", l->metrics_path, strerror(errno)) : 0;
+    if (status)
+        fail(err, "%s: %s", l->metrics_path, strerror(errno));
     if (pending)
         fclose(pending);
     if (written)
@@ -108,19 +109,13 @@ static void put(FILE *f, const char *name, double x)
     fprintf(f, isfinite(x) ? "%.9g" : "null", x);
 }
 
-static void put_count(FILE *f, const char *name, uint64_t n)
-{
-    fprintf(f, ", \"%s\": %" PRIu64, name, n);
-}
-
 static void write_metrics(struct log *l, const struct step_metrics *m)
 {
     char *line = NULL;
     size_t size = 0;
     FILE *f = open_memstream(&line, &size);
     if (f) {
-        fprintf(f, "{\"step\": %" PRIu64, m->step);
-        put_count(f, "tokens", m->tokens);
+        fprintf(f, "{\"step\": %" PRIu64 ", \"tokens\": %" PRIu64, m->step, m->tokens);
         put(f, "loss", m->loss);
         put(f, "lr", m->lr);
         put(f, "grad_norm", m->grad_norm);
@@ -130,10 +125,9 @@ static void write_metrics(struct log *l, const struct step_metrics *m)
             put(f, "stall_s", m->stall_s);
         if (m->skipped)
             fprintf(f, ", \"skipped\": \"%s\"", m->skipped);
-        if (m->rolled_back_from) {
-            put_count(f, "rolled_back_from", m->rolled_back_from);
-            put_count(f, "batches_skipped", m->batches_skipped);
-        }
+        if (m->rolled_back_from)
+            fprintf(f, ", \"rolled_back_from\": %" PRIu64 ", \"batches_skipped\": %" PRIu64,
+                    m->rolled_back_from, m->batches_skipped);
         fputs("}\n", f);
     }
     const bool complete = f && !fclose(f); /* sets line and size */
@@ -151,10 +145,8 @@ static void copy_last_line(const struct log *l, char text[LINE_LIMIT])
         return;
     if (pending)
         memcpy(text, l->pending + l->pending_size - n, n);
-    if (pending || pread(l->fd, text, n, l->end - (off_t)n) == (ssize_t)n)
-        text[n - 2] = 0;
-    else
-        *text = 0;
+    const bool copied = pending || pread(l->fd, text, n, l->end - n) == (ssize_t)n;
+    text[copied ? n - 2 : 0] = 0;
 }
 
 static void remove_last_line(struct log *l)
@@ -162,14 +154,14 @@ static void remove_last_line(struct log *l)
     if (l->pending_size >= l->last_size)
         l->pending_size -= l->last_size;
     else
-        l->end -= (off_t)l->last_size;
+        l->end -= l->last_size;
     l->last_size = 0;
 }
 
 void log_validation(struct log *l, uint64_t step, double val_loss)
 {
     char line[LINE_LIMIT + 64], start[64];
-    log_note(l, "step %" PRIu64 "  val_loss %.4f", step, isnan(val_loss) ? (double)NAN : val_loss);
+    log_note(l, "step %" PRIu64 "  val_loss %.4f", step, isnan(val_loss) ? NAN : val_loss);
     snprintf(start, sizeof start, "{\"step\": %" PRIu64 ",", step);
     copy_last_line(l, line);
     if (!strncmp(line, start, strlen(start)) && !strstr(line, "\"val_loss\""))
@@ -185,26 +177,13 @@ void log_validation(struct log *l, uint64_t step, double val_loss)
 /* --- on the terminal --- */
 
 /* Formats seconds as 1:23:45 or 2:05. */
-static void duration_text(char *text, size_t size, double s)
+static void duration_text(char text[32], double s)
 {
-    const long t = isfinite(s) && s < 1e7 ? (long)(s + 0.5) : 0;
+    const long t = s < 1e7 ? s + 0.5 : 0;
     if (t >= 3600)
-        snprintf(text, size, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+        snprintf(text, 32, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
     else
-        snprintf(text, size, "%ld:%02ld", t / 60, t % 60);
-}
-
-static void step_text(const struct log *l, const struct step_metrics *m, char *text, size_t size)
-{
-    char left[32];
-    const uint64_t done = m->step - l->first_step;
-    duration_text(left, sizeof left,
-                  (seconds() - l->started) / (double)done * (double)(l->steps - m->step));
-    snprintf(text, size,
-             "step %" PRIu64 "/%" PRIu64 "  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  "
-             "%.0f tokens/s  %s left",
-             m->step, l->steps, m->loss, m->smoothed_loss, m->lr, m->grad_norm, m->tokens_per_s,
-             left);
+        snprintf(text, 32, "%ld:%02ld", t / 60, t % 60);
 }
 
 static int terminal_width(void)
@@ -222,8 +201,14 @@ static void clear_line(struct log *l)
 
 void log_step(struct log *l, const struct step_metrics *m)
 {
-    char text[256];
-    step_text(l, m, text, sizeof text);
+    char text[256], left[32];
+    duration_text(left,
+                  (seconds() - l->started) / (m->step - l->first_step) * (l->steps - m->step));
+    snprintf(text, sizeof text,
+             "step %" PRIu64 "/%" PRIu64 "  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  "
+             "%.0f tokens/s  %s left",
+             m->step, l->steps, m->loss, m->smoothed_loss, m->lr, m->grad_norm, m->tokens_per_s,
+             left);
     if (l->terminal) {
         printf("\r\033[K%.*s", terminal_width(), text);
         l->line_shown = true;

@@ -43,7 +43,7 @@ struct task {
 /* A thread's share, in whole cache lines. */
 static struct task part_of(struct task t)
 {
-    const size_t threads = (size_t)omp_get_num_threads(), thread = (size_t)omp_get_thread_num(),
+    const size_t threads = omp_get_num_threads(), thread = omp_get_thread_num(),
                  lines = t.bytes / 64, first = lines * thread / threads;
     if (!t.bytes)
         return t;
@@ -167,7 +167,7 @@ CHAINS(chains_128, , vector128, vector128, MULTIPLY_ADD)
 static struct peak unit_peak(const char *unit, work *chains, double flops)
 {
     const double amount = flops * 12 * STEPS_PER_ROUND * omp_get_max_threads();
-    return (struct peak){unit, team_rate((struct task){chains, amount, NULL, NULL, 0})};
+    return (struct peak){unit, team_rate((struct task){.work = chains, .amount = amount})};
 }
 
 struct peak float32_peak(void)
@@ -189,7 +189,7 @@ struct peak bf16_peak(void)
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bf16"))
         return unit_peak("AVX512_BF16", chains_bf16, 2 * 32);
 #endif
-    return (struct peak){NULL, 0};
+    return (struct peak){0};
 }
 
 double products_peak(bool bf16)

@@ -7,7 +7,6 @@
 
 /* What --allow permits to differ. All zero: nothing. */
 struct allowed {
-    size_t n;            /* names given */
     bool keys[KEYS_MAX]; /* indexed like config_keys */
     bool data;           /* the training data */
 };

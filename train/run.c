@@ -25,26 +25,25 @@ static int check_directory(const struct run_plan *plan, struct error *err)
 {
     char path[RUN_PATH_MAX];
     const bool has_run = access(run_path(path, plan->dir, "config.ini"), F_OK) == 0;
-    if (plan->start == RUN_RESUME)
+    if (plan->resumes)
         return has_run ? 0 : fail(err, "%s: holds no run to resume", plan->dir);
     if (has_run)
         return fail(err,
                     "%s: already holds a run; use --resume to continue it, or another --out to "
                     "start a new one",
                     plan->dir);
-    if (checkpoint_after(path, plan->dir, 0))
-        return fail(err,
-                    "%s: belongs to another run, whose config.ini is missing; move it "
-                    "away, or choose another --out",
-                    path);
-    return 0;
+    return checkpoint_after(path, plan->dir, 0)
+               ? fail(err,
+                      "%s: belongs to another run, whose config.ini is missing; move it away, or "
+                      "choose another --out",
+                      path)
+               : 0;
 }
 
 static int lock_directory(struct run *r, const struct run_plan *plan, struct error *err)
 {
-    if (plan->start == RUN_FRESH && make_directories(r->dir, NULL, err))
-        return -1;
-    return run_lock_take(&r->lock, r->dir, err) || check_directory(plan, err) ? -1 : 0;
+    return (!plan->resumes && make_directories(r->dir, NULL, err)) ||
+           run_lock_take(&r->lock, r->dir, err) || check_directory(plan, err);
 }
 
 /* Saves the configuration, and before it a checkpoint if anything has changed since the one resumed
@@ -101,19 +100,19 @@ static void check_validation(struct run *r)
 static int resume(struct run *r, const struct run_plan *plan, struct error *err)
 {
     char path[RUN_PATH_MAX];
-    if (checkpoint_newest(path, r->dir, false, err) ||
-        trainer_resume(&r->trainer, path, plan->allowed, err))
+    struct trainer *t = &r->trainer;
+    if (checkpoint_newest(path, r->dir, false, err) || trainer_resume(t, path, plan->allowed, err))
         return -1;
-    r->saved_step = r->trainer.state.step;
-    r->saved_micro = r->trainer.state.micro;
+    r->saved_step = t->state.step;
+    r->saved_micro = t->state.micro;
     check_validation(r);
-    const uint64_t steps = r->trainer.config.train.steps;
+    const uint64_t steps = t->config.train.steps;
     printf("resuming at step %" PRIu64 " from %s\n", r->saved_step, path);
     if (r->saved_step >= steps)
         printf("all %" PRIu64
                " steps are done; to continue, use --set train.steps=N --allow steps\n",
                steps);
-    return trainer_start(&r->trainer, err) || open_writer(r, err) ? -1 : 0;
+    return trainer_start(t, err) || open_writer(r, err);
 }
 
 /* Creates the directory last, when nothing else can fail. */
@@ -121,10 +120,8 @@ static int begin(struct run *r, const struct run_plan *plan, struct error *err)
 {
     check_validation(r);
     return (plan->init && trainer_load_weights(&r->trainer, plan->init, err)) ||
-                   trainer_start(&r->trainer, err) || lock_directory(r, plan, err) ||
-                   open_writer(r, err) || run_save_first(r, err)
-               ? -1
-               : 0;
+           trainer_start(&r->trainer, err) || lock_directory(r, plan, err) || open_writer(r, err) ||
+           run_save_first(r, err);
 }
 
 /* The validation split may be missing, but not damaged. */
@@ -158,13 +155,12 @@ static int probe(struct run *r, struct error *err)
 int run_open(struct run *r, const struct config *config, const struct run_plan *plan,
              struct error *err)
 {
-    const bool resumes = plan->start == RUN_RESUME;
     *r = (struct run){.saved_step = UINT64_MAX, .saved_micro = UINT64_MAX, .lock.fd = -1};
     if (snprintf(r->dir, sizeof r->dir, "%s", plan->dir) >= (int)sizeof r->dir)
         return fail(err, "%s: the path is too long", plan->dir);
-    if (check_directory(plan, err) || (resumes && lock_directory(r, plan, err)) ||
+    if (check_directory(plan, err) || (plan->resumes && lock_directory(r, plan, err)) ||
         trainer_create(&r->trainer, config, err) || probe(r, err) || open_validation(r, err) ||
-        (resumes ? resume(r, plan, err) : begin(r, plan, err)) ||
+        (plan->resumes ? resume(r, plan, err) : begin(r, plan, err)) ||
         log_open(&r->log, r->dir, r->trainer.state.step, config->train.steps,
                  config->train.log_every, err) ||
         run_log_open(&r->run_log, r->dir, &r->trainer, err) || save_changes(r, err)) {
@@ -190,10 +186,10 @@ void run_close(struct run *r)
 /* Saves if SIGUSR1 was received. */
 static void answer_save_request(struct run *r)
 {
-    if (!save_requested())
-        return;
-    r->requested = true;
-    run_save(r, SAVE_ROTATED);
+    if (save_requested()) {
+        r->requested = true;
+        run_save(r, SAVE_ROTATED);
+    }
 }
 
 /* Called between the batches of an evaluation. */
@@ -209,11 +205,11 @@ static bool interrupted(void *run)
 static int validate(struct run *r, bool *is_best, struct error *err)
 {
     struct trainer *t = &r->trainer;
+    struct train_state *s = &t->state;
     const struct config *c = &t->config;
     *is_best = false;
-    const bool due = r->measure_now || config_is_due(c, t->state.step, c->train.eval_every);
-    if (!r->val || t->state.micro || !due ||
-        (!isnan(t->state.val_loss) && t->state.val_step == t->state.step))
+    const bool due = r->measure_now || config_is_due(c, s->step, c->train.eval_every);
+    if (!r->val || s->micro || !due || (!isnan(s->val_loss) && s->val_step == s->step))
         return 0;
     struct evaluation e;
     const struct evaluation_plan plan = {.split = r->val,
@@ -228,13 +224,13 @@ static int validate(struct run *r, bool *is_best, struct error *err)
     if (e.stopped)
         return 0;
     r->measure_now = false;
-    t->state.val_loss = e.loss;
-    t->state.val_step = t->state.step;
-    log_validation(&r->log, t->state.step, e.loss);
-    *is_best = isfinite(e.loss) && !(t->state.best_val_loss <= e.loss);
+    s->val_loss = e.loss;
+    s->val_step = s->step;
+    log_validation(&r->log, s->step, e.loss);
+    *is_best = isfinite(e.loss) && !(s->best_val_loss <= e.loss);
     if (*is_best) {
-        t->state.best_val_loss = e.loss;
-        t->state.best_step = t->state.step;
+        s->best_val_loss = e.loss;
+        s->best_step = s->step;
     }
     return 0;
 }
@@ -242,8 +238,7 @@ static int validate(struct run *r, bool *is_best, struct error *err)
 /* Data that cannot be read ends the run. The steps done so far are saved. */
 static int save_and_fail(struct run *r)
 {
-    struct error ignored; /* the first error is the one to report */
-    (void)run_finish_saves(r, &ignored);
+    run_finish_saves(r, NULL); /* the first error is the one to report */
     return -1;
 }
 
@@ -272,11 +267,10 @@ static int finish_step(struct run *r, struct error *err)
     if (t->metrics.skipped)
         log_warn(&r->log, "step %" PRIu64 " skipped: %s", t->state.step, t->fault);
     if (trainer_must_roll_back(t))
-        return run_roll_back(r, err)
-                   ? fail(err, "%.800s; last checkpoint: %s", err->text, t->last_checkpoint)
-                   : 0;
-    if (validate_and_save(
-            r, config_is_due(&t->config, t->state.step, t->config.train.checkpoint_every), err))
+        return run_roll_back(r, err) &&
+               fail(err, "%.800s; last checkpoint: %s", err->text, t->last_checkpoint);
+    const struct config *c = &t->config;
+    if (validate_and_save(r, config_is_due(c, t->state.step, c->train.checkpoint_every), err))
         return -1;
     const double saved = seconds();
     run_log_step(&r->run_log, t);
@@ -284,26 +278,22 @@ static int finish_step(struct run *r, struct error *err)
     return 0;
 }
 
-/* Whether the current weights are the best ones. */
-static bool is_at_best(const struct train_state *s)
-{
-    return s->step && !s->micro && s->best_step == s->step && s->val_step == s->step &&
-           !isnan(s->best_val_loss);
-}
-
 static int train(struct run *r, uint64_t stop_at, struct error *err)
 {
     struct trainer *t = &r->trainer;
-    if (is_at_best(&t->state)) /* a power cut may have lost best.h5 but not the checkpoint */
+    const struct train_state *s = &t->state;
+    const bool is_best = s->step && !s->micro && s->best_step == s->step &&
+                         s->val_step == s->step && !isnan(s->best_val_loss);
+    if (is_best) /* a power cut may have lost best.h5 but not the checkpoint */
         run_save(r, SAVE_BEST);
     if (validate_and_save(r, false, err))
         return -1;
-    while (t->state.step < stop_at && !stop_requested()) {
+    while (s->step < stop_at && !stop_requested()) {
         if (trainer_micro_step(t, err))
             return save_and_fail(r);
         run_poll_saves(r);
         answer_save_request(r);
-        if (t->state.micro == 0 && finish_step(r, err))
+        if (!s->micro && finish_step(r, err))
             return -1;
     }
     return run_finish_saves(r, err);

@@ -3,11 +3,9 @@
 
 #include "train/run_state.h"
 
-enum run_start { RUN_FRESH, RUN_RESUME };
-
 struct run_plan {
     const char *dir;
-    enum run_start start;
+    bool resumes;     /* continues the run in dir */
     const char *init; /* a checkpoint with the initial weights of a fresh run, or NULL */
     const struct allowed *allowed; /* what a resumed run may have changed */
 };

@@ -62,7 +62,7 @@ static bool has_ended(const char *owner)
     char self[OWNER_MAX];
     describe_self(self);
     return !strcmp(strstr(owner, " on "), strstr(self, " on ")) &&
-           kill((pid_t)strtol(owner + strlen("process "), NULL, 10), 0) && errno == ESRCH;
+           kill(strtol(owner + strlen("process "), NULL, 10), 0) && errno == ESRCH;
 }
 
 /* Whether the path still refers to the open file. Its owner may have removed it. */
@@ -102,15 +102,13 @@ static int try_take(struct run_lock *lock, struct error *err)
 
 int run_lock_take(struct run_lock *lock, const char *dir, struct error *err)
 {
-    int status = 1;
-    *lock = (struct run_lock){.fd = -1};
+    int status;
     run_path(lock->path, dir, "lock");
-    while (status > 0) {
-        status = try_take(lock, err);
-        if (status && lock->fd >= 0) {
-            close(lock->fd);
-            lock->fd = -1;
-        }
+    while ((status = try_take(lock, err)) > 0)
+        close(lock->fd);
+    if (status && lock->fd >= 0) {
+        close(lock->fd);
+        lock->fd = -1;
     }
     return status;
 }

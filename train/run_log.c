@@ -1,9 +1,9 @@
 /* run_log.c: see run_log.h. */
 #include "train/run_log.h"
 #include "base/stop.h"
-#include "base/utf8.h"
 #include "optim/norms.h"
 #include "train/generator.h"
+#include "train/json.h"
 #include "train/machine.h"
 #include <inttypes.h>
 #include <math.h>
@@ -26,10 +26,8 @@ static void append(struct jsonl *j, uint64_t step, cJSON *object)
 
 static void record_start(struct run_log *l, const struct trainer *t)
 {
-    cJSON *object = cJSON_CreateObject();
-    cJSON_AddNumberToObject(object, "step", (double)t->state.step);
-    cJSON_AddNumberToObject(object, "time", (double)time(NULL));
-    cJSON_AddNumberToObject(object, "parameters", (double)t->model.tensors->n_parameters);
+    cJSON *object = json_add(NULL, FIELDS(NUMBER("step", t->state.step), NUMBER("time", time(NULL)),
+                                          NUMBER("parameters", t->model.tensors->n_parameters)));
     cJSON_AddItemToObject(object, "data", data_json(t->config.data.dir));
     cJSON_AddItemToObject(object, "machine",
                           machine_json(t->peak, t->config.train.precision == PRECISION_BF16));
@@ -70,22 +68,17 @@ static void record_tensors(struct run_log *l, const struct trainer *t)
     free(line);
 }
 
-/* The generated text as UTF-8; allocated. */
-static char *generated_text(const struct generator *g, const struct tokenizer *t)
+/* NULL if out of memory. */
+static cJSON *generated_text(const struct generator *g, const struct tokenizer *t)
 {
-    char *raw = NULL, *text;
+    char *raw = NULL;
     size_t size = 0, length;
     FILE *f = open_memstream(&raw, &size);
     for (size_t i = g->n_prompt; f && i < g->n; i++) {
         const char *bytes = tokenizer_bytes(t, g->ids[i], &length);
         fwrite(bytes, 1, length, f);
     }
-    text = f && !fclose(f) ? malloc(3 * size + 1) : NULL;
-    for (size_t i = 0; text && i < size; i++)
-        if (!raw[i])
-            raw[i] = (char)0xFF; /* a C string cannot contain it: replaced like invalid UTF-8 */
-    if (text)
-        text[utf8_repair(raw, size, text)] = 0;
+    cJSON *text = f && !fclose(f) ? json_string(raw, size) : NULL;
     free(raw);
     return text;
 }
@@ -93,23 +86,20 @@ static char *generated_text(const struct generator *g, const struct tokenizer *t
 static void record_sample(struct run_log *l, const struct trainer *t)
 {
     struct generator g;
-    struct error why;
-    if (generator_create(&g, &t->model, t->tokenizer, NULL, 1, &why))
+    if (generator_create(&g, &t->model, t->tokenizer, NULL, 1, NULL))
         return;
     g.sampler.temperature = 0.8;
     g.sampler.top_k = 200;
     g.sampler.seed = 1337;
     int status = 0;
     for (uint64_t i = 0; i < t->config.train.sample_tokens && !status; i++)
-        status = generator_next(&g, &why);
-    char *text = status ? NULL : generated_text(&g, t->tokenizer);
+        status = generator_next(&g, NULL);
+    cJSON *text = status ? NULL : generated_text(&g, t->tokenizer);
     if (text) {
-        cJSON *object = cJSON_CreateObject();
-        cJSON_AddNumberToObject(object, "step", (double)t->state.step);
-        cJSON_AddStringToObject(object, "text", text);
+        cJSON *object = json_add(NULL, FIELDS(NUMBER("step", t->state.step)));
+        cJSON_AddItemToObject(object, "text", text);
         append(&l->samples, t->state.step, object);
     }
-    free(text);
     generator_destroy(&g);
 }
 
@@ -151,9 +141,8 @@ void run_log_step(struct run_log *l, const struct trainer *t)
     const struct config *c = &t->config;
     const uint64_t step = t->state.step;
     if (step <= l->last_step && step) {
-        struct error ignored;
-        jsonl_cut_after(&l->tensors, step - 1, &ignored);
-        jsonl_cut_after(&l->samples, step - 1, &ignored);
+        jsonl_cut_after(&l->tensors, step - 1, NULL);
+        jsonl_cut_after(&l->samples, step - 1, NULL);
         events_restart(&l->events, step - 1);
     }
     l->last_step = step;

@@ -106,9 +106,7 @@ static void give_up_best(struct run *r)
  * reused. */
 static void settle_best(struct run *r)
 {
-    if (!(r->unwritten & SAVE_BEST))
-        return;
-    if (writer_can_retry(r->writer)) {
+    if (r->unwritten & SAVE_BEST && writer_can_retry(r->writer)) {
         writer_retry(r->writer);
         wait_and_poll(r);
     }
@@ -130,8 +128,9 @@ void run_save(struct run *r, unsigned targets)
         handle_failure(r, &err);
     else
         poll_writer(r); /* without a buffer, the save has ended */
-    r->stall_s += seconds() - start;
-    r->total_stall_s += seconds() - start;
+    const double stall_s = seconds() - start;
+    r->stall_s += stall_s;
+    r->total_stall_s += stall_s;
 }
 
 /* Retries from the snapshot if the writer still has it, otherwise from the run itself, which has
@@ -205,5 +204,5 @@ int run_roll_back(struct run *r, struct error *err)
     log_note(&r->log,
              "rolling back from step %" PRIu64 " to %s, skipping the batches of %" PRIu64 " steps",
              from, path, from - to);
-    return checkpoint_drop_after(r->dir, to, err) || log_cut_after(&r->log, to, err) ? -1 : 0;
+    return checkpoint_drop_after(r->dir, to, err) || log_cut_after(&r->log, to, err);
 }

@@ -43,7 +43,7 @@ static void sift_down(struct candidate *heap, size_t n, size_t i)
 static void build_heap(struct sampler *s, const float *logits)
 {
     for (size_t i = 0; i < s->V; i++)
-        s->candidates[i] = (struct candidate){logits[i], (uint32_t)i};
+        s->candidates[i] = (struct candidate){logits[i], i};
     for (size_t i = s->V / 2; i-- > 0;)
         sift_down(s->candidates, s->V, i);
     s->in_heap = s->V;
@@ -68,15 +68,15 @@ static uint32_t greedy(const float *logits, size_t V)
     for (size_t i = 1; i < V; i++)
         if (logits[i] > logits[best])
             best = i;
-    return (uint32_t)best;
+    return best;
 }
 
 /* Uniform in [0, 1). */
 static double uniform(uint64_t seed, uint64_t position)
 {
-    uint32_t c[4] = {(uint32_t)position, (uint32_t)(position >> 32), 0, 0x73616d70}; /* "samp" */
-    philox4x32(c, (uint32_t)seed, (uint32_t)(seed >> 32));
-    return (double)((uint64_t)c[0] << 21 ^ c[1] >> 11) * 0x1p-53;
+    uint32_t c[4] = {position, position >> 32, 0, 0x73616d70}; /* "samp" */
+    philox4x32(c, seed, seed >> 32);
+    return ((uint64_t)c[0] << 21 ^ c[1] >> 11) * 0x1p-53;
 }
 
 /* The probability of a candidate, not normalised. */

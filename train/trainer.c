@@ -5,7 +5,6 @@
 #include "base/minmax.h"
 #include "model/zero.h"
 #include "optim/clip.h"
-#include "train/log.h"
 #include "train/nonfinite.h"
 #include "train/peak.h"
 #include "train/resume.h"
@@ -21,10 +20,9 @@
 static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
 {
     char path[RUN_PATH_MAX];
-    if (!t->config.data.dir[0]) {
-        fail(err, "data.dir is not set: expected the directory that `handgrad tokenize` wrote");
-        return NULL;
-    }
+    if (!t->config.data.dir[0])
+        return fail_null(
+            err, "data.dir is not set: expected the directory that `handgrad tokenize` wrote");
     t->tokenizer = tokenizer_load(run_path(path, t->config.data.dir, "tokenizer.h5"), err);
     return t->tokenizer ? config_tensors(&t->config, t->tokenizer->vocab_size, "configuration", err)
                         : NULL;
@@ -71,7 +69,7 @@ static int read_fingerprint(struct trainer *t, struct error *err)
     struct split *s = split_open(t->config.data.dir, "train", err);
     if (!s)
         return -1;
-    snprintf(t->data_fingerprint, sizeof t->data_fingerprint, "%s", s->fingerprint);
+    strcpy(t->data_fingerprint, s->fingerprint);
     split_close(s);
     return 0;
 }
@@ -124,11 +122,10 @@ int trainer_resume(struct trainer *t, const char *path, const struct allowed *al
 {
     struct checkpoint c;
     char differences[512];
-    struct checkpoint_file *f = checkpoint_open(path, &c, err);
-    if (!f)
-        return -1;
     const struct checkpoint run = trainer_checkpoint(t);
-    const bool failed = check_resume(&run, &c, allowed, path, err) || read_arrays(t, f, &c, err);
+    struct checkpoint_file *f = checkpoint_open(path, &c, err);
+    const bool failed =
+        !f || check_resume(&run, &c, allowed, path, err) || read_arrays(t, f, &c, err);
     checkpoint_close(f);
     if (failed)
         return -1;
@@ -144,23 +141,6 @@ int trainer_resume(struct trainer *t, const char *path, const struct allowed *al
     return 0;
 }
 
-/* Restores an earlier state, except for the counters and the best validation loss, whose best.h5
- * still exists. */
-static void restore_state(struct trainer *t, const struct train_state *then)
-{
-    const struct train_state now = t->state;
-    t->state = *then;
-    t->state.best_val_loss = now.best_val_loss;
-    t->state.best_step = now.best_step;
-    strcpy(t->state.val_measure, now.val_measure);
-    t->state.skipped = now.skipped;
-    t->state.spikes = now.spikes;
-    t->state.rollbacks = now.rollbacks + 1;
-    t->state.rolled_back_from = now.step;
-    t->state.rolled_back_to = then->step;
-    t->state.batch_shift = now.step + now.batch_shift - then->step;
-}
-
 /* Starts timing a step, or the rest of one that another process began. */
 static void start_clock(struct trainer *t)
 {
@@ -171,20 +151,29 @@ static void start_clock(struct trainer *t)
 int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
 {
     struct checkpoint c;
+    struct train_state *now = &t->state, *then = &c.state;
     struct checkpoint_file *f = checkpoint_open(path, &c, err);
-    if (!f)
-        return -1;
-    const bool failed = checkpoint_fits(&c, &t->model.tensors->config, path, err) ||
-                        (c.state.rollbacks < t->state.rollbacks &&
+    const bool failed = !f || checkpoint_fits(&c, &t->model.tensors->config, path, err) ||
+                        (then->rollbacks < now->rollbacks &&
                          fail(err, "step %" PRIu64 ": %s, again after rolling back to %s",
-                              t->state.step, t->fault, path)) ||
+                              now->step, t->fault, path)) ||
                         read_arrays(t, f, &c, err);
     checkpoint_close(f);
     if (failed)
         return -1;
-    restore_state(t, &c.state);
-    t->state.micro = 0; /* other batches follow: they do not complete a step that was begun */
-    t->state.micro_loss = 0;
+    /* The counters stay, as does the best validation loss, whose best.h5 still exists. */
+    then->best_val_loss = now->best_val_loss;
+    then->best_step = now->best_step;
+    strcpy(then->val_measure, now->val_measure);
+    then->skipped = now->skipped;
+    then->spikes = now->spikes;
+    then->rollbacks = now->rollbacks + 1;
+    then->rolled_back_from = now->step;
+    then->rolled_back_to = then->step;
+    then->batch_shift = now->step + now->batch_shift - then->step;
+    *now = *then;
+    now->micro = 0; /* other batches follow: they do not complete a step that was begun */
+    now->micro_loss = 0;
     start_clock(t);
     return 0;
 }
@@ -199,7 +188,7 @@ struct checkpoint trainer_checkpoint(const struct trainer *t)
                            .m = t->m,
                            .v = t->v,
                            .grads = t->state.micro ? t->model.grads : NULL};
-    snprintf(c.data_fingerprint, sizeof c.data_fingerprint, "%s", t->data_fingerprint);
+    strcpy(c.data_fingerprint, t->data_fingerprint);
     return c;
 }
 
@@ -208,8 +197,8 @@ int trainer_start(struct trainer *t, struct error *err)
     const struct config *c = &t->config;
     t->loader = loader_open(&(struct loader_config){.dir = c->data.dir,
                                                     .split = "train",
-                                                    .order = (enum order)c->data.order,
-                                                    .windows = (enum window_starts)c->data.windows,
+                                                    .order = c->data.order,
+                                                    .windows = c->data.windows,
                                                     .mask_documents = c->data.mask_documents,
                                                     .seed = c->train.seed,
                                                     .rows = c->train.batch_size,
@@ -228,10 +217,10 @@ int trainer_start(struct trainer *t, struct error *err)
 
 /* --- steps --- */
 
-/* Runs forward and backward of one micro-batch and returns its loss and weight; or, to diagnose, searches it
- * for the first number that is not finite. */
-static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, double *loss,
-                           double *weight, bool *found, struct error *err)
+/* Runs forward and backward of one micro-batch and returns its loss and weight; or, if there is
+ * `where`, describes there its first number that is not finite. */
+static int run_micro_batch(struct trainer *t, uint64_t micro, double *loss, double *weight,
+                           char where[FAULT_MAX], struct error *err)
 {
     const struct config *c = &t->config;
     struct batch batch;
@@ -242,10 +231,9 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
                                     .step = batch_step(t),
                                     .first_row = micro * batch.rows};
     double losses[2];
-    if (diagnose) {
-        *found = nonfinite_find(&t->model, config_model_code(c), &batch, &dropout, t->fault,
-                                sizeof t->fault);
-    } else {
+    if (where)
+        nonfinite_find(&t->model, config_model_code(c), &batch, &dropout, where, FAULT_MAX);
+    else {
         config_model_code(c)->loss_and_grads(losses, &t->model, &batch, &dropout);
         *loss = losses[0];
         *weight = batch.weight;
@@ -257,19 +245,16 @@ static int run_micro_batch(struct trainer *t, uint64_t micro, bool diagnose, dou
  * finite is found. Overwrites the gradients, which will not be used. */
 static void diagnose(struct trainer *t, const char *what, double value, uint64_t first)
 {
-    uint64_t *micro = &t->state.micro;
-    char where[sizeof t->fault];
-    struct error err;
-    bool found = false;
+    uint64_t *micro = &t->state.micro; /* read by hooks */
+    char where[FAULT_MAX] = "";
     for (*micro = first; *micro < t->config.train.accumulate; ++*micro)
-        if (run_micro_batch(t, *micro, true, NULL, NULL, &found, &err) || found)
+        if (run_micro_batch(t, *micro, NULL, NULL, where, NULL) || *where)
             break;
-    snprintf(where, sizeof where, "%s", t->fault);
-    if (found)
-        snprintf(t->fault, sizeof t->fault, "%s is %f; first in micro-batch %" PRIu64 ", %.400s",
-                 what, unsigned_nan(value), *micro + 1, where);
+    if (*where)
+        snprintf(t->fault, FAULT_MAX, "%s is %f; first in micro-batch %" PRIu64 ", %.400s", what,
+                 unsigned_nan(value), *micro + 1, where);
     else
-        snprintf(t->fault, sizeof t->fault, "%s is %f, %s", what, unsigned_nan(value),
+        snprintf(t->fault, FAULT_MAX, "%s is %f, %s", what, unsigned_nan(value),
                  *micro < t->config.train.accumulate ? "and its batch cannot be read again"
                                                      : "although each micro-batch alone is finite");
 }
@@ -296,7 +281,7 @@ static void end_step(struct trainer *t, double loss, double norm, const char *sk
         .smoothed_loss = s->smoothed_loss,
         .lr = lr,
         .grad_norm = norm,
-        .tokens_per_s = (double)(rows * T) / time,
+        .tokens_per_s = rows * T / time,
         .mfu = step_flops(&t->model.tensors->config, rows, T) / time / t->peak,
         .skipped = skipped,
         .rolled_back_from = rolled_back ? s->rolled_back_from : 0,
@@ -311,8 +296,8 @@ static const char *find_fault(struct trainer *t, double loss, double norm, doubl
     /* If the second moment overflowed, its weight would never change again. */
     if (!(norm * factor < sqrt(FLT_MAX))) {
         if (isfinite(norm))
-            snprintf(t->fault, sizeof t->fault,
-                     "grad_norm is %g: its square does not fit in a float", norm);
+            snprintf(t->fault, FAULT_MAX, "grad_norm is %g: its square does not fit in a float",
+                     norm);
         else
             diagnose(t, "grad_norm", norm, 0);
         return "grad_norm";
@@ -322,7 +307,7 @@ static const char *find_fault(struct trainer *t, double loss, double norm, doubl
     const double limit = loss_window_limit(&t->state.recent, c->train.spike_threshold);
     if (loss <= limit) /* never true of a NaN */
         return NULL;
-    snprintf(t->fault, sizeof t->fault,
+    snprintf(t->fault, FAULT_MAX,
              "loss %.4f is a spike: above %.4f, the limit from the last %zu losses", loss, limit,
              size_min(t->state.recent.count, LOSS_WINDOW_MAX));
     t->state.spikes++;
@@ -334,7 +319,7 @@ static void update(struct trainer *t)
 {
     const struct config *c = &t->config;
     struct train_state *s = &t->state;
-    const double loss = s->micro_loss / (double)c->train.accumulate,
+    const double loss = s->micro_loss / c->train.accumulate,
                  norm = gradient_norm(t->model.grads, t->model.tensors),
                  factor = clip_factor(norm, c->optim.clip),
                  kept = 0.95; /* share of the smoothed loss kept each step */
@@ -359,7 +344,7 @@ int trainer_micro_step(struct trainer *t, struct error *err)
         start_clock(t);
         zero(t->model.grads, t->model.tensors->total);
     }
-    if (run_micro_batch(t, s->micro, false, &loss, &weight, NULL, err))
+    if (run_micro_batch(t, s->micro, &loss, &weight, NULL, err))
         return -1;
     if (!isfinite(loss)) {
         diagnose(t, "loss", loss, s->micro);
@@ -368,7 +353,7 @@ int trainer_micro_step(struct trainer *t, struct error *err)
     }
     /* update divides by accumulate; a micro-batch with fewer targets than others has a smaller
      * weight */
-    s->micro_loss += c->data.mask_documents ? loss * weight * (double)c->train.accumulate : loss;
+    s->micro_loss += c->data.mask_documents ? loss * weight * c->train.accumulate : loss;
     if (++s->micro == c->train.accumulate)
         update(t);
     return 0;

@@ -11,6 +11,8 @@
 #include "train/config/config.h"
 #include "train/log.h"
 
+enum { FAULT_MAX = 512 };
+
 struct trainer {
     struct config config;
     struct train_state state;
@@ -25,10 +27,10 @@ struct trainer {
     struct step_metrics metrics;        /* of the last finished step */
     double peak;                        /* FLOP/s of the machine */
     double started;                     /* seconds(): when this process began the current step */
-    uint64_t began_at; /* at this micro-batch; an earlier process did those before */
-    size_t needs;      /* bytes of all arrays */
-    size_t available;  /* bytes available before they were allocated */
-    char fault[512];   /* why the last skipped step was skipped */
+    uint64_t began_at;     /* at this micro-batch; an earlier process did those before */
+    size_t needs;          /* bytes of all arrays */
+    size_t available;      /* bytes available before they were allocated */
+    char fault[FAULT_MAX]; /* why the last skipped step was skipped */
 };
 
 struct allowed; /* resume.h */

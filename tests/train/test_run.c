@@ -21,16 +21,16 @@ static const char *run_dir(void)
     return in_folder("run");
 }
 
-static int open_run(struct run *r, const struct config *c, enum run_start start)
+static int open_run(struct run *r, const struct config *c, bool resumes)
 {
-    return run_open(r, c, &(struct run_plan){run_dir(), start, NULL, &nothing}, &err);
+    return run_open(r, c, &(struct run_plan){run_dir(), resumes, NULL, &nothing}, &err);
 }
 
 /* Opens a run, trains up to a step, and closes it, like one command. */
-static void run_to(const struct config *c, enum run_start start, uint64_t stop_at)
+static void run_to(const struct config *c, bool resumes, uint64_t stop_at)
 {
     struct run r;
-    OK(open_run(&r, c, start));
+    OK(open_run(&r, c, resumes));
     OK(run_train(&r, stop_at, &err));
     run_close(&r);
 }
@@ -47,12 +47,12 @@ START_TEST(a_new_run_needs_a_directory_without_checkpoints)
     make_data(false);
     const struct config c = every_step();
     struct run r;
-    run_to(&c, RUN_FRESH, 1);
+    run_to(&c, false, 1);
     OK(unlink(in_folder("run/config.ini")));
-    FAILS(open_run(&r, &c, RUN_FRESH),
+    FAILS(open_run(&r, &c, false),
           "run/ckpt-1.h5: belongs to another run, whose config.ini is missing");
     OK(unlink(in_folder("run/ckpt-1.h5")));
-    run_to(&c, RUN_FRESH, 1);
+    run_to(&c, false, 1);
     ck_assert(is_there("run/ckpt-0.h5") && is_there("run/ckpt-1.h5"));
 }
 END_TEST
@@ -65,7 +65,7 @@ START_TEST(unreadable_data_loses_no_step)
     struct run r;
     c.train.checkpoint_every = 0;
     c.train.eval_every = 3;
-    OK(open_run(&r, &c, RUN_FRESH));
+    OK(open_run(&r, &c, false));
     OK(truncate(in_folder("data/val-00000.h5"), 2048));
     FAILS(run_train(&r, STEPS, &err), "data/val-00000.h5");
     run_close(&r);
@@ -96,7 +96,7 @@ START_TEST(a_change_is_allowed_once)
         struct config c = every_step();
         struct allowed a = {0};
         struct run r;
-        run_to(&c, RUN_FRESH, 2);
+        run_to(&c, false, 2);
         if (i)
             ck_assert_int_eq(renameat2(AT_FDCWD, in_folder("data"), AT_FDCWD, in_folder("other"),
                                        RENAME_EXCHANGE),
@@ -104,10 +104,10 @@ START_TEST(a_change_is_allowed_once)
         else
             OK(config_set(&c, "optim.lr=0.5", &err));
         OK(allow(&a, allowed[i], &err));
-        OK(run_open(&r, &c, &(struct run_plan){run_dir(), RUN_RESUME, NULL, &a}, &err));
+        OK(run_open(&r, &c, &(struct run_plan){run_dir(), true, NULL, &a}, &err));
         run_close(&r);
         OK(config_load(&c, in_folder("run/config.ini"), &err));
-        run_to(&c, RUN_RESUME, 3);
+        run_to(&c, true, 3);
     }
 }
 END_TEST
@@ -117,7 +117,7 @@ END_TEST
 static void save_best_late(bool buffer, bool continues, struct run *r)
 {
     const struct config c = every_step();
-    OK(open_run(r, &c, RUN_FRESH));
+    OK(open_run(r, &c, false));
     if (!buffer) {
         writer_close(r->writer);
         r->writer = writer_open(r->dir, 3, 0, 0, &err);

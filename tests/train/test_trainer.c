@@ -114,7 +114,6 @@ START_TEST(lists_of_allowed_names_add_up)
         struct allowed a = {0};
         OK(allow(&a, lists[i][0], &err));
         OK(allow(&a, lists[i][1], &err));
-        ck_assert_uint_eq(a.n, 2);
         for (size_t k = 0; k < config_key_count; k++)
             ck_assert_int_eq(a.keys[k], !strcmp(config_keys[k].name, "beta1") ||
                                             !strcmp(config_keys[k].name, "eps"));

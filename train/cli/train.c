@@ -161,7 +161,7 @@ int command_train(int argc, char **argv, struct error *err)
         return -1;
     stop_on_signals(true);
     struct run run;
-    const struct run_plan plan = {a.out, a.resume ? RUN_RESUME : RUN_FRESH, a.init, &a.allowed};
+    const struct run_plan plan = {a.out, a.resume, a.init, &a.allowed};
     if (run_open(&run, &config, &plan, err))
         return -1;
     print_setup(&run);

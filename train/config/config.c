@@ -2,8 +2,6 @@
  * lines; config_keys.c handles single keys and their values. */
 #include "train/config/config.h"
 #include "base/input_file.h"
-#include "train/config/config_keys.h"
-
 #include <ctype.h>
 #include <ini.h>
 #include <inttypes.h>
@@ -45,10 +43,10 @@ void config_defaults(struct config *c)
 static int unknown_key(const char *where, const char *section, const char *name, struct error *err)
 {
     const struct config_key *nearest = config_key_nearest(section, name);
-    if (nearest)
-        return fail(err, "%s: unknown key %.60s.%.60s; did you mean %s.%s?", where, section, name,
-                    nearest->section, nearest->name);
-    return fail(err, "%s: unknown key %.60s.%.60s; train --keys lists them", where, section, name);
+    return nearest ? fail(err, "%s: unknown key %.60s.%.60s; did you mean %s.%s?", where, section,
+                          name, nearest->section, nearest->name)
+                   : fail(err, "%s: unknown key %.60s.%.60s; train --keys lists them", where,
+                          section, name);
 }
 
 /* Checks a line that begins with '['. inih ignores text after the bracket and reports a section
@@ -80,13 +78,9 @@ static char *read_line(char *buffer, int size, void *user)
     if (p->failed || !*p->rest)
         return NULL;
     snprintf(p->where, sizeof p->where, "%.200s:%u", p->name, ++p->line);
-    const char *line = p->rest;
-    size_t n = strcspn(line, "\n");
-    p->rest += n + (line[n] == '\n');
-    while (n && (*line == ' ' || *line == '\t')) {
-        line++;
-        n--;
-    }
+    const char *line = p->rest + strspn(p->rest, " \t");
+    const size_t n = strcspn(line, "\n");
+    p->rest = line + n + (line[n] == '\n');
     for (size_t i = 0; i < n && !p->failed; i++)
         if (iscntrl((unsigned char)line[i]) && line[i] != '\t' && !(line[i] == '\r' && i + 1 == n))
             p->failed = fail(p->err, "%s: not a text file (a byte 0x%02x)", p->where,
@@ -137,9 +131,7 @@ int config_parse(struct config *c, const char *text, const char *name, struct er
         return -1;
     if (status > 0)
         return fail(err, "%s:%d: expected \"key = value\" or \"[section]\"", name, status);
-    if (status)
-        return fail(err, "%s: out of memory", name);
-    return 0;
+    return status ? fail(err, "%s: out of memory", name) : 0;
 }
 
 int config_load(struct config *c, const char *path, struct error *err)
@@ -166,20 +158,6 @@ int config_set(struct config *c, const char *assignment, struct error *err)
                : unknown_key("--set", section, name, err);
 }
 
-/* train.steps may be smaller than warmup or decay_steps: a run may end early. */
-static int check_schedule(const struct config *c, const char *name, struct error *err)
-{
-    if (c->optim.schedule != SCHEDULE_CONSTANT && c->optim.min_lr > c->optim.lr)
-        return fail(err, "%s: optim.min_lr: expected at most optim.lr %g, got %g", name,
-                    c->optim.lr, c->optim.min_lr);
-    if ((c->optim.schedule == SCHEDULE_LINEAR || c->optim.schedule == SCHEDULE_COSINE) &&
-        c->optim.decay_steps && c->optim.decay_steps < c->optim.warmup)
-        return fail(
-            err, "%s: optim.decay_steps: expected at least optim.warmup %" PRIu64 ", got %" PRIu64,
-            name, c->optim.warmup, c->optim.decay_steps);
-    return 0;
-}
-
 int config_check(const struct config *c, const char *name, struct error *err)
 {
     if (c->model.n_embd % c->model.n_head)
@@ -192,7 +170,16 @@ int config_check(const struct config *c, const char *name, struct error *err)
         __builtin_mul_overflow(tokens, c->train.steps + 1, &tokens) || tokens > INT64_MAX)
         return fail(err, "%s: train.steps: %" PRIu64 " steps read more than 2^63 tokens", name,
                     c->train.steps);
-    return check_schedule(c, name, err);
+    /* train.steps may be smaller than warmup or decay_steps: a run may end early. */
+    if (c->optim.schedule != SCHEDULE_CONSTANT && c->optim.min_lr > c->optim.lr)
+        return fail(err, "%s: optim.min_lr: expected at most optim.lr %g, got %g", name,
+                    c->optim.lr, c->optim.min_lr);
+    if ((c->optim.schedule == SCHEDULE_LINEAR || c->optim.schedule == SCHEDULE_COSINE) &&
+        c->optim.decay_steps && c->optim.decay_steps < c->optim.warmup)
+        return fail(
+            err, "%s: optim.decay_steps: expected at least optim.warmup %" PRIu64 ", got %" PRIu64,
+            name, c->optim.warmup, c->optim.decay_steps);
+    return 0;
 }
 
 char *config_text(const struct config *c)
@@ -208,12 +195,10 @@ char *config_text(const struct config *c)
             fprintf(f, "%s[%s]\n", i ? "\n" : "", key->section);
         fprintf(f, "%s = %s\n", key->name, config_key_get(key, c, value));
     }
-    const bool failed = ferror(f);
-    if (fclose(f) || failed) {
-        free(text);
-        return NULL;
-    }
-    return text;
+    if (!fclose(f))
+        return text;
+    free(text);
+    return NULL;
 }
 
 size_t config_diff(const struct config *a, const struct config *b, char *text, size_t size)
@@ -246,7 +231,7 @@ int config_model(const struct config *c, size_t tokenizer_symbols, struct model_
                                    .padded_vocab_size =
                                        c->model.vocab_size ? c->model.vocab_size : vocab_size,
                                    .bias = c->model.bias,
-                                   .gelu = (enum gelu_kind)c->model.gelu,
+                                   .gelu = c->model.gelu,
                                    .dropout = c->model.dropout};
     return 0;
 }
@@ -270,7 +255,7 @@ struct adamw config_adamw(const struct config *c)
 
 double config_lr(const struct config *c, uint64_t step)
 {
-    const struct schedule schedule = {.kind = (enum schedule_kind)c->optim.schedule,
+    const struct schedule schedule = {.kind = c->optim.schedule,
                                       .lr = c->optim.lr,
                                       .min_lr = c->optim.min_lr,
                                       .warmup = c->optim.warmup,
@@ -296,8 +281,5 @@ const struct model_code *config_model_code(const struct config *c)
 
 enum gpt_use config_gpt_use(const struct config *c)
 {
-    static const enum gpt_use uses[] = {[RECOMPUTE_NONE] = GPT_TRAIN,
-                                        [RECOMPUTE_GELU] = GPT_TRAIN_RECOMPUTE_GELU,
-                                        [RECOMPUTE_BLOCK] = GPT_TRAIN_RECOMPUTE_BLOCK};
-    return uses[c->train.recompute];
+    return GPT_TRAIN + c->train.recompute;
 }

@@ -13,7 +13,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,7 +161,7 @@ static bool parse_count(const struct config_key *key, const char *text, uint64_t
     char *end;
     errno = 0;
     const uint64_t x = strtoull(text, &end, 10);
-    if (!isdigit((unsigned char)*text) || errno || *end || !in_range(key, (double)x))
+    if (!isdigit((unsigned char)*text) || errno || *end || !in_range(key, x))
         return false;
     *value = x;
     return true;
@@ -233,24 +232,57 @@ static bool parse(const struct config_key *key, const char *text, void *value)
     return false;
 }
 
+enum { EXPECTED_MAX = 256 };
+
+/* The values allowed: "a whole number from 1 to 1024", "tanh or erf". Returns text. */
+static char *expected_text(const struct config_key *key, char text[EXPECTED_MAX])
+{
+    switch (key->type) {
+    case KEY_COUNT:
+        snprintf(text, EXPECTED_MAX,
+                 key->max < 0x1p64 ? "a whole number from %.15g to %.15g"
+                                   : "a whole number below 2^64",
+                 key->min, key->max);
+        break;
+    case KEY_NUMBER:
+        snprintf(text, EXPECTED_MAX, "a number from %.15g to %s%.15g", key->min,
+                 key->below_max ? "below " : "", key->max);
+        break;
+    case KEY_BOOL:
+        strcpy(text, "yes or no");
+        break;
+    case KEY_STRING:
+        snprintf(text, EXPECTED_MAX,
+                 "a path of fewer than %d bytes that a line of an INI file can hold",
+                 CONFIG_PATH_MAX);
+        break;
+    case KEY_ENUM:
+        strcpy(text, key->enums[0]);
+        for (int i = 1; key->enums[i]; i++)
+            text_append(text, EXPECTED_MAX, "%s%s", key->enums[i + 1] ? ", " : " or ",
+                        key->enums[i]);
+        break;
+    }
+    return text;
+}
+
 int config_key_set(const struct config_key *key, struct config *c, const char *text,
                    const char *where, struct error *err)
 {
-    char expected[256];
+    char expected[EXPECTED_MAX];
     return parse(key, text, (char *)c + key->offset)
                ? 0
                : fail(err, "%s: %s.%s: expected %s, got \"%.100s\"", where, key->section, key->name,
-                      config_key_expects(key, expected, sizeof expected), text);
+                      expected_text(key, expected), text);
 }
 
 /* The fewest digits that read back to the same bits. */
-static void print_number(double x, char *text, size_t size)
+static void print_number(double x, char text[KEY_TEXT_MAX])
 {
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, size, "%.*g", digits, x);
-        if (strtod(text, NULL) == x)
-            return;
-    }
+    int digits = 15;
+    do
+        snprintf(text, KEY_TEXT_MAX, "%.*g", digits, x);
+    while (strtod(text, NULL) != x && digits++ < 17);
 }
 
 char *config_key_get(const struct config_key *key, const struct config *c, char text[KEY_TEXT_MAX])
@@ -261,7 +293,7 @@ char *config_key_get(const struct config_key *key, const struct config *c, char 
         snprintf(text, KEY_TEXT_MAX, "%" PRIu64, *(const uint64_t *)value);
         break;
     case KEY_NUMBER:
-        print_number(*(const double *)value, text, KEY_TEXT_MAX);
+        print_number(*(const double *)value, text);
         break;
     case KEY_BOOL:
         strcpy(text, *(const bool *)value ? "yes" : "no");
@@ -287,35 +319,6 @@ bool config_key_differs(const struct config_key *key, const struct config *a,
     return true;
 }
 
-char *config_key_expects(const struct config_key *key, char *text, size_t size)
-{
-    switch (key->type) {
-    case KEY_COUNT:
-        if (key->max >= 0x1p64)
-            snprintf(text, size, "a whole number below 2^64");
-        else
-            snprintf(text, size, "a whole number from %.15g to %.15g", key->min, key->max);
-        break;
-    case KEY_NUMBER:
-        snprintf(text, size, "a number from %.15g to %s%.15g", key->min,
-                 key->below_max ? "below " : "", key->max);
-        break;
-    case KEY_BOOL:
-        snprintf(text, size, "yes or no");
-        break;
-    case KEY_STRING:
-        snprintf(text, size, "a path of fewer than %d bytes that a line of an INI file can hold",
-                 CONFIG_PATH_MAX);
-        break;
-    case KEY_ENUM:
-        snprintf(text, size, "%s", key->enums[0]);
-        for (int i = 1; key->enums[i]; i++)
-            text_append(text, size, "%s%s", key->enums[i + 1] ? ", " : " or ", key->enums[i]);
-        break;
-    }
-    return text;
-}
-
 void config_help(FILE *out)
 {
     for (size_t i = 0; i < config_key_count; i++) {
@@ -323,9 +326,9 @@ void config_help(FILE *out)
         if (!i || strcmp(key->section, config_keys[i - 1].section))
             fprintf(out, "%s[%s]\n", i ? "\n" : "", key->section);
         fprintf(out, "  %-17s %-11s %s", key->name, key->initial, key->meaning);
-        char expected[256];
+        char expected[EXPECTED_MAX];
         if (key->type == KEY_ENUM)
-            fprintf(out, " (%s)", config_key_expects(key, expected, sizeof expected));
+            fprintf(out, " (%s)", expected_text(key, expected));
         putc('\n', out);
     }
 }

@@ -11,7 +11,7 @@
 
 enum { CONFIG_PATH_MAX = 1024 };
 enum precision { PRECISION_F32, PRECISION_BF16 };
-enum recompute { RECOMPUTE_NONE, RECOMPUTE_GELU, RECOMPUTE_BLOCK };
+enum recompute { RECOMPUTE_NONE, RECOMPUTE_GELU, RECOMPUTE_BLOCK }; /* as enum gpt_use */
 extern const char *const recompute_names[]; /* indexed by enum recompute, terminated by NULL */
 enum on_spike { ON_SPIKE_NONE, ON_SPIKE_SKIP, ON_SPIKE_ROLLBACK };
 
@@ -87,6 +87,3 @@ char *config_key_get(const struct config_key *key, const struct config *c, char 
  * text (size bytes). */
 bool config_key_differs(const struct config_key *key, const struct config *a,
                         const struct config *b, char *text, size_t size);
-/* The values allowed, for messages: "a whole number from 1 to 1024", "tanh or erf". Returns
- * text. */
-char *config_key_expects(const struct config_key *key, char *text, size_t size);

@@ -182,7 +182,7 @@ refused "missing data" "nodata" train --out r1 --set data.dir=nodata
 refused "no data folder" "data.dir is not set" train --out r1 --set data.dir=
 refused "a run folder that exists" "whole.*holds a run" train --out whole
 refused "nothing to resume" "nothing-here.*no run" train --out nothing-here --resume
-refused "a checkpoint of another shape" "init.h5: model.n_embd is 24, expected 32" train --out r2 --init init.h5 --set model.n_embd=32
+refused "a checkpoint of another shape" "init.h5: its weights were trained for another model: model.n_embd 24 != 32" train --out r2 --init init.h5 --set model.n_embd=32
 "$HANDGRAD" tokenize text.txt -o bytes --tokenizer byte >/dev/null
 refused "other data on resume" "half/ckpt-[0-9]+.h5: model.vocab_size is [0-9]+, expected 256" train --out half --resume --set data.dir=bytes
 refused "data of another tokenizer" "tokenizer" "$HANDGRAD" eval whole/best.h5 bytes
