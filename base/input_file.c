@@ -10,20 +10,19 @@
 
 static int open_regular(const char *path, int flags, uint64_t *size, struct error *err)
 {
-    struct stat s;
+    struct stat s = {0};
     *size = 0;
     const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
-    if (fd < 0 && errno == ELOOP && flags & O_NOFOLLOW)
-        return fail(err, "%s: symbolic links are not followed: name the file itself", path);
-    if (fd < 0 && errno == ENXIO)
-        return fail(err, "%s: not a regular file", path);
     if (fd < 0)
-        return fail(err, "%s: %s", path, strerror(errno));
-    const int unknown = fstat(fd, &s);
-    if (unknown || !S_ISREG(s.st_mode)) {
+        return fail(err, "%s: %s", path,
+                    errno == ELOOP && flags & O_NOFOLLOW
+                        ? "symbolic links are not followed: name the file itself"
+                    : errno == ENXIO ? "not a regular file"
+                                     : strerror(errno));
+    if (fstat(fd, &s) || !S_ISREG(s.st_mode)) {
         close(fd);
         return fail(err, "%s: %snot a regular file", path,
-                    !unknown && S_ISDIR(s.st_mode) ? "a directory, " : "");
+                    S_ISDIR(s.st_mode) ? "a directory, " : "");
     }
     *size = (uint64_t)s.st_size;
     return fd;
