@@ -105,20 +105,12 @@ static int compare_all(struct stream *s, const void *bytes, size_t size)
     return status;
 }
 
-static int sync_fd(int fd)
-{
-    int status;
-    while ((status = fsync(fd)) != 0 && errno == EINTR)
-        ;
-    return status;
-}
-
 int sync_directory(const char *directory)
 {
     const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == EACCES ? 0 : -1; /* a directory may be writable but not readable */
-    int status = sync_fd(fd);
+    int status = (int)TEMP_FAILURE_RETRY(fsync(fd));
     if (status != 0 && errno == EINVAL) /* not supported by this file system */
         status = 0;
     const int e = errno;
@@ -164,7 +156,7 @@ static int for_each_piece(int (*call)(struct stream *, const void *, size_t), st
 static const char *fill(int fd, const struct piece *pieces, size_t n)
 {
     struct stream stream = {.fd = fd};
-    if (for_each_piece(write_all, &stream, pieces, n) != 0 || sync_fd(fd) != 0)
+    if (for_each_piece(write_all, &stream, pieces, n) || TEMP_FAILURE_RETRY(fsync(fd)))
         return "writing";
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     return for_each_piece(compare_all, &stream, pieces, n) ? "reading back what was written" : NULL;

@@ -43,9 +43,7 @@ int input_file_read(int fd, uint64_t offset, void *bytes, size_t size, const cha
 {
     for (char *p = bytes; size;) {
         /* Linux reads less than 2^31 bytes per call. */
-        const ssize_t n = pread(fd, p, size_min(size, 1 << 30), (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
+        const ssize_t n = TEMP_FAILURE_RETRY(pread(fd, p, size_min(size, 1 << 30), (off_t)offset));
         if (n <= 0)
             return fail(err, "%s: %s", path, n ? strerror(errno) : "truncated while being read");
         p += n, size -= (size_t)n, offset += (uint64_t)n;

@@ -68,9 +68,15 @@ static herr_t on_free_context(void *image)
 }
 
 /* A property list for access to the image's buffer, with metadata blocks of this size (0: the
- * library's default); -1 on error. */
-static hid_t access_to(struct h5_image *image, size_t metadata)
+ * library's default), and a file name; -1 on error.
+ *
+ * The driver checks whether a file of this name exists, and treats two open files of one name as the
+ * same. No file can have such a name. No two images share one, since a file that could not be closed
+ * stays on the library's list. */
+static hid_t access_to(struct h5_image *image, size_t metadata, char name[64])
 {
+    static atomic_ullong images;
+    snprintf(name, 64, "/dev/null/%llu", atomic_fetch_add(&images, 1));
     H5FD_file_image_callbacks_t callbacks = {on_malloc,       on_copy,         on_realloc, on_free,
                                              on_copy_context, on_free_context, image};
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -84,20 +90,10 @@ static hid_t access_to(struct h5_image *image, size_t metadata)
     return -1;
 }
 
-/* The driver checks whether a file of this name exists, and treats two open files of one name as the
- * same. No file can have such a name. No two images share one, since a file that could not be closed
- * stays on the library's list. */
-static void unique_name(char name[64])
-{
-    static atomic_ullong images;
-    snprintf(name, 64, "/dev/null/%llu", atomic_fetch_add(&images, 1));
-}
-
 static hid_t create_file(struct h5_image *image, size_t metadata)
 {
     char name[64];
-    unique_name(name);
-    const hid_t access = access_to(image, metadata), create = H5Pcreate(H5P_FILE_CREATE);
+    const hid_t access = access_to(image, metadata, name), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t file = -1;
     /* Always the format of version 1.10, the first that checksums all metadata. */
     if (H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
@@ -172,9 +168,8 @@ int h5_image_finish(struct h5_image *image, const char *file, struct error *err)
 int h5_image_open(struct h5_image *image, const char *file, struct error *err)
 {
     char name[64];
-    unique_name(name);
     h5_lock();
-    const hid_t access = access_to(image, 0);
+    const hid_t access = access_to(image, 0, name);
     if (H5Pset_file_image(access, image->bytes, image->size) >= 0)
         image->file = H5Fopen(name, H5F_ACC_RDONLY, access);
     const int status = image->file < 0 ? h5_fail(err, file, "not an HDF5 file") : 0;
