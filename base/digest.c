@@ -40,5 +40,5 @@ void digest_finish(struct digest *d, char hex[DIGEST_HEX])
 
 bool digest_is_hex(const char *text)
 {
-    return strlen(text) == DIGEST_HEX - 1 && strspn(text, "0123456789abcdef") == DIGEST_HEX - 1;
+    return strspn(text, "0123456789abcdef") == DIGEST_HEX - 1 && !text[DIGEST_HEX - 1];
 }

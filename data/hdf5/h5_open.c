@@ -138,7 +138,7 @@ struct h5_reader *h5_open_bytes(const void *bytes, size_t size, const char *file
 struct h5_reader *h5_open(const char *path, struct error *err)
 {
     uint64_t size;
-    const int fd = input_file_open(path, &size, err);
+    const int fd = input_file_open(path, NO_LINKS, &size, err);
     return fd < 0 ? NULL : open_reader(NULL, size, fd, path, err);
 }
 
@@ -146,7 +146,7 @@ bool h5_is(const char *path)
 {
     char bytes[520] = "";
     uint64_t size;
-    const int fd = input_file_open_linked(path, &size, NULL);
+    const int fd = input_file_open(path, FOLLOW_LINKS, &size, NULL);
     if (fd < 0)
         return false;
     const bool is =
