@@ -18,19 +18,15 @@ static sigset_t handled;
 
 static void set_flag(int signal)
 {
-    if (signal == SIGUSR1)
-        save = true;
-    else
-        stop = true;
+    *(signal == SIGUSR1 ? &save : &stop) = true;
 }
 
-static void *receive_signals(void *unused)
+static void *receive_signals(void *argument)
 {
-    (void)unused;
     pthread_sigmask(SIG_UNBLOCK, &handled, NULL);
     for (;;)
         pause();
-    return NULL;
+    return argument;
 }
 
 /* If no thread can be started, the caller handles the signals itself. */
@@ -46,9 +42,9 @@ static void start_receiver(void)
         pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
-static void handle(int signal, int flags)
+static void handle(int signal, unsigned flags)
 {
-    struct sigaction action = {.sa_handler = set_flag, .sa_flags = flags | (int)SA_RESTART};
+    struct sigaction action = {.sa_handler = set_flag, .sa_flags = (int)(flags | SA_RESTART)};
     sigemptyset(&action.sa_mask);
     sigaction(signal, &action, NULL);
     sigaddset(&handled, signal);
@@ -58,10 +54,10 @@ void stop_on_signals(bool and_save)
 {
     struct sigaction before;
     sigemptyset(&handled);
-    handle(SIGINT, (int)SA_RESETHAND);
-    handle(SIGTERM, (int)SA_RESETHAND);
+    handle(SIGINT, SA_RESETHAND);
+    handle(SIGTERM, SA_RESETHAND);
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-        handle(SIGHUP, (int)SA_RESETHAND);
+        handle(SIGHUP, SA_RESETHAND);
     if (and_save) {
         handle(SIGUSR1, 0);
         signal(SIGPIPE, SIG_IGN);

@@ -64,16 +64,9 @@ bool h5_group(struct h5_node group, const char *path, struct h5_node *found)
 
 /* --- attributes --- */
 
-/* Only entries of this kind have been checked as attributes. */
-static const struct h5_entry *find_attribute(struct h5_node object, const char *name)
-{
-    const struct h5_entry *e = find(object, H5_ATTRIBUTE, name);
-    return e && e->kind == KIND_ATTRIBUTE ? e : NULL;
-}
-
 bool h5_has_attribute(struct h5_node object, const char *name)
 {
-    return find_attribute(object, name) != NULL;
+    return find(object, H5_ATTRIBUTE, name) != NULL;
 }
 
 /* fail(err, "FILE: [GROUP: ]attribute NAMEWHAT") */
@@ -88,10 +81,12 @@ static const struct h5_entry *get_attribute(struct h5_node object, const char *n
                                             enum h5_type type, const char *expected,
                                             struct error *err)
 {
-    const struct h5_entry *e = find_attribute(object, name);
-    if (e && e->type == type)
+    const struct h5_entry *e = find(object, H5_ATTRIBUTE, name);
+    /* Only entries of this kind have been checked as attributes. */
+    const bool exists = e && e->kind == KIND_ATTRIBUTE;
+    if (exists && e->type == type)
         return e;
-    fail_attribute(object, name, e ? expected : " is missing", err);
+    fail_attribute(object, name, exists ? expected : " is missing", err);
     return NULL;
 }
 
@@ -255,35 +250,27 @@ static const char *undo_filter(struct unpack *u, uint32_t filter, size_t width)
     return NULL;
 }
 
-static int unpack_chunk(struct h5_node d, const struct h5_chunk *c, struct unpack *u,
-                        unsigned char *elements, struct error *err)
-{
-    const size_t width = h5_width(d), raw = d.entry->chunk * width;
-    const char *error = NULL;
-    if (read_bytes(d.reader, c->offset, u->from, c->size, err))
-        return -1;
-    for (uint32_t i = d.entry->n_filters; i-- > 0 && !error;)
-        if (!(c->skipped >> i & 1))
-            error = undo_filter(u, d.entry->filters[i], width);
-    if (!error && u->size != raw)
-        error = "a chunk does not have the size of its shape";
-    if (error)
-        return fail(err, "%s: /%s: %s", d.reader->file, node_name(d), error);
-    memcpy(elements, u->from, raw);
-    return 0;
-}
-
 /* Chunk k, padded to full length if it is the last. */
 static int read_chunk(struct h5_node d, uint64_t k, unsigned char *elements, struct error *err)
 {
     const struct h5_chunk *c = &d.reader->chunks[d.entry->offset + k];
-    const size_t raw = d.entry->chunk * h5_width(d),
+    const size_t width = h5_width(d), raw = d.entry->chunk * width,
                  capacity = size_max(raw, c->size) + 64; /* a checksum may be packed */
     unsigned char *memory = malloc(2 * capacity);
     if (!memory)
         return fail(err, "%s: out of memory for a chunk of %zu bytes", d.reader->file, raw);
     struct unpack u = {memory, memory + capacity, c->size, capacity};
-    const int status = unpack_chunk(d, c, &u, elements, err);
+    const char *error = NULL;
+    int status = read_bytes(d.reader, c->offset, u.from, c->size, err);
+    for (uint32_t i = status ? 0 : d.entry->n_filters; i-- > 0 && !error;)
+        if (!(c->skipped >> i & 1))
+            error = undo_filter(&u, d.entry->filters[i], width);
+    if (!status && !error && u.size != raw)
+        error = "a chunk does not have the size of its shape";
+    if (error)
+        status = fail(err, "%s: /%s: %s", d.reader->file, node_name(d), error);
+    if (!status)
+        memcpy(elements, u.from, raw);
     free(memory);
     return status;
 }
@@ -319,12 +306,12 @@ static const unsigned char *get_chunk(struct h5_node d, struct h5_cache *c, uint
 {
     const size_t slot = k % c->n_slots;
     unsigned char *chunk = c->chunks + slot * d.entry->chunk * h5_width(d);
-    if (c->held[slot] == k)
-        return chunk;
-    c->held[slot] = UINT64_MAX;
-    if (read_chunk(d, k, chunk, err))
-        return NULL;
-    c->held[slot] = k;
+    if (c->held[slot] != k) {
+        c->held[slot] = UINT64_MAX;
+        if (read_chunk(d, k, chunk, err))
+            return NULL;
+        c->held[slot] = k;
+    }
     return chunk;
 }
 
@@ -357,9 +344,8 @@ int h5_read_cached(struct h5_node d, struct h5_cache *c, uint64_t first, size_t 
 int h5_read(struct h5_node d, uint64_t first, size_t n, void *elements, struct error *err)
 {
     struct h5_cache cache;
-    if (h5_cache_create(&cache, d, 0, err))
-        return -1;
-    const int status = h5_read_cached(d, &cache, first, n, elements, err);
+    const int status =
+        h5_cache_create(&cache, d, 0, err) || h5_read_cached(d, &cache, first, n, elements, err);
     h5_cache_free(&cache);
     return status;
 }

@@ -61,27 +61,22 @@ static void limit(int resource, rlim_t max)
     setrlimit(resource, &r);
 }
 
-#ifdef HAVE_SECCOMP
 /* Allows what malloc, the clock, one-time initialisation and process exit need. Other calls fail with
  * EPERM, so that a library that tries one can continue. */
 static void filter_system_calls(void)
 {
+#ifdef HAVE_SECCOMP
     static const int CALLS[] = {
         SCMP_SYS(brk),          SCMP_SYS(mmap),      SCMP_SYS(munmap),        SCMP_SYS(mremap),
         SCMP_SYS(mprotect),     SCMP_SYS(madvise),   SCMP_SYS(exit),          SCMP_SYS(exit_group),
         SCMP_SYS(rt_sigreturn), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(futex)};
     const scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    for (size_t i = 0; filter && i < sizeof CALLS / sizeof *CALLS; i++)
+    for (size_t i = 0; i < sizeof CALLS / sizeof *CALLS; i++)
         seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALLS[i], 0);
-    if (filter)
-        seccomp_load(filter);
+    seccomp_load(filter);
     seccomp_release(filter);
-}
-#else
-static void filter_system_calls(void)
-{
-}
 #endif
+}
 
 /* For make memcheck: valgrind shares the process and needs files, memory and system calls. */
 #ifdef SANDBOX_OPEN
@@ -136,15 +131,6 @@ static int fail_ended(int status, const char *doing, const char *file, struct er
     return fail(err, "%s: %s ended the sandboxed process early", file, doing);
 }
 
-/* Waits until the child has ended; if SIGCHLD is ignored, waitpid then fails with ECHILD. */
-static int wait_for(pid_t child)
-{
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
-}
-
 /* Copies the result out of shared memory, which a process started by a compromised child might still
  * change. */
 static int take_result(struct sandbox_result *r, const struct header *shared, size_t capacity,
@@ -183,7 +169,9 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
     if (child < 0)
         fail(err, "%s: cannot start a sandboxed process: %s", file, strerror(errno));
     else {
-        const int end = wait_for(child);
+        int end = 0;
+        /* If SIGCHLD is ignored, this fails with ECHILD once the child has ended. */
+        (void)TEMP_FAILURE_RETRY(waitpid(child, &end, 0));
         status = shared->done ? take_result(r, shared, capacity, doing, file, err)
                               : fail_ended(end, doing, file, err);
     }
