@@ -124,11 +124,10 @@ static void confine(size_t mapped)
 static int fail_ended(int status, const char *doing, const char *file, struct error *err)
 {
     const int s = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (s == SIGKILL || s == SIGXCPU || s == SIGALRM)
-        return fail(err, "%s: %s exceeded the time or memory limit", file, doing);
-    if (s)
+    if (s && s != SIGKILL && s != SIGXCPU && s != SIGALRM)
         return fail(err, "%s: %s crashed the sandboxed process (%s)", file, doing, strsignal(s));
-    return fail(err, "%s: %s ended the sandboxed process early", file, doing);
+    return fail(err, "%s: %s %s", file, doing,
+                s ? "exceeded the time or memory limit" : "ended the sandboxed process early");
 }
 
 /* Copies the result out of shared memory, which a process started by a compromised child might still
