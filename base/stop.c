@@ -29,19 +29,6 @@ static void *receive_signals(void *argument)
     return argument;
 }
 
-/* If no thread can be started, the caller handles the signals itself. */
-static void start_receiver(void)
-{
-    pthread_t receiver;
-    sigset_t before;
-    /* Threads that are started later inherit the mask. */
-    pthread_sigmask(SIG_BLOCK, &handled, &before);
-    if (thread_start(&receiver, receive_signals, NULL) == 0)
-        pthread_detach(receiver);
-    else
-        pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 static void handle(int signal, unsigned flags)
 {
     struct sigaction action = {.sa_handler = set_flag, .sa_flags = (int)(flags | SA_RESTART)};
@@ -52,18 +39,26 @@ static void handle(int signal, unsigned flags)
 
 void stop_on_signals(bool and_save)
 {
-    struct sigaction before;
+    struct sigaction old;
+    sigset_t before;
+    pthread_t receiver;
     sigemptyset(&handled);
     handle(SIGINT, SA_RESETHAND);
     handle(SIGTERM, SA_RESETHAND);
-    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
         handle(SIGHUP, SA_RESETHAND);
     if (and_save) {
         handle(SIGUSR1, 0);
         signal(SIGPIPE, SIG_IGN);
         signal(SIGXFSZ, SIG_IGN);
     }
-    start_receiver();
+    /* Threads that are started later inherit the mask. If no receiver can be started, the caller
+     * handles the signals itself. */
+    pthread_sigmask(SIG_BLOCK, &handled, &before);
+    if (thread_start(&receiver, receive_signals, NULL) == 0)
+        pthread_detach(receiver);
+    else
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 bool stop_requested(void)

@@ -91,9 +91,8 @@ static int take_index(struct h5_reader *r, struct error *err)
 
 static int scan(struct h5_reader *r, const void *bytes, struct error *err)
 {
-    struct h5_scan s = {bytes, r->size};
-    return h5_sandbox_run(&r->index, h5_scan, &s, H5_INDEX_MAX, "damaged or malicious: reading it",
-                          r->file, err) ||
+    return h5_sandbox_run(&r->index, h5_scan, &(struct h5_scan){bytes, r->size}, H5_INDEX_MAX,
+                          "damaged or malicious: reading it", r->file, err) ||
            take_index(r, err);
 }
 

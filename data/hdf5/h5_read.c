@@ -29,6 +29,11 @@ static const char *node_name(struct h5_node node)
     return node.reader->text + node.entry->name;
 }
 
+static int fail_dataset(struct h5_node dataset, const char *what, struct error *err)
+{
+    return fail(err, "%s: /%s: %s", dataset.reader->file, node_name(dataset), what);
+}
+
 /* Finds the entry PARENT SEPARATOR NAME by binary search. If an index from the sandbox is not sorted,
  * some are not found. */
 static const struct h5_entry *find(struct h5_node parent, const char *separator, const char *name)
@@ -164,16 +169,15 @@ void *h5_read_array(struct h5_node group, const char *name, enum h5_type type, u
                     struct error *err)
 {
     struct h5_node d;
-    const char *file = group.reader->file;
     if (h5_find_dataset(group, name, type, (uint64_t)1 << 40, &d, err))
         return NULL;
     if (d.entry->dims[0] != length)
-        return fail_null(err, "%s: /%s: %" PRIu64 " elements, expected %" PRIu64, file, name,
-                         d.entry->dims[0], length);
+        return fail_null(err, "%s: /%s: %" PRIu64 " elements, expected %" PRIu64,
+                         group.reader->file, name, d.entry->dims[0], length);
     void *elements = malloc(length * h5_width(d));
     if (!elements)
-        return fail_null(err, "%s: /%s: out of memory", file, name);
-    if (h5_read(d, 0, length, elements, err) == 0)
+        fail_dataset(d, "out of memory", err);
+    else if (h5_read(d, 0, length, elements, err) == 0)
         return elements;
     free(elements);
     return NULL;
@@ -268,7 +272,7 @@ static int read_chunk(struct h5_node d, uint64_t k, unsigned char *elements, str
     if (!status && !error && u.size != raw)
         error = "a chunk does not have the size of its shape";
     if (error)
-        status = fail(err, "%s: /%s: %s", d.reader->file, node_name(d), error);
+        status = fail_dataset(d, error, err);
     if (!status)
         memcpy(elements, u.from, raw);
     free(memory);
@@ -288,7 +292,7 @@ int h5_cache_create(struct h5_cache *c, struct h5_node d, size_t bytes, struct e
     c->held = malloc(c->n_slots * sizeof *c->held);
     if (!c->chunks || !c->held) {
         h5_cache_free(c);
-        return fail(err, "%s: out of memory for a chunk", d.reader->file);
+        return fail_dataset(d, "out of memory for a chunk", err);
     }
     memset(c->held, 0xFF, c->n_slots * sizeof *c->held);
     return 0;
@@ -324,12 +328,11 @@ int h5_read_cached(struct h5_node d, struct h5_cache *c, uint64_t first, size_t 
     uint64_t all;
     if (!h5_count_elements(d.entry, &all) || !h5_is_range(first, n, all) ||
         (contiguous && !h5_is_range(first * width, n * width, d.entry->size)))
-        return fail(err, "%s: /%s: shorter than expected", d.reader->file, node_name(d));
+        return fail_dataset(d, "shorter than expected", err);
     if (contiguous)
         return read_bytes(d.reader, d.entry->offset + first * width, elements, n * width, err);
     if (!c->n_slots)
-        return fail(err, "%s: /%s: expected a contiguous or chunked dataset", d.reader->file,
-                    node_name(d));
+        return fail_dataset(d, "expected a contiguous or chunked dataset", err);
     for (unsigned char *to = elements; n > 0;) {
         const size_t skip = first % chunk, m = size_min(chunk - skip, n);
         const unsigned char *from = get_chunk(d, c, first / chunk, err);

@@ -157,25 +157,18 @@ static bool is_at(const struct walk *w, uint64_t offset, const unsigned char *ra
            memcmp(raw, w->bytes + offset, size) == 0;
 }
 
-/* The maximum size of a stored chunk in bytes. */
-static size_t max_chunk_size(const struct walk *w)
-{
-    return size_min(w->size, 16 * H5_MAX_CHUNK);
-}
-
 /* Locates one chunk. It usually begins where the previous one ends, so `expected` is tried first:
  * before version 1.14, the library finds a chunk's address only by visiting all chunks before it.
  * Before 1.14.4, addresses count from the end of the user block (HDFGroup/hdf5#3003), later from the
- * beginning of the file; comparing the bytes shows which. */
-static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expected,
-                       struct h5_chunk *chunk, unsigned char *raw)
+ * beginning of the file; comparing the bytes shows which. `raw` has space for max_size bytes. */
+static bool take_chunk(const struct walk *w, hid_t dataset, hsize_t at, uint64_t expected,
+                       struct h5_chunk *chunk, unsigned char *raw, size_t max_size)
 {
     hsize_t size = 0;
     haddr_t address;
     uint32_t skipped = 0;
-    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > max_chunk_size(w))
-        return false;
-    if (H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
+    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > max_size ||
+        H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
         return false;
     if (!expected || !is_at(w, expected, raw, size)) {
         hsize_t same;
@@ -197,10 +190,11 @@ static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t
     const uint64_t n = ceil_div(e->dims[0], chunk), first = w->chunks.n;
     e->layout = LAYOUT_MISSING_CHUNKS;
     struct h5_chunk *chunks = append(w, &w->chunks, n, sizeof *chunks, MAX_CHUNKS);
-    unsigned char *raw = malloc(max_chunk_size(w));
+    const size_t max_size = size_min(w->size, 16 * H5_MAX_CHUNK);
+    unsigned char *raw = malloc(max_size);
     bool complete = chunks && raw;
     for (uint64_t k = 0, expected = 0; k < n && complete; k++) {
-        complete = take_chunk(w, dataset, k * chunk, expected, &chunks[k], raw);
+        complete = take_chunk(w, dataset, k * chunk, expected, &chunks[k], raw, max_size);
         expected = chunks[k].offset + chunks[k].size;
     }
     free(raw);
