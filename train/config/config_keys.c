@@ -12,19 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the order of the enums they name. */
-static const char *const gelus[] = {"tanh", "erf", NULL};
-static const char *const orders[] = {"sequential", "shuffled", NULL};
-static const char *const window_starts[] = {"anywhere", "documents", NULL};
-static const char *const schedules[] = {"constant", "linear", "cosine", "wsd", NULL};
-static const char *const on_spikes[] = {"none", "skip", "rollback", NULL};
-static const char *const precisions[] = {"f32", "bf16", NULL};
 const char *const recompute_names[] = {
     [RECOMPUTE_NONE] = "none", [RECOMPUTE_GELU] = "gelu", [RECOMPUTE_BLOCK] = "block", NULL};
 
 const struct config_key config_keys[] = {
 #define SECTION(name)
 #define END(name)
+#define NAMES(...)                                                                                 \
+    .enums = (const char *const[])                                                                 \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
 #define KEY(SECTION, NAME, TYPE, CHANGE, ...)                                                      \
     {.section = #SECTION,                                                                          \
      .name = #NAME,                                                                                \
