@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* Reads the number after `key` at the beginning of a line of DIRECTORY/NAME; an empty key matches the
- * first line. */
+/* Reads the number after `key` at the beginning of a line of DIRECTORY/NAME; an empty key matches
+ * the first line. */
 static bool read_number(const char *directory, const char *name, const char *key, uint64_t *value)
 {
     char path[PATH_MAX + 64], line[256];

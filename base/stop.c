@@ -3,8 +3,8 @@
  * A thread that does nothing else runs the signal handlers; all other threads block these signals.
  * The kernel stores a handler's frame, about a thousand bytes, below the stack pointer of the
  * interrupted thread. oneDNN's float products, at least up to version 3.11.1, point the stack
- * pointer at an array on the heap (github.com/uxlfoundation/oneDNN/issues/4845), and the frame would
- * overwrite what precedes that array: Ctrl-C could end a run with an abort in free().
+ * pointer at an array on the heap (github.com/uxlfoundation/oneDNN/issues/4845), and the frame
+ * would overwrite what precedes that array: Ctrl-C could end a run with an abort in free().
  */
 #include "base/stop.h"
 #include "base/thread.h"

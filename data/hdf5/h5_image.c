@@ -70,9 +70,9 @@ static herr_t on_free_context(void *image)
 /* A property list for access to the image's buffer, with metadata blocks of this size (0: the
  * library's default), and a file name; -1 on error.
  *
- * The driver checks whether a file of this name exists, and treats two open files of one name as the
- * same. No file can have such a name. No two images share one, since a file that could not be closed
- * stays on the library's list. */
+ * The driver checks whether a file of this name exists, and treats two open files of one name as
+ * the same. No file can have such a name. No two images share one, since a file that could not be
+ * closed stays on the library's list. */
 static hid_t access_to(struct h5_image *image, size_t metadata, char name[64])
 {
     static atomic_ullong images;

@@ -11,8 +11,8 @@
 
 /* --- the index --- */
 
-/* Each filter occurs at most once. The chunks cover the dataset, are within the file, and together no
- * larger. No two datasets share a chunk's entry, so all checks take time linear in the index. */
+/* Each filter occurs at most once. The chunks cover the dataset, are within the file, and together
+ * no larger. No two datasets share a chunk's entry, so all checks take time linear in the index. */
 static bool check_chunks(struct h5_reader *r, const struct h5_entry *e, uint64_t n)
 {
     unsigned seen = 0;
@@ -96,7 +96,8 @@ static int scan(struct h5_reader *r, const void *bytes, struct error *err)
            take_index(r, err);
 }
 
-/* Only the child accesses the mapping: if the file is truncated meanwhile, only the child crashes. */
+/* Only the child accesses the mapping: if the file is truncated meanwhile, only the child
+ * crashes. */
 static int scan_file(struct h5_reader *r, struct error *err)
 {
     if (r->size == 0)

@@ -34,8 +34,8 @@ static int fail_dataset(struct h5_node dataset, const char *what, struct error *
     return fail(err, "%s: /%s: %s", dataset.reader->file, node_name(dataset), what);
 }
 
-/* Finds the entry PARENT SEPARATOR NAME by binary search. If an index from the sandbox is not sorted,
- * some are not found. */
+/* Finds the entry PARENT SEPARATOR NAME by binary search. If an index from the sandbox is not
+ * sorted, some are not found. */
 static const struct h5_entry *find(struct h5_node parent, const char *separator, const char *name)
 {
     const struct h5_reader *r = parent.reader;

@@ -1,9 +1,10 @@
-/* h5_scan.c: walks an HDF5 file and writes its index (h5_index.h). This is the only code that passes
- * untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the library.
+/* h5_scan.c: walks an HDF5 file and writes its index (h5_index.h). This is the only code that
+ * passes untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the
+ * library.
  *
- * Only hard links are followed. A group that contains itself exceeds the limits on groups. Links are
- * visited in storage order and sorted at the end: visiting them by name made version 1.10.8 free
- * uninitialised entries if a large group's table of links was damaged.
+ * Only hard links are followed. A group that contains itself exceeds the limits on groups. Links
+ * are visited in storage order and sorted at the end: visiting them by name made version 1.10.8
+ * free uninitialised entries if a large group's table of links was damaged.
  */
 #include "base/array.h"
 #include "base/minmax.h"
@@ -159,8 +160,9 @@ static bool is_at(const struct walk *w, uint64_t offset, const unsigned char *ra
 
 /* Locates one chunk. It usually begins where the previous one ends, so `expected` is tried first:
  * before version 1.14, the library finds a chunk's address only by visiting all chunks before it.
- * Before 1.14.4, addresses count from the end of the user block (HDFGroup/hdf5#3003), later from the
- * beginning of the file; comparing the bytes shows which. `raw` has space for max_size bytes. */
+ * Before 1.14.4, addresses count from the end of the user block (HDFGroup/hdf5#3003), later from
+ * the beginning of the file; comparing the bytes shows which. `raw` has space for max_size
+ * bytes. */
 static bool take_chunk(const struct walk *w, hid_t dataset, hsize_t at, uint64_t expected,
                        struct h5_chunk *chunk, unsigned char *raw, size_t max_size)
 {

@@ -1,5 +1,5 @@
-/* sandbox.c: see sandbox.h. The model is OpenSSH's privilege separation (Provos, Friedl and Honeyman,
- * "Preventing Privilege Escalation", 2003), reduced to a result of plain bytes. */
+/* sandbox.c: see sandbox.h. The model is OpenSSH's privilege separation (Provos, Friedl and
+ * Honeyman, "Preventing Privilege Escalation", 2003), reduced to a result of plain bytes. */
 #include "data/hdf5/sandbox.h"
 #include <errno.h>
 #include <signal.h>
@@ -57,8 +57,8 @@ static void limit(int resource, rlim_t max)
     setrlimit(resource, &r);
 }
 
-/* Allows what malloc, the clock, one-time initialisation and process exit need. Other calls fail with
- * EPERM, so that a library that tries one can continue. */
+/* Allows what malloc, the clock, one-time initialisation and process exit need. Other calls fail
+ * with EPERM, so that a library that tries one can continue. */
 static void filter_system_calls(void)
 {
 #ifdef HAVE_SECCOMP
@@ -126,8 +126,8 @@ static int fail_ended(int status, const char *doing, const char *file, struct er
                 s ? "exceeded the time or memory limit" : "ended the sandboxed process early");
 }
 
-/* Copies the result out of shared memory, which a process started by a compromised child might still
- * change. */
+/* Copies the result out of shared memory, which a process started by a compromised child might
+ * still change. */
 static int take_result(struct sandbox_result *r, const struct shared *shared, size_t capacity,
                        const char *doing, const char *file, struct error *err)
 {
