@@ -6,9 +6,8 @@
 int append_whole(int fd, off_t *end, const void *bytes, size_t size)
 {
     for (size_t done = 0; done < size;) {
-        const ssize_t n = pwrite(fd, (const char *)bytes + done, size - done, *end + (off_t)done);
-        if (n < 0 && errno == EINTR)
-            continue;
+        const ssize_t n = TEMP_FAILURE_RETRY(
+            pwrite(fd, (const char *)bytes + done, size - done, *end + (off_t)done));
         if (n <= 0) {
             const int e = n ? errno : EIO;
             (void)!ftruncate(fd, *end);

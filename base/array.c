@@ -6,12 +6,11 @@
 bool array_reserve_bytes(void *items, size_t *capacity, size_t n, size_t element_size)
 {
     void *array;
-    size_t bytes;
     if (n <= *capacity)
         return true;
     const size_t larger = n > 2 * *capacity ? n + 3 : 2 * *capacity;
     memcpy(&array, items, sizeof array);
-    if (__builtin_mul_overflow(larger, element_size, &bytes) || !(array = realloc(array, bytes)))
+    if (!(array = reallocarray(array, larger, element_size)))
         return false;
     memcpy(items, &array, sizeof array);
     *capacity = larger;

@@ -15,21 +15,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ".NAME.XXXXXX.tmp" in the directory of path. */
-static int name_temporary(const char *path, char *temporary, char *directory, unsigned attempt)
-{
-    const char *slash = strrchr(path, '/');
-    const size_t n = slash ? (size_t)(slash - path) + 1 : 0;
-    const char *name = path + n;
-    if (!*name || n >= PATH_MAX)
-        return -1;
-    memcpy(directory, path, n);
-    strcpy(directory + n, n ? "" : ".");
-    const unsigned tag = ((unsigned)getpid() * 2654435761u + attempt * 40503u) & 0xFFFFFF;
-    const int length = snprintf(temporary, PATH_MAX, "%.*s.%s.%06x.tmp", (int)n, path, name, tag);
-    return length < PATH_MAX ? 0 : -1;
-}
-
 bool atomic_is_leftover(const char *name, const char *of)
 {
     const size_t n = strlen(of);
@@ -120,20 +105,12 @@ static int compare_all(struct stream *s, const void *bytes, size_t size)
     return status;
 }
 
-static int sync_fd(int fd)
-{
-    int status;
-    while ((status = fsync(fd)) != 0 && errno == EINTR)
-        ;
-    return status;
-}
-
 int sync_directory(const char *directory)
 {
     const int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return errno == EACCES ? 0 : -1; /* a directory may be writable but not readable */
-    int status = sync_fd(fd);
+    int status = (int)TEMP_FAILURE_RETRY(fsync(fd));
     if (status != 0 && errno == EINVAL) /* not supported by this file system */
         status = 0;
     const int e = errno;
@@ -142,12 +119,17 @@ int sync_directory(const char *directory)
     return status;
 }
 
+/* ".NAME.XXXXXX.tmp" in the directory of path. */
 int atomic_open_temporary(const char *path, char *temporary, char *directory)
 {
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const int n = (int)(name - path);
+    snprintf(directory, PATH_MAX, "%.*s", n ? n : 1, n ? path : ".");
     for (unsigned attempt = 0; attempt < 100; attempt++) {
-        if (name_temporary(path, temporary, directory, attempt) != 0) {
-            const size_t n = strlen(path);
-            errno = n == 0 ? ENOENT : path[n - 1] == '/' ? EISDIR : ENAMETOOLONG;
+        const unsigned tag = ((unsigned)getpid() * 2654435761u + attempt * 40503u) & 0xFFFFFF;
+        if (!*name ||
+            snprintf(temporary, PATH_MAX, "%.*s.%s.%06x.tmp", n, path, name, tag) >= PATH_MAX) {
+            errno = *name ? ENAMETOOLONG : n ? EISDIR : ENOENT;
             return -1;
         }
         const int fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -174,7 +156,7 @@ static int for_each_piece(int (*call)(struct stream *, const void *, size_t), st
 static const char *fill(int fd, const struct piece *pieces, size_t n)
 {
     struct stream stream = {.fd = fd};
-    if (for_each_piece(write_all, &stream, pieces, n) != 0 || sync_fd(fd) != 0)
+    if (for_each_piece(write_all, &stream, pieces, n) || TEMP_FAILURE_RETRY(fsync(fd)))
         return "writing";
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
     return for_each_piece(compare_all, &stream, pieces, n) ? "reading back what was written" : NULL;
@@ -184,10 +166,10 @@ int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, 
 {
     char temporary[PATH_MAX], directory[PATH_MAX];
     const int fd = atomic_open_temporary(path, temporary, directory);
-    if (fd < 0 && errno == EISDIR)
-        return fail(err, "%s: expected a file name, got a directory", path);
     if (fd < 0)
-        return fail(err, "%s: cannot create a file in this directory: %s", path, strerror(errno));
+        return errno == EISDIR ? fail(err, "%s: expected a file name, got a directory", path)
+                               : fail(err, "%s: cannot create a file in this directory: %s", path,
+                                      strerror(errno));
     const char *failed = fill(fd, pieces, n);
     int e = errno;
     if (close(fd) != 0 && errno != EINTR && !failed)
@@ -199,9 +181,9 @@ int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, 
         return fail(err, "%s: %s: %s", path, failed,
                     e ? strerror(e) : "the disk returned other bytes");
     }
-    return sync_directory(directory) == 0
-               ? 0
-               : fail(err, "%s: syncing its directory: %s", path, strerror(errno));
+    return sync_directory(directory)
+               ? fail(err, "%s: syncing its directory: %s", path, strerror(errno))
+               : 0;
 }
 
 int atomic_write(const char *path, const void *bytes, size_t size, struct error *err)

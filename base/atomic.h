@@ -16,7 +16,8 @@ struct piece {
 int atomic_write_pieces(const char *path, const struct piece *pieces, size_t n, struct error *err);
 int atomic_write(const char *path, const void *bytes, size_t size, struct error *err);
 
-/* Syncs a directory's entries to disk; succeeds if the file system cannot do that. -1 with errno. */
+/* Syncs a directory's entries to disk; succeeds if the file system cannot do that. -1 with
+ * errno. */
 int sync_directory(const char *directory);
 
 /* Creates a hidden file next to `path`, opened for reading and writing, under a name that

@@ -1,6 +1,8 @@
 /* digest.c: SHA-256 in hexadecimal, computed by nettle. */
 #include "base/digest.h"
+#include <endian.h>
 #include <nettle/version.h>
+#include <stdio.h>
 #include <string.h>
 
 void digest_init(struct digest *d)
@@ -20,9 +22,8 @@ void digest_update_string(struct digest *d, const char *text)
 
 void digest_update_u32(struct digest *d, uint32_t value)
 {
-    const uint8_t bytes[4] = {(uint8_t)value, (uint8_t)(value >> 8), (uint8_t)(value >> 16),
-                              (uint8_t)(value >> 24)};
-    digest_update(d, bytes, sizeof bytes);
+    value = htole32(value);
+    digest_update(d, &value, sizeof value);
 }
 
 void digest_finish(struct digest *d, char hex[DIGEST_HEX])
@@ -33,14 +34,11 @@ void digest_finish(struct digest *d, char hex[DIGEST_HEX])
 #else
     sha256_digest(&d->sha, sizeof raw, raw);
 #endif
-    for (size_t i = 0; i < sizeof raw; i++) {
-        hex[2 * i] = "0123456789abcdef"[raw[i] >> 4];
-        hex[2 * i + 1] = "0123456789abcdef"[raw[i] & 15];
-    }
-    hex[DIGEST_HEX - 1] = '\0';
+    for (size_t i = 0; i < sizeof raw; i++)
+        snprintf(hex + 2 * i, 3, "%02x", raw[i]);
 }
 
 bool digest_is_hex(const char *text)
 {
-    return strlen(text) == DIGEST_HEX - 1 && strspn(text, "0123456789abcdef") == DIGEST_HEX - 1;
+    return strspn(text, "0123456789abcdef") == DIGEST_HEX - 1 && !text[DIGEST_HEX - 1];
 }

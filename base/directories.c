@@ -16,7 +16,7 @@ static int make_one(const char *path, bool *created, struct error *err)
     const char *slash = strrchr(path, '/');
     if (mkdir(path, 0777) != 0) {
         const int e = errno;
-        return e == EEXIST || e == EISDIR || access(path, F_OK) == 0
+        return e == EEXIST || access(path, F_OK) == 0
                    ? 0
                    : fail(err, "%s: cannot create this directory: %s", path, strerror(e));
     }

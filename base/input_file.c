@@ -8,35 +8,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static int open_regular(const char *path, int flags, uint64_t *size, struct error *err)
+int input_file_open(const char *path, enum links links, uint64_t *size, struct error *err)
 {
-    struct stat s;
+    struct stat s = {0};
     *size = 0;
-    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
-    if (fd < 0 && errno == ELOOP && flags & O_NOFOLLOW)
-        return fail(err, "%s: symbolic links are not followed: name the file itself", path);
-    if (fd < 0 && errno == ENXIO)
-        return fail(err, "%s: not a regular file", path);
+    const int fd =
+        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (links == NO_LINKS ? O_NOFOLLOW : 0));
     if (fd < 0)
-        return fail(err, "%s: %s", path, strerror(errno));
-    const int unknown = fstat(fd, &s);
-    if (unknown || !S_ISREG(s.st_mode)) {
+        return fail(err, "%s: %s", path,
+                    errno == ELOOP && links == NO_LINKS
+                        ? "symbolic links are not followed: name the file itself"
+                    : errno == ENXIO ? "not a regular file"
+                                     : strerror(errno));
+    if (fstat(fd, &s) || !S_ISREG(s.st_mode)) {
         close(fd);
         return fail(err, "%s: %snot a regular file", path,
-                    !unknown && S_ISDIR(s.st_mode) ? "a directory, " : "");
+                    S_ISDIR(s.st_mode) ? "a directory, " : "");
     }
     *size = (uint64_t)s.st_size;
     return fd;
-}
-
-int input_file_open(const char *path, uint64_t *size, struct error *err)
-{
-    return open_regular(path, O_NOFOLLOW, size, err);
-}
-
-int input_file_open_linked(const char *path, uint64_t *size, struct error *err)
-{
-    return open_regular(path, 0, size, err);
 }
 
 int input_file_read(int fd, uint64_t offset, void *bytes, size_t size, const char *path,
@@ -44,9 +34,7 @@ int input_file_read(int fd, uint64_t offset, void *bytes, size_t size, const cha
 {
     for (char *p = bytes; size;) {
         /* Linux reads less than 2^31 bytes per call. */
-        const ssize_t n = pread(fd, p, size_min(size, 1 << 30), (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
+        const ssize_t n = TEMP_FAILURE_RETRY(pread(fd, p, size_min(size, 1 << 30), (off_t)offset));
         if (n <= 0)
             return fail(err, "%s: %s", path, n ? strerror(errno) : "truncated while being read");
         p += n, size -= (size_t)n, offset += (uint64_t)n;
@@ -54,33 +42,22 @@ int input_file_read(int fd, uint64_t offset, void *bytes, size_t size, const cha
     return 0;
 }
 
-static char *read_text(const char *path, int flags, size_t max, struct error *err)
+char *input_file_text(const char *path, enum links links, size_t max, struct error *err)
 {
     uint64_t size = 0;
-    const int fd = open_regular(path, flags, &size, err);
+    const int fd = input_file_open(path, links, &size, err);
+    char *text = NULL;
     if (fd < 0)
         return NULL;
-    char *text = size <= max ? calloc(size + 1, 1) : NULL;
-    int status = -1;
     if (size > max)
         fail(err, "%s: expected a text of at most %zu bytes, got %zu", path, max, (size_t)size);
-    else if (!text)
+    else if (!(text = calloc(size + 1, 1)))
         fail(err, "%s: out of memory for %zu bytes", path, (size_t)size);
-    else if (input_file_read(fd, 0, text, size, path, err) == 0)
-        status = memchr(text, 0, size) ? fail(err, "%s: not a text file (a byte 0x00)", path) : 0;
+    else if (input_file_read(fd, 0, text, size, path, err) ||
+             (memchr(text, 0, size) && fail(err, "%s: not a text file (a byte 0x00)", path))) {
+        free(text);
+        text = NULL;
+    }
     close(fd);
-    if (status == 0)
-        return text;
-    free(text);
-    return NULL;
-}
-
-char *input_file_text(const char *path, size_t max, struct error *err)
-{
-    return read_text(path, O_NOFOLLOW, max, err);
-}
-
-char *input_file_text_linked(const char *path, size_t max, struct error *err)
-{
-    return read_text(path, 0, max, err);
+    return text;
 }

@@ -1,5 +1,6 @@
 /* jsonl.c: see jsonl.h. */
 #include "base/jsonl.h"
+#include "base/append.h"
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -66,21 +67,11 @@ void jsonl_close(struct jsonl *j)
 
 void jsonl_append(struct jsonl *j, uint64_t step, const char *line, size_t size)
 {
-    size_t done = 0;
-    ssize_t n = 0;
-    while (done < size &&
-           ((n = pwrite(j->fd, line + done, size - done, j->end + (off_t)done)) > 0 ||
-            (n < 0 && errno == EINTR)))
-        done += n > 0 ? (size_t)n : 0;
-    if (done == size) {
-        j->end += (off_t)size;
+    const bool failed = append_whole(j->fd, &j->end, line, size) != 0;
+    if (!failed)
         j->last = step;
-        j->failing = false;
-        return;
-    }
-    if (!j->failing)
+    else if (!j->failing)
         fprintf(stderr, "handgrad: %s: %s; lines are lost, training continues\n", j->path,
-                n < 0 ? strerror(errno) : "cannot be written");
-    j->failing = true;
-    (void)!ftruncate(j->fd, j->end);
+                strerror(errno));
+    j->failing = failed;
 }

@@ -8,10 +8,12 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* Reads the number after `key` at the beginning of a line; an empty key matches the first line. */
-static bool read_number(const char *path, const char *key, uint64_t *value)
+/* Reads the number after `key` at the beginning of a line of DIRECTORY/NAME; an empty key matches
+ * the first line. */
+static bool read_number(const char *directory, const char *name, const char *key, uint64_t *value)
 {
-    char line[256];
+    char path[PATH_MAX + 64], line[256];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     FILE *f = fopen(path, "re");
     bool found = false;
     while (f && !found && fgets(line, sizeof line, f))
@@ -31,16 +33,11 @@ static size_t remaining(uint64_t limit, uint64_t used)
  * reclaimed and does not count as used. */
 static size_t group_available(const char *group, bool v2)
 {
-    char path[PATH_MAX + 64];
     uint64_t limit, used, file = 0;
-    snprintf(path, sizeof path, "%s/%s", group, v2 ? "memory.max" : "memory.limit_in_bytes");
-    if (!read_number(path, "", &limit))
+    if (!read_number(group, v2 ? "memory.max" : "memory.limit_in_bytes", "", &limit) ||
+        !read_number(group, v2 ? "memory.current" : "memory.usage_in_bytes", "", &used))
         return SIZE_MAX;
-    snprintf(path, sizeof path, "%s/%s", group, v2 ? "memory.current" : "memory.usage_in_bytes");
-    if (!read_number(path, "", &used))
-        return SIZE_MAX;
-    snprintf(path, sizeof path, "%s/memory.stat", group);
-    (void)read_number(path, v2 ? "inactive_file " : "total_inactive_file ", &file);
+    read_number(group, "memory.stat", v2 ? "inactive_file " : "total_inactive_file ", &file);
     return remaining(limit, used - size_min(file, used));
 }
 
@@ -83,7 +80,7 @@ static size_t address_space_available(void)
     struct rlimit limit;
     uint64_t kilobytes;
     if (getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY ||
-        !read_number("/proc/self/status", "VmSize:", &kilobytes))
+        !read_number("/proc/self", "status", "VmSize:", &kilobytes))
         return SIZE_MAX;
     return remaining(limit.rlim_cur, kilobytes << 10);
 }
@@ -91,7 +88,7 @@ static size_t address_space_available(void)
 size_t memory_available(void)
 {
     uint64_t kilobytes;
-    const size_t available = read_number("/proc/meminfo", "MemAvailable:", &kilobytes)
+    const size_t available = read_number("/proc", "meminfo", "MemAvailable:", &kilobytes)
                                  ? (size_t)kilobytes << 10
                                  : SIZE_MAX;
     return size_min(available, size_min(memory_of_groups("/proc/self/cgroup", "/sys/fs/cgroup"),

@@ -2,8 +2,8 @@
 #include "base/omp_wait.h"
 #include "base/clock.h"
 #include "base/thread.h"
-#include <dirent.h>
 #include <errno.h>
+#include <glob.h>
 #include <math.h>
 #include <omp.h>
 #include <semaphore.h>
@@ -13,24 +13,19 @@
 
 double seconds_in_run_queue(void)
 {
-    double sum = 0;
-    bool known = false;
-    DIR *tasks = opendir("/proc/self/task");
-    for (struct dirent *d; tasks && (d = readdir(tasks));) {
-        char path[300];
+    double sum = NAN;
+    glob_t tasks = {0};
+    glob("/proc/self/task/*/schedstat", GLOB_NOSORT, NULL, &tasks);
+    for (size_t i = 0; i < tasks.gl_pathc; i++) {
         unsigned long long ran, waited;
-        snprintf(path, sizeof path, "/proc/self/task/%s/schedstat", d->d_name);
-        FILE *f = fopen(path, "r");
-        if (f && fscanf(f, "%llu %llu", &ran, &waited) == 2) {
-            sum += 1e-9 * (double)waited;
-            known = true;
-        }
+        FILE *f = fopen(tasks.gl_pathv[i], "r");
+        if (f && fscanf(f, "%llu %llu", &ran, &waited) == 2)
+            sum = (isnan(sum) ? 0 : sum) + 1e-9 * (double)waited;
         if (f)
             fclose(f);
     }
-    if (tasks)
-        closedir(tasks);
-    return known ? sum : NAN;
+    globfree(&tasks);
+    return sum;
 }
 
 /* Measured on two cores with the smallest model, whose threads wait most often: the share is 0.01
@@ -83,8 +78,7 @@ static void *oversubscribe(void *argument)
 #pragma omp parallel num_threads(team > 1 ? team : 1)
         __asm__ volatile("");
     }
-    while (sem_wait(&oversubscriber.stop) && errno == EINTR)
-        ;
+    (void)TEMP_FAILURE_RETRY(sem_wait(&oversubscriber.stop));
     return argument;
 }
 

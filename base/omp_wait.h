@@ -12,8 +12,8 @@
 /* Total seconds that runnable threads of this process waited for a core; NAN if unknown. */
 double seconds_in_run_queue(void);
 
-/* The policy to use after a period under the policy `passive` in which threads waited for a core for
- * `share` of the time, in total. */
+/* The policy to use after a period under the policy `passive` in which threads waited for a core
+ * for `share` of the time, in total. */
 bool omp_wait_choose(bool passive, double share);
 
 /* Makes threads wait passively, or as the OpenMP runtime does by default. Only one thread at a time
@@ -21,6 +21,7 @@ bool omp_wait_choose(bool passive, double share);
 bool omp_wait_set_passive(bool passive);
 
 /* Starts a thread that adapts the policy ten times a second; with clang's runtime, threads always
- * wait passively instead. Does nothing if the user has set a policy (OMP_WAIT_POLICY, GOMP_SPINCOUNT,
- * KMP_BLOCKTIME) or OpenMP uses one thread. To be called once, by the thread that computes. */
+ * wait passively instead. Does nothing if the user has set a policy (OMP_WAIT_POLICY,
+ * GOMP_SPINCOUNT, KMP_BLOCKTIME) or OpenMP uses one thread. To be called once, by the thread that
+ * computes. */
 void omp_wait_adapt(void);

@@ -12,7 +12,7 @@ void progress_begin(struct progress *p, const char *what, uint64_t total, const 
 
 void progress_set(struct progress *p, uint64_t done)
 {
-    const double now = p->live ? seconds() : 0;
+    const double now = seconds();
     if (!p->live || now - p->shown < 0.1)
         return;
     p->shown = now;

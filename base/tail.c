@@ -33,16 +33,15 @@ static bool is_continued(const struct tail *t, int fd, const struct stat *st)
 /* Passes on the complete lines of a buffer and returns their length. */
 static size_t pass_lines(char *bytes, size_t n, bool *skipping, tail_reader *reader, void *context)
 {
-    size_t done = 0;
-    for (char *end; (end = memchr(bytes + done, '\n', n - done));
-         done = (size_t)(end + 1 - bytes)) {
+    char *line = bytes;
+    for (char *end; (end = memchr(line, '\n', n - (size_t)(line - bytes))); line = end + 1) {
         *end = 0;
         if (!*skipping)
-            reader(context, bytes + done, (size_t)(end - (bytes + done)));
+            reader(context, line, (size_t)(end - line));
         *skipping = false;
         *end = '\n';
     }
-    return done;
+    return (size_t)(line - bytes);
 }
 
 static int read_lines(struct tail *t, int fd, tail_reader *reader, void *context, struct error *err)

@@ -1,8 +1,8 @@
 /* utf8.c: see utf8.h.
  *
  * The first byte determines all restrictions on the second (Unicode 15, table 3-7): a lower bound
- * after E0 and F0 excludes overlong forms, an upper bound after ED excludes surrogates, and after F4
- * code points above U+10FFFF. C0, C1 and F5 to FF never occur.
+ * after E0 and F0 excludes overlong forms, an upper bound after ED excludes surrogates, and after
+ * F4 code points above U+10FFFF. C0, C1 and F5 to FF never occur.
  */
 #include "base/utf8.h"
 #include <string.h>

@@ -1,7 +1,7 @@
 /* corpus.h: writes a corpus: a directory of shards and the tokenizer that made them.
  *
- * tokenizer.h5 is written last and removed first, and no loader opens a directory without it. So the
- * remains of an interrupted run are not mistaken for a corpus, nor mixed with another one (see
+ * tokenizer.h5 is written last and removed first, and no loader opens a directory without it. So
+ * the remains of an interrupted run are not mistaken for a corpus, nor mixed with another one (see
  * corpus and count in struct shard_info).
  */
 #pragma once

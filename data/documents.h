@@ -16,10 +16,10 @@ struct documents {
 };
 
 /* Returns the number of windows of T tokens that begin at documents, and stores where they begin
- * unless `begins` is NULL. After each window, the next begins with the document that was cut, or, if
- * that began no later than the window, where the window ends. So every token is in one or two
- * windows; a document of at most T tokens is complete in one; a longer one is cut every T tokens. The
- * last window may extend beyond the last token. */
+ * unless `begins` is NULL. After each window, the next begins with the document that was cut, or,
+ * if that began no later than the window, where the window ends. So every token is in one or two
+ * windows; a document of at most T tokens is complete in one; a longer one is cut every T tokens.
+ * The last window may extend beyond the last token. */
 size_t documents_windows(const struct documents *d, uint64_t T, uint64_t *begins);
 
 /* For the window of T inputs from token `first`, which continues at token 0 after the last: stores

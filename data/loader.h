@@ -43,7 +43,7 @@ const struct split *loader_split(const struct loader *l);
 /* Bytes that a loader allocates for micro-batches of this many tokens. */
 size_t loader_bytes(size_t tokens, size_t block_size, bool mask_documents);
 
-/* Fills in micro-batch `micro` of `step`; its arrays are valid until the next call. batch->weight is
- * its share of the step's targets that count. Requests out of order are allowed, but slower. */
+/* Fills in micro-batch `micro` of `step`; its arrays are valid until the next call. batch->weight
+ * is its share of the step's targets that count. Requests out of order are allowed, but slower. */
 int loader_batch(struct loader *l, uint64_t step, uint64_t micro, struct batch *batch,
                  struct error *err);

@@ -15,9 +15,9 @@
 
 /* --- the format --- */
 
-/* A chunk has 16,384 tokens. As uint16 that is 32 KiB, the window of deflate, so larger chunks would
- * hardly compress better. A random window of a few hundred tokens must unpack one or two chunks, at
- * 0.1 ms each. */
+/* A chunk has 16,384 tokens. As uint16 that is 32 KiB, the window of deflate, so larger chunks
+ * would hardly compress better. A random window of a few hundred tokens must unpack one or two
+ * chunks, at 0.1 ms each. */
 enum { FORMAT = 1, CHUNK = 16384 };
 
 /* Attributes that are fields of struct shard_info: uint64_t, or strings. */

@@ -1,6 +1,7 @@
 /* shard.h: tokens on disk. A split ("train", "val") is a stream of tokens in files SPLIT-NNNNN.h5:
  *
- *   /tokens     1-D, uint16 (uint32 above 65,536 symbols), chunked, with shuffle, deflate, fletcher32
+ *   /tokens     1-D, uint16 (uint32 above 65,536 symbols), chunked, with shuffle, deflate and
+ *               fletcher32
  *   /documents  1-D, uint64, stored likewise: positions in this shard at which documents begin,
  *               ascending; absent if the text has no documents or none begins in this shard
  *   attributes of "/": the fields of struct shard_info under their names, and "format"

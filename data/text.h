@@ -23,9 +23,9 @@ struct text {
     bool any_bytes; /* the text need not be UTF-8 */
 };
 
-/* Adds a file, or all regular files below a directory, sorted by name, except hidden ones, links, and
- * files of a corpus in the directory `output`, if it is not NULL. To name one of the latter is an
- * error, since tokenize would overwrite it. */
+/* Adds a file, or all regular files below a directory, sorted by name, except hidden ones, links,
+ * and files of a corpus in the directory `output`, if it is not NULL. To name one of the latter is
+ * an error, since tokenize would overwrite it. */
 int text_add(struct text *t, const char *path, const struct stat *output, struct error *err);
 void text_free(struct text *t);
 
@@ -37,5 +37,6 @@ typedef int text_reader(void *context, const struct text_file *file, const char 
  * file has changed. */
 int text_read(struct text *t, text_reader *reader, void *context, struct error *err);
 
-/* [{"path": ..., "bytes": ..., "sha256": ...}, ...]. The caller frees it. NULL if memory is short. */
+/* [{"path": ..., "bytes": ..., "sha256": ...}, ...]. The caller frees it. NULL if memory is
+ * short. */
 char *text_json(const struct text *t);

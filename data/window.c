@@ -1,15 +1,17 @@
 /* window.c: see window.h.
  *
- * Instead of storing a shuffled array of windows, a Feistel network (Luby and Rackoff 1988) computes
- * single elements of a permutation: (L, R) -> (R, L ^ F(R)) is invertible for any F, so any number of
- * rounds permutes the 2h-bit numbers. Cycle walking (Black and Rogaway 2002) restricts it to
- * 0 ... n - 1: repeat until the result is below n, at most 4 times on average, since 4^h < 4 n.
+ * Instead of storing a shuffled array of windows, a Feistel network (Luby and Rackoff 1988)
+ * computes single elements of a permutation: (L, R) -> (R, L ^ F(R)) is invertible for any F, so
+ * any number of rounds permutes the 2h-bit numbers. Cycle walking (Black and Rogaway 2002)
+ * restricts it to 0 ... n - 1: repeat until the result is below n, at most 4 times on average,
+ * since 4^h < 4 n.
  */
 #include "data/window.h"
 
 enum { ROUNDS = 6 };
 
-/* SplitMix64's finaliser (Steele, Lea and Flood 2014): every output bit depends on every input bit. */
+/* SplitMix64's finaliser (Steele, Lea and Flood 2014): every output bit depends on every input
+ * bit. */
 static uint64_t mix(uint64_t x)
 {
     x += 0x9E3779B97F4A7C15;

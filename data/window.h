@@ -1,5 +1,5 @@
-/* window.h: where in the stream of tokens each row of each batch begins. These are pure functions of
- * seed and position, so that resuming needs no stored state. */
+/* window.h: where in the stream of tokens each row of each batch begins. These are pure functions
+ * of seed and position, so that resuming needs no stored state. */
 #pragma once
 
 #include <stdint.h>

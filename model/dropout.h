@@ -11,12 +11,11 @@
 /* The address of a mask's random bits, together with site, row and column. A NULL pointer or p = 0
  * means no dropout. */
 struct dropout {
-    double p;      /* probability of a zero, in [0, 1) */
-    uint64_t seed; /* of the run */
-    uint64_t step; /* of the optimiser: every step has other masks */
-    uint64_t
-        first_row; /* sequences of this step before this micro-batch, so that accumulation draws
-                           the masks that one large batch would */
+    double p;           /* probability of a zero, in [0, 1) */
+    uint64_t seed;      /* of the run */
+    uint64_t step;      /* of the optimiser: every step has other masks */
+    uint64_t first_row; /* sequences of this step before this micro-batch, so that accumulation
+                           draws the masks that one large batch would */
 };
 
 /* The place of a mask in the model: 4 * layer + one of these. */

@@ -7,8 +7,8 @@
  *     dy/dx  = Phi(x) + x phi(x)
  *
  * GELU_TANH is the approximation that GPT-2 was trained with, x (1 + tanh u) / 2 with
- * u = sqrt(2/pi) (x + 0.044715 x^3). Since (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), it is x s(2u) with
- * the logistic function s, whose derivative is s (1 - s):
+ * u = sqrt(2/pi) (x + 0.044715 x^3). Since (1 + tanh u) / 2 = 1 / (1 + exp(-2u)), it is x s(2u)
+ * with the logistic function s, whose derivative is s (1 - s):
  *
  *     y     = x s
  *     dy/dx = s + x s (1 - s) 2 u'        u' = sqrt(2/pi) (1 + 3 * 0.044715 x^2)

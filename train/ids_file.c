@@ -51,7 +51,7 @@ static int read_rows(char *text, const char *path, size_t vocab_size, uint32_t *
 int ids_file_read(const char *path, size_t vocab_size, uint32_t **ids, size_t *rows,
                   size_t *columns, struct error *err)
 {
-    char *text = input_file_text(path, FILE_MAX, err);
+    char *text = input_file_text(path, NO_LINKS, FILE_MAX, err);
     if (!text)
         return -1;
     *ids = malloc((strlen(text) / 2 + 1) * sizeof **ids); /* an id and a blank take two bytes */

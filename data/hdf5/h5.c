@@ -86,11 +86,9 @@ hid_t h5_dataset_create(hid_t group, const char *name, enum h5_type type, uint64
     const hsize_t n = length, c = chunk < length ? chunk : length;
     const hid_t create = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(1, &n, NULL);
     hid_t dataset = -1;
-    bool ok = H5Pset_obj_track_times(create, false) >= 0;
-    if (chunk)
-        ok = ok && H5Pset_chunk(create, 1, &c) >= 0 && H5Pset_shuffle(create) >= 0 &&
-             H5Pset_deflate(create, 4) >= 0 && H5Pset_fletcher32(create) >= 0;
-    if (ok)
+    if (H5Pset_obj_track_times(create, false) >= 0 &&
+        (!chunk || (H5Pset_chunk(create, 1, &c) >= 0 && H5Pset_shuffle(create) >= 0 &&
+                    H5Pset_deflate(create, 4) >= 0 && H5Pset_fletcher32(create) >= 0)))
         dataset = H5Dcreate2(group, name, h5_type_id(type, false), space, H5P_DEFAULT, create,
                              H5P_DEFAULT);
     if (dataset < 0)
@@ -106,9 +104,9 @@ int h5_write_array(hid_t group, const char *name, enum h5_type type, uint64_t le
     const hid_t dataset = h5_dataset_create(group, name, type, length, chunk, file, err);
     if (dataset < 0)
         return -1;
-    const herr_t e =
-        H5Dwrite(dataset, h5_type_id(type, true), H5S_ALL, H5S_ALL, H5P_DEFAULT, elements);
-    const int status = e < 0 ? h5_fail(err, file, name) : 0;
+    int status = 0;
+    if (H5Dwrite(dataset, h5_type_id(type, true), H5S_ALL, H5S_ALL, H5P_DEFAULT, elements) < 0)
+        status = h5_fail(err, file, name);
     H5Dclose(dataset);
     return status;
 }
@@ -123,8 +121,7 @@ static int write_attribute(hid_t object, const char *name, hid_t stored, hid_t m
     int status = 0;
     if (attribute < 0 || H5Awrite(attribute, memory, value) < 0)
         status = h5_fail(err, file, name);
-    if (attribute >= 0)
-        H5Aclose(attribute);
+    H5Aclose(attribute);
     H5Sclose(space);
     return status;
 }

@@ -25,8 +25,9 @@ int h5_sandbox_run(struct sandbox_result *result, sandbox_work *work, void *argu
 /* fail(err, "FILE: WHAT: REASON") with the library's innermost error on this thread, if any. */
 int h5_fail(struct error *err, const char *file, const char *what);
 
-/* A file in memory, since libhdf5 neither syncs files nor reports late errors reliably: create, fill,
- * finish, atomic_write, free. Metadata is checksummed, and equal contents give equal bytes. */
+/* A file in memory, since libhdf5 neither syncs files nor reports late errors reliably: create,
+ * fill, finish, atomic_write, free. Metadata is checksummed, and equal contents give equal
+ * bytes. */
 struct h5_image {
     hid_t file;            /* open, or -1 */
     unsigned char *bytes;  /* the file, once finished or if only read */
@@ -36,9 +37,10 @@ struct h5_image {
 };
 /* The struct must not move while the image is open. */
 int h5_image_create(struct h5_image *image, const char *file, struct error *err);
-/* The same with user_block, capacity and bytes set by the caller. bytes are NULL, or come from malloc
- * and are now owned by the image. The library's own bytes come first if they fit in `metadata`:
- * datasets that are only allocated (H5D_ALLOC_TIME_EARLY) follow, and are not touched. */
+/* The same with user_block, capacity and bytes set by the caller. bytes are NULL, or come from
+ * malloc and are now owned by the image. The library's own bytes come first if they fit in
+ * `metadata`: datasets that are only allocated (H5D_ALLOC_TIME_EARLY) follow, and are not
+ * touched. */
 int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *file,
                           struct error *err);
 /* Allocates at least `size` bytes; new ones are zero. Not while the image is open. */

@@ -28,24 +28,19 @@ static bool grow(struct h5_image *image, size_t size)
     return true;
 }
 
-static void *resize(struct h5_image *image, size_t size)
+static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *image)
 {
-    if (!grow(image, size))
+    (void)bytes, (void)op;
+    struct h5_image *i = image;
+    if (!grow(i, size))
         return NULL;
-    image->written = size_max(size, image->written);
-    return image->bytes;
+    i->written = size_max(size, i->written);
+    return i->bytes;
 }
 
 static void *on_malloc(size_t size, H5FD_file_image_op_t op, void *image)
 {
-    (void)op;
-    return resize(image, size);
-}
-
-static void *on_realloc(void *bytes, size_t size, H5FD_file_image_op_t op, void *image)
-{
-    (void)bytes, (void)op;
-    return resize(image, size);
+    return on_realloc(NULL, size, op, image);
 }
 
 static void *on_copy(void *to, const void *from, size_t size, H5FD_file_image_op_t op, void *image)
@@ -73,9 +68,15 @@ static herr_t on_free_context(void *image)
 }
 
 /* A property list for access to the image's buffer, with metadata blocks of this size (0: the
- * library's default); -1 on error. */
-static hid_t access_to(struct h5_image *image, size_t metadata)
+ * library's default), and a file name; -1 on error.
+ *
+ * The driver checks whether a file of this name exists, and treats two open files of one name as
+ * the same. No file can have such a name. No two images share one, since a file that could not be
+ * closed stays on the library's list. */
+static hid_t access_to(struct h5_image *image, size_t metadata, char name[64])
 {
+    static atomic_ullong images;
+    snprintf(name, 64, "/dev/null/%llu", atomic_fetch_add(&images, 1));
     H5FD_file_image_callbacks_t callbacks = {on_malloc,       on_copy,         on_realloc, on_free,
                                              on_copy_context, on_free_context, image};
     const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
@@ -89,28 +90,17 @@ static hid_t access_to(struct h5_image *image, size_t metadata)
     return -1;
 }
 
-/* The driver checks whether a file of this name exists, and treats two open files of one name as the
- * same. No file can have such a name. No two images share one, since a file that could not be closed
- * stays on the library's list. */
-static void unique_name(char name[64])
-{
-    static atomic_ullong images;
-    snprintf(name, 64, "/dev/null/%llu", atomic_fetch_add(&images, 1));
-}
-
 static hid_t create_file(struct h5_image *image, size_t metadata)
 {
     char name[64];
-    unique_name(name);
-    const hid_t access = access_to(image, metadata), create = H5Pcreate(H5P_FILE_CREATE);
+    const hid_t access = access_to(image, metadata, name), create = H5Pcreate(H5P_FILE_CREATE);
     hid_t file = -1;
-    /* Always uses the format of version 1.10, the first that checksums all metadata. */
-    if (access >= 0 && H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
+    /* Always the format of version 1.10, the first that checksums all metadata. */
+    if (H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_V110) >= 0 &&
         H5Pset_userblock(create, image->user_block) >= 0 &&
         H5Pset_obj_track_times(create, false) >= 0)
         file = H5Fcreate(name, H5F_ACC_TRUNC, create, access);
-    if (access >= 0)
-        H5Pclose(access);
+    H5Pclose(access);
     H5Pclose(create);
     return file;
 }
@@ -132,11 +122,12 @@ int h5_image_create_sized(struct h5_image *image, size_t metadata, const char *f
         return -1;
     h5_lock();
     image->file = create_file(image, metadata);
-    const int status =
-        image->file < 0 ? h5_fail(err, file, "cannot create an HDF5 file in memory") : 0;
-    h5_unlock();
-    if (status != 0)
+    int status = 0;
+    if (image->file < 0) {
+        status = h5_fail(err, file, "cannot create an HDF5 file in memory");
         h5_image_free(image);
+    }
+    h5_unlock();
     return status;
 }
 
@@ -177,14 +168,12 @@ int h5_image_finish(struct h5_image *image, const char *file, struct error *err)
 int h5_image_open(struct h5_image *image, const char *file, struct error *err)
 {
     char name[64];
-    unique_name(name);
     h5_lock();
-    const hid_t access = access_to(image, 0);
-    if (access >= 0 && H5Pset_file_image(access, image->bytes, image->size) >= 0)
+    const hid_t access = access_to(image, 0, name);
+    if (H5Pset_file_image(access, image->bytes, image->size) >= 0)
         image->file = H5Fopen(name, H5F_ACC_RDONLY, access);
     const int status = image->file < 0 ? h5_fail(err, file, "not an HDF5 file") : 0;
-    if (access >= 0)
-        H5Pclose(access);
+    H5Pclose(access);
     h5_unlock();
     return status;
 }

@@ -2,9 +2,10 @@
  * parses the file (h5_scan.c) sends it to the process that reads the file (h5_open.c), which checks
  * every number in it.
  *
- * Layout: struct h5_index, n_entries struct h5_entry, n_chunks struct h5_chunk, n_text bytes of text.
- * Entries are sorted by name. The name of an object is its path, such as "adamw/m", and "" for the
- * root, which is entry 0; that of an attribute is its object's name, H5_ATTRIBUTE, and its own.
+ * Layout: struct h5_index, n_entries struct h5_entry, n_chunks struct h5_chunk, n_text bytes of
+ * text. Entries are sorted by name. The name of an object is its path, such as "adamw/m", and ""
+ * for the root, which is entry 0; that of an attribute is its object's name, H5_ATTRIBUTE, and its
+ * own.
  */
 #pragma once
 

@@ -11,14 +11,8 @@
 
 /* --- the index --- */
 
-/* The whole text ends with a terminator, so every string in it does too. */
-static bool is_text(const struct h5_reader *r, uint64_t at)
-{
-    return at < r->n_text;
-}
-
-/* Each filter occurs at most once. The chunks cover the dataset, are within the file, and together no
- * larger. No two datasets share a chunk's entry, so all checks take time linear in the index. */
+/* Each filter occurs at most once. The chunks cover the dataset, are within the file, and together
+ * no larger. No two datasets share a chunk's entry, so all checks take time linear in the index. */
 static bool check_chunks(struct h5_reader *r, const struct h5_entry *e, uint64_t n)
 {
     unsigned seen = 0;
@@ -57,10 +51,11 @@ static bool check_dataset(struct h5_reader *r, const struct h5_entry *e)
 
 static bool check_entry(struct h5_reader *r, const struct h5_entry *e)
 {
-    if (e->kind >= N_KINDS || e->type >= TYPES || !is_text(r, e->name))
+    /* The whole text ends with a terminator, so every string in it does too. */
+    if (e->kind >= N_KINDS || e->type >= TYPES || e->name >= r->n_text)
         return false;
     if (e->kind == KIND_ATTRIBUTE && e->type == TYPE_STRING)
-        return is_text(r, e->offset);
+        return e->offset < r->n_text;
     return e->kind != KIND_DATASET || check_dataset(r, e);
 }
 
@@ -96,42 +91,13 @@ static int take_index(struct h5_reader *r, struct error *err)
 
 static int scan(struct h5_reader *r, const void *bytes, struct error *err)
 {
-    struct h5_scan s = {bytes, r->size};
-    return h5_sandbox_run(&r->index, h5_scan, &s, H5_INDEX_MAX, "damaged or malicious: reading it",
-                          r->file, err)
-               ? -1
-               : take_index(r, err);
+    return h5_sandbox_run(&r->index, h5_scan, &(struct h5_scan){bytes, r->size}, H5_INDEX_MAX,
+                          "damaged or malicious: reading it", r->file, err) ||
+           take_index(r, err);
 }
 
-static struct h5_reader *new_reader(const void *bytes, uint64_t size, int fd, const char *file,
-                                    struct error *err)
-{
-    struct h5_reader *r = calloc(1, sizeof *r + strlen(file) + 1);
-    if (!r)
-        return fail_null(err, "%s: out of memory", file);
-    r->bytes = bytes;
-    r->size = size;
-    r->fd = fd;
-    strcpy(r->file, file);
-    return r;
-}
-
-/* Returns the reader, or if opening it failed, closes it. */
-static struct h5_reader *opened(struct h5_reader *r, int status)
-{
-    if (status == 0)
-        return r;
-    h5_close(r);
-    return NULL;
-}
-
-struct h5_reader *h5_open_bytes(const void *bytes, size_t size, const char *file, struct error *err)
-{
-    struct h5_reader *r = new_reader(bytes, size, -1, file, err);
-    return r ? opened(r, scan(r, bytes, err)) : NULL;
-}
-
-/* Only the child accesses the mapping: if the file is truncated meanwhile, only the child crashes. */
+/* Only the child accesses the mapping: if the file is truncated meanwhile, only the child
+ * crashes. */
 static int scan_file(struct h5_reader *r, struct error *err)
 {
     if (r->size == 0)
@@ -144,24 +110,43 @@ static int scan_file(struct h5_reader *r, struct error *err)
     return status;
 }
 
+/* Opens bytes in memory, or if fd >= 0, that file, which the reader then owns. */
+static struct h5_reader *open_reader(const void *bytes, uint64_t size, int fd, const char *file,
+                                     struct error *err)
+{
+    struct h5_reader *r = calloc(1, sizeof *r + strlen(file) + 1);
+    if (!r) {
+        if (fd >= 0)
+            close(fd);
+        return fail_null(err, "%s: out of memory", file);
+    }
+    r->bytes = bytes;
+    r->size = size;
+    r->fd = fd;
+    strcpy(r->file, file);
+    if ((fd < 0 ? scan(r, bytes, err) : scan_file(r, err)) == 0)
+        return r;
+    h5_close(r);
+    return NULL;
+}
+
+struct h5_reader *h5_open_bytes(const void *bytes, size_t size, const char *file, struct error *err)
+{
+    return open_reader(bytes, size, -1, file, err);
+}
+
 struct h5_reader *h5_open(const char *path, struct error *err)
 {
     uint64_t size;
-    const int fd = input_file_open(path, &size, err);
-    if (fd < 0)
-        return NULL;
-    struct h5_reader *r = new_reader(NULL, size, fd, path, err);
-    if (r)
-        return opened(r, scan_file(r, err));
-    close(fd);
-    return NULL;
+    const int fd = input_file_open(path, NO_LINKS, &size, err);
+    return fd < 0 ? NULL : open_reader(NULL, size, fd, path, err);
 }
 
 bool h5_is(const char *path)
 {
     char bytes[520] = "";
     uint64_t size;
-    const int fd = input_file_open_linked(path, &size, NULL);
+    const int fd = input_file_open(path, FOLLOW_LINKS, &size, NULL);
     if (fd < 0)
         return false;
     const bool is =

@@ -29,8 +29,13 @@ static const char *node_name(struct h5_node node)
     return node.reader->text + node.entry->name;
 }
 
-/* Finds the entry PARENT SEPARATOR NAME by binary search. If an index from the sandbox is not sorted,
- * some are not found. */
+static int fail_dataset(struct h5_node dataset, const char *what, struct error *err)
+{
+    return fail(err, "%s: /%s: %s", dataset.reader->file, node_name(dataset), what);
+}
+
+/* Finds the entry PARENT SEPARATOR NAME by binary search. If an index from the sandbox is not
+ * sorted, some are not found. */
 static const struct h5_entry *find(struct h5_node parent, const char *separator, const char *name)
 {
     const struct h5_reader *r = parent.reader;
@@ -64,16 +69,9 @@ bool h5_group(struct h5_node group, const char *path, struct h5_node *found)
 
 /* --- attributes --- */
 
-/* Only entries of this kind have been checked as attributes. */
-static const struct h5_entry *find_attribute(struct h5_node object, const char *name)
-{
-    const struct h5_entry *e = find(object, H5_ATTRIBUTE, name);
-    return e && e->kind == KIND_ATTRIBUTE ? e : NULL;
-}
-
 bool h5_has_attribute(struct h5_node object, const char *name)
 {
-    return find_attribute(object, name) != NULL;
+    return find(object, H5_ATTRIBUTE, name) != NULL;
 }
 
 /* fail(err, "FILE: [GROUP: ]attribute NAMEWHAT") */
@@ -88,10 +86,12 @@ static const struct h5_entry *get_attribute(struct h5_node object, const char *n
                                             enum h5_type type, const char *expected,
                                             struct error *err)
 {
-    const struct h5_entry *e = find_attribute(object, name);
-    if (e && e->type == type)
+    const struct h5_entry *e = find(object, H5_ATTRIBUTE, name);
+    /* Only entries of this kind have been checked as attributes. */
+    const bool exists = e && e->kind == KIND_ATTRIBUTE;
+    if (exists && e->type == type)
         return e;
-    fail_attribute(object, name, e ? expected : " is missing", err);
+    fail_attribute(object, name, exists ? expected : " is missing", err);
     return NULL;
 }
 
@@ -169,16 +169,15 @@ void *h5_read_array(struct h5_node group, const char *name, enum h5_type type, u
                     struct error *err)
 {
     struct h5_node d;
-    const char *file = group.reader->file;
     if (h5_find_dataset(group, name, type, (uint64_t)1 << 40, &d, err))
         return NULL;
     if (d.entry->dims[0] != length)
-        return fail_null(err, "%s: /%s: %" PRIu64 " elements, expected %" PRIu64, file, name,
-                         d.entry->dims[0], length);
+        return fail_null(err, "%s: /%s: %" PRIu64 " elements, expected %" PRIu64,
+                         group.reader->file, name, d.entry->dims[0], length);
     void *elements = malloc(length * h5_width(d));
     if (!elements)
-        return fail_null(err, "%s: /%s: out of memory", file, name);
-    if (h5_read(d, 0, length, elements, err) == 0)
+        fail_dataset(d, "out of memory", err);
+    else if (h5_read(d, 0, length, elements, err) == 0)
         return elements;
     free(elements);
     return NULL;
@@ -255,35 +254,27 @@ static const char *undo_filter(struct unpack *u, uint32_t filter, size_t width)
     return NULL;
 }
 
-static int unpack_chunk(struct h5_node d, const struct h5_chunk *c, struct unpack *u,
-                        unsigned char *elements, struct error *err)
-{
-    const size_t width = h5_width(d), raw = d.entry->chunk * width;
-    const char *error = NULL;
-    if (read_bytes(d.reader, c->offset, u->from, c->size, err))
-        return -1;
-    for (uint32_t i = d.entry->n_filters; i-- > 0 && !error;)
-        if (!(c->skipped >> i & 1))
-            error = undo_filter(u, d.entry->filters[i], width);
-    if (!error && u->size != raw)
-        error = "a chunk does not have the size of its shape";
-    if (error)
-        return fail(err, "%s: /%s: %s", d.reader->file, node_name(d), error);
-    memcpy(elements, u->from, raw);
-    return 0;
-}
-
 /* Chunk k, padded to full length if it is the last. */
 static int read_chunk(struct h5_node d, uint64_t k, unsigned char *elements, struct error *err)
 {
     const struct h5_chunk *c = &d.reader->chunks[d.entry->offset + k];
-    const size_t raw = d.entry->chunk * h5_width(d),
+    const size_t width = h5_width(d), raw = d.entry->chunk * width,
                  capacity = size_max(raw, c->size) + 64; /* a checksum may be packed */
     unsigned char *memory = malloc(2 * capacity);
     if (!memory)
         return fail(err, "%s: out of memory for a chunk of %zu bytes", d.reader->file, raw);
     struct unpack u = {memory, memory + capacity, c->size, capacity};
-    const int status = unpack_chunk(d, c, &u, elements, err);
+    const char *error = NULL;
+    int status = read_bytes(d.reader, c->offset, u.from, c->size, err);
+    for (uint32_t i = status ? 0 : d.entry->n_filters; i-- > 0 && !error;)
+        if (!(c->skipped >> i & 1))
+            error = undo_filter(&u, d.entry->filters[i], width);
+    if (!status && !error && u.size != raw)
+        error = "a chunk does not have the size of its shape";
+    if (error)
+        status = fail_dataset(d, error, err);
+    if (!status)
+        memcpy(elements, u.from, raw);
     free(memory);
     return status;
 }
@@ -301,7 +292,7 @@ int h5_cache_create(struct h5_cache *c, struct h5_node d, size_t bytes, struct e
     c->held = malloc(c->n_slots * sizeof *c->held);
     if (!c->chunks || !c->held) {
         h5_cache_free(c);
-        return fail(err, "%s: out of memory for a chunk", d.reader->file);
+        return fail_dataset(d, "out of memory for a chunk", err);
     }
     memset(c->held, 0xFF, c->n_slots * sizeof *c->held);
     return 0;
@@ -319,12 +310,12 @@ static const unsigned char *get_chunk(struct h5_node d, struct h5_cache *c, uint
 {
     const size_t slot = k % c->n_slots;
     unsigned char *chunk = c->chunks + slot * d.entry->chunk * h5_width(d);
-    if (c->held[slot] == k)
-        return chunk;
-    c->held[slot] = UINT64_MAX;
-    if (read_chunk(d, k, chunk, err))
-        return NULL;
-    c->held[slot] = k;
+    if (c->held[slot] != k) {
+        c->held[slot] = UINT64_MAX;
+        if (read_chunk(d, k, chunk, err))
+            return NULL;
+        c->held[slot] = k;
+    }
     return chunk;
 }
 
@@ -337,12 +328,11 @@ int h5_read_cached(struct h5_node d, struct h5_cache *c, uint64_t first, size_t 
     uint64_t all;
     if (!h5_count_elements(d.entry, &all) || !h5_is_range(first, n, all) ||
         (contiguous && !h5_is_range(first * width, n * width, d.entry->size)))
-        return fail(err, "%s: /%s: shorter than expected", d.reader->file, node_name(d));
+        return fail_dataset(d, "shorter than expected", err);
     if (contiguous)
         return read_bytes(d.reader, d.entry->offset + first * width, elements, n * width, err);
     if (!c->n_slots)
-        return fail(err, "%s: /%s: expected a contiguous or chunked dataset", d.reader->file,
-                    node_name(d));
+        return fail_dataset(d, "expected a contiguous or chunked dataset", err);
     for (unsigned char *to = elements; n > 0;) {
         const size_t skip = first % chunk, m = size_min(chunk - skip, n);
         const unsigned char *from = get_chunk(d, c, first / chunk, err);
@@ -357,9 +347,8 @@ int h5_read_cached(struct h5_node d, struct h5_cache *c, uint64_t first, size_t 
 int h5_read(struct h5_node d, uint64_t first, size_t n, void *elements, struct error *err)
 {
     struct h5_cache cache;
-    if (h5_cache_create(&cache, d, 0, err))
-        return -1;
-    const int status = h5_read_cached(d, &cache, first, n, elements, err);
+    const int status =
+        h5_cache_create(&cache, d, 0, err) || h5_read_cached(d, &cache, first, n, elements, err);
     h5_cache_free(&cache);
     return status;
 }

@@ -1,9 +1,10 @@
-/* h5_scan.c: walks an HDF5 file and writes its index (h5_index.h). This is the only code that passes
- * untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the library.
+/* h5_scan.c: walks an HDF5 file and writes its index (h5_index.h). This is the only code that
+ * passes untrusted files to libhdf5, and it runs in a sandbox: fuzzing finds heap overflows in the
+ * library.
  *
- * Only hard links are followed. A group that contains itself exceeds the limits on groups. Links are
- * visited in storage order and sorted at the end: visiting them by name made version 1.10.8 free
- * uninitialised entries if a large group's table of links was damaged.
+ * Only hard links are followed. A group that contains itself exceeds the limits on groups. Links
+ * are visited in storage order and sorted at the end: visiting them by name made version 1.10.8
+ * free uninitialised entries if a large group's table of links was damaged.
  */
 #include "base/array.h"
 #include "base/minmax.h"
@@ -32,14 +33,9 @@ struct walk {
     const unsigned char *bytes; /* the file */
     size_t size;
     struct list entries, chunks, text;
+    size_t at; /* the entry whose members or attributes are visited */
     size_t groups, depth;
     const char *error;
-};
-
-/* The entry whose members or attributes are visited. */
-struct cursor {
-    struct walk *w;
-    size_t at;
 };
 
 /* Adds n zeroed items, up to max in all. On failure sets the walk's error and returns NULL. */
@@ -63,18 +59,17 @@ static struct h5_entry *entry(const struct walk *w, size_t i)
 }
 
 /* Adds an entry with the name PARENT SEPARATOR NAME. */
-static struct h5_entry *new_entry(struct cursor *c, enum h5_kind kind, const char *separator,
+static struct h5_entry *new_entry(struct walk *w, enum h5_kind kind, const char *separator,
                                   const char *name)
 {
-    struct walk *w = c->w;
-    const uint64_t at = w->text.n, parent = w->entries.n ? entry(w, c->at)->name : 0;
+    const uint64_t at = w->text.n, parent = w->entries.n ? entry(w, w->at)->name : 0;
     const size_t n = strlen(name) + 2 + (at ? strlen(w->text.items + parent) : 0);
-    char *text = strlen(name) <= MAX_NAME ? append(w, &w->text, n, 1, MAX_TEXT) : NULL;
+    if (strlen(name) > MAX_NAME)
+        w->error = "a name is too long";
+    char *text = w->error ? NULL : append(w, &w->text, n, 1, MAX_TEXT);
     struct h5_entry *e = text ? append(w, &w->entries, 1, sizeof *e, MAX_ENTRIES) : NULL;
-    if (!e) {
-        w->error = w->error ? w->error : "a name is too long";
+    if (!e)
         return NULL;
-    }
     snprintf(text, n, "%s%s%s", at ? w->text.items + parent : "", separator, name);
     e->kind = kind;
     e->name = at;
@@ -111,17 +106,17 @@ static void take_string(struct walk *w, struct h5_entry *e, hid_t attribute, hid
     }
 }
 
-static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *info, void *cursor)
+/* Calls with the identifier -1 of what could not be opened fail and do nothing, here and below. */
+static herr_t take_attribute(hid_t object, const char *name, const H5A_info_t *info, void *walk)
 {
     (void)info;
-    struct walk *w = ((struct cursor *)cursor)->w;
-    struct h5_entry *e = new_entry(cursor, KIND_ATTRIBUTE, H5_ATTRIBUTE, name);
+    struct walk *w = walk;
+    struct h5_entry *e = new_entry(w, KIND_ATTRIBUTE, H5_ATTRIBUTE, name);
     if (!e)
         return -1;
-    const hid_t attribute = H5Aopen(object, name, H5P_DEFAULT);
-    const hid_t space = attribute < 0 ? -1 : H5Aget_space(attribute),
-                type = attribute < 0 ? -1 : H5Aget_type(attribute);
-    if (space >= 0 && type >= 0 && H5Sget_simple_extent_type(space) == H5S_SCALAR) {
+    const hid_t attribute = H5Aopen(object, name, H5P_DEFAULT), space = H5Aget_space(attribute),
+                type = H5Aget_type(attribute);
+    if (H5Sget_simple_extent_type(space) == H5S_SCALAR) {
         const H5T_class_t class = H5Tget_class(type);
         if (class == H5T_INTEGER)
             take_integer(e, attribute, type);
@@ -150,8 +145,7 @@ static hsize_t user_block_size(hid_t dataset)
 {
     const hid_t file = H5Iget_file_id(dataset), create = H5Fget_create_plist(file);
     hsize_t size = 0;
-    if (H5Pget_userblock(create, &size) < 0)
-        size = 0;
+    H5Pget_userblock(create, &size);
     H5Pclose(create);
     H5Fclose(file);
     return size;
@@ -164,30 +158,23 @@ static bool is_at(const struct walk *w, uint64_t offset, const unsigned char *ra
            memcmp(raw, w->bytes + offset, size) == 0;
 }
 
-/* The maximum size of a stored chunk in bytes. */
-static size_t max_chunk_size(const struct walk *w)
-{
-    return size_min(w->size, 16 * H5_MAX_CHUNK);
-}
-
 /* Locates one chunk. It usually begins where the previous one ends, so `expected` is tried first:
  * before version 1.14, the library finds a chunk's address only by visiting all chunks before it.
- * Before 1.14.4, addresses count from the end of the user block (HDFGroup/hdf5#3003), later from the
- * beginning of the file; comparing the bytes shows which. */
-static bool take_chunk(struct walk *w, hid_t dataset, hsize_t at, uint64_t expected,
-                       struct h5_chunk *chunk, unsigned char *raw)
+ * Before 1.14.4, addresses count from the end of the user block (HDFGroup/hdf5#3003), later from
+ * the beginning of the file; comparing the bytes shows which. `raw` has space for max_size
+ * bytes. */
+static bool take_chunk(const struct walk *w, hid_t dataset, hsize_t at, uint64_t expected,
+                       struct h5_chunk *chunk, unsigned char *raw, size_t max_size)
 {
     hsize_t size = 0;
     haddr_t address;
     uint32_t skipped = 0;
-    unsigned mask;
-    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > max_chunk_size(w))
-        return false;
-    if (H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
+    if (H5Dget_chunk_storage_size(dataset, &at, &size) < 0 || size == 0 || size > max_size ||
+        H5Dread_chunk(dataset, H5P_DEFAULT, &at, &skipped, raw) < 0)
         return false;
     if (!expected || !is_at(w, expected, raw, size)) {
         hsize_t same;
-        if (H5Dget_chunk_info_by_coord(dataset, &at, &mask, &address, &same) < 0 ||
+        if (H5Dget_chunk_info_by_coord(dataset, &at, NULL, &address, &same) < 0 ||
             address == HADDR_UNDEF || same != size)
             return false;
         expected = is_at(w, address, raw, size) ? address : address + user_block_size(dataset);
@@ -205,10 +192,11 @@ static void take_chunks(struct walk *w, struct h5_entry *e, hid_t dataset, hid_t
     const uint64_t n = ceil_div(e->dims[0], chunk), first = w->chunks.n;
     e->layout = LAYOUT_MISSING_CHUNKS;
     struct h5_chunk *chunks = append(w, &w->chunks, n, sizeof *chunks, MAX_CHUNKS);
-    unsigned char *raw = malloc(max_chunk_size(w));
+    const size_t max_size = size_min(w->size, 16 * H5_MAX_CHUNK);
+    unsigned char *raw = malloc(max_size);
     bool complete = chunks && raw;
     for (uint64_t k = 0, expected = 0; k < n && complete; k++) {
-        complete = take_chunk(w, dataset, k * chunk, expected, &chunks[k], raw);
+        complete = take_chunk(w, dataset, k * chunk, expected, &chunks[k], raw, max_size);
         expected = chunks[k].offset + chunks[k].size;
     }
     free(raw);
@@ -226,10 +214,7 @@ static bool take_filters(struct h5_entry *e, hid_t create)
     if (n < 0 || n > H5_MAX_FILTERS)
         return false;
     for (int i = 0; i < n; i++) {
-        unsigned flags, config;
-        size_t values = 0;
-        const H5Z_filter_t f =
-            H5Pget_filter2(create, (unsigned)i, &flags, &values, NULL, 0, NULL, &config);
+        const H5Z_filter_t f = H5Pget_filter2(create, (unsigned)i, NULL, NULL, NULL, 0, NULL, NULL);
         if (f < FILTER_DEFLATE || f >= FILTERS)
             return false;
         e->filters[i] = (uint32_t)f;
@@ -258,14 +243,11 @@ static void take_dataset(struct walk *w, struct h5_entry *e, hid_t dataset)
 {
     const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset),
                 create = H5Dget_create_plist(dataset);
-    hsize_t dims[H5S_MAX_RANK] = {0};
-    const int ndim = space >= 0 && H5Sget_simple_extent_type(space) == H5S_SIMPLE
-                         ? H5Sget_simple_extent_dims(space, dims, NULL)
-                         : 0;
-    e->type = type >= 0 ? type_of(type) : TYPE_OTHER;
+    hsize_t dims[H5S_MAX_RANK];
+    const int ndim = H5Sget_simple_extent_dims(space, dims, NULL);
+    e->type = type_of(type);
     e->ndim = ndim > 0 && ndim <= H5_MAX_DIMS ? (uint32_t)ndim : 0;
-    for (uint32_t i = 0; i < e->ndim; i++)
-        e->dims[i] = dims[i];
+    memcpy(e->dims, dims, e->ndim * sizeof *dims);
     if (create >= 0 && e->ndim && e->type != TYPE_OTHER)
         take_storage(w, e, dataset, create);
     H5Pclose(create);
@@ -277,90 +259,81 @@ static void take_dataset(struct walk *w, struct h5_entry *e, hid_t dataset)
 
 static void walk_group(struct walk *w, hid_t group, size_t at);
 
-static herr_t take_link(hid_t group, const char *name, const H5L_info_t *link, void *cursor)
+static herr_t take_link(hid_t group, const char *name, const H5L_info_t *link, void *walk)
 {
-    const struct cursor *c = cursor;
-    struct walk *w = c->w;
+    struct walk *w = walk;
     const size_t at = w->entries.n;
-    if (!new_entry(cursor, KIND_UNKNOWN, c->at ? "/" : "", name))
+    if (!new_entry(w, KIND_UNKNOWN, w->at ? "/" : "", name))
         return -1;
-    entry(w, c->at)->n_members++;
+    entry(w, w->at)->n_members++;
     if (link->type != H5L_TYPE_HARD) {
         entry(w, at)->kind = KIND_LINK;
         return 0;
     }
     const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
-    const H5I_type_t kind = object < 0 ? H5I_BADID : H5Iget_type(object);
+    const H5I_type_t kind = H5Iget_type(object);
     if (kind == H5I_DATASET) {
         entry(w, at)->kind = KIND_DATASET;
         take_dataset(w, entry(w, at), object);
     } else if (kind == H5I_GROUP)
         walk_group(w, object, at);
-    if (object >= 0)
-        H5Oclose(object);
+    H5Oclose(object);
     return w->error ? -1 : 0;
 }
 
 static void walk_group(struct walk *w, hid_t group, size_t at)
 {
-    struct cursor c = {w, at};
+    const size_t outer = w->at;
+    w->at = at;
     entry(w, at)->kind = KIND_GROUP;
     if (++w->groups > MAX_GROUPS || ++w->depth > MAX_DEPTH)
         w->error = "contains too many groups, or a group that contains itself";
-    else if ((H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_link, &c) < 0 ||
-              H5Aiterate2(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_attribute, &c) < 0) &&
+    else if ((H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_link, w) < 0 ||
+              H5Aiterate2(group, H5_INDEX_NAME, H5_ITER_NATIVE, NULL, take_attribute, w) < 0) &&
              !w->error)
         w->error = "a group is damaged";
     w->depth--;
+    w->at = outer;
 }
 
-static size_t write_index(const struct walk *w, struct h5_index *index, size_t capacity)
+static size_t write_index(struct walk *w, struct h5_index *index, size_t capacity)
 {
     const size_t entries = w->entries.n * sizeof(struct h5_entry),
-                 chunks = w->chunks.n * sizeof(struct h5_chunk);
+                 chunks = w->chunks.n * sizeof(struct h5_chunk),
+                 size = sizeof *index + entries + chunks + w->text.n;
     *index =
         (struct h5_index){.n_entries = w->entries.n, .n_chunks = w->chunks.n, .n_text = w->text.n};
-    const char *error = w->error;
-    if (!error && sizeof *index + entries + chunks + w->text.n > capacity)
-        error = "contains more objects than are supported";
-    if (error) {
-        strncpy(index->error, error, sizeof index->error - 1);
+    if (!w->error && size > capacity)
+        w->error = "contains more objects than are supported";
+    if (w->error) {
+        strncpy(index->error, w->error, sizeof index->error - 1);
         return sizeof *index;
     }
-    char *to = (char *)(index + 1);
-    memcpy(to, w->entries.items, entries);
+    char *to = mempcpy(index + 1, w->entries.items, entries);
     if (chunks)
-        memcpy(to + entries, w->chunks.items, chunks);
-    memcpy(to + entries + chunks, w->text.items, w->text.n);
-    return sizeof *index + entries + chunks + w->text.n;
+        to = mempcpy(to, w->chunks.items, chunks);
+    memcpy(to, w->text.items, w->text.n);
+    return size;
 }
 
 size_t h5_scan(void *scan, void *index, size_t capacity)
 {
     const struct h5_scan *s = scan;
-    struct walk *w = calloc(1, sizeof *w);
-    if (!w) {
-        *(struct h5_index *)index = (struct h5_index){.error = "out of memory"};
-        return sizeof(struct h5_index);
-    }
-    w->bytes = s->bytes;
-    w->size = s->size;
+    struct walk w = {.bytes = s->bytes, .size = s->size};
     struct h5_image image = {
         .file = -1, .bytes = (void *)s->bytes, .size = s->size, .capacity = s->size};
-    const hid_t root =
-        h5_image_open(&image, "", NULL) ? -1 : H5Gopen2(image.file, "/", H5P_DEFAULT);
+    h5_image_open(&image, "", NULL);
+    const hid_t root = H5Gopen2(image.file, "/", H5P_DEFAULT);
     if (root < 0)
-        w->error = "not an HDF5 file, or damaged";
-    else if (new_entry(&(struct cursor){w, 0}, KIND_GROUP, "", ""))
-        walk_group(w, root, 0);
-    if (!w->error)
-        qsort_r(w->entries.items, w->entries.n, sizeof(struct h5_entry), by_name, w->text.items);
-    const size_t size = write_index(w, index, capacity);
-    if (image.file >= 0)
-        H5Fclose(image.file); /* closes the root as well */
-    free(w->entries.items);
-    free(w->chunks.items);
-    free(w->text.items);
-    free(w);
+        w.error = "not an HDF5 file, or damaged";
+    else if (new_entry(&w, KIND_GROUP, "", ""))
+        walk_group(&w, root, 0);
+    if (!w.error)
+        qsort_r(w.entries.items, w.entries.n, sizeof(struct h5_entry), by_name, w.text.items);
+    const size_t size = write_index(&w, index, capacity);
+    H5Fclose(image.file); /* closes the root as well */
+    free(w.entries.items);
+    free(w.chunks.items);
+    free(w.text.items);
     return size;
 }

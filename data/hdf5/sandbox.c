@@ -1,5 +1,5 @@
-/* sandbox.c: see sandbox.h. The model is OpenSSH's privilege separation (Provos, Friedl and Honeyman,
- * "Preventing Privilege Escalation", 2003), reduced to a result of plain bytes. */
+/* sandbox.c: see sandbox.h. The model is OpenSSH's privilege separation (Provos, Friedl and
+ * Honeyman, "Preventing Privilege Escalation", 2003), reduced to a result of plain bytes. */
 #include "data/hdf5/sandbox.h"
 #include <errno.h>
 #include <signal.h>
@@ -29,16 +29,12 @@
 /* The wall-clock limit is ten times as long, since the machine may be shared. */
 enum { PROCESSOR_SECONDS = 30 };
 
-/* On a page before the result. */
-struct header {
+/* Memory shared with the child. */
+struct shared {
     volatile size_t size;
     volatile int done;
+    _Alignas(64) char result[];
 };
-
-static size_t page(void)
-{
-    return (size_t)sysconf(_SC_PAGESIZE);
-}
 
 /* Bytes of address space in use; 0 if unknown. */
 static size_t mapped_bytes(void)
@@ -49,7 +45,7 @@ static size_t mapped_bytes(void)
         pages = 0;
     if (f)
         fclose(f);
-    return pages * page();
+    return pages * (size_t)getpagesize();
 }
 
 static void limit(int resource, rlim_t max)
@@ -61,27 +57,22 @@ static void limit(int resource, rlim_t max)
     setrlimit(resource, &r);
 }
 
-#ifdef HAVE_SECCOMP
-/* Allows what malloc, the clock, one-time initialisation and process exit need. Other calls fail with
- * EPERM, so that a library that tries one can continue. */
+/* Allows what malloc, the clock, one-time initialisation and process exit need. Other calls fail
+ * with EPERM, so that a library that tries one can continue. */
 static void filter_system_calls(void)
 {
+#ifdef HAVE_SECCOMP
     static const int CALLS[] = {
         SCMP_SYS(brk),          SCMP_SYS(mmap),      SCMP_SYS(munmap),        SCMP_SYS(mremap),
         SCMP_SYS(mprotect),     SCMP_SYS(madvise),   SCMP_SYS(exit),          SCMP_SYS(exit_group),
         SCMP_SYS(rt_sigreturn), SCMP_SYS(getrandom), SCMP_SYS(clock_gettime), SCMP_SYS(futex)};
     const scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    for (size_t i = 0; filter && i < sizeof CALLS / sizeof *CALLS; i++)
+    for (size_t i = 0; i < sizeof CALLS / sizeof *CALLS; i++)
         seccomp_rule_add(filter, SCMP_ACT_ALLOW, CALLS[i], 0);
-    if (filter)
-        seccomp_load(filter);
+    seccomp_load(filter);
     seccomp_release(filter);
-}
-#else
-static void filter_system_calls(void)
-{
-}
 #endif
+}
 
 /* For make memcheck: valgrind shares the process and needs files, memory and system calls. */
 #ifdef SANDBOX_OPEN
@@ -129,25 +120,15 @@ static void confine(size_t mapped)
 static int fail_ended(int status, const char *doing, const char *file, struct error *err)
 {
     const int s = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    if (s == SIGKILL || s == SIGXCPU || s == SIGALRM)
-        return fail(err, "%s: %s exceeded the time or memory limit", file, doing);
-    if (s)
+    if (s && s != SIGKILL && s != SIGXCPU && s != SIGALRM)
         return fail(err, "%s: %s crashed the sandboxed process (%s)", file, doing, strsignal(s));
-    return fail(err, "%s: %s ended the sandboxed process early", file, doing);
+    return fail(err, "%s: %s %s", file, doing,
+                s ? "exceeded the time or memory limit" : "ended the sandboxed process early");
 }
 
-/* Waits until the child has ended; if SIGCHLD is ignored, waitpid then fails with ECHILD. */
-static int wait_for(pid_t child)
-{
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return status;
-}
-
-/* Copies the result out of shared memory, which a process started by a compromised child might still
- * change. */
-static int take_result(struct sandbox_result *r, const struct header *shared, size_t capacity,
+/* Copies the result out of shared memory, which a process started by a compromised child might
+ * still change. */
+static int take_result(struct sandbox_result *r, const struct shared *shared, size_t capacity,
                        const char *doing, const char *file, struct error *err)
 {
     const size_t size = shared->size;
@@ -156,7 +137,7 @@ static int take_result(struct sandbox_result *r, const struct header *shared, si
     r->bytes = malloc(size ? size : 1);
     if (!r->bytes)
         return fail(err, "%s: out of memory for %zu bytes: %s", file, size, doing);
-    memcpy(r->bytes, (const char *)shared + page(), size);
+    memcpy(r->bytes, shared->result, size);
     r->size = size;
     return 0;
 }
@@ -165,7 +146,7 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
                 const char *doing, const char *file, struct error *err)
 {
     *r = (struct sandbox_result){0};
-    struct header *shared = mmap(NULL, page() + capacity, PROT_READ | PROT_WRITE,
+    struct shared *shared = mmap(NULL, sizeof *shared + capacity, PROT_READ | PROT_WRITE,
                                  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (shared == MAP_FAILED) {
         fail(err, "%s: out of memory for a sandboxed process", file);
@@ -175,7 +156,7 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
     const pid_t child = fork();
     if (child == 0) {
         confine(mapped);
-        shared->size = work(argument, (char *)shared + page(), capacity);
+        shared->size = work(argument, shared->result, capacity);
         shared->done = 1;
         _exit(0);
     }
@@ -183,11 +164,13 @@ int sandbox_run(struct sandbox_result *r, sandbox_work *work, void *argument, si
     if (child < 0)
         fail(err, "%s: cannot start a sandboxed process: %s", file, strerror(errno));
     else {
-        const int end = wait_for(child);
+        int end = 0;
+        /* If SIGCHLD is ignored, this fails with ECHILD once the child has ended. */
+        (void)TEMP_FAILURE_RETRY(waitpid(child, &end, 0));
         status = shared->done ? take_result(r, shared, capacity, doing, file, err)
                               : fail_ended(end, doing, file, err);
     }
-    munmap(shared, page() + capacity);
+    munmap(shared, sizeof *shared + capacity);
     return status;
 }
 

@@ -23,8 +23,8 @@ enum {
 };
 #define BPE_NONE UINT32_MAX /* no id */
 
-/* Normal tokens are text. Special ones, such as "<|endoftext|>", stand for no text; their bytes are a
- * name. Unused ids have no token. */
+/* Normal tokens are text. Special ones, such as "<|endoftext|>", stand for no text; their bytes are
+ * a name. Unused ids have no token. */
 enum bpe_kind { BPE_NORMAL, BPE_SPECIAL, BPE_UNUSED };
 
 struct merge {
@@ -80,8 +80,8 @@ struct bpe_workspace;
 struct bpe_workspace *bpe_workspace_create(struct error *err);
 void bpe_workspace_destroy(struct bpe_workspace *s);
 
-/* Encodes one word of n bytes into ids, which holds n. Returns the number of ids, SIZE_MAX if memory
- * is short. */
+/* Encodes one word of n bytes into ids, which holds n. Returns the number of ids, SIZE_MAX if
+ * memory is short. */
 size_t bpe_encode_word(const struct bpe *b, struct bpe_workspace *s, const char *word, size_t n,
                        uint32_t *ids);
 

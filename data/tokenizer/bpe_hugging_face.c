@@ -1,5 +1,6 @@
 /* bpe_hugging_face.c: reads tokenizer.json of Hugging Face's tokenizers library. Byte-level BPE is
- * supported; anything else that a file requests is rejected by name, since ids would silently differ.
+ * supported; anything else that a file requests is rejected by name, since ids would silently
+ * differ.
  */
 #include "data/tokenizer/vocabulary.h"
 #include <stdio.h>

@@ -41,7 +41,7 @@ static struct bpe *load_pair(const char *path, cJSON *vocab, const char *merges,
     if (!find_beside(other, path, first, second))
         return fail_null(err, "%s: %s, but there is no %s or %s beside it", path,
                          vocab ? "a vocabulary" : "a list of merges", first, second);
-    if (!(text = input_file_text_linked(other, FILE_MAX, err)))
+    if (!(text = input_file_text(other, FOLLOW_LINKS, FILE_MAX, err)))
         return NULL;
     cJSON *parsed = vocab ? NULL : parse_object(text, err);
     if (vocab)
@@ -66,7 +66,7 @@ static bool is_tiktoken(const char *text)
 
 struct bpe *bpe_load(const char *path, const struct bpe_hints *hints, struct error *err)
 {
-    char *text = input_file_text_linked(path, FILE_MAX, err);
+    char *text = input_file_text(path, FOLLOW_LINKS, FILE_MAX, err);
     const char *slash = strrchr(path, '/');
     struct bpe *b = NULL;
     bool is_pair = false; /* its error messages name the files */

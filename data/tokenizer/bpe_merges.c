@@ -1,9 +1,9 @@
-/* bpe_merges.c: reads vocab.json and merges.txt of GPT-2 (there encoder.json and vocab.bpe): the ids
- * of tokens, and one line per merge, in order of rank, after a line "#version: 0.2". The files do not
- * name the pre-tokenizer; GPT-2's is the default.
+/* bpe_merges.c: reads vocab.json and merges.txt of GPT-2 (there encoder.json and vocab.bpe): the
+ * ids of tokens, and one line per merge, in order of rank, after a line "#version: 0.2". The files
+ * do not name the pre-tokenizer; GPT-2's is the default.
  *
- * A token that no merge makes is special ("<|endoftext|>"). A merge may only use bytes and results of
- * earlier lines, so that there are neither gaps nor cycles.
+ * A token that no merge makes is special ("<|endoftext|>"). A merge may only use bytes and results
+ * of earlier lines, so that there are neither gaps nor cycles.
  */
 #include "data/tokenizer/vocabulary.h"
 #include <stdio.h>

@@ -1,12 +1,13 @@
 /* bpe_tiktoken.c: reads OpenAI's NAME.tiktoken. Each line holds a token's bytes in base64 and its
- * rank, which is also its id. tiktoken merges the neighbours whose concatenation has the lowest rank.
+ * rank, which is also its id. tiktoken merges the neighbours whose concatenation has the lowest
+ * rank.
  *
- * Our merges are pairs, so they are reconstructed: a token is the merge of the two tokens that remain
- * when its bytes are merged by the ranks below its own. If two remain for every token, both methods
- * give the same ids: when two neighbours a b form a token, nothing to their left or right has been
- * merged into them so far, so merging has proceeded as it does for the bytes of ab alone, and left
- * those two. If more than two remain for some token, every split of a token into two tokens becomes a
- * merge, and a word that is a token is looked up first, as in tiktoken.
+ * Our merges are pairs, so they are reconstructed: a token is the merge of the two tokens that
+ * remain when its bytes are merged by the ranks below its own. If two remain for every token, both
+ * methods give the same ids: when two neighbours a b form a token, nothing to their left or right
+ * has been merged into them so far, so merging has proceeded as it does for the bytes of ab alone,
+ * and left those two. If more than two remain for some token, every split of a token into two
+ * tokens becomes a merge, and a word that is a token is looked up first, as in tiktoken.
  *
  * The file contains neither pre-tokenizer nor special tokens; those of OpenAI's vocabularies are
  * known by the file's name.
@@ -90,8 +91,8 @@ static int read_lines(struct vocabulary *v, char *text, struct error *err)
     return 0;
 }
 
-/* Merges a token's bytes by the ranks below `rank`; stores where the remaining parts end and returns
- * their number. Tokens are short, so the simple algorithm suffices. */
+/* Merges a token's bytes by the ranks below `rank`; stores where the remaining parts end and
+ * returns their number. Tokens are short, so the simple algorithm suffices. */
 static size_t split_token(const struct bpe *b, const char *bytes, size_t n, uint32_t rank,
                           uint32_t *ends)
 {

@@ -1,10 +1,10 @@
 /* bpe_train.c: see bpe_train.h.
  *
  * A merge changes only the words that contain its pair, and in them only the neighbouring pairs. So
- * every pair has a count and a list of words in which it was seen, though it may no longer be there.
- * The best pair comes from a heap whose entries may be out of date: a count only decreases, except
- * during the step that creates the pair's younger token, so an outdated entry is too high, and is
- * corrected when it reaches the top. Memory is a small multiple of the unique words.
+ * every pair has a count and a list of words in which it was seen, though it may no longer be
+ * there. The best pair comes from a heap whose entries may be out of date: a count only decreases,
+ * except during the step that creates the pair's younger token, so an outdated entry is too high,
+ * and is corrected when it reaches the top. Memory is a small multiple of the unique words.
  */
 #include "data/tokenizer/bpe_train.h"
 #include "base/array.h"

@@ -2,8 +2,8 @@
  *
  * The vocabulary begins as the 256 bytes in order. Repeatedly, the most frequent pair of neighbours
  * becomes a token; a word that contains a pair adds its count once for each occurrence. Of equally
- * frequent pairs the greatest is chosen, by the bytes of the left token, then of the right one (as in
- * Stanford's CS336), so the result does not depend on the number of threads. Special tokens come
+ * frequent pairs the greatest is chosen, by the bytes of the left token, then of the right one (as
+ * in Stanford's CS336), so the result does not depend on the number of threads. Special tokens come
  * last.
  */
 #pragma once
@@ -19,6 +19,6 @@ struct bpe_plan {
     void *context;
 };
 
-/* `words` maps words to counts (word_counter.h). NULL if memory is short, the plan is impossible, or
- * the words give fewer tokens (the message says how many). */
+/* `words` maps words to counts (word_counter.h). NULL if memory is short, the plan is impossible,
+ * or the words give fewer tokens (the message says how many). */
 struct bpe *bpe_train(const struct bytemap *words, const struct bpe_plan *plan, struct error *err);

@@ -1,4 +1,5 @@
-/* pairmap.h: a map from pairs of token ids to numbers: the rank of a merge, the index of a count. */
+/* pairmap.h: a map from pairs of token ids to numbers: the rank of a merge, the index of a
+ * count. */
 #pragma once
 
 #include <stdbool.h>

@@ -67,8 +67,8 @@ static int compile(struct pattern *p, struct error *err)
     uint32_t lookbehind = 0;
     pcre2_pattern_info(p->code, PCRE2_INFO_MAXLOOKBEHIND, &lookbehind);
     p->lookbehind = 4 * (size_t)lookbehind; /* from characters */
-    /* If this fails, the slower interpreter is used. So it is under valgrind, which cannot know that
-     * compiled code ignores what it reads beyond the end of a text. */
+    /* If this fails, the slower interpreter is used. So it is under valgrind, which cannot know
+     * that compiled code ignores what it reads beyond the end of a text. */
 #ifndef NO_JIT
     (void)pcre2_jit_compile(p->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
 #endif

@@ -1,10 +1,10 @@
 /* pretokenizer.c: see pretokenizer.h. Text is collected in a buffer. Once there is enough of it:
  *
- *   1. Barriers are found, where a word must end whatever the pattern: separators and invalid UTF-8.
+ *   1. Barriers are found, where a word must end: separators and invalid UTF-8.
  *   2. The buffer is divided into tasks at places that are likely to be between two words (after a
  *      letter, before a space).
- *   3. Each task, on its own thread, finds words from its beginning up to the first word that ends at
- *      or beyond its end. It sees the text beyond its end, so the words are exact.
+ *   3. Each task, on its own thread, finds words from its beginning up to the first that ends at or
+ *      beyond its end. It sees the text beyond its end, so the words are exact.
  *   4. If a task did not stop where the next one begins, the guess was wrong, and the next task is
  *      repeated from there. So the result is that of one thread, whatever the pattern.
  *   5. The runs of words are taken in parallel and committed in order.
@@ -184,7 +184,8 @@ static int add_word(struct task *t, size_t begin, size_t end)
     return 0;
 }
 
-/* Finds the end of the word at `at`, between the barriers at `begin` and `end`; 0: not known yet. */
+/* Finds the end of the word at `at`, between the barriers at `begin` and `end`; 0: not known yet.
+ */
 static int find_end(struct pretokenizer *p, struct task *t, struct matcher *m, size_t begin,
                     size_t at, size_t end, size_t *word_end)
 {
@@ -262,7 +263,8 @@ static void make_tasks(struct pretokenizer *p)
     p->max_tasks = size_max(p->max_tasks, p->n_tasks);
 }
 
-/* Steps 3 and 4. Keeps the tasks whose words are final; *taken is where the remaining text begins. */
+/* Steps 3 and 4. Keeps the tasks whose words are final; *taken is where the remaining text begins.
+ */
 static int find_words(struct pretokenizer *p, size_t *taken, struct error *err)
 {
 #pragma omp parallel for schedule(dynamic) num_threads((int)p->threads)

@@ -1,8 +1,8 @@
 /* tokenizer.c: see tokenizer.h.
  *
- * In a file, a tokenizer is a group with the attributes format, kind, vocab_size and fingerprint; for
- * char also the dataset code_points, for bpe what bpe_h5.c writes. The fingerprint covers everything
- * that determines ids, so recomputing it detects any damage.
+ * In a file, a tokenizer is a group with the attributes format, kind, vocab_size and fingerprint;
+ * for char also the dataset code_points, for bpe what bpe_h5.c writes. The fingerprint covers
+ * everything that determines ids, so recomputing it detects any damage.
  */
 #include "data/tokenizer/tokenizer.h"
 #include "base/atomic.h"

@@ -40,8 +40,8 @@ struct tokenizer *tokenizer_create_bpe(struct bpe *bpe, struct error *err);
 void tokenizer_destroy(struct tokenizer *t);
 
 /* Encodes a complete text of `length` bytes. The caller frees *ids. byte and bpe accept any bytes;
- * for char, an unknown or invalid character is an error that gives its byte offset. special: names of
- * special tokens become those tokens, otherwise they are ordinary text. */
+ * for char, an unknown or invalid character is an error that gives its byte offset. special: names
+ * of special tokens become those tokens, otherwise they are ordinary text. */
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, bool special,
                      uint32_t **ids, size_t *n, struct error *err);
 /* For byte and char: encodes a piece of a stream, which contains only complete characters, into
@@ -69,7 +69,7 @@ struct tokenizer *tokenizer_read(struct h5_node group, struct error *err);
 /* tokenizer.h5 */
 int tokenizer_save(const struct tokenizer *t, const char *path, struct error *err);
 struct tokenizer *tokenizer_load(const char *path, struct error *err);
-/* From tokenizer.h5, its directory, a checkpoint, or another program's file (bpe_files.h), for which
- * the hints are; they may be NULL. */
+/* From tokenizer.h5, its directory, a checkpoint, or another program's file (bpe_files.h), for
+ * which the hints are; they may be NULL. */
 struct tokenizer *tokenizer_load_any(const char *path, const struct bpe_hints *hints,
                                      struct error *err);

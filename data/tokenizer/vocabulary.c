@@ -7,8 +7,8 @@
 
 /* --- GPT-2's characters --- */
 
-/* GPT-2's bytes_to_unicode: printable bytes are themselves, the others U+0100 and following. `bytes`
- * gets 1 + the byte of each character below U+0200, or 0. */
+/* GPT-2's bytes_to_unicode: printable bytes are themselves, the others U+0100 and following.
+ * `bytes` gets 1 + the byte of each character below U+0200, or 0. */
 static void make_alphabet(uint16_t characters[256], uint16_t bytes[512])
 {
     uint16_t next = 256;

@@ -33,8 +33,9 @@ int bpe_find_merge(const struct bpe *b, const char *left, size_t n_left, const c
 /* Encodes bytes in GPT-2's characters, terminated: text holds 2 n + 1. */
 void bytes_to_printable(const char *bytes, size_t n, char *text);
 
-/* The readers of the three kinds of files, given their contents, which they overwrite. Error messages
- * do not name the file, except those of bpe_read_merges. `name` determines known pre-tokenizers. */
+/* The readers of the three kinds of files, given their contents, which they overwrite. Error
+ * messages do not name the file, except those of bpe_read_merges. `name` determines known
+ * pre-tokenizers. */
 struct bpe *bpe_read_hugging_face(cJSON *root, const struct bpe_hints *hints, struct error *err);
 struct bpe *bpe_read_tiktoken(const char *name, char *text, const struct bpe_hints *hints,
                               struct error *err);

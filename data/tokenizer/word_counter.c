@@ -1,5 +1,5 @@
-/* word_counter.c: see word_counter.h. Each thread counts in its own table; the tables are added up at
- * the end. */
+/* word_counter.c: see word_counter.h. Each thread counts in its own table; the tables are added up
+ * at the end. */
 #include "data/tokenizer/word_counter.h"
 #include "base/minmax.h"
 #include "data/tokenizer/bpe.h"

@@ -85,9 +85,9 @@ static void compare_forward(struct check *k, size_t t, const char *method, enum 
                             GRADCHECK_OP_TOLERANCE));
 }
 
-/* If the double forward were not the real part of the complex one, the complex step would check another
- * function. And a forward and a backward of the same wrong function agree, which only the textbook
- * version shows. */
+/* If the double forward were not the real part of the complex one, the complex step would check
+ * another function. And a forward and a backward of the same wrong function agree, which only the
+ * textbook version shows. */
 int check_forward(struct check *k)
 {
     struct harness *h = &k->h;

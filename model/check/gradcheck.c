@@ -1,9 +1,9 @@
 /* gradcheck.c: checks the backward of one operation against its forward: see gradcheck.h.
  *
- * The backward runs in the double build, on gradients that already hold random numbers. It must leave
- * there these numbers plus J^T dy, so an assignment shows. Small tensors are checked in every
- * coordinate. Of large ones, a few coordinates are checked and random directions v of length 1, along
- * which the error e of a gradient shows as e . v, about |e| / sqrt(n).
+ * The backward runs in the double build, on gradients that already hold random numbers. It must
+ * leave there these numbers plus J^T dy, so an assignment shows. Small tensors are checked in every
+ * coordinate. Of large ones, a few coordinates are checked and random directions v of length 1,
+ * along which the error e of a gradient shows as e . v, about |e| / sqrt(n).
  */
 #include "model/check/gradcheck.h"
 #include "model/check/harness.h"
@@ -21,8 +21,8 @@ enum {
     LARGE_DIRECTIONS = 1
 };
 
-/* A backward adds to numbers of variance 1. The sum rounds by half an epsilon of them, whatever the size
- * of the gradient; for numbers of up to four deviations, that is two epsilons. */
+/* A backward adds to numbers of variance 1. The sum rounds by half an epsilon of them, whatever the
+ * size of the gradient; for numbers of up to four deviations, that is two epsilons. */
 static const struct comparison_bounds bounds = {.tolerance = GRADCHECK_OP_TOLERANCE,
                                                 .central_rounding = 64 * DBL_EPSILON,
                                                 .sum_rounding = 2 * DBL_EPSILON};

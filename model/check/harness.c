@@ -63,9 +63,9 @@ void random_direction(double *v, size_t n, uint64_t *state)
         v[i] /= sqrt(sum);
 }
 
-/* Inputs have deviation 1, gains lie around 1 and other parameters are half as wide, so that every term
- * of a derivative has about the same weight. All are floats, so that all builds start from the same
- * numbers and x + h is exact. */
+/* Inputs have deviation 1, gains lie around 1 and other parameters are half as wide, so that every
+ * term of a derivative has about the same weight. All are floats, so that all builds start from the
+ * same numbers and x + h is exact. */
 static float draw(const struct op_tensor *t, uint64_t *state)
 {
     const double z = random_normal(state);

@@ -1,5 +1,5 @@
-/* harness.h: what a check works on: the tensors of an operation in one case, in every number type and
- * filled with the same random numbers, and derivatives of its outputs along any direction. */
+/* harness.h: what a check works on: the tensors of an operation in one case, in every number type
+ * and filled with the same random numbers, and derivatives of its outputs along any direction. */
 #pragma once
 
 #include "model/check/subject.h"
@@ -31,8 +31,8 @@ int harness_create(struct harness *h, const struct gradcheck_subject *s, const s
                    uint64_t seed);
 void harness_destroy(struct harness *h);
 
-/* Whether the case is a LayerNorm of one element. Its dx is zero by cancellation, to which no condition
- * number applies. */
+/* Whether the case is a LayerNorm of one element. Its dx is zero by cancellation, to which no
+ * condition number applies. */
 bool harness_degenerate(const struct harness *h);
 
 /* Sets inputs and parameters to the numbers drawn and everything else to NaN. */
@@ -73,8 +73,8 @@ struct comparison {
 void comparison_add(struct comparison *s, size_t at, double got, double expected, double error,
                     double magnitude);
 
-/* The line of a comparison of `checked` coordinates and directions of a tensor of `size` elements, whose
- * gradient has `whole` as its sum of squares. */
+/* The line of a comparison of `checked` coordinates and directions of a tensor of `size` elements,
+ * whose gradient has `whole` as its sum of squares. */
 struct comparison_bounds {
     double tolerance;        /* of the complex step */
     double central_rounding; /* of central differences, beyond their own estimate */
@@ -106,15 +106,15 @@ struct check {
 /* Completes a line with what all lines of a case share, counts failures, and reports the line. */
 void check_report(struct check *k, size_t tensor, struct gradcheck_line line);
 
-/* Draws start (B,T), with more than one document in each row if T > 1, and replaces targets in the next
- * document by NO_TARGET. NULL if memory is short. */
+/* Draws start (B,T), with more than one document in each row if T > 1, and replaces targets in the
+ * next document by NO_TARGET. NULL if memory is short. */
 uint32_t *draw_documents(size_t B, size_t T, size_t document, uint32_t *targets, uint64_t *random);
 
 /* Writes "B=2 T=3 C=5 …": the sizes that occur in the shapes of an operation. */
 void op_describe(char *text, size_t size, const struct op_info *info, const struct op_case *c);
 
-/* Checks cases 0 to count - 1 in parallel, each with its own seed, and reports their lines in order.
- * Returns the number of failures, or -1 if memory is short. */
+/* Checks cases 0 to count - 1 in parallel, each with its own seed, and reports their lines in
+ * order. Returns the number of failures, or -1 if memory is short. */
 int gradcheck_cases(const struct gradcheck *g, size_t count,
                     int (*check)(const struct gradcheck *g, const void *subject, size_t i),
                     const void *subject);
@@ -127,8 +127,8 @@ int copy_tensors(struct copy *copy, const struct harness *h, bool differentiable
 void copy_free(struct copy *copy);
 void check_unchanged(struct check *k, const struct copy *copy, const char *method);
 
-/* After a forward in double and in double complex: checks that both agree with each other and with the
- * textbook version. Returns -1 if memory is short. */
+/* After a forward in double and in double complex: checks that both agree with each other and with
+ * the textbook version. Returns -1 if memory is short. */
 int check_forward(struct check *k);
 
 /* Checks the builds of low precision against the double build. Returns -1 if memory is short. */
@@ -159,7 +159,8 @@ double number_get(enum number n, const void *array, size_t i);
 void number_put(enum number n, void *array, size_t i, double re, double im);
 size_t number_size(enum number n);
 
-/* The checker's random numbers (splitmix64; Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195). */
+/* The checker's random numbers (splitmix64; Steele, Lea and Flood 2014,
+ * doi:10.1145/2660193.2660195). */
 uint64_t random_bits(uint64_t *state);
 double random_normal(uint64_t *state);
 /* A direction of length 1. */

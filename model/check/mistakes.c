@@ -1,8 +1,8 @@
 /* mistakes.c: which planted mistakes are switched on at which call.
  *
- * A composition calls the same function at several places: a block has two LayerNorms. Forwards call
- * their parts in the order of op_places, backwards in reverse order, so counting the calls of an
- * operation since its composition was entered tells the place.
+ * A composition calls the same function at several places: a block has two LayerNorms. Forwards
+ * call their parts in the order of op_places, backwards in reverse order, so counting the calls of
+ * an operation since its composition was entered tells the place.
  */
 #include "model/check/mistakes.h"
 #include <string.h>

@@ -1,10 +1,10 @@
-/* mistakes.h: planted mistakes: what people write who derive these gradients by hand. The checker is
- * checked with them, and a student's function is compared with them to name its mistake.
+/* mistakes.h: planted mistakes: what people write who derive these gradients by hand. The checker
+ * is checked with them, and a student's function is compared with them to name its mistake.
  *
  * Each mistake is one entry of model/check/mistakes/FUNCTION.txt: an edit of the textbook version
- * (model/plain). generate.awk makes of both the table below, and versions of the operations whose edits
- * are switched on by mistakes_plant. Mistakes in how the whole model is put together are functions
- * (mistakes_model.c).
+ * (model/plain). generate.awk makes of both the table below, and versions of the operations whose
+ * edits are switched on by mistakes_plant. Mistakes in how the whole model is put together are
+ * functions (mistakes_model.c).
  */
 #pragma once
 
@@ -29,8 +29,8 @@ struct planted {
     int place;
 };
 
-/* Switches on n mistakes in `op` for the following calls by this thread of the mistaken versions. The
- * array must stay valid. */
+/* Switches on n mistakes in `op` for the following calls by this thread of the mistaken versions.
+ * The array must stay valid. */
 void mistakes_plant(enum op op, const struct planted *planted, size_t n);
 
 /* For the mistaken versions: which switches are on in this call of an operation. */

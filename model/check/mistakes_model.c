@@ -1,5 +1,5 @@
-/* mistakes_model.c: whole models that are put together wrongly: see mistakes.h. Each function takes the
- * place of loss_and_grads and gets one thing wrong. */
+/* mistakes_model.c: whole models that are put together wrongly: see mistakes.h. Each function takes
+ * the place of loss_and_grads and gets one thing wrong. */
 #include "model/check/mistakes.h"
 #include "model/embedding.h"
 #include "model/gpt.h"
@@ -47,7 +47,8 @@ MODEL(targets_shifted)
     weighted(loss, model, &b, d, 1);
 }
 
-/* The gradient with only one of the two terms of wte: that of the embedding, or of the output layer. */
+/* The gradient with only one of the two terms of wte: that of the embedding, or of the output
+ * layer. */
 static void half_tied(double loss[2], struct gpt *g, const struct batch *batch,
                       const struct dropout *d, bool embedding)
 {

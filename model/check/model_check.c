@@ -1,17 +1,18 @@
 /* model_check.c: the whole model: the loss of a batch against every parameter tensor.
  *
- * One complex forward along a direction v of a tensor gives the derivative of the loss along v, which
- * the tensor's gradient must match. Small tensors are also checked in every coordinate. The gradient is
- * accumulated over micro-batches, into an array that already holds random numbers, and compared with
- * the loss of the whole batch. Padding of the vocabulary and the gaps between tensors must not change.
+ * One complex forward along a direction v of a tensor gives the derivative of the loss along v,
+ * which the tensor's gradient must match. Small tensors are also checked in every coordinate. The
+ * gradient is accumulated over micro-batches, into an array that already holds random numbers, and
+ * compared with the loss of the whole batch. Padding of the vocabulary and the gaps between tensors
+ * must not change.
  */
 #include "model/check/model_check.h"
 #include <float.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* All sizes differ; T lies below, at and above attention's triangles of 16; one head, several heads, as
- * many as C; every option. */
+/* All sizes differ; T lies below, at and above attention's triangles of 16; one head, several
+ * heads, as many as C; every option. */
 static const struct model_case cases[] = {
     {{3, 2, 4, 5, 13, 16, true, GELU_TANH, 0.2}, 4, 3, 2, 0},
     {{2, 3, 6, 7, 11, 13, true, GELU_TANH, 0}, 2, 5, 1, 0},
@@ -27,8 +28,8 @@ enum { DIRECTIONS = 4, ALL_COORDINATES = 600, ALL_CENTRAL = 60, SOME_COORDINATES
 /* The standard deviation of what the gradients hold before: gradients of a mean are small. */
 static const double BEFORE = 1.0 / 64;
 
-/* Smaller than for an operation: a step larger than the embeddings themselves would leave the radius of
- * convergence at a LayerNorm. */
+/* Smaller than for an operation: a step larger than the embeddings themselves would leave the
+ * radius of convergence at a LayerNorm. */
 static const double FIRST_STEP = 1.0 / 32;
 
 static const double LOSS_ROUNDING = 8 * DBL_EPSILON;
@@ -60,8 +61,8 @@ void model_report(struct model_check *k, const char *tensor, struct gradcheck_li
         k->g->report(k->g->to, &line);
 }
 
-/* The loss of the whole batch, with tensor t moved by (re + i im) along coordinate `at`, or along the
- * direction if at is SIZE_MAX. */
+/* The loss of the whole batch, with tensor t moved by (re + i im) along coordinate `at`, or along
+ * the direction if at is SIZE_MAX. */
 static void loss_at(double out[2], struct model_check *k, enum number n, const struct tensor *t,
                     size_t at, double re, double im)
 {

@@ -30,6 +30,6 @@ struct dropout model_dropout(const struct model_check *k, size_t first_row);
 /* Completes a line with what all lines of a case share, counts failures, and reports the line. */
 void model_report(struct model_check *k, const char *tensor, struct gradcheck_line line);
 
-/* Checks loss, logits and every gradient of the builds of low precision against the double build. The
- * parameters must hold k->value. Returns -1 if memory is short. */
+/* Checks loss, logits and every gradient of the builds of low precision against the double build.
+ * The parameters must hold k->value. Returns -1 if memory is short. */
 int check_model_precision(struct model_check *k);

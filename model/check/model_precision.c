@@ -1,6 +1,6 @@
-/* model_precision.c: loss, logits and every gradient of the whole model in low precision against double,
- * with the bound of precision.c. The parameters are the inputs that are perturbed, and the chain is that
- * of all layers. */
+/* model_precision.c: loss, logits and every gradient of the whole model in low precision against
+ * double, with the bound of precision.c. The parameters are the inputs that are perturbed, and the
+ * chain is that of all layers. */
 #include "model/check/model_check.h"
 #include <stdlib.h>
 
@@ -19,8 +19,8 @@ static size_t logits_count(const struct model_check *k)
     return k->c->B * k->c->T * k->c->config.vocab_size;
 }
 
-/* Computes the whole batch in one number type, with parameters perturbed by unit. Returns the results,
- * or NULL if memory is short. */
+/* Computes the whole batch in one number type, with parameters perturbed by unit. Returns the
+ * results, or NULL if memory is short. */
 static double *run_pass(struct model_check *k, enum number n, double unit, uint64_t *random)
 {
     const struct model_code *code = &k->subject->code[n];

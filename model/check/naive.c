@@ -1,6 +1,7 @@
-/* naive.c: the gradient check as it is usually written, for comparison with this one: in float, with
- * differences of one step size, an upstream gradient of ones (the sum of the outputs), gradients that
- * start at zero, and numpy's allclose with tolerances just wide enough for every right backward. */
+/* naive.c: the gradient check as it is usually written, for comparison with this one: in float,
+ * with differences of one step size, an upstream gradient of ones (the sum of the outputs),
+ * gradients that start at zero, and numpy's allclose with tolerances just wide enough for every
+ * right backward. */
 #include "model/check/gradcheck.h"
 #include "model/check/harness.h"
 #include <math.h>

@@ -5,14 +5,15 @@
  * doi:10.1137/S003614459631241X).
  *
  * Central differences: D(h) = (f(x + hv) - f(x - hv)) / 2h = f' + c_2 h^2 + c_4 h^4 + ... has a
- * truncation error for large h and a rounding error, eps |f| / h, for small h. Halving h and eliminating
- * one power of h^2 at a time (Richardson 1911) gives
+ * truncation error for large h and a rounding error, eps |f| / h, for small h. Halving h and
+ * eliminating one power of h^2 at a time (Richardson 1911) gives
  *
  *     A_i0 = D(h_0 / 2^i),   A_im = (4^m A_i,m-1 - A_i-1,m-1) / (4^m - 1)
  *
- * The error of each entry is estimated by its distance to the two entries that it was made of, plus the
- * rounding error that its smallest step amplifies. The entry with the smallest estimate is used, and the
- * steps stop once a good estimate grows again (Ridders 1982, doi:10.1016/S0141-1195(82)80057-0).
+ * The error of each entry is estimated by its distance to the two entries that it was made of, plus
+ * the rounding error that its smallest step amplifies. The entry with the smallest estimate is
+ * used, and the steps stop once a good estimate grows again (Ridders 1982,
+ * doi:10.1016/S0141-1195(82)80057-0).
  */
 #include "model/check/gradcheck.h"
 #include "model/check/harness.h"
@@ -149,8 +150,8 @@ void comparison_add(struct comparison *s, size_t at, double got, double expected
 }
 
 /* The norm that errors are relative to is that of the part of the gradient that was checked: random
- * coordinates may all have a gradient of zero. A gradient that is zero everywhere is compared with what
- * it could be, a hundredth of |dy| . |f|. */
+ * coordinates may all have a gradient of zero. A gradient that is zero everywhere is compared with
+ * what it could be, a hundredth of |dy| . |f|. */
 struct gradcheck_line comparison_line(const struct comparison *s, size_t size, size_t checked,
                                       double whole, const struct comparison_bounds *bounds)
 {

@@ -1,5 +1,5 @@
-/* op_code.c: the callers of the operations, generated from ops.def. Each takes its arguments from the
- * array of tensors by name. */
+/* op_code.c: the callers of the operations, generated from ops.def. Each takes its arguments from
+ * the array of tensors by name. */
 #include "model/check/op_code.h"
 #include "model/block.h"
 #include "model/real.h"
@@ -90,8 +90,8 @@ static void call_block_forward(op_function *f, void *const *x, const struct op_c
     ((typeof(block_forward) *)f)(&b.a, &b.s, b.x, c->start, b.w, c->B, c->T, &config, &d, OP_LAYER);
 }
 
-/* block_backward turns the gradient of its output into that of its input. Here, as for all operations,
- * the one is kept and the other is added. */
+/* block_backward turns the gradient of its output into that of its input. Here, as for all
+ * operations, the one is kept and the other is added. */
 static void call_block_backward(op_function *f, void *const *dx, void *const *x,
                                 const struct op_case *c)
 {

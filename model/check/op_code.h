@@ -1,8 +1,9 @@
 /* op_code.h: the functions of every operation in each build, with one way to call them.
  *
- * A function is stored as a plain pointer and called through a caller that knows how the operation's
- * arguments follow from an array of tensors. So another function of the same type, such as the textbook
- * version, a planted mistake or a function from a shared object, can take its place.
+ * A function is stored as a plain pointer and called through a caller that knows how the
+ * operation's arguments follow from an array of tensors. So another function of the same type, such
+ * as the textbook version, a planted mistake or a function from a shared object, can take its
+ * place.
  */
 #pragma once
 

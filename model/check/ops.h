@@ -1,6 +1,6 @@
-/* ops.h: every operation of the model as data: its tensors with their roles and shapes, its parts, and
- * the cases in which it is checked. It does not depend on the number type; op_code.h adds the functions
- * of each build. */
+/* ops.h: every operation of the model as data: its tensors with their roles and shapes, its parts,
+ * and the cases in which it is checked. It does not depend on the number type; op_code.h adds the
+ * functions of each build. */
 #pragma once
 
 #include "model/tensors.h"
@@ -14,8 +14,8 @@ enum op {
     OPS
 };
 
-/* Inputs and parameters have gradients, which a backward adds into; it receives those of outputs. The
- * forward writes outputs and saved tensors. Scratch holds nothing between two calls. */
+/* Inputs and parameters have gradients, which a backward adds into; it receives those of outputs.
+ * The forward writes outputs and saved tensors. Scratch holds nothing between two calls. */
 enum role { ROLE_INPUT, ROLE_PARAMETER, ROLE_OUTPUT, ROLE_SAVED, ROLE_SCRATCH };
 
 struct op_tensor {
@@ -68,8 +68,8 @@ enum { OP_DROPOUT_SEED = 20240229, OP_DROPOUT_STEP = 7, OP_LAYER = 3 };
 /* The operation of this name, or OPS. */
 enum op op_find(const char *name);
 
-/* Where an operation occurs in another: the operation itself first, then its parts and their parts, in
- * the order of the forward. Returns their number. */
+/* Where an operation occurs in another: the operation itself first, then its parts and their parts,
+ * in the order of the forward. Returns their number. */
 struct op_place {
     char name[48]; /* "mlp.c_fc" */
     enum op op;
@@ -79,15 +79,15 @@ size_t op_places(struct op_place places[OP_PLACES_MAX], enum op op);
 /* The configuration of a model that has the sizes of a case. */
 struct model_config op_config(const struct op_case *c);
 
-/* The size that a letter stands for in a case: those of model_dim, and B sequences, T tokens, N = B T,
- * O outputs of linear, L = loss_chunk(N, P) rows of logits. */
+/* The size that a letter stands for in a case: those of model_dim, and B sequences, T tokens, N = B
+ * T, O outputs of linear, L = loss_chunk(N, P) rows of logits. */
 size_t op_dim(const struct op_case *c, char letter);
 
 /* The name of a tensor as that of a function's argument: "ln_1.weight" becomes ln_1_weight. */
 void op_argument(char name[OP_NAME_MAX], const struct op_tensor *t);
 
-/* Writes the sizes of a tensor's dimensions, at most three, and returns their number: 0 if the case has
- * no such tensor. */
+/* Writes the sizes of a tensor's dimensions, at most three, and returns their number: 0 if the case
+ * has no such tensor. */
 int op_shape(size_t shape[3], const struct op_tensor *t, const struct op_case *c);
 
 /* Elements of a tensor; 0 if the case has no such tensor. */

@@ -1,33 +1,33 @@
 /* precision.c: compares the low-precision builds, with their fast paths, with the double build on
  * the same inputs.
  *
- * How large the error of float may be follows from the operation. A stable algorithm returns what exact
- * arithmetic would return for inputs that each differ by a few roundings u = 2^-24 (Higham 2002,
- * "Accuracy and Stability of Numerical Algorithms", section 1.5). So inputs and upstream gradients are
- * perturbed by u at random, in double. The resulting change of a result f,
+ * How large the error of float may be follows from the operation. A stable algorithm returns what
+ * exact arithmetic would return for inputs that each differ by a few roundings u = 2^-24 (Higham
+ * 2002, "Accuracy and Stability of Numerical Algorithms", section 1.5). So inputs and upstream
+ * gradients are perturbed by u at random, in double. The resulting change of a result f,
  *
- *     kappa = |f(x (1 + u delta)) - f(x)|,   |delta_i| <= 1,   as the root mean square of a few draws,
+ *     kappa = |f(x (1 + u delta)) - f(x)|,   |delta_i| <= 1,
  *
- * is the effect that u has on this result.
+ * the root mean square of a few draws, is the effect that u has on this result.
  *
- * A chain of stable operations need not be stable, however: no change of the inputs may have the effect
- * of a rounding error inside the chain. For example, dx of a LayerNorm is orthogonal to 1 and to xhat
- * for all inputs, so of three elements one direction remains. After rounding, a difference of much
- * larger terms also points in the other directions, and the next matrix may enlarge these. The effect of
- * internal rounding errors is therefore measured too. To first order, each of them, delta_i,
- * changes the result by c_i delta_i, with the same c_i in every precision of the same code. Inputs
- * that change in their last digit redraw the rounding errors of double, so the scatter of its
- * results is that of float in other units:
+ * A chain of stable operations need not be stable, however: no change of the inputs may have the
+ * effect of a rounding error inside the chain. For example, dx of a LayerNorm is orthogonal to 1
+ * and to xhat for all inputs, so of three elements one direction remains. After rounding, a
+ * difference of much larger terms also points in the other directions, and the next matrix may
+ * enlarge these. The effect of internal rounding errors is therefore measured too. To first order,
+ * each of them, delta_i, changes the result by c_i delta_i, with the same c_i in every precision of
+ * the same code. Inputs that change in their last digit redraw the rounding errors of double, so
+ * the scatter of its results is that of float in other units:
  *
  *     rho = 2^28 |f64(x (1 + 2^-52 delta)) - f64(x)|,   2^28 being the ratio of the perturbations
  *
  * The bound is K sqrt(n) (max(kappa, rho) + u |f|), for a chain of n operations that round
- * independently. Sums make kappa grow like the error of float itself, with the root of their length, so
- * K does not depend on it. With products of bf16 operands everything else rounds as in float, so rho is
- * the same.
+ * independently. Sums make kappa grow like the error of float itself, with the root of their
+ * length, so K does not depend on it. With products of bf16 operands everything else rounds as in
+ * float, so rho is the same.
  *
- * K is 8 for float, in which every step rounds and fast exponentials err by more than one rounding. It
- * is 2 for bf16, in which only the operands of products are rounded, once per pass.
+ * K is 8 for float, in which every step rounds and fast exponentials err by more than one rounding.
+ * It is 2 for bf16, in which only the operands of products are rounded, once per pass.
  *
  * Another precision is another row of the table below and another build in enum number.
  */

@@ -51,7 +51,8 @@ struct gradcheck {
     void *to;
 };
 
-/* What is checked: an operation with the code of each build, and the mistakes planted in that code. */
+/* What is checked: an operation with the code of each build, and the mistakes planted in that
+ * code. */
 struct gradcheck_subject {
     const char *name;
     enum op op;

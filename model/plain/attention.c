@@ -1,7 +1,7 @@
 /* attention.c: for each head, with queries q_i, keys k_j and values v_j of D = C / H elements,
  *
- *     p_ij = exp(q_i . k_j / sqrt(D)) / sum_j exp(q_i . k_j / sqrt(D))    over keys start_i <= j <= i
- *     y_i  = sum_j p_ij m_ij v_j                                         m the dropout mask
+ *     p_ij = exp(q_i . k_j / sqrt(D)) / sum_j exp(q_i . k_j / sqrt(D))   keys start_i <= j <= i
+ *     y_i  = sum_j p_ij m_ij v_j                                         m: the dropout mask
  *
  * Here all T x T weights are stored; the fast version never does (model/attention.c).
  */

@@ -28,7 +28,8 @@ void block_forward(struct block_activations *a, const struct block_scratch *s, c
 
 /* --- backward --- */
 
-/* Through a residual connection: dx from the gradient after it to the gradient before it, and dbranch. */
+/* Through a residual connection: dx from the gradient after it to the gradient before it, and
+ * dbranch. */
 static void split(real *dx, real *dbranch, real *before, size_t N, size_t T, size_t C,
                   const struct dropout *d, uint32_t site)
 {

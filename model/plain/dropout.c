@@ -1,4 +1,5 @@
-/* dropout.c: y = x mask. The mask is a function of its address, so the backward draws the same one. */
+/* dropout.c: y = x mask. The mask is a function of its address, so the backward draws the same
+ * one. */
 #include "model/dropout.h"
 
 void dropout_forward(real *y, const real *x, size_t N, size_t T, size_t C, const struct dropout *d,

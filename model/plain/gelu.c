@@ -1,5 +1,6 @@
-/* gelu.c: y = x Phi(x), with Phi the normal distribution function (GELU_ERF), or its approximation by a
- * logistic function, Phi(x) = 1 / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3) (GELU_TANH). */
+/* gelu.c: y = x Phi(x), with Phi the normal distribution function (GELU_ERF), or its approximation
+ * by a logistic function, Phi(x) = 1 / (1 + exp(-2u)), u = sqrt(2/pi) (x + 0.044715 x^3)
+ * (GELU_TANH). */
 #include "model/gelu.h"
 
 #define SQRT_2_OVER_PI    0.79788456080286535588

@@ -1,5 +1,5 @@
-/* layernorm.c: y = gain xhat + bias, with xhat = (x - mean) rstd, rstd = 1 / sqrt(var + eps), for each
- * row of x. With g = dy gain,
+/* layernorm.c: y = gain xhat + bias, with xhat = (x - mean) rstd, rstd = 1 / sqrt(var + eps), for
+ * each row of x. With g = dy gain,
  *
  *     dx = rstd (g - mean(g) - xhat mean(g xhat))
  */

@@ -1,11 +1,12 @@
-/* loss.c: losses[n] = -log p[n][target], with p the softmax of the logits z = x wte^T over the V symbols.
+/* loss.c: losses[n] = -log p[n][target], with p the softmax of the logits z = x wte^T over the V
+ * symbols.
  *
  *     dz[v] = dlosses[n] (p[v] - [v = target])
  */
 #include "model/loss.h"
 
-/* The logits z (padded) of a row x (C); returns log sum_v exp(z[v]), which for the largest logit m is
- * m + log sum_v exp(z[v] - m). */
+/* The logits z (padded) of a row x (C); returns log sum_v exp(z[v]), which for the largest logit m
+ * is m + log sum_v exp(z[v] - m). */
 static real row_logits(real *z, const real *x, const real *wte, size_t C, size_t V, size_t padded)
 {
     for (size_t v = 0; v < padded; v++) {

@@ -1,5 +1,5 @@
-/* softmax.c: p_i = exp(x_i) / sum_j exp(x_j), for each row of x. Subtracting the largest element from all
- * changes nothing but keeps exp from overflowing. */
+/* softmax.c: p_i = exp(x_i) / sum_j exp(x_j), for each row of x. Subtracting the largest element
+ * from all changes nothing but keeps exp from overflowing. */
 #include "model/softmax.h"
 
 void softmax_forward(real *p, const real *x, size_t N, size_t C)

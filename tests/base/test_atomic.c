@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-/* In the place of libc's: a file system that says that it takes direct writes, and takes none, where a test asks for one. */
+/* In the place of libc's: a file system that says that it takes direct writes, and takes none,
+ * where a test asks for one. */
 static bool refuse_direct;
 static size_t refusals;
 
@@ -60,7 +61,8 @@ START_TEST(atomic_write_replaces)
 }
 END_TEST
 
-/* Large pieces on pages go past the page cache, others do not; either way each byte is where it belongs. */
+/* Large pieces on pages go past the page cache, others do not; either way each byte is where it
+ * belongs. */
 static void write_mixed(const char *path)
 {
     enum { PAGE = 4096, N = 5 << 20 };
@@ -169,7 +171,8 @@ START_TEST(atomic_write_fails_and_leaves_the_old)
     const char *path = in_folder("file");
     OK(atomic_write(path, "old", 3, &err));
 
-    /* The disk is full, as a limit on the size of files lets it seem; at once, and in the middle of the second part. */
+    /* The disk is full, as a limit on the size of files lets it seem; at once, and in the middle of
+     * the second part. */
     signal(SIGXFSZ, SIG_IGN);
     char *big = calloc(1 << 20, 1);
     struct rlimit limit = {.rlim_cur = 0, .rlim_max = RLIM_INFINITY};
@@ -208,7 +211,8 @@ START_TEST(atomic_write_fails_and_leaves_the_old)
 }
 END_TEST
 
-/* Killed at any moment: the name has the old contents or the new, and what else lies there is known as a leftover. */
+/* Killed at any moment: the name has the old contents or the new, and what else lies there is known
+ * as a leftover. */
 START_TEST(atomic_write_survives_a_kill)
 {
     enter_folder();

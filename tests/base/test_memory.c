@@ -1,4 +1,5 @@
-/* test_memory.c: what is left of memory under control groups, and files that say they are larger than it. */
+/* test_memory.c: what is left of memory under control groups, and files that say they are larger
+ * than it. */
 #include "base/memory.h"
 #include "tests/test.h"
 #include "train/checkpoint/image.h"

@@ -1,9 +1,10 @@
-/* test_utf8.c: the decoder against a plain oracle: all code points, all strings of up to three bytes, random longer ones. */
+/* test_utf8.c: the decoder against a plain oracle: all code points, all strings of up to three
+ * bytes, random longer ones. */
 #include "base/utf8.h"
 #include "tests/data_fixture.h"
 
-/* The oracle computes first and judges afterwards: length from the leading ones, value from the bits, then the rules. Returns
- * the length of the character at s, or 0. */
+/* The oracle computes first and judges afterwards: length from the leading ones, value from the
+ * bits, then the rules. Returns the length of the character at s, or 0. */
 static size_t oracle_decode(const uint8_t *s, size_t n, uint32_t *code_point)
 {
     static const uint32_t LEAST[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -24,7 +25,8 @@ static size_t oracle_decode(const uint8_t *s, size_t n, uint32_t *code_point)
     return c >= LEAST[length] && c <= 0x10FFFF && !(c >= 0xD800 && c <= 0xDFFF) ? length : 0;
 }
 
-/* Whether more bytes could make a character of these n (1 … 3). All rules about continuations change at these values. */
+/* Whether more bytes could make a character of these n (1 … 3). All rules about continuations
+ * change at these values. */
 static bool oracle_can_go_on(const uint8_t *s, size_t n)
 {
     static const uint8_t TRY[] = {0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF};
@@ -97,7 +99,8 @@ START_TEST(every_short_string)
             compare(s, 2);
         if (s[1] == 0 && s[2] == 0)
             compare(s, 1);
-        /* The oracle's search is slow: where the decoder says that a string is whole or wrong, compare only that. */
+        /* The oracle's search is slow: where the decoder says that a string is whole or wrong,
+         * compare only that. */
         const int got = utf8_decode((const char *)s, 3, &c);
         if (got > 0 || (s[0] >= 0xE0 && s[0] <= 0xF4 && s[1] >= 0x80 && s[1] <= 0xBF))
             compare(s, 3);
@@ -184,7 +187,8 @@ START_TEST(repair_as_the_oracle)
 }
 END_TEST
 
-/* Printing what is complete as bytes come in gives the same as repairing all at once, however the pieces are cut. */
+/* Printing what is complete as bytes come in gives the same as repairing all at once, however the
+ * pieces are cut. */
 START_TEST(pieces_as_the_whole)
 {
     for (size_t round = 0; round < 20000; round++) {

@@ -1,11 +1,13 @@
-/* test_documents.c: windows that begin at documents, and masks that end at them, against definitions that walk over every
- * token; batches of them in any order, from any beginning, from one shard or many. */
+/* test_documents.c: windows that begin at documents, and masks that end at them, against
+ * definitions that walk over every token; batches of them in any order, from any beginning, from
+ * one shard or many. */
 #include "base/digest.h"
 #include "data/documents.h"
 #include "data/loader.h"
 #include "tests/data_fixture.h"
 
-/* Documents of random lengths, most of them shorter than `longest`: marks (tokens), and their beginnings. */
+/* Documents of random lengths, most of them shorter than `longest`: marks (tokens), and their
+ * beginnings. */
 static struct documents draw_documents(uint64_t tokens, uint64_t longest, bool *marks,
                                        uint64_t *begins)
 {
@@ -21,7 +23,8 @@ static struct documents draw_documents(uint64_t tokens, uint64_t longest, bool *
 
 /* --- windows --- */
 
-/* The next beginning, as documents.h says it: that of the document which the window cuts, or where the window ends. */
+/* The next beginning, as documents.h says it: that of the document which the window cuts, or where
+ * the window ends. */
 static uint64_t next_window(const bool *marks, uint64_t begin, uint64_t T)
 {
     for (uint64_t token = begin + T; token > begin; token--)

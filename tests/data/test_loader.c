@@ -1,5 +1,5 @@
-/* test_loader.c: batches are what window.h and the plain array of tokens say, wherever one begins and in whatever order one
- * asks. */
+/* test_loader.c: batches are what window.h and the plain array of tokens say, wherever one begins
+ * and in whatever order one asks. */
 #include "data/hdf5/h5.h"
 #include "data/loader.h"
 #include "data/window.h"

@@ -366,7 +366,8 @@ START_TEST(hostile_files)
 }
 END_TEST
 
-/* A flipped bit anywhere is found when the file is verified, or does not matter; in the packed tokens reading them finds it. */
+/* A flipped bit anywhere is found when the file is verified, or does not matter; in the packed
+ * tokens reading them finds it. */
 START_TEST(damaged_files)
 {
     enter_folder();

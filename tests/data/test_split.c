@@ -1,4 +1,5 @@
-/* test_split.c: the shards of a split are those of one text and one tokenizer, all of them, and have a fingerprint. */
+/* test_split.c: the shards of a split are those of one text and one tokenizer, all of them, and
+ * have a fingerprint. */
 #include "data/split.h"
 #include "tests/data_fixture.h"
 #include <sys/stat.h>

@@ -1,4 +1,5 @@
-/* test_window.c: which tokens a batch begins with: every window once an epoch, in an order that the seed decides. */
+/* test_window.c: which tokens a batch begins with: every window once an epoch, in an order that the
+ * seed decides. */
 #include "data/window.h"
 #include "tests/data_fixture.h"
 
@@ -23,7 +24,8 @@ START_TEST(permutations)
 }
 END_TEST
 
-/* Every element comes to every place about equally often: chi-squared, 99 degrees of freedom, mean 99, deviation 14. */
+/* Every element comes to every place about equally often: chi-squared, 99 degrees of freedom, mean
+ * 99, deviation 14. */
 START_TEST(permutations_are_even)
 {
     enum { N = 100, KEYS = 20000 };

@@ -45,7 +45,7 @@ bool image_is(const char *path)
     char magic[sizeof MAGIC];
     struct error ignored;
     uint64_t size;
-    const int fd = input_file_open(path, &size, &ignored);
+    const int fd = input_file_open(path, NO_LINKS, &size, &ignored);
     if (fd < 0)
         return false;
     const bool is = input_file_read(fd, 0, magic, sizeof magic, path, &ignored) == 0 &&
@@ -74,7 +74,7 @@ static int check_block(const struct user_block *b, uint64_t file_size, const cha
 /* Opens a file of `size` bytes, then reads and verifies its user block. The descriptor, or -1. */
 static int open_block(struct user_block *b, uint64_t *size, const char *path, struct error *err)
 {
-    const int fd = input_file_open(path, size, err);
+    const int fd = input_file_open(path, NO_LINKS, size, err);
     if (fd < 0)
         return -1;
     const int status =

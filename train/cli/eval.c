@@ -2,6 +2,7 @@
 #include "base/stop.h"
 #include "train/cli/command.h"
 #include "train/evaluate.h"
+#include "train/json.h"
 #include "train/model_file.h"
 #include <inttypes.h>
 #include <math.h>
@@ -21,12 +22,10 @@ static void print(const struct arguments *a, const struct evaluation *e, uint64_
 {
     const char *split = split_names[a->split];
     if (a->json) {
-        printf("{\"checkpoint_step\": %" PRIu64 ", \"split\": \"%s\", \"tokens\": %" PRIu64
-               ", \"loss\": %.9g, \"perplexity\": %.9g, ",
-               step, split, e->tokens, e->loss, e->perplexity);
-        printf(isnan(e->bits_per_byte) ? "\"bits_per_byte\": null}\n"
-                                       : "\"bits_per_byte\": %.9g}\n",
-               e->bits_per_byte);
+        json_print(json_add(NULL, FIELDS(NUMBER("checkpoint_step", step), TEXT("split", split),
+                                         NUMBER("tokens", e->tokens), NUMBER("loss", e->loss),
+                                         NUMBER("perplexity", e->perplexity),
+                                         NUMBER("bits_per_byte", e->bits_per_byte))));
         return;
     }
     printf("step %" PRIu64 ", %s: %" PRIu64 " tokens\n", step, split, e->tokens);

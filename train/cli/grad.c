@@ -5,6 +5,7 @@
 #include "train/ids_file.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static const char *const precisions[] = {"f32", "bf16", "f64", NULL};
@@ -28,11 +29,10 @@ static int read_sizes(const char *path, struct model_config *sizes, struct error
 /* Splits rows of T+1 ids into inputs and targets (B,T). */
 static void split_rows(const uint32_t *ids, uint32_t *inputs, uint32_t *targets, size_t B, size_t T)
 {
-    for (size_t b = 0; b < B; b++)
-        for (size_t t = 0; t < T; t++) {
-            inputs[b * T + t] = ids[b * (T + 1) + t];
-            targets[b * T + t] = ids[b * (T + 1) + t + 1];
-        }
+    for (size_t b = 0; b < B; b++, ids += T + 1) {
+        memcpy(inputs + b * T, ids, T * sizeof *ids);
+        memcpy(targets + b * T, ids + 1, T * sizeof *ids);
+    }
 }
 
 /* Refuses to overwrite an input: a trained model may have taken days. */
@@ -66,7 +66,7 @@ static int run_grad(const struct arguments *a, struct error *err)
         double loss;
         split_rows(ids, batch, batch + B * T, B, T);
         status = gradient_file_write(
-            a->out, a->checkpoint, (enum gradient_precision)a->precision,
+            a->out, a->checkpoint, a->precision,
             &(struct batch){
                 .inputs = batch, .targets = batch + B * T, .weight = 1, .rows = B, .block_size = T},
             &loss, err);

@@ -26,12 +26,12 @@ static int find_tokenizer(const struct config *config, struct tokenizer **tokeni
 static int write_initial(const struct arguments *a, const struct config *config,
                          struct tokenizer *tokenizer, struct error *err)
 {
-    struct model_config sizes;
-    if (config_model(config, tokenizer ? tokenizer->vocab_size : 0, &sizes, a->config, err))
-        return -1;
     struct gpt g;
-    struct tensors *tensors = tensors_create(&sizes);
-    if (!tensors || gpt_create(&g, tensors, 1, GPT_INFER))
+    struct tensors *tensors =
+        config_tensors(config, tokenizer ? tokenizer->vocab_size : 0, a->config, err);
+    if (!tensors)
+        return -1;
+    if (gpt_create(&g, tensors, 1, GPT_INFER))
         return fail(err, "%s: out of memory for a model of these sizes", a->config);
     gpt_init(&g, config->train.seed);
     const struct checkpoint c = {
@@ -43,7 +43,8 @@ static int write_initial(const struct arguments *a, const struct config *config,
     const int status = checkpoint_write(&c, a->out, err);
     if (status == 0)
         printf("%s: %.2f M parameters, vocabulary of %zu%s\n", a->out,
-               g.tensors->n_parameters / 1e6, sizes.vocab_size, tokenizer ? "" : ", no tokenizer");
+               g.tensors->n_parameters / 1e6, tensors->config.vocab_size,
+               tokenizer ? "" : ", no tokenizer");
     gpt_destroy(&g);
     return status;
 }

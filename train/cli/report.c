@@ -21,7 +21,5 @@ int command_report(int argc, char **argv, struct error *err)
         "Writes a self-contained HTML page about one run, or about several to compare: loss, "
         "learning rate, gradient norm, speed, the norms of every tensor, samples, "
         "configuration, data and machine. `train` writes it as well when it ends.");
-    const int status =
-        (csv ? report_csv : report_write)((const char *const *)runs.items, runs.n, out, err);
-    return status;
+    return (csv ? report_csv : report_write)((const char *const *)runs.items, runs.n, out, err);
 }

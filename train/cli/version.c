@@ -29,25 +29,13 @@
 static void print_instruction_sets(void)
 {
 #ifdef __x86_64__
-#define TEXT(x)           #x
-#define IS_ENABLED(macro) (*TEXT(macro) == '1') /* the compiler defines it as 1, or not at all */
-#define ROW(name, macro)                                                                           \
-    {                                                                                              \
-        name, IS_ENABLED(macro), __builtin_cpu_supports(name) != 0                                 \
-    }
-    const struct {
-        const char *name;
-        bool compiled, found;
-    } sets[] = {ROW("avx2", __AVX2__), ROW("fma", __FMA__), ROW("avx512f", __AVX512F__),
-                ROW("avx512bf16", __AVX512BF16__)};
-    for (int found = 0; found < 2; found++) {
-        printf("%-15s", found ? "available" : "compiled for");
-        printf("x86-64");
-        for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
-            if (found ? sets[i].found : sets[i].compiled)
-                printf(" %s", sets[i].name);
-        putchar('\n');
-    }
+#define TEXT(x)               #x
+#define COMPILED(macro, name) (*TEXT(macro) == '1' ? " " name : "") /* 1, or not defined */
+#define FOUND(name)           (__builtin_cpu_supports(name) ? " " name : "")
+    printf("compiled for   x86-64%s%s%s%s\n", COMPILED(__AVX2__, "avx2"), COMPILED(__FMA__, "fma"),
+           COMPILED(__AVX512F__, "avx512f"), COMPILED(__AVX512BF16__, "avx512bf16"));
+    printf("available      x86-64%s%s%s%s\n", FOUND("avx2"), FOUND("fma"), FOUND("avx512f"),
+           FOUND("avx512bf16"));
 #endif
 }
 

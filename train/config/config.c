@@ -136,7 +136,7 @@ int config_parse(struct config *c, const char *text, const char *name, struct er
 
 int config_load(struct config *c, const char *path, struct error *err)
 {
-    char *text = input_file_text(path, FILE_MAX, err);
+    char *text = input_file_text(path, NO_LINKS, FILE_MAX, err);
     if (!text)
         return -1;
     const int status = config_parse(c, text, path, err);

@@ -1,9 +1,4 @@
-/* config_keys.c: the table of configuration keys. Reading, writing, comparing, checking and
- * documenting a configuration all loop over it, so a key added here is read, saved in checkpoints,
- * compared on resume and listed by `train --keys`.
- *
- * Defaults are nanoGPT's, with the model sizes of its recipe for CPUs.
- */
+/* config_keys.c: see config_keys.h. Everything here loops over the table in config_keys.def. */
 #include "train/config/config_keys.h"
 #include "base/minmax.h"
 #include "base/suggest.h"
@@ -17,100 +12,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* In the order of the enums they name. */
-static const char *const gelus[] = {"tanh", "erf", NULL};
-static const char *const orders[] = {"sequential", "shuffled", NULL};
-static const char *const window_starts[] = {"anywhere", "documents", NULL};
-static const char *const schedules[] = {"constant", "linear", "cosine", "wsd", NULL};
-static const char *const on_spikes[] = {"none", "skip", "rollback", NULL};
-static const char *const precisions[] = {"f32", "bf16", NULL};
 const char *const recompute_names[] = {
     [RECOMPUTE_NONE] = "none", [RECOMPUTE_GELU] = "gelu", [RECOMPUTE_BLOCK] = "block", NULL};
 
-/* The arguments after CHANGE: default, alias, meaning; then the range of counts and numbers, or the
- * names of enums. */
-#define KEY(SECTION, NAME, TYPE, CHANGE, ...)                                                      \
-    {                                                                                              \
-        .section = #SECTION, .name = #NAME, .type = KEY_##TYPE, .change = CHANGE_##CHANGE,         \
-        .offset = offsetof(struct config, SECTION.NAME), __VA_ARGS__                               \
-    }
-
 const struct config_key config_keys[] = {
-    KEY(model, n_layer, COUNT, ALLOWED, "4", "layers", "transformer blocks", 1, 1024),
-    KEY(model, n_head, COUNT, NEVER, "4", "heads", "attention heads per block; divides n_embd", 1,
-        1024),
-    KEY(model, n_embd, COUNT, ALLOWED, "128", "d_model", "width of the residual stream", 1, 65536),
-    KEY(model, block_size, COUNT, ALLOWED, "64", "n_ctx", "maximum context length in tokens", 1,
-        1 << 20),
-    KEY(model, vocab_size, COUNT, ALLOWED, "0", "n_vocab",
-        "vocabulary size; 0: the tokenizer's; if larger, the embedding is padded in memory", 0,
-        1 << 24),
-    KEY(model, bias, BOOL, ALLOWED, "no", "use_bias",
-        "biases in linear layers and LayerNorms, as in GPT-2"),
-    KEY(model, gelu, ENUM, NEVER, "tanh", "activation", "GELU: GPT-2's approximation, or exact",
-        .enums = gelus),
-    KEY(model, dropout, NUMBER, ALLOWED, "0", "drop", "dropout probability; 0: none", 0, 1, true),
-    KEY(data, dir, STRING, HARMLESS, "", "dataset",
-        "directory of shards and tokenizer.h5, written by tokenize"),
-    KEY(data, order, ENUM, BETWEEN_STEPS, "shuffled", "shuffle",
-        "windows in text order, or in a seeded permutation per epoch", .enums = orders),
-    KEY(data, windows, ENUM, BETWEEN_STEPS, "anywhere", "window", "where training windows begin",
-        .enums = window_starts),
-    KEY(data, mask_documents, BOOL, BETWEEN_STEPS, "no", "document_mask",
-        "keeps attention and loss within a document"),
-    KEY(optim, lr, NUMBER, ALLOWED, "0.001", "learning_rate", "peak learning rate", 0, 1e6),
-    KEY(optim, min_lr, NUMBER, ALLOWED, "0.0001", "min_learning_rate",
-        "learning rate after the decay; unused if constant", 0, 1e6),
-    KEY(optim, schedule, ENUM, ALLOWED, "cosine", "decay_lr", "learning rate after the warm-up",
-        .enums = schedules),
-    KEY(optim, warmup, COUNT, ALLOWED, "100", "warmup_iters", "steps of linear warm-up", 0, 1e15),
-    KEY(optim, decay_steps, COUNT, ALLOWED, "0", "lr_decay_iters",
-        "step at which min_lr is reached (0: the last); wsd: length of the decay (0: a fifth of "
-        "the run)",
-        0, 1e15),
-    KEY(optim, beta1, NUMBER, ALLOWED, "0.9", "adam_beta1", "AdamW: decay rate of the first moment",
-        0, 1, true),
-    KEY(optim, beta2, NUMBER, ALLOWED, "0.95", "adam_beta2",
-        "AdamW: decay rate of the second moment", 0, 1, true),
-    KEY(optim, eps, NUMBER, ALLOWED, "1e-08", "adam_eps",
-        "AdamW: added to the root of the second moment", 1e-30, 1),
-    KEY(optim, weight_decay, NUMBER, ALLOWED, "0.1", "decay",
-        "AdamW: decoupled weight decay of matrices", 0, 1e6),
-    KEY(optim, clip, NUMBER, ALLOWED, "1", "grad_clip",
-        "maximum global gradient norm; 0: no clipping", 0, 1e30),
-    KEY(train, batch_size, COUNT, BETWEEN_STEPS, "16", "batch", "rows per micro-batch", 1, 1 << 20),
-    KEY(train, accumulate, COUNT, BETWEEN_STEPS, "1", "gradient_accumulation_steps",
-        "micro-batches per step", 1, 1 << 20),
-    KEY(train, steps, COUNT, ALLOWED, "2000", "max_iters", "optimiser steps of the run", 0, 1e15),
-    KEY(train, seed, COUNT, BETWEEN_STEPS, "1337", "random_seed",
-        "seed of weights, data order and dropout", 0, 0x1p64),
-    KEY(train, precision, ENUM, ALLOWED, "f32", "dtype",
-        "precision of matrix products; bf16 rounds their operands; weights and sums stay float32",
-        .enums = precisions),
-    KEY(train, recompute, ENUM, HARMLESS, "gelu", "activation_checkpointing",
-        "activations the backward recomputes to save memory", .enums = recompute_names),
-    KEY(train, eval_every, COUNT, HARMLESS, "250", "eval_interval",
-        "steps between evaluations; 0: never", 0, 1e15),
-    KEY(train, eval_tokens, COUNT, HARMLESS, "0", "eval_iters",
-        "tokens of the val split read by an evaluation; 0: all", 0, 1e15),
-    KEY(train, checkpoint_every, COUNT, HARMLESS, "250", "save_interval",
-        "steps between checkpoints; 0: only at the end", 0, 1e15),
-    KEY(train, keep, COUNT, HARMLESS, "3", "keep_last", "number of rotated checkpoints to keep", 2,
-        1e6),
-    KEY(train, log_every, COUNT, HARMLESS, "10", "log_interval",
-        "steps between progress lines if the output is not a terminal", 1, 1e15),
-    KEY(train, on_spike, ENUM, ALLOWED, "none", "spike", "response to a loss spike",
-        .enums = on_spikes),
-    KEY(train, spike_threshold, NUMBER, ALLOWED, "10", "spike_sigma",
-        "spike: a loss this many robust standard deviations above the median", 1, 1e6),
-    KEY(train, max_skipped, COUNT, ALLOWED, "5", "max_skips",
-        "consecutive steps without an update that cause a rollback", 1, 1e6),
-    KEY(train, log_tensors, COUNT, HARMLESS, "25", "log_grads",
-        "steps between norms of every tensor in tensors.jsonl; 0: never", 0, 1e15),
-    KEY(train, sample_tokens, COUNT, HARMLESS, "200", "max_new_tokens",
-        "tokens of the sample generated at each evaluation; 0: none", 0, 1 << 20),
-    KEY(train, tensorboard, BOOL, HARMLESS, "no", "tensorboard_log",
-        "event files for TensorBoard: scalars, histograms at evaluations"),
+#define SECTION(name)
+#define END(name)
+#define NAMES(...)                                                                                 \
+    .enums = (const char *const[])                                                                 \
+    {                                                                                              \
+        __VA_ARGS__, NULL                                                                          \
+    }
+#define KEY(SECTION, NAME, TYPE, CHANGE, ...)                                                      \
+    {.section = #SECTION,                                                                          \
+     .name = #NAME,                                                                                \
+     .type = KEY_##TYPE,                                                                           \
+     .change = CHANGE_##CHANGE,                                                                    \
+     .offset = offsetof(struct config, SECTION.NAME),                                              \
+     __VA_ARGS__},
+#include "train/config/config_keys.def"
 };
 _Static_assert(sizeof config_keys / sizeof *config_keys <= KEYS_MAX, "raise KEYS_MAX");
 const size_t config_key_count = sizeof config_keys / sizeof *config_keys;

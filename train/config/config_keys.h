@@ -1,5 +1,5 @@
-/* config_keys.h: the values of a configuration, the table of their keys (name, type, default, range
- * and meaning), and operations on a single key. */
+/* config_keys.h: the values of a configuration, the table of their keys (config_keys.def), and
+ * operations on a single key. */
 #pragma once
 
 #include "base/error.h"
@@ -15,36 +15,19 @@ enum recompute { RECOMPUTE_NONE, RECOMPUTE_GELU, RECOMPUTE_BLOCK }; /* as enum g
 extern const char *const recompute_names[]; /* indexed by enum recompute, terminated by NULL */
 enum on_spike { ON_SPIKE_NONE, ON_SPIKE_SKIP, ON_SPIKE_ROLLBACK };
 
-/* The meaning of each key is in config_keys.c. */
+/* The values, by section and key: c->model.n_layer, c->optim.lr. */
 struct config {
-    struct {
-        uint64_t n_layer, n_head, n_embd, block_size, vocab_size;
-        bool bias;
-        int gelu; /* enum gelu_kind */
-        double dropout;
-    } model;
-    struct {
-        char dir[CONFIG_PATH_MAX];
-        int order;   /* enum order */
-        int windows; /* enum window_starts */
-        bool mask_documents;
-    } data;
-    struct {
-        double lr, min_lr;
-        int schedule; /* enum schedule_kind */
-        uint64_t warmup, decay_steps;
-        double beta1, beta2, eps, weight_decay, clip;
-    } optim;
-    struct {
-        uint64_t batch_size, accumulate, steps, seed;
-        int precision; /* enum precision */
-        int recompute; /* enum recompute */
-        uint64_t eval_every, eval_tokens, checkpoint_every, keep, log_every;
-        int on_spike; /* enum on_spike */
-        double spike_threshold;
-        uint64_t max_skipped, log_tensors, sample_tokens;
-        bool tensorboard;
-    } train;
+#define SECTION(name) struct {
+#define END(name)                                                                                  \
+    }                                                                                              \
+    name;
+#define VALUE_COUNT(name)                     uint64_t name;
+#define VALUE_NUMBER(name)                    double name;
+#define VALUE_BOOL(name)                      bool name;
+#define VALUE_ENUM(name)                      int name;
+#define VALUE_STRING(name)                    char name[CONFIG_PATH_MAX];
+#define KEY(section, name, type, change, ...) VALUE_##type(name)
+#include "train/config/config_keys.def"
 };
 
 enum key_type { KEY_COUNT, KEY_NUMBER, KEY_BOOL, KEY_ENUM, KEY_STRING };

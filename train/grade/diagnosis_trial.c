@@ -80,7 +80,8 @@ static void forward(struct set *s, const struct harness *h, const struct op_code
     code->call_forward(code->forward, s->x, &h->c);
 }
 
-/* Random numbers as gradients of inputs and parameters; the upstream gradient as those of outputs. */
+/* Random numbers as gradients of inputs and parameters; the upstream gradient as those of
+ * outputs. */
 static void draw_start(struct trial *t)
 {
     uint64_t random = GRADIENT_SEED;

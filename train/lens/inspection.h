@@ -40,8 +40,8 @@ int inspection_run(struct inspection *in, const char *text, size_t length, struc
 /* Predicts the next token at each position as if the model ended after its first `depth` blocks
  * (the logit lens). in->top (T,k) holds the k most likely tokens in descending order, equal ones by
  * id; in->top_losses (T) the loss in nats of the token that follows, NAN at the last position. k is
- * at most the vocabulary's size. At depth n_layer the losses are bit-identical to those of the model's
- * forward. */
+ * at most the vocabulary's size. At depth n_layer the losses are bit-identical to those of the
+ * model's forward. */
 int inspection_predict(struct inspection *in, size_t depth, size_t k, struct error *err);
 
 /* in->weights (H,T,T) of one layer; see lens_attention. */

@@ -59,7 +59,7 @@ int drawing_check_name(const char *path, struct error *err)
                : fail(err, "%s: expected a file name that ends in .png, .svg or .pdf", path);
 }
 
-void drawing_destroy(struct drawing *d)
+static void drawing_destroy(struct drawing *d)
 {
     ((void (*)(void *))find("g_object_unref"))(d->layout);
     CAIRO(destroy)(d->context);

@@ -22,8 +22,6 @@ int drawing_check_name(const char *path, struct error *err);
 /* An empty drawing. Returns NULL if Cairo, Pango or a font is missing, or out of memory. */
 struct drawing *drawing_create(struct error *err);
 
-void drawing_destroy(struct drawing *d);
-
 /* Writes the drawing to a file whose name drawing_check_name accepts: what was drawn, with a
  * margin, on white. Destroys the drawing, even after an error. */
 int drawing_save(struct drawing *d, const char *path, struct error *err);

@@ -235,7 +235,7 @@ static void read_config(struct history *h)
     struct error ignored;
     char *text = asprintf(&path, "%s/config.ini", h->dir) < 0
                      ? (path = NULL)
-                     : input_file_text(path, CONFIG_MAX, &ignored);
+                     : input_file_text(path, NO_LINKS, CONFIG_MAX, &ignored);
     if (text && config && ini_parse_string(text, add_key, config) >= 0) {
         const cJSON *clip = cJSON_GetObjectItemCaseSensitive(
             cJSON_GetObjectItemCaseSensitive(config, "optim"), "clip");

@@ -1,5 +1,6 @@
-/* Files as handgrad writes them, each with one thing forged: the documents of a shard, the byte-pair encoding of a tokenizer. What
- * libhdf5 writes without complaint a reader has to refuse, by name. */
+/* Files as handgrad writes them, each with one thing forged: the documents of a shard, the
+ * byte-pair encoding of a tokenizer. What libhdf5 writes without complaint a reader has to refuse,
+ * by name. */
 #include "data/shard.h"
 #include "data/tokenizer/bpe_train.h"
 #include "tests/data_fixture.h"

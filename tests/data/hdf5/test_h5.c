@@ -116,7 +116,8 @@ START_TEST(other_files_are_rejected)
 }
 END_TEST
 
-/* An image that is given up leaves nothing, neither in memory (the sanitizers look) nor on the disk. */
+/* An image that is given up leaves nothing, neither in memory (the sanitizers look) nor on the
+ * disk. */
 START_TEST(images_stay_in_memory)
 {
     enter_folder();

@@ -1,5 +1,5 @@
-/* test_index.c: the index of an HDF5 file is untrusted: whatever it contains, the reader stays within
- * its bounds. */
+/* test_index.c: the index of an HDF5 file is untrusted: whatever it contains, the reader stays
+ * within its bounds. */
 #include "data/hdf5/h5_read.h"
 #include "tests/data_fixture.h"
 

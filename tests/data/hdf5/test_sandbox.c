@@ -53,8 +53,8 @@ static size_t fill_slowly(void *argument, void *result, size_t capacity)
     return fill(argument, result, capacity);
 }
 
-/* Like Ctrl-C in a terminal, which goes to all processes of a group: a child does not die of a signal
- * that its parent survives. */
+/* Like Ctrl-C in a terminal, which goes to all processes of a group: a child does not die of a
+ * signal that its parent survives. */
 START_TEST(signals_to_the_group_spare_the_child)
 {
     static const int SENT[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};

@@ -1,4 +1,5 @@
-/* test_bpe_encode.c: words are encoded by definition, any bytes come back, and special tokens stand where they should. */
+/* test_bpe_encode.c: words are encoded by definition, any bytes come back, and special tokens stand
+ * where they should. */
 #include "tests/bpe_fixture.h"
 
 static struct tokenizer *trained(size_t size, const char *regex)
@@ -16,7 +17,8 @@ static struct tokenizer *trained(size_t size, const char *regex)
     return t;
 }
 
-/* As long as any two neighbours have a merge, the one with the lowest rank happens wherever it can. */
+/* As long as any two neighbours have a merge, the one with the lowest rank happens wherever it
+ * can. */
 static size_t plain_encode(const struct bpe *b, const char *word, size_t n, size_t *ends)
 {
     struct plain_word w;
@@ -144,7 +146,8 @@ START_TEST(special_tokens)
 }
 END_TEST
 
-/* Documents: the first token of each is marked, an end-of-text token follows each, and none comes of an empty one. */
+/* Documents: the first token of each is marked, an end-of-text token follows each, and none comes
+ * of an empty one. */
 START_TEST(documents)
 {
     struct tokenizer *ts[] = {trained(600, "gpt2"), tokenizer_create_byte(&err)};

@@ -1,4 +1,5 @@
-/* test_bpe_train.c: the merges that training finds are those of the definition, which counts all pairs anew for each. */
+/* test_bpe_train.c: the merges that training finds are those of the definition, which counts all
+ * pairs anew for each. */
 #include "tests/bpe_fixture.h"
 
 static int compare_bytes(const char *a, size_t n, const char *b, size_t m)

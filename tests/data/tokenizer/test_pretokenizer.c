@@ -57,7 +57,8 @@ static void list_free(struct list *l)
     free(l->ends);
 }
 
-/* Where words end depends neither on the pieces in which a text comes nor on how it is divided among threads. */
+/* Where words end depends neither on the pieces in which a text comes nor on how it is divided
+ * among threads. */
 START_TEST(words_do_not_depend_on_pieces)
 {
     static const char *const PATTERNS[] = {

@@ -63,7 +63,8 @@ static void *operand(const float *x, size_t n, int bf16)
     return bits;
 }
 
-/* One product by two threads at a time, each on arrays of its own, of which one at most has compiled it. */
+/* One product by two threads at a time, each on arrays of its own, of which one at most has
+ * compiled it. */
 static void check_product(int bf16, int transposes, size_t M, size_t N, size_t K)
 {
     enum { THREADS = 2 };

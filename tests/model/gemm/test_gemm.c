@@ -1,10 +1,10 @@
-/* test_gemm.c: compares gemm_on, gemm_products and gemm_thread with gemm_plain: for every transpose,
- * for sizes on both sides of each piece's edge, and with gaps between rows. Built for all number
- * types and for bf16.
+/* test_gemm.c: compares gemm_on, gemm_products and gemm_thread with gemm_plain: for every
+ * transpose, for sizes on both sides of each piece's edge, and with gaps between rows. Built for
+ * all number types and for bf16.
  *
  *   property                                        tolerance
  *   every available backend                         all of the following
- *   random numbers, against gemm_plain              (K + 4) roundings of sum |a b|, element by element:
+ *   random numbers, against gemm_plain              (K + 4) roundings of sum |a b|, by element:
  *                                                   the bound for any order of summation
  *   small integers, against gemm_plain              equal: every sum is exact in any order
  *   (A + A') B = A B + A' B, integers               equal
@@ -152,7 +152,8 @@ static struct matrix magnitudes(const struct matrix *m)
     return c;
 }
 
-/* gemm_thread on every thread of a parallel region, each with its own C. The first thread's counts. */
+/* gemm_thread on every thread of a parallel region, each with its own C. The first thread's counts.
+ */
 static void tile_in_parallel(const struct product *p)
 {
 #pragma omp parallel num_threads(2)

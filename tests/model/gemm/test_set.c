@@ -1,4 +1,5 @@
-/* test_set.c: a gradient that is set is the one that is added to zeros, whatever was there before. */
+/* test_set.c: a gradient that is set is the one that is added to zeros, whatever was there
+ * before. */
 #include "model/attention.h"
 #include "model/gelu.h"
 #include "model/linear.h"

@@ -1,8 +1,8 @@
-/* test_tile.c: products of tiles are three loops, with and without triangles, for sizes on both sides of groups of rows and of
- * vectors. The program is built for all three types.
+/* test_tile.c: products of tiles are three loops, with and without triangles, for sizes on both
+ * sides of groups of rows and of vectors. The program is built for all three types.
  *
  *   property                                             bar
- *   C (+)= A B, every part, against three loops          16 roundings, norm-wise: at most 40 terms of mixed sign
+ *   C (+)= A B, every part, against three loops          16 roundings, norm-wise: 40 mixed terms
  *   NaN in A and B beyond the diagonal                   nothing of it is seen
  *   elements beyond column N                             stay as they are
  *   a transpose                                          the same numbers, and nothing beyond

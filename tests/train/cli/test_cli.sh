@@ -38,7 +38,7 @@ train() { "$HANDGRAD" train small.ini "$@"; }
 # metrics without the fields that depend on the clock
 metrics() { sed -E 's/, "(tokens_per_s|mfu|stall_s)": [^,}]+//g' "$1/metrics.jsonl"; }
 same_metrics() { diff <(metrics "$1") <(metrics "$2"); }
-value() { sed -nE "s/.*\"$2\": ([-0-9.e+]+).*/\1/p" <<<"$1"; }
+value() { sed -nE "s/.*\"$2\": *([-0-9.e+]+).*/\1/p" <<<"$1"; }
 close() { awk -v a="$1" -v b="$2" -v t="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; exit !(a != "" && b != "" && d <= t) }'; }
 
 # --- from text to a trained model ---
