@@ -33,10 +33,10 @@ struct loader_config {
 /* Opens the split and starts the thread.
  *
  * With B = rows * accumulate, N tokens in the split and T = block_size, row r of step s has number
- * k = s B + r + row_shift (micro-batch m holds the rows from m * rows on) and begins where window.h says:
- * sequential: at token k T mod N; the window wraps around the end.
- * shuffled: every epoch has each window once, in a new order, and no window wraps.
- * Windows that begin at documents (documents.h) are ordered likewise; the last one may wrap. */
+ * k = s B + r + row_shift (micro-batch m holds the rows from m * rows on) and begins where window.h
+ * says: sequential: at token k T mod N; the window wraps around the end. shuffled: every epoch has
+ * each window once, in a new order, and no window wraps. Windows that begin at documents
+ * (documents.h) are ordered likewise; the last one may wrap. */
 struct loader *loader_open(const struct loader_config *config, struct error *err);
 void loader_close(struct loader *l);
 const struct split *loader_split(const struct loader *l);

@@ -10,7 +10,7 @@
 int check_weights(const struct checkpoint *run, const struct checkpoint *c, const char *path,
                   struct error *err);
 
-/* Loads the weights into params, laid out by the run's table of tensors and already initialised: rows
- * beyond a smaller block_size are dropped, new rows of a larger vocabulary keep their initial values.
- * Prints one line if the models differ in that or in dropout. */
+/* Loads the weights into params, laid out by the run's table of tensors and already initialised:
+ * rows beyond a smaller block_size are dropped, new rows of a larger vocabulary keep their initial
+ * values. Prints one line if the models differ in that or in dropout. */
 int weights_load(float *params, const struct checkpoint *run, const char *path, struct error *err);
