@@ -25,6 +25,56 @@ static int add_file(struct text *t, const char *path, struct error *err)
     return 0;
 }
 
+/* Checks that the beginning of a file looks like a text: bytes that merely pass through a tokenizer
+ * would train a model on noise. A file that cannot be read is reported when it is. */
+static int check_text(const char *path, struct error *err)
+{
+    enum { BEGINNING = 1 << 16, ENOUGH = 512, INVALID_SHARE = 10 /* one in so many bytes */ };
+    static const struct {
+        const char *magic, *what;
+    } formats[] = {{"\x1F\x8B", "compressed by gzip"},
+                   {"\xFD"
+                    "7zXZ",
+                    "compressed by xz"},
+                   {"\x28\xB5\x2F\xFD", "compressed by zstd"},
+                   {"PK\3\4", "a zip archive"},
+                   {"\xFF\xFE", "UTF-16, which iconv -f UTF-16 -t UTF-8 converts"},
+                   {"\xFE\xFF", "UTF-16, which iconv -f UTF-16 -t UTF-8 converts"}};
+    FILE *f = fopen(path, "re");
+    char *bytes = f ? calloc(1, BEGINNING) : NULL;
+    const size_t n = bytes ? fread(bytes, 1, BEGINNING, f) : 0;
+    const char *nul = memchr(bytes ? bytes : "", 0, n);
+    size_t invalid = 0;
+    int status = 0;
+    for (size_t i = 0; i < sizeof formats / sizeof *formats && !status; i++)
+        if (n && !strncmp(bytes, formats[i].magic, strlen(formats[i].magic)))
+            status = fail(err, "%s: not a text: it is %s", path, formats[i].what);
+    if (!status && nul)
+        status = fail(err, "%s: not a text: byte %zu is NUL", path, (size_t)(nul - bytes));
+    uint32_t c;
+    for (size_t i = 0; i < n && !status;) {
+        const int m = utf8_decode(bytes + i, n - i, &c);
+        invalid += m <= 0;
+        i += m > 0 ? m : 1;
+    }
+    if (!status && n >= ENOUGH && invalid > n / INVALID_SHARE)
+        status = fail(err, "%s: not a text in UTF-8: %zu of its first %zu bytes are invalid", path,
+                      invalid, n);
+    free(bytes);
+    if (f)
+        fclose(f);
+    return status;
+}
+
+/* Adds a file of a directory, unless it is not a text, which is reported. */
+static int add_if_text(struct text *t, const char *path, struct error *err)
+{
+    if (!check_text(path, err))
+        return add_file(t, path, err);
+    fprintf(stderr, "handgrad: skipping %s\n", err->text);
+    return 0;
+}
+
 /* Whether a file is overwritten by tokenize. */
 static bool is_output(const struct stat *output, const struct stat *dir, const char *name)
 {
@@ -50,7 +100,7 @@ static int add_entry(struct text *t, FTS *tree, FTSENT *e, const struct stat *ou
     case FTS_F:
         return e->fts_name[0] == '.' || is_output(output, e->fts_parent->fts_statp, e->fts_name)
                    ? 0
-                   : add_file(t, e->fts_path, err);
+                   : add_if_text(t, e->fts_path, err);
     case FTS_DNR:
     case FTS_ERR:
     case FTS_NS:
@@ -94,7 +144,7 @@ int text_add(struct text *t, const char *path, const struct stat *output, struct
     if (stat(dir, &s) == 0 && is_output(output, &s, slash ? slash + 1 : path))
         return fail(err, "%s: tokenize would overwrite this file: it is in the output directory",
                     path);
-    return add_file(t, path, err);
+    return check_text(path, err) || add_file(t, path, err);
 }
 
 void text_free(struct text *t)
@@ -117,9 +167,15 @@ static int check_utf8(const char *path, const char *piece, size_t n, uint64_t of
         i += (size_t)m;
     return i == n ? 0
                   : fail(err,
-                         "%s: byte %" PRIu64 ": 0x%02X does not begin a valid UTF-8 character "
-                         "(iconv -t UTF-8 converts other encodings)",
-                         path, offset + i, (uint8_t)piece[i]);
+                         "%s: byte %" PRIu64 ": 0x%02X does not begin a valid UTF-8 character; a "
+                         "text in Latin-1 is converted by: iconv -f ISO-8859-1 -t UTF-8 %s",
+                         path, offset + i, (uint8_t)piece[i], path);
+}
+
+/* The length of a byte-order mark at the beginning of a file, which is no part of the text. */
+static size_t mark_length(const char *bytes, size_t n)
+{
+    return n >= 3 && !memcmp(bytes, "\xEF\xBB\xBF", 3) ? 3 : 0;
 }
 
 static int fail_changed(const struct text_file *f, struct error *err)
@@ -138,12 +194,16 @@ static int read_file(struct text_file *f, bool any_bytes, FILE *file, char *buff
     digest_init(&d);
     for (size_t got; (got = fread(buffer + kept, 1, TEXT_PIECE - kept, file)) > 0;) {
         digest_update(&d, buffer + kept, got);
-        const size_t n = kept + got, complete = any_bytes ? n : utf8_complete(buffer, n);
+        const size_t n = kept + got, complete = any_bytes ? n : utf8_complete(buffer, n),
+                     mark = offset ? 0 : mark_length(buffer, complete);
+        if (mark && first)
+            fprintf(stderr, "handgrad: %s: a byte-order mark is dropped\n", f->path);
         if (!first && offset + n > f->bytes)
             return fail_changed(f, err);
         if (!any_bytes && check_utf8(f->path, buffer, complete, offset, err))
             return first ? -1 : fail_changed(f, err);
-        if (complete && reader(context, f, buffer, complete, offset, err))
+        if (complete > mark &&
+            reader(context, f, buffer + mark, complete - mark, offset + mark, err))
             return -1;
         kept = n - complete;
         memmove(buffer, buffer + complete, kept);

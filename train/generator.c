@@ -68,13 +68,13 @@ static void decode_prompt(struct generator *g, size_t begin)
 }
 
 /* Decodes the tokens that are not in the cache, at most max_rows per pass. If they do not fit,
- * starts again with the second half of the block. */
+ * starts again with the second half of the block, or for a long prompt, with all of it. */
 static void decode(struct generator *g)
 {
     const size_t T = g->decoder.model->tensors->config.block_size;
-    size_t begin = g->n - g->decoded > T ? g->n - T : g->decoded;
-    if (begin != g->decoded || g->decoder.length + (g->n - begin) > T) {
-        begin = g->n - size_min(g->n, (T + 1) / 2);
+    size_t begin = g->decoded;
+    if (g->decoder.length + (g->n - begin) > T) {
+        begin = g->n - (g->n - begin > T ? T : size_min(g->n, (T + 1) / 2));
         decoder_rewind(&g->decoder, 0);
     }
     decode_prompt(g, begin);

@@ -24,7 +24,8 @@ int generator_create(struct generator *g, const struct gpt *model, const struct 
 void generator_destroy(struct generator *g);
 
 /* Generates the next token of each text b, g->ids[(g->n - 1) * texts + b]. Each text has its own
- * random numbers, the first text those of a text generated alone. A text longer than block_size
- * continues from its second half, since the cache cannot slide: positions are learned. -1 if the
+ * random numbers, the first text those of a text generated alone. A prompt longer than
+ * block_size is cut at its beginning. A text that grows beyond block_size continues from its second
+ * half, since the cache cannot slide: positions are learned. -1 if the
  * logits are not finite or memory is short. */
 int generator_next(struct generator *g, struct error *err);

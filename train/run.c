@@ -304,7 +304,10 @@ int run_train(struct run *r, uint64_t stop_at, struct error *err)
     const struct trainer *t = &r->trainer;
     if (train(r, stop_at, err))
         return -1;
-    if (t->state.step < t->config.train.steps)
+    if (t->state.step > stop_at)
+        log_note(&r->log, "step %" PRIu64 " is past --stop-at %" PRIu64 ": nothing was trained",
+                 t->state.step, stop_at);
+    else if (t->state.step < t->config.train.steps)
         log_note(&r->log, "stopped after step %" PRIu64 "; --resume continues from %s",
                  t->state.step, t->last_checkpoint);
     return 0;

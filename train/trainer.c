@@ -9,10 +9,12 @@
 #include "train/peak.h"
 #include "train/resume.h"
 #include "train/weights.h"
+#include <errno.h>
 #include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 /* --- creating and loading --- */
 
@@ -23,6 +25,9 @@ static struct tensors *open_tokenizer(struct trainer *t, struct error *err)
     if (!t->config.data.dir[0])
         return fail_null(
             err, "data.dir is not set: expected the directory that `handgrad tokenize` wrote");
+    if (access(run_path(path, t->config.data.dir, "tokenizer.h5"), F_OK))
+        return fail_null(err, "data.dir: %s: %s; `handgrad tokenize TEXT -o %s` writes the data",
+                         path, strerror(errno), t->config.data.dir);
     t->tokenizer = tokenizer_load(run_path(path, t->config.data.dir, "tokenizer.h5"), err);
     return t->tokenizer ? config_tensors(&t->config, t->tokenizer->vocab_size, "configuration", err)
                         : NULL;

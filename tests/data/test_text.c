@@ -8,7 +8,7 @@
 /* Random valid text of about n bytes. */
 static char *random_text(size_t n, size_t *length)
 {
-    static const uint32_t SAMPLES[] = {'a',   ' ',    '\n',   0,      0x7F,    0xE9,
+    static const uint32_t SAMPLES[] = {'a',   ' ',    '\n',   1,      0x7F,    0xE9,
                                        0x7FF, 0x20AC, 0xD7FF, 0xFFFD, 0x1F600, 0x10FFFF};
     char *text = malloc(n + 4);
     size_t i = 0;

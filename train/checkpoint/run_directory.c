@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static const uint64_t NO_STEP = UINT64_MAX;
@@ -92,6 +93,17 @@ int checkpoint_newest(char path[RUN_PATH_MAX], const char *run_dir, bool good_on
     if (!n)
         return fail(err, "%s: expected a checkpoint ckpt-STEP.h5, found none", run_dir);
     return i == n ? fail(err, "%s: none of its %d checkpoints can be used", run_dir, n) : 0;
+}
+
+const char *checkpoint_of(char path[RUN_PATH_MAX], const char *name, struct error *err)
+{
+    struct stat s;
+    if (stat(name, &s) || !S_ISDIR(s.st_mode))
+        return name;
+    if (access(run_path(path, name, "best.h5"), R_OK) && checkpoint_newest(path, name, false, err))
+        return NULL;
+    fprintf(stderr, "handgrad: using %s\n", path);
+    return path;
 }
 
 bool checkpoint_after(char path[RUN_PATH_MAX], const char *run_dir, uint64_t step)

@@ -18,6 +18,9 @@ char *checkpoint_path(char path[RUN_PATH_MAX], const char *run_dir, uint64_t ste
  * while steps were being skipped. Names the newer ones that it rejects on stderr. */
 int checkpoint_newest(char path[RUN_PATH_MAX], const char *run_dir, bool good_only,
                       struct error *err);
+/* The checkpoint that a path names: of a run directory best.h5, or if there is none, the newest
+ * checkpoint, which is then named on stderr. Any other path names itself. NULL on error. */
+const char *checkpoint_of(char path[RUN_PATH_MAX], const char *name, struct error *err);
 /* Whether there is a ckpt-STEP.h5 after this step; if so, path is that of the newest, which may be
  * damaged. */
 bool checkpoint_after(char path[RUN_PATH_MAX], const char *run_dir, uint64_t step);

@@ -1,5 +1,6 @@
 /* eval.c: handgrad eval. */
 #include "base/stop.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
 #include "train/evaluate.h"
 #include "train/json.h"
@@ -86,7 +87,7 @@ int command_eval(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.split = 1};
     const struct option_spec options[] = {
-        {"CKPT.h5", .operand = &a.checkpoint},
+        {"CKPT.h5|RUN", .operand = &a.checkpoint},
         {"DIR", .operand = &a.dir},
         {"split", 's', "NAME", "Split to evaluate: train or val (val)", .choice = &a.split,
          .choices = split_names},
@@ -94,10 +95,11 @@ int command_eval(int argc, char **argv, struct error *err)
          .min = 1, .max = 1 << 20},
         {"json", 'j', NULL, "Print one JSON object", .flag = &a.json},
         {0}};
-    parse_command_line(argc, argv, options, "CKPT.h5 DIR",
+    parse_command_line(argc, argv, options, "CKPT.h5|RUN DIR",
                        "Computes the loss of a checkpoint over a whole split of the data in "
                        "DIR: nats per token, perplexity and bits per byte of the text. Every "
                        "token but the first is predicted once.");
     stop_on_signals(false);
-    return run_eval(&a, err);
+    char path[RUN_PATH_MAX];
+    return (a.checkpoint = checkpoint_of(path, a.checkpoint, err)) ? run_eval(&a, err) : -1;
 }

@@ -1,5 +1,6 @@
 /* grad.c: handgrad grad. */
 #include "train/checkpoint/checkpoint.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
 #include "train/gradient_file.h"
 #include "train/ids_file.h"
@@ -82,7 +83,7 @@ int command_grad(int argc, char **argv, struct error *err)
 {
     struct arguments a = {0};
     const struct option_spec options[] = {
-        {"CKPT.h5", .operand = &a.checkpoint},
+        {"CKPT.h5|RUN", .operand = &a.checkpoint},
         {"ids", 0, "FILE",
          "The batch as text: one row of T+1 token ids per line. All but the last are inputs, all "
          "but the first are targets",
@@ -93,8 +94,9 @@ int command_grad(int argc, char **argv, struct error *err)
          "f32, bf16 (matrix products with operands rounded to bf16) or f64 (f32)",
          .choice = &a.precision, .choices = precisions},
         {0}};
-    parse_command_line(argc, argv, options, "CKPT.h5 --ids FILE -o OUT.h5",
+    parse_command_line(argc, argv, options, "CKPT.h5|RUN --ids FILE -o OUT.h5",
                        "Computes the loss, the logits and the gradient of every parameter for "
                        "one batch, without dropout, and writes them to an HDF5 file.");
-    return run_grad(&a, err);
+    char path[RUN_PATH_MAX];
+    return (a.checkpoint = checkpoint_of(path, a.checkpoint, err)) ? run_grad(&a, err) : -1;
 }

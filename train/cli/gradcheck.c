@@ -1,4 +1,5 @@
 /* gradcheck.c: handgrad gradcheck. */
+#include "base/suggest.h"
 #include "train/cli/command.h"
 #include "train/grade/gradcheck_report.h"
 #include <string.h>
@@ -22,9 +23,14 @@ static int find_operation(const char *name, enum op *op, struct error *err)
         return fail(err,
                     "'%s' is not a single operation: --template and --diagnose do not support it",
                     name);
-    if (*op == OPS)
-        return fail(err, "'%s': unknown operation; --help lists them", name);
-    return 0;
+    if (*op < OPS)
+        return 0;
+    const char *names[OPS], *nearest;
+    for (size_t i = 0; i < OPS; i++)
+        names[i] = op_info[i].name;
+    nearest = suggest_nearest(name, names, OPS);
+    return fail(err, "'%s': unknown operation; %s%s%s--help lists them", name,
+                nearest ? "did you mean " : "", nearest ? nearest : "", nearest ? "? " : "");
 }
 
 /* The operands select what to check; the default is everything. */

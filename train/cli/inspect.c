@@ -5,6 +5,7 @@
 #include "data/shard.h"
 #include "data/tokenizer/tokenizer.h"
 #include "train/checkpoint/image.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
 #include "train/json.h"
 #include "train/report/history.h"
@@ -110,13 +111,16 @@ int command_inspect(int argc, char **argv, struct error *err)
         {"json", 'j', NULL, "Print one JSON object", .flag = &in.json},
         {0}};
     parse_command_line(
-        argc, argv, options, "FILE.h5\n--plot RUN",
+        argc, argv, options, "FILE.h5|RUN\n--plot RUN",
         "Describes a checkpoint, a shard or a tokenizer file, or plots the losses of "
         "a run folder.");
     if (in.plot && (in.json || in.verify)) {
         fail(err, "--plot and %s: expected only one of them", in.json ? "--json" : "--verify");
         return WRONG_USAGE;
     }
+    char path[RUN_PATH_MAX];
+    if (!in.plot && !(in.path = checkpoint_of(path, in.path, err)))
+        return -1;
     const int status = in.plot             ? plot_run(&in, err)
                        : image_is(in.path) ? inspect_checkpoint(&in, err)
                                            : inspect_other(&in, err);

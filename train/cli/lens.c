@@ -1,4 +1,5 @@
 /* lens.c: handgrad lens. */
+#include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
 #include "train/json.h"
 #include "train/lens/inspection.h"
@@ -140,7 +141,7 @@ int command_lens(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.layer = NONE, .head = NONE, .gradient = NONE, .top = NONE};
     const struct option_spec options[] = {
-        {"CKPT.h5", .operand = &a.checkpoint},
+        {"CKPT.h5|RUN", .operand = &a.checkpoint},
         {"text", 't', "TEXT", "Text for the model to read, at most block_size tokens",
          .required = true, .string = &a.text},
         {"top", 0, "K", "Show the K most likely next tokens at each position (5)", .count = &a.top,
@@ -162,12 +163,13 @@ int command_lens(int argc, char **argv, struct error *err)
          "gradient with --gradient",
          .flag = &a.json},
         {0}};
-    parse_command_line(argc, argv, options, "CKPT.h5 --text TEXT",
+    parse_command_line(argc, argv, options, "CKPT.h5|RUN --text TEXT",
                        "Shows what a model computes for a text: the most likely next tokens "
                        "at each position, after the whole model and after each block; the "
                        "attention weights; the gradient of a loss.");
     if (check(&a, err))
         return WRONG_USAGE;
     setlocale(LC_CTYPE, "C.UTF-8"); /* printable() needs the widths of characters */
-    return run_lens(&a, err);
+    char path[RUN_PATH_MAX];
+    return (a.checkpoint = checkpoint_of(path, a.checkpoint, err)) ? run_lens(&a, err) : -1;
 }

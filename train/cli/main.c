@@ -1,5 +1,6 @@
 /* main.c: the handgrad command. */
 #include "base/omp_wait.h"
+#include "base/suggest.h"
 #include "base/thread.h"
 #include "model/gemm/gemm_backend.h"
 #include "train/cli/command.h"
@@ -114,8 +115,13 @@ int main(int argc, char **argv)
     const bool version = !strcmp(argv[1], "--version");
     const struct entry *c = find_command(argv[1]);
     if (!c && !version) {
-        fprintf(stderr, "handgrad: '%s': unknown command; handgrad --help lists the commands\n",
-                argv[1]);
+        const char *names[COMMANDS], *nearest;
+        for (int i = 0; i < COMMANDS; i++)
+            names[i] = commands[i].name;
+        nearest = suggest_nearest(argv[1], names, COMMANDS);
+        fprintf(
+            stderr, "handgrad: '%s': unknown command; %s%s%shandgrad --help lists the commands\n",
+            argv[1], nearest ? "did you mean " : "", nearest ? nearest : "", nearest ? "? " : "");
         return 2;
     }
     restart_with_openblas_kernels(argv);

@@ -1,6 +1,7 @@
 /* sample.c: handgrad sample. */
 #include "base/stop.h"
 #include "base/utf8.h"
+#include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
 #include "train/generator.h"
 #include "train/model_file.h"
@@ -79,6 +80,11 @@ static int run_sample(const struct arguments *a, struct error *err)
     if (!m.tokenizer) {
         fail(err, "%s: has no tokenizer, which writing text needs", a->checkpoint);
     } else if (!generator_create(&g, &m.model, m.tokenizer, a->prompt, a->batch, err)) {
+        const size_t T = m.config.model.block_size;
+        if (g.n_prompt > T)
+            fprintf(stderr,
+                    "handgrad: --prompt: only the last %zu of its %zu tokens fit into block_size\n",
+                    T, g.n_prompt);
         g.sampler.temperature = a->temperature;
         g.sampler.top_k = a->top_k;
         g.sampler.top_p = a->top_p;
@@ -95,7 +101,7 @@ int command_sample(int argc, char **argv, struct error *err)
     struct arguments a = {
         .tokens = 500, .batch = 1, .top_k = 200, .seed = 1337, .temperature = 0.8, .top_p = 1};
     const struct option_spec options[] = {
-        {"CKPT.h5", .operand = &a.checkpoint},
+        {"CKPT.h5|RUN", .operand = &a.checkpoint},
         {"prompt", 'p', "TEXT", "Text to continue (a newline)", .string = &a.prompt},
         {"tokens", 'n', "N", "Number of tokens to generate (500)", .count = &a.tokens},
         {"temperature", 't', "T",
@@ -112,9 +118,10 @@ int command_sample(int argc, char **argv, struct error *err)
          .count = &a.batch, .min = 1, .max = 4096},
         {"seed", 0, "S", "Seed; the same seed gives the same text (1337)", .count = &a.seed},
         {0}};
-    parse_command_line(argc, argv, options, "CKPT.h5",
+    parse_command_line(argc, argv, options, "CKPT.h5|RUN",
                        "Generates text with the model of a checkpoint. When the text exceeds "
                        "block_size, the newer half of the context is kept.");
     stop_on_signals(false);
-    return run_sample(&a, err);
+    char path[RUN_PATH_MAX];
+    return (a.checkpoint = checkpoint_of(path, a.checkpoint, err)) ? run_sample(&a, err) : -1;
 }

@@ -129,7 +129,7 @@ int command_train(int argc, char **argv, struct error *err)
          .string = &a.out},
         {"set", 0, "SECTION.KEY=VALUE", "Override a key of CONFIG; may be repeated",
          .list = &a.settings},
-        {"init", 0, "CKPT.h5", "Start at step 0 with the weights of this checkpoint",
+        {"init", 0, "CKPT.h5|RUN", "Start at step 0 with the weights of this checkpoint",
          .string = &a.init},
         {"resume", 0, NULL,
          "Resume the run in RUN from its newest checkpoint; the result is bit-identical to an "
@@ -161,6 +161,9 @@ int command_train(int argc, char **argv, struct error *err)
         return -1;
     stop_on_signals(true);
     struct run run;
+    char path[RUN_PATH_MAX];
+    if (a.init && !(a.init = checkpoint_of(path, a.init, err)))
+        return -1;
     const struct run_plan plan = {a.out, a.resume, a.init, &a.allowed};
     if (run_open(&run, &config, &plan, err))
         return -1;

@@ -4,7 +4,9 @@
 #include "train/grade/gradcheck_report.h"
 #include "train/grade/op_template.h"
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct op_template *find(enum op op)
 {
@@ -14,18 +16,42 @@ static const struct op_template *find(enum op op)
     return t;
 }
 
+/* The compiler option that finds handgrad_op.h: in a clone, or where handgrad was installed, it
+ * lies in include/ beside the binary or its directory. Returns text: "-IDIR ", or "" if the
+ * compiler searches the directory anyway. */
+static const char *include_option(char text[PATH_MAX + 4])
+{
+    char path[PATH_MAX], header[PATH_MAX + 32];
+    const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    *text = 0;
+    if (n < 0)
+        return text;
+    path[n] = 0;
+    for (int level = 0; level < 2 && strchr(path, '/'); level++) {
+        *strrchr(path, '/') = 0;
+        snprintf(header, sizeof header, "%s/include/handgrad_op.h", path);
+        if (access(header, R_OK))
+            continue;
+        if (strcmp(path, "/usr") && strcmp(path, "/usr/local"))
+            snprintf(text, PATH_MAX + 4, "-I%.*s/include ", PATH_MAX - 16, path);
+        break;
+    }
+    return text;
+}
+
 static void write_heading(FILE *f, enum op op, const char *output)
 {
     static const char *const roles[] = {"input", "parameter", "output", "saved", "scratch"};
     const char *file = output ? output : "my.c", *slash = strrchr(file, '/');
     file = slash ? slash + 1 : file;
+    char option[PATH_MAX + 4];
     const char *dot = strrchr(file, '.'), *name = op_info[op].name;
     const int stem = (int)(dot ? dot - file : (ptrdiff_t)strlen(file));
     fprintf(f,
             "/* %s: your backward for %s.\n *\n"
-            " *     cc -O2 -shared -fPIC %s -o %.*s.so -lm\n"
+            " *     cc -O2 -shared -fPIC %s%s -o %.*s.so -lm\n"
             " *     handgrad gradcheck --diagnose %s ./%.*s.so\n *\n",
-            file, name, file, stem, file, name, stem, file);
+            file, name, include_option(option), file, stem, file, name, stem, file);
     for (size_t k = 0; k < op_info[op].count; k++) {
         const struct op_tensor *t = &op_info[op].tensors[k];
         fprintf(f, " *     %-*s (%s) %s%s\n", op == OP_BLOCK ? 18 : 9, t->name, t->shape,

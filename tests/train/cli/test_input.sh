@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# What commands do with inputs as people have them. Prints "ok - …" or "not ok - …" for each check.
+set -u
+cd "$(dirname "$0")/../../.." || exit 1
+. tests/checks.bash
+: "${HANDGRAD:=$PWD/handgrad}"
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+awk 'BEGIN { for (i = 0; i < 300; i++) printf "line %d, %s %c\n", i, i % 3 ? "weight" : "bias", 97 + i % 26 }' >text.txt
+tokenize() { "$HANDGRAD" tokenize "$@" -o data --force; }
+
+# --- files that are no text ---
+mkdir mix && cp text.txt mix/ && printf 'PNG\0\1\2' >mix/picture.png && gzip -c text.txt >mix/text.gz
+for kind in char bpe:300; do
+    check "binary files in a directory are skipped ($kind)" bash -c '"$0" tokenize mix -o data --force --tokenizer "$1" >out 2>err && grep -q "^1 file, $(stat -c %s text.txt) bytes" out' "$HANDGRAD" $kind
+    check "… and named" test "$(cat err)" = "$(printf 'handgrad: skipping mix/picture.png: not a text: byte 3 is NUL\nhandgrad: skipping mix/text.gz: not a text: it is compressed by gzip')"
+    refused "a named binary file ($kind)" "mix/picture.png: not a text: byte 3 is NUL" tokenize mix/picture.png --tokenizer $kind
+    refused "a compressed file ($kind)" "mix/text.gz: not a text: it is compressed by gzip" tokenize mix/text.gz --tokenizer $kind
+done
+iconv -f UTF-8 -t UTF-16 text.txt >utf16.txt
+refused "UTF-16" "utf16.txt: not a text: it is UTF-16, which iconv -f UTF-16 -t UTF-8 converts" tokenize utf16.txt --tokenizer bpe:300
+head -c 3000 /dev/zero | tr '\0' '\377' >noise.txt
+refused "invalid bytes" "noise.txt: not a text in UTF-8: 3000 of its first 3000 bytes are invalid" tokenize noise.txt --tokenizer bpe:300
+printf 'gar\xe7on\n%s' "$(cat text.txt)" >latin1.txt
+refused "Latin-1" "latin1.txt: byte 3: 0xE7 does not begin a valid UTF-8 character" tokenize latin1.txt --tokenizer char
+check "… whose conversion works as printed" bash -c "$(sed 's/.*converted by: //' err.txt) >utf8.txt && \"\$0\" tokenize utf8.txt -o data --force --tokenizer char" "$HANDGRAD"
+
+# --- a byte-order mark is no part of the text ---
+{ printf '\xef\xbb\xbf'; cat text.txt; } >mark.txt
+tokens() { "$HANDGRAD" inspect "$1"/train-00000.h5 --json | sed -E 's/.*"sha256":"([0-9a-f]*)","sources".*/\1/'; }
+for kind in byte char bpe:300; do
+    "$HANDGRAD" tokenize text.txt -o plain --force --tokenizer $kind >/dev/null
+    check "a byte-order mark is reported ($kind)" bash -c '"$0" tokenize mark.txt -o marked --force --tokenizer "$1" 2>&1 | grep "^handgrad: mark.txt: a byte-order mark is dropped$"' "$HANDGRAD" $kind
+    check "… and dropped" test "$(tokens plain)" = "$(tokens marked)"
+done
+
+# --- a prompt longer than the context uses all of the context ---
+printf '[model]\nn_layer = 1\nn_head = 2\nn_embd = 16\nblock_size = 8\n[data]\ndir = plain\n[train]\nbatch_size = 8\nsteps = 60\n' >c.ini
+"$HANDGRAD" tokenize text.txt -o plain --force --tokenizer char >/dev/null
+"$HANDGRAD" train c.ini --out run >/dev/null
+next() { "$HANDGRAD" sample run/best.h5 -n 1 -t 0 -p "$1" 2>/dev/null | tail -c +$((${#1} + 1)) | head -c 1; }
+same=0
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    long="line $i, weight line 1$i"
+    [ "$(next "$long")." = "$(next "${long: -8}")." ] && same=$((same + 1))
+done
+check "a long prompt is continued from its last block_size tokens" test $same -eq 10
+check "… and said to be cut" bash -c '"$0" sample run/best.h5 -n 1 -p "line 1, weight" 2>&1 >/dev/null | grep "^handgrad: --prompt: only the last 8 of its 14 tokens fit into block_size$"' "$HANDGRAD"
+
+# --- a template compiles with the command that it contains ---
+"$HANDGRAD" gradcheck --template layernorm -o my.c >/dev/null
+check "the template's own command compiles it" bash -c "$(sed -n '3s/^ \* *//p' my.c) && test -e my.so"
