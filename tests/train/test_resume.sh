@@ -31,7 +31,7 @@ eval_every = 10
 checkpoint_every = 10
 EOF
 train() { "$HANDGRAD" train "$@" >train.txt 2>&1; }
-loss() { "$HANDGRAD" eval "$1" "$2" --json | sed -E 's/.*"loss": ([0-9.]+).*/\1/'; }
+loss() { "$HANDGRAD" eval "$1" "$2" --json | sed -E 's/.*"loss": *([0-9.]+).*/\1/'; }
 best() { sed -nE 's/^best validation loss ([0-9.]+) after step [0-9]+: .*/\1/p' train.txt; }
 same() { awk -v a="$1" -v b="$2" 'BEGIN { d = a - b; exit !(a != "" && b != "" && d * d < 1e-8) }'; }
 cat easy.txt hard.txt >all.txt
@@ -72,7 +72,7 @@ train c.ini --out rows --set optim.lr=0 --set optim.min_lr=0 --set train.batch_s
 train c.ini --out moved --set optim.lr=0 --set optim.min_lr=0 --set train.steps=20 --set train.eval_every=0 --stop-at 5
 train --out moved --resume --set train.batch_size=2 --allow batch_size --stop-at 10
 train --out moved --resume --set train.accumulate=3 --allow accumulate --stop-at 13
-losses() { sed -nE 's/.*"loss": ([0-9.]+).*/\1/p' "$1/metrics.jsonl"; }
+losses() { sed -nE 's/.*"loss": *([0-9.]+).*/\1/p' "$1/metrics.jsonl"; }
 # steps of 4, 2 and 6 rows are means of as many steps of one row
 losses rows | awk '{ sum += $1; n++; size = step < 5 ? 4 : step < 10 ? 2 : 6; if (n == size) { print sum / n; sum = n = 0; step++ } }' | head -n 13 >expected
 losses moved >got
