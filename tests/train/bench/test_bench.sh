@@ -35,7 +35,7 @@ shares_in_range() {
 measure() { "$HANDGRAD" bench tiny --json --runs 5 >bench.jsonl 2>err.txt; }
 
 check "a tiny workload" measure
-for attempt in 2 3 4 5 6; do shares_in_range >/dev/null || measure; done
+for attempt in 2 3; do shares_in_range >/dev/null || measure; done
 check "every share is in (0, 1.2]" shares_in_range
 check "one object per line" \
     test "$(grep -cvE '^\{"kind":"(machine|workload|product|operation)",.*\}$' bench.jsonl)" -eq 0
