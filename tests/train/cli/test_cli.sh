@@ -189,7 +189,7 @@ refused "data of another tokenizer" "tokenizer" "$HANDGRAD" eval whole/best.h5 b
 cp -r data mixed && cp bytes/train-00000.h5 mixed/
 refused "a shard of another tokenizer in the folder" "mixed/train-00000.h5.*tokenizer" train --out r3 --set data.dir=mixed
 head -c 5000 whole/best.h5 >cut.h5
-refused "a directory as a checkpoint" "whole: a directory" "$HANDGRAD" sample whole
+refused "a directory that holds no run" "data: expected a checkpoint ckpt-STEP.h5, found none" "$HANDGRAD" sample data
 refused "a truncated checkpoint" "cut.h5" "$HANDGRAD" sample cut.h5
 refused "a text as a checkpoint" "text.txt" "$HANDGRAD" eval text.txt data
 if [ "$(id -u)" -ne 0 ]; then
