@@ -285,6 +285,31 @@ START_TEST(rollback_skips_batches)
 }
 END_TEST
 
+/* A checkpoint may be saved in the middle of a step (SIGUSR1). The batches that follow a rollback
+ * are not those of that step: it begins anew, as from the checkpoint before its first batch. */
+START_TEST(rollback_into_a_step_begins_it_anew)
+{
+    make_data(false);
+    struct config c = small();
+    c.train.steps = 20;
+    struct trainer t[2];
+    for (size_t micro = 0; micro < 2; micro++) {
+        const char *const path = in_folder("back.h5");
+        t[micro] = begin(&c);
+        advance(&t[micro], ACCUMULATE + micro);
+        OK(trainer_save(&t[micro], path, &err));
+        advance(&t[micro], 2 * ACCUMULATE - micro);
+        OK(trainer_roll_back(&t[micro], path, &err));
+        ck_assert_uint_eq(t[micro].state.micro, 0);
+        advance(&t[micro], 2 * ACCUMULATE);
+        ck_assert_uint_eq(t[micro].state.step, 3);
+    }
+    assert_same_state(&t[0], &t[1]);
+    trainer_destroy(&t[0]);
+    trainer_destroy(&t[1]);
+}
+END_TEST
+
 /* Raises the loss of one batch far above the others. */
 static real *losses_of(struct gpt *g, size_t layer)
 {
@@ -329,4 +354,5 @@ START_TEST(spikes)
 END_TEST
 
 SUITE("train/not finite", non_finite_numbers_change_nothing, overflowing_squares_are_skipped,
-      a_non_finite_weight_is_named, resume_with_skipped_steps, rollback_skips_batches, spikes)
+      a_non_finite_weight_is_named, resume_with_skipped_steps, rollback_skips_batches,
+      rollback_into_a_step_begins_it_anew, spikes)
