@@ -79,12 +79,13 @@ static void check_validation(struct run *r)
 {
     struct train_state *s = &r->trainer.state;
     const struct config *c = &r->trainer.config;
-    char now[VAL_MEASURE_MAX] = "";
-    if (r->val)
-        snprintf(now, sizeof now, "%.16s eval_tokens=%" PRIu64 " windows=%s mask_documents=%s",
-                 r->val->fingerprint, c->train.eval_tokens,
-                 c->data.windows == WINDOWS_DOCUMENTS ? "documents" : "anywhere",
-                 c->data.mask_documents ? "yes" : "no");
+    char now[VAL_MEASURE_MAX];
+    if (!r->val)
+        return;
+    snprintf(now, sizeof now, "%.16s eval_tokens=%" PRIu64 " windows=%s mask_documents=%s",
+             r->val->fingerprint, c->train.eval_tokens,
+             c->data.windows == WINDOWS_DOCUMENTS ? "documents" : "anywhere",
+             c->data.mask_documents ? "yes" : "no");
     const bool same = *s->val_measure ? !strcmp(now, s->val_measure)
                                       : !r->trainer.changed && c->data.windows == WINDOWS_ANYWHERE;
     if (!same && !isnan(s->best_val_loss)) {

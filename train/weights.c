@@ -8,10 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Whether every token of a has the same id in b. */
+/* Whether b is a, with more tokens after those of a. */
 static bool extends(const struct tokenizer *b, const struct tokenizer *a)
 {
-    bool same = !strcmp(a->kind, b->kind) && a->vocab_size <= b->vocab_size;
+    if (a->vocab_size == b->vocab_size) /* merges count, too */
+        return !strcmp(a->fingerprint, b->fingerprint);
+    bool same = !strcmp(a->kind, b->kind) && a->vocab_size < b->vocab_size;
     for (size_t id = 0; id < a->vocab_size && same; id++) {
         size_t n, m;
         const char *x = tokenizer_name(a, id, &n), *y = tokenizer_name(b, id, &m);
@@ -25,7 +27,7 @@ static int check_vocabulary(const struct checkpoint *run, const struct checkpoin
 {
     const struct tokenizer *now = run->tokenizer, *then = c->tokenizer;
     const size_t have = c->tensors->config.vocab_size, want = run->tensors->config.vocab_size;
-    if (now && then && strcmp(now->fingerprint, then->fingerprint) && !extends(now, then))
+    if (now && then && !extends(now, then))
         return fail(err, "%s: its tokenizer (%s, %zu symbols) is not that of %s (%s, %zu symbols)",
                     path, then->kind, then->vocab_size, run->config.data.dir, now->kind,
                     now->vocab_size);
@@ -59,12 +61,13 @@ static void print_differences(const struct checkpoint *run, const struct checkpo
 {
     char text[256] = "";
     const uint64_t have = c->config.model.block_size, want = run->config.model.block_size;
-    const size_t symbols = run->tensors->config.vocab_size - c->tensors->config.vocab_size;
+    const size_t before = c->tensors->config.vocab_size, now = run->tensors->config.vocab_size;
     if (have != want)
         text_append(text, sizeof text, ", block_size cropped from %" PRIu64 " to %" PRIu64, have,
                     want);
-    if (symbols)
-        text_append(text, sizeof text, ", %zu new symbols initialised", symbols);
+    if (before != now)
+        text_append(text, sizeof text, ", vocabulary extended from %zu to %zu symbols", before,
+                    now);
     if (c->config.model.dropout != run->config.model.dropout)
         text_append(text, sizeof text, ", dropout %g instead of %g", run->config.model.dropout,
                     c->config.model.dropout);

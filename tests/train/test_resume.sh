@@ -4,10 +4,6 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 . tests/checks.bash
-: "${HANDGRAD:=$PWD/handgrad}"
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
 
 lines() { awk -v seed="$1" -v words="$2" 'BEGIN { n = split(words, w, " "); srand(seed); for (i = 0; i < 500; i++)
     printf "%s %s %d\n", w[1 + int(rand() * n)], w[1 + int(rand() * n)], int(rand() * 100) }'; }
@@ -66,6 +62,31 @@ echo 1 2 3 4 5 6 7 8 9 >ids
 grad() { "$HANDGRAD" grad "$1" --ids ids -o g.h5 | sed 's/ on .*//'; }
 check "… which computes the same loss on a text that fits" test "$(grad run/ckpt-20.h5)" = "$(grad crop/ckpt-1.h5)"
 refused "a run resumed with another n_head" "model.n_head 2 != 4" "$HANDGRAD" train --out run --resume --set model.n_head=4 --allow n_head
+
+# --- a larger vocabulary whose first symbols are the same: for --init, not for --resume ---
+lines 3 "ab ba aab" | tr -d '0-9' >ab.txt
+{ cat ab.txt; echo abcabc; } >abc.txt
+for text in ab abc; do "$HANDGRAD" tokenize $text.txt -o $text --tokenizer char --val 0 >/dev/null; done
+train c.ini --out narrow --set data.dir=ab --stop-at 2
+refused "a run resumed with more symbols" "narrow/ckpt-2.h5: model.vocab_size is 4, expected 5" \
+    "$HANDGRAD" train --out narrow --resume --set data.dir=abc --allow data
+check "init with more symbols" train c.ini --out wide --init narrow --set data.dir=abc --set optim.lr=0 --set optim.min_lr=0 --stop-at 1
+check "… says so" grep -qx "weights of narrow/ckpt-2.h5: vocabulary extended from 4 to 5 symbols" train.txt
+refused "init with fewer symbols" "its tokenizer .char, 5 symbols. is not that of ab .char, 4 symbols.$" "$HANDGRAD" train c.ini --out no --init wide/ckpt-1.h5 --set data.dir=ab
+
+# --- two byte-pair encodings with the same symbols but other merges: text gives other ids ---
+for word in ab ab ab bc bc abc; do for i in 1 2 3 4 5 6 7 8 9; do echo $word; done; done >pairs.txt
+for i in 1 2 3 4; do cat pairs.txt pairs.txt; done >merges.txt
+"$HANDGRAD" tokenize merges.txt -o first --tokenizer bpe:260 >/dev/null
+"$HANDGRAD" tokens first --export files
+check "the third merge is ab + c" grep -qx "ab c" files/merges.txt
+sed -i 's/^ab c$/a bc/' files/merges.txt
+"$HANDGRAD" tokenize merges.txt -o second --tokenizer files/vocab.json >/dev/null
+train c.ini --out merged --set data.dir=first --stop-at 2
+for with in "--out merged --resume --allow data" "c.ini --out no --init merged/ckpt-2.h5"; do
+    refused "train ${with/ --allow data/}, other merges" "merged/ckpt-2.h5: its tokenizer .bpe, 260 symbols. is not that of second .bpe, 260 symbols.$" \
+        "$HANDGRAD" train $with --set data.dir=second
+done
 
 # --- another batch_size neither skips nor repeats rows ---
 train c.ini --out rows --set optim.lr=0 --set optim.min_lr=0 --set train.batch_size=1 --set train.steps=60 --set train.eval_every=0
