@@ -33,9 +33,7 @@ static int check_text(const char *path, struct error *err)
     static const struct {
         const char *magic, *what;
     } formats[] = {{"\x1F\x8B", "compressed by gzip"},
-                   {"\xFD"
-                    "7zXZ",
-                    "compressed by xz"},
+                   {"\xFD\x37zXZ", "compressed by xz"},
                    {"\x28\xB5\x2F\xFD", "compressed by zstd"},
                    {"PK\3\4", "a zip archive"},
                    {"\xFF\xFE", "UTF-16, which iconv -f UTF-16 -t UTF-8 converts"},
@@ -172,7 +170,7 @@ static int check_utf8(const char *path, const char *piece, size_t n, uint64_t of
                          path, offset + i, (uint8_t)piece[i], path);
 }
 
-/* The length of a byte-order mark at the beginning of a file, which is no part of the text. */
+/* The length of the byte-order mark at the beginning of a file. It is not part of the text. */
 static size_t mark_length(const char *bytes, size_t n)
 {
     return n >= 3 && !memcmp(bytes, "\xEF\xBB\xBF", 3) ? 3 : 0;

@@ -3,10 +3,6 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash
-: "${HANDGRAD:=$PWD/handgrad}"
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
 awk 'BEGIN { for (i = 0; i < 300; i++) printf "line %d, %s %c\n", i, i % 3 ? "weight" : "bias", 97 + i % 26 }' >text.txt
 tokenize() { "$HANDGRAD" tokenize "$@" -o data --force; }
 
@@ -47,6 +43,25 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 done
 check "a long prompt is continued from its last block_size tokens" test $same -eq 10
 check "… and said to be cut" bash -c '"$0" sample run/best.h5 -n 1 -p "line 1, weight" 2>&1 >/dev/null | grep "^handgrad: --prompt: only the last 8 of its 14 tokens fit into block_size$"' "$HANDGRAD"
+
+# --- a run directory stands for its best checkpoint, or for the newest ---
+check "sample takes a run directory" bash -c 'test "$("$0" sample run -n 20 2>err)" = "$("$0" sample run/best.h5 -n 20)" && grep -qx "handgrad: using run/best.h5" err' "$HANDGRAD"
+cp -r run unmeasured && rm unmeasured/best.h5
+check "… without best.h5 the newest checkpoint" bash -c '"$0" inspect unmeasured 2>&1 | grep -qx "handgrad: using unmeasured/ckpt-60.h5"' "$HANDGRAD"
+
+# --- mistyped names, data that is missing, a stop in the past ---
+says() { # says NAME PATTERN COMMAND…: the command fails, and its first line of stderr matches
+    local name=$1 pattern=$2
+    shift 2
+    if "$@" >out.txt 2>err.txt || ! head -n 1 err.txt | grep -qE "$pattern"; then echo "not ok - $name"; else echo "ok - $name"; fi
+}
+says "a mistyped command" "^handgrad: 'sampel': unknown command; did you mean sample\\? " "$HANDGRAD" sampel
+says "no suggestion for another word" "^handgrad: 'xyzzy': unknown command; handgrad --help" "$HANDGRAD" xyzzy
+says "a mistyped operation" "'layernrom': unknown operation; did you mean layernorm\\? " "$HANDGRAD" gradcheck layernrom
+refused "data that was not tokenized" "data.dir: none/tokenizer.h5: No such file or directory; .handgrad tokenize TEXT -o none. writes the data" \
+    "$HANDGRAD" train c.ini --out no --set data.dir=none
+"$HANDGRAD" train c.ini --out early --stop-at 5 >/dev/null
+check "a stop in the past says that nothing was trained" bash -c '"$0" train --out early --resume --stop-at 3 | grep -qx "step 5 is past --stop-at 3: nothing was trained"' "$HANDGRAD"
 
 # --- a template compiles with the command that it contains ---
 "$HANDGRAD" gradcheck --template layernorm -o my.c >/dev/null
