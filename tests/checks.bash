@@ -1,5 +1,11 @@
-# checks.bash: functions for test scripts that run commands; to be sourced. The output of the last
+# checks.bash: for test scripts that run commands; to be sourced in the root of the repository, $here
+# from then on. Enters a new directory, $work, which is removed at the end. The output of the last
 # command is in out.txt.
+: "${HANDGRAD:=$PWD/handgrad}"
+here=$PWD
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
 
 check() { # check NAME COMMAND…: the command must succeed
     local name=$1

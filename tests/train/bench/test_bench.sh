@@ -4,10 +4,6 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash
-: "${HANDGRAD:=$PWD/handgrad}"
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
 
 # misused NAME PATTERN ARGUMENTS…: exit 2, nothing on stdout, a first line on stderr that matches
 misused() {

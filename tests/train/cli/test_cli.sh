@@ -4,11 +4,6 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash
-: "${HANDGRAD:=$PWD/handgrad}"
-here=$PWD
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
 
 # A text with enough structure to learn; no two lines are equal.
 awk 'BEGIN { srand(7); for (i = 0; i < 400; i++) printf "line %d: the %s of %c is née %d\n", i, (i % 3 ? "weight" : "bias"), 97 + i % 26, int(rand() * 1000) }' >text.txt

@@ -3,12 +3,7 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash
-: "${HANDGRAD:=$PWD/handgrad}"
 export HANDGRAD
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
-here=$PWD
-cd "$work" || exit 1
 
 # --- manual page and completions ---
 for form in man bash zsh; do

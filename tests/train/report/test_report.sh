@@ -5,11 +5,8 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash
-: "${HANDGRAD:=$PWD/handgrad}"
-work=$(mktemp -d) || exit 1
 server=
 trap '[ -n "$server" ] && kill $server 2>/dev/null; rm -rf "$work"' EXIT
-cd "$work" || exit 1
 
 awk 'BEGIN { srand(7); for (i = 0; i < 400; i++) printf "line %d: <b>&amp; the %s of %c is née %d\n", i, (i % 3 ? "weight" : "bias"), 97 + i % 26, int(rand() * 1000) }' >text.txt
 cat >small.ini <<'END'
