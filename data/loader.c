@@ -3,7 +3,7 @@
  * The thread fills a ring of micro-batches in the order in which training requests them. Two
  * counters synchronise both sides: the thread may fill slot `filled` while filled - released <
  * RING, and the caller holds slot `released` until its next call. A request out of order starts a
- * new generation: finished batches are dropped, and so is the one that the thread is
+ * new generation: finished batches are discarded, as is the one that the thread is
  * reading. */
 #include "data/loader.h"
 #include "base/thread.h"

@@ -39,7 +39,7 @@ static struct bpe *load_pair(const char *path, cJSON *vocab, const char *merges,
     const char *first = vocab ? "merges.txt" : "vocab.json",
                *second = vocab ? "vocab.bpe" : "encoder.json";
     if (!find_beside(other, path, first, second))
-        return fail_null(err, "%s: %s, but there is no %s or %s beside it", path,
+        return fail_null(err, "%s: %s, but its directory contains neither %s nor %s", path,
                          vocab ? "a vocabulary" : "a list of merges", first, second);
     if (!(text = input_file_text(other, FOLLOW_LINKS, FILE_MAX, err)))
         return NULL;

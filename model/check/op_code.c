@@ -110,7 +110,8 @@ static void call_block_backward(op_function *f, void *const *dx, void *const *x,
 
 /* --- the tables --- */
 
-/* Declares the functions of an operation with this prefix, with the types of its own functions. */
+/* Declares PREFIX_FUNCTION_forward and _backward, with the types of FUNCTION_forward and
+ * _backward. */
 #define DECLARE(prefix, function)                                                                  \
     extern typeof(function##_forward) NAME(prefix##_##function##_forward);                         \
     extern typeof(function##_backward) NAME(prefix##_##function##_backward);

@@ -119,8 +119,9 @@ int command_sample(int argc, char **argv, struct error *err)
         {"seed", 0, "S", "Seed; the same seed gives the same text (1337)", .count = &a.seed},
         {0}};
     parse_command_line(argc, argv, options, "CKPT.h5|RUN",
-                       "Generates text with the model of a checkpoint. When the text exceeds "
-                       "block_size, the newer half of the context is kept.");
+                       "Generates text with the model of a checkpoint. Of a prompt longer than "
+                       "block_size, the end is used. When the text exceeds block_size, the newer "
+                       "half of the context is kept.");
     stop_on_signals(false);
     char path[RUN_PATH_MAX];
     return (a.checkpoint = checkpoint_of(path, a.checkpoint, err)) ? run_sample(&a, err) : -1;

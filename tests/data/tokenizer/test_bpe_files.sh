@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tokenizer files of others: written and read again they are the same; and what handgrad says of those that are broken, or of another kind; and
-# what handgrad tokens reads from standard input. Prints "ok - …" or "not ok - …" for each check.
+# Tokenizer files of other programs: a file that is written and read again is unchanged; broken files
+# and files of another kind are refused with a message; `handgrad tokens` reads standard input. Prints
+# "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash

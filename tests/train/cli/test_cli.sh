@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The commands from end to end: from text to a trained model, stop, resume, kill, generate; and their error messages.
-# Prints "ok - …" or "not ok - …" for each check.
+# The commands from end to end: from text to a trained model, stop, resume, kill, generate; and their
+# error messages. Prints "ok - …" or "not ok - …" for each check.
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash
