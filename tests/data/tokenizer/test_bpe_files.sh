@@ -35,7 +35,7 @@ broken "merges in a circle: each uses what only the other makes" 'merges.txt: li
     'first=$(sed -n 2p merges.txt); sed -i 2d merges.txt; echo "$first" >>merges.txt'
 broken "a merge of what the vocabulary lacks" 'merges.txt: line [0-9]+: "zzqq" is not in the vocabulary' 'echo "zzqq xxvv" >>merges.txt'
 broken "a line of three" 'merges.txt: line [0-9]+: "a b c"' 'echo "a b c" >>merges.txt'
-broken "no merges" 'no merges.txt' 'rm merges.txt'
+broken "no merges" 'neither merges.txt nor vocab.bpe' 'rm merges.txt'
 broken "half a vocabulary" 'vocab.json: not JSON' 'head -c 3000 vocab.json >v && mv v vocab.json'
 
 # json NAME PATTERN SED: tokenizer.json, edited
