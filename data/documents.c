@@ -16,18 +16,25 @@ static size_t first_from(const struct documents *d, uint64_t token)
     return low;
 }
 
+/* Where the context of document k begins. */
+static uint64_t context_begin(const struct documents *d, size_t k)
+{
+    return d->begins[k] - (d->ended && k > 0);
+}
+
 size_t documents_windows(const struct documents *d, uint64_t T, uint64_t *begins)
 {
-    size_t n = 0, next = 0; /* document `next` is the first to begin after the window's end */
+    size_t n = 0, next = 0; /* context `next` is the first to begin after the window's end */
     for (uint64_t begin = 0; begin < d->tokens; n++) {
         if (begins)
             begins[n] = begin;
         if (d->tokens - begin <= T)
             return n + 1;
         const uint64_t end = begin + T;
-        while (next < d->count && d->begins[next] <= end)
+        while (next < d->count && context_begin(d, next) <= end)
             next++;
-        begin = d->begins[next - 1] > begin ? d->begins[next - 1] : end;
+        const uint64_t cut = context_begin(d, next - 1);
+        begin = cut > begin ? cut : end;
     }
     return n;
 }
@@ -38,14 +45,17 @@ void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_
     size_t next = first_from(d, first + 1);
     uint64_t token = first;
     uint32_t begin = 0;
-    for (size_t i = 0; i < T; i++) {
-        start[i] = begin;
+    for (uint32_t i = 0; i < T; i++) {
         if (++token == d->tokens)
             token = next = 0;
-        if (next < d->count && token == d->begins[next]) {
+        const bool last = next < d->count && token == d->begins[next];
+        next += last;
+        if (last && d->ended)
+            begin = i;
+        start[i] = begin;
+        if (last && !d->ended) {
             targets[i] = NO_TARGET;
-            begin = (uint32_t)i + 1;
-            next++;
+            begin = i + 1;
         }
     }
 }
@@ -53,8 +63,8 @@ void documents_mask(const struct documents *d, uint64_t first, size_t T, uint32_
 size_t documents_counted(const struct documents *d, uint64_t first, size_t T)
 {
     size_t begins = 0;
-    for (uint64_t token = first + 1, left = T; left > 0; token = 0) { /* may wrap several times */
-        const uint64_t n = size_min(left, d->tokens - token);
+    for (uint64_t token = first + 1, left = d->ended ? 0 : T; left > 0; token = 0) {
+        const uint64_t n = size_min(left, d->tokens - token); /* may wrap several times */
         begins += first_from(d, token + n) - first_from(d, token);
         left -= n;
     }

@@ -88,6 +88,8 @@ static int read_tokenizer(struct split *s, struct error *err)
         return -1;
     strcpy(s->tokenizer_fingerprint, t->fingerprint);
     s->vocab_size = t->vocab_size;
+    uint32_t end_of_text;
+    s->documents.ended = tokenizer_end_of_text(t, &end_of_text);
     tokenizer_destroy(t);
     return 0;
 }
@@ -152,8 +154,9 @@ const struct documents *split_documents(struct split *s, struct error *err)
                              "--document-separator and --document-files of tokenize",
                              s->dir, s->name);
     }
-    *d = (struct documents){calloc(n, sizeof *d->begins), 1, s->tokens};
-    if (!d->begins)
+    d->count = 1;
+    d->tokens = s->tokens;
+    if (!(d->begins = calloc(n, sizeof *d->begins)))
         return fail_null(err, "%s/%s: out of memory for %" PRIu64 " documents", s->dir, s->name, n);
     for (size_t i = 0; i < s->n_shards; i++)
         if (add_documents(s, i, err)) {

@@ -17,7 +17,7 @@ struct split {
     struct shard **shards;
     uint64_t *first; /* (n_shards + 1): position of each shard's first token, and `tokens` */
     size_t n_shards;
-    struct documents documents; /* once split_documents was called */
+    struct documents documents; /* ended: known when opened; the rest by split_documents */
 };
 
 /* Whether the directory contains any shard of this split. */

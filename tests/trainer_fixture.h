@@ -11,9 +11,24 @@ enum { STEPS = 4, ACCUMULATE = 3, LINES = 300 };
 
 static const __attribute__((unused)) struct allowed nothing;
 
-/* Tokenizes a text of numbers: by characters, or with one document per line, of 14 to 23 bytes and
- * the end-of-text token. */
-FIXTURE void make_data(bool documents)
+/* Text as one stream, or in documents with or without an end-of-text token each. */
+enum division { STREAM, ENDED, UNENDED };
+
+/* A tokenizer of the 256 bytes without special tokens. */
+FIXTURE const char *write_bytes_tiktoken(void)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static char path[96];
+    snprintf(path, sizeof path, "%s/bytes.tiktoken", folder);
+    FILE *f = fopen(path, "w");
+    for (int i = 0; i < 256; i++)
+        fprintf(f, "%c%c== %d\n", digits[i >> 2], digits[(i & 3) << 4], i);
+    ck_assert_int_eq(fclose(f), 0);
+    return path;
+}
+
+/* Tokenizes a text of numbers: by characters, or with one document per line, of 14 to 23 bytes. */
+FIXTURE void make_data(enum division division)
 {
     char text[96], data[96];
     enter_folder();
@@ -23,10 +38,13 @@ FIXTURE void make_data(bool documents)
     for (int i = 0; i < LINES; i++)
         fprintf(f, "%d squared is %d\n", i, i * i);
     ck_assert_int_eq(fclose(f), 0);
+    const char *const tokenizer = division == STREAM  ? "char"
+                                  : division == ENDED ? "bpe:280"
+                                                      : write_bytes_tiktoken();
     char *argv[] = {
-        "handgrad tokenize",    text,  "-o", data, "--tokenizer", documents ? "bpe:280" : "char",
-        "--document-separator", "\\n", NULL};
-    ck_assert_int_eq(command_run(command_tokenize, documents ? 8 : 6, argv), 0);
+        "handgrad tokenize",    text,  "-o",        data,   "--tokenizer", (char *)tokenizer,
+        "--document-separator", "\\n", "--pattern", "gpt2", NULL};
+    ck_assert_int_eq(command_run(command_tokenize, division == STREAM ? 6 : 10, argv), 0);
 }
 
 FIXTURE struct config small(void)

@@ -1,8 +1,9 @@
 /* tokenizer.c: see tokenizer.h.
  *
- * In a file, a tokenizer is a group with the attributes format, kind, vocab_size and fingerprint;
- * for char also the dataset code_points, for bpe what bpe_h5.c writes. The fingerprint covers
- * everything that determines ids, so recomputing it detects any damage.
+ * In a file, a tokenizer is a group with the attributes format, kind, vocab_size and fingerprint,
+ * and for byte and char, end_of_text if they have that token; for char also the dataset
+ * code_points, for bpe what bpe_h5.c writes. The fingerprint covers everything that determines
+ * ids, so recomputing it detects any damage.
  */
 #include "data/tokenizer/tokenizer.h"
 #include "base/atomic.h"
@@ -18,16 +19,25 @@
 #include <sys/stat.h>
 
 enum { FORMAT = 1 };
+static const char END_OF_TEXT[] = "<|endoftext|>";
+
+/* Whether an id is that of byte's or char's special token. */
+static bool is_end(const struct tokenizer *t, uint32_t id)
+{
+    return !t->bpe && id >= t->symbols;
+}
 
 static void compute_fingerprint(struct tokenizer *t)
 {
     struct digest d;
     digest_init(&d);
     digest_update_string(&d, t->kind);
-    for (size_t i = 0; i < t->vocab_size && t->code_points; i++)
+    for (size_t i = 0; i < t->symbols && t->code_points; i++)
         digest_update_u32(&d, t->code_points[i]);
     if (t->bpe)
         bpe_digest(t->bpe, &d);
+    else if (t->vocab_size > t->symbols)
+        digest_update_string(&d, END_OF_TEXT);
     digest_finish(&d, t->fingerprint);
 }
 
@@ -39,7 +49,7 @@ struct tokenizer *tokenizer_create_byte(struct error *err)
         return fail_null(err, "byte tokenizer: out of memory");
     }
     t->kind = "byte";
-    t->vocab_size = BPE_BYTES;
+    t->vocab_size = t->symbols = BPE_BYTES;
     for (size_t i = 0; i < BPE_BYTES; i++)
         t->tokens[i] = (struct token){.bytes = {(char)i}, .length = 1};
     compute_fingerprint(t);
@@ -68,7 +78,7 @@ struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, s
     struct tokenizer *t = calloc(1, sizeof *t);
     if (t) {
         t->kind = "char";
-        t->vocab_size = n;
+        t->vocab_size = t->symbols = n;
         t->n_ids = code_points[n - 1] + 1;
         t->tokens = calloc(n, sizeof *t->tokens);
         t->code_points = malloc(n * sizeof *t->code_points);
@@ -101,6 +111,12 @@ struct tokenizer *tokenizer_create_bpe(struct bpe *bpe, struct error *err)
     t->vocab_size = bpe->model.vocab_size;
     compute_fingerprint(t);
     return t;
+}
+
+void tokenizer_add_end_of_text(struct tokenizer *t)
+{
+    t->vocab_size = t->symbols + 1;
+    compute_fingerprint(t);
 }
 
 void tokenizer_destroy(struct tokenizer *t)
@@ -139,11 +155,32 @@ int tokenizer_encode_piece(const struct tokenizer *t, const char *text, size_t l
             return fail(err,
                         "byte %" PRIu64 ": U+%04X \"%.*s\" is not among the %zu symbols of the "
                         "char tokenizer",
-                        at, c, bytes, text + i, t->vocab_size);
+                        at, c, bytes, text + i, t->symbols);
         ids[(*n)++] = t->ids[c] - 1;
         i += (size_t)bytes;
     }
     return 0;
+}
+
+/* Encodes a complete text for byte and char. */
+static int encode_symbols(const struct tokenizer *t, const char *text, size_t length, bool special,
+                          uint32_t *ids, size_t *n, struct error *err)
+{
+    const size_t name = strlen(END_OF_TEXT);
+    uint32_t end_of_text;
+    special &= tokenizer_end_of_text(t, &end_of_text);
+    *n = 0;
+    for (size_t i = 0, m;;) {
+        const char *next = special ? memmem(text + i, length - i, END_OF_TEXT, name) : NULL;
+        const size_t end = next ? (size_t)(next - text) : length;
+        if (tokenizer_encode_piece(t, text + i, end - i, i, ids + *n, &m, err))
+            return -1;
+        *n += m;
+        if (!next)
+            return 0;
+        ids[(*n)++] = end_of_text;
+        i = end + name;
+    }
 }
 
 int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length, bool special,
@@ -154,7 +191,7 @@ int tokenizer_encode(const struct tokenizer *t, const char *text, size_t length,
     if (!*ids)
         return fail(err, "out of memory for the tokens of %zu bytes", length);
     const int status = t->bpe ? bpe_encode(t->bpe, text, length, special, *ids, n, err)
-                              : tokenizer_encode_piece(t, text, length, 0, *ids, n, err);
+                              : encode_symbols(t, text, length, special, *ids, n, err);
     if (status != 0) {
         free(*ids);
         *ids = NULL;
@@ -167,13 +204,17 @@ const char *tokenizer_name(const struct tokenizer *t, uint32_t id, size_t *lengt
 {
     if (t->bpe)
         return bpe_token(&t->bpe->model, id, length);
+    if (is_end(t, id)) {
+        *length = strlen(END_OF_TEXT);
+        return END_OF_TEXT;
+    }
     *length = t->tokens[id].length;
     return t->tokens[id].bytes;
 }
 
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id)
 {
-    return t->bpe && t->bpe->model.kinds[id] != BPE_NORMAL;
+    return t->bpe ? t->bpe->model.kinds[id] != BPE_NORMAL : is_end(t, id);
 }
 
 const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *length)
@@ -186,11 +227,11 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *leng
 
 bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id)
 {
+    *id = (uint32_t)t->symbols;
     if (!t->bpe)
-        return false;
+        return t->vocab_size > t->symbols;
     const struct bytemap *specials = &t->bpe->specials;
-    const struct bytemap_entry *e =
-        bytemap_find(specials, "<|endoftext|>", strlen("<|endoftext|>"));
+    const struct bytemap_entry *e = bytemap_find(specials, END_OF_TEXT, strlen(END_OF_TEXT));
     if (!e && specials->n)
         e = specials->entries; /* entries are in the order of ids */
     *id = e ? (uint32_t)e->value : BPE_NONE;
@@ -208,17 +249,19 @@ int tokenizer_write(const struct tokenizer *t, hid_t group, const char *file, st
         return -1;
     if (t->bpe)
         return bpe_write(t->bpe, group, file, err);
-    return t->code_points ? h5_write_array(group, "code_points", TYPE_U32, t->vocab_size, 0,
+    if (t->vocab_size > t->symbols && h5_write_u64(group, "end_of_text", t->symbols, file, err))
+        return -1;
+    return t->code_points ? h5_write_array(group, "code_points", TYPE_U32, t->symbols, 0,
                                            t->code_points, file, err)
                           : 0;
 }
 
-static struct tokenizer *read_char(struct h5_node group, uint64_t vocab_size, struct error *err)
+static struct tokenizer *read_char(struct h5_node group, uint64_t symbols, struct error *err)
 {
-    uint32_t *code_points = h5_read_array(group, "code_points", TYPE_U32, vocab_size, err);
+    uint32_t *code_points = h5_read_array(group, "code_points", TYPE_U32, symbols, err);
     if (!code_points)
         return NULL;
-    struct tokenizer *t = tokenizer_create_char(code_points, vocab_size, err);
+    struct tokenizer *t = tokenizer_create_char(code_points, symbols, err);
     free(code_points);
     return t ? t : fail_null(err, "%s: %s", h5_file_name(group), err->text);
 }
@@ -226,23 +269,31 @@ static struct tokenizer *read_char(struct h5_node group, uint64_t vocab_size, st
 struct tokenizer *tokenizer_read(struct h5_node group, struct error *err)
 {
     const char *file = h5_file_name(group);
-    uint64_t format, vocab_size;
+    uint64_t format, vocab_size, end_of_text = 0;
     char *kind = NULL, *fingerprint = NULL;
     struct tokenizer *t = NULL;
     if (h5_read_u64(group, "format", &format, err) || h5_read_string(group, "kind", &kind, err) ||
         h5_read_u64(group, "vocab_size", &vocab_size, err) ||
         h5_read_string(group, "fingerprint", &fingerprint, err))
         goto out;
+    const bool has_end = h5_has_attribute(group, "end_of_text");
+    if (has_end && h5_read_u64(group, "end_of_text", &end_of_text, err))
+        goto out;
     if (format != FORMAT)
         fail(err, "%s: tokenizer format %" PRIu64 "; this handgrad reads %d", file, format, FORMAT);
+    else if (has_end && (!vocab_size || end_of_text != vocab_size - 1))
+        fail(err, "%s: end_of_text %" PRIu64 ": expected the last id, %" PRIu64, file, end_of_text,
+             vocab_size - 1);
     else if (strcmp(kind, "byte") == 0)
         t = tokenizer_create_byte(err);
     else if (strcmp(kind, "char") == 0)
-        t = read_char(group, vocab_size, err);
+        t = read_char(group, vocab_size - has_end, err);
     else if (strcmp(kind, "bpe") == 0)
         t = tokenizer_create_bpe(bpe_read(group, vocab_size, err), err);
     else
         fail(err, "%s: tokenizer kind \"%s\": expected byte, char or bpe", file, kind);
+    if (t && has_end && !t->bpe)
+        tokenizer_add_end_of_text(t);
     if (t && (t->vocab_size != vocab_size || strcmp(t->fingerprint, fingerprint) != 0)) {
         fail(err, "%s: the tokenizer's fingerprint does not match its vocabulary", file);
         tokenizer_destroy(t);

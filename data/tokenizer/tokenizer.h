@@ -1,5 +1,6 @@
 /* tokenizer.h: text to token ids and back. Three kinds: "byte" (the 256 bytes), "char" (the code
- * points of a text, sorted) and "bpe" (byte-level byte-pair encoding, bpe.h). */
+ * points of a text, sorted) and "bpe" (byte-level byte-pair encoding, bpe.h). The first two have
+ * the special token "<|endoftext|>" if their text has documents. */
 #pragma once
 
 #include "base/digest.h"
@@ -23,6 +24,7 @@ struct tokenizer {
     char fingerprint[DIGEST_HEX];
     struct bpe *bpe; /* of kind bpe, or NULL */
     /* private */
+    size_t symbols; /* byte and char: normal tokens; "<|endoftext|>" follows if it exists */
     struct token {
         char bytes[UTF8_MAX];
         uint8_t length;
@@ -37,6 +39,8 @@ struct tokenizer *tokenizer_create_byte(struct error *err);
 struct tokenizer *tokenizer_create_char(const uint32_t *code_points, size_t n, struct error *err);
 /* Takes over bpe, also on error. If it is NULL, returns NULL and leaves err alone. */
 struct tokenizer *tokenizer_create_bpe(struct bpe *bpe, struct error *err);
+/* byte and char: appends the special token "<|endoftext|>". */
+void tokenizer_add_end_of_text(struct tokenizer *t);
 void tokenizer_destroy(struct tokenizer *t);
 
 /* Encodes a complete text of `length` bytes. The caller frees *ids. byte and bpe accept any bytes;

@@ -15,7 +15,7 @@ static struct config by_documents(void)
 
 START_TEST(resume_between_any_two_micro_steps)
 {
-    make_data(true);
+    make_data(ENDED);
     const struct config c = by_documents();
     struct trainer whole = begin(&c);
     advance(&whole, STEPS * ACCUMULATE);
@@ -44,7 +44,7 @@ END_TEST
 
 START_TEST(other_masks_must_be_allowed)
 {
-    make_data(true);
+    make_data(ENDED);
     struct config c = by_documents();
     const char *const path = in_folder("stop.h5");
     for (size_t micro = 0; micro < 2; micro++) {
@@ -68,7 +68,7 @@ END_TEST
  * order of summation. */
 START_TEST(accumulation_equals_a_large_batch)
 {
-    make_data(true);
+    make_data(UNENDED);
     struct config parts = by_documents(), whole = by_documents();
     parts.model.dropout = whole.model.dropout = 0;
     whole.train.batch_size *= ACCUMULATE;
@@ -92,11 +92,11 @@ START_TEST(accumulation_equals_a_large_batch)
 }
 END_TEST
 
-/* Each token except the first of each document is predicted once, for any number of rows, from its
- * own document. */
-START_TEST(evaluation_is_masked)
+/* Each token except the first of each document without an end is predicted once, for any number of
+ * rows, from its own document. */
+static void check_masked(bool ended)
 {
-    make_data(true);
+    make_data(ended ? ENDED : UNENDED);
     const struct config c = by_documents();
     struct trainer t = begin(&c);
     advance(&t, STEPS * ACCUMULATE);
@@ -113,13 +113,20 @@ START_TEST(evaluation_is_masked)
         OK(evaluate(&masked, &t.model, &model_code_f32, &plan, &err));
         OK(evaluate(&open, &t.model, &model_code_f32, &other, &err));
         ck_assert_uint_eq(open.tokens, val->tokens - 1);
-        ck_assert_uint_eq(masked.tokens, val->tokens - d->count);
+        ck_assert_uint_eq(masked.tokens, ended ? val->tokens - 1 : val->tokens - d->count);
         ck_assert_double_ne(masked.loss, open.loss);
         first = first == 0 ? masked.loss : first;
         ck_assert_double_eq_tol(masked.loss, first, 1e-5);
     }
     split_close(val);
     trainer_destroy(&t);
+    remove_folder();
+}
+
+START_TEST(evaluation_is_masked)
+{
+    check_masked(true);
+    check_masked(false);
 }
 END_TEST
 
@@ -159,9 +166,9 @@ static double token_by_token(struct trainer *t, struct split *val, bool masked, 
 }
 
 /* Validation reads the rows that training reads, and each token counts once. */
-START_TEST(evaluation_reads_rows_from_documents)
+static void check_rows(enum division division)
 {
-    make_data(true);
+    make_data(division);
     const struct config c = by_documents();
     struct trainer t = begin(&c);
     advance(&t, STEPS * ACCUMULATE);
@@ -188,6 +195,13 @@ START_TEST(evaluation_reads_rows_from_documents)
         }
     split_close(val);
     trainer_destroy(&t);
+    remove_folder();
+}
+
+START_TEST(evaluation_reads_rows_from_documents)
+{
+    check_rows(ENDED);
+    check_rows(UNENDED);
 }
 END_TEST
 

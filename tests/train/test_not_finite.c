@@ -101,7 +101,7 @@ START_TEST(non_finite_numbers_change_nothing)
         {STAGE_BLOCK_BACKWARD, 0, gelu_gradient, -INFINITY, "grad_norm",
          "backward, gradient of h.0.mlp.c_fc.weight (linear_backward): -inf at row 0, column 7"},
     };
-    make_data(false);
+    make_data(STREAM);
     const struct config c = small();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct trainer t;
@@ -138,7 +138,7 @@ END_TEST
  * its norm is finite. With clipping, it does no harm. */
 START_TEST(overflowing_squares_are_skipped)
 {
-    make_data(false);
+    make_data(STREAM);
     for (int clips = 0; clips < 2; clips++) {
         struct config c = small();
         struct trainer t;
@@ -166,7 +166,7 @@ END_TEST
 /* The message names the weight that is not finite rather than what is computed from it. */
 START_TEST(a_non_finite_weight_is_named)
 {
-    make_data(false);
+    make_data(STREAM);
     const struct config c = small();
     struct trainer t = begin(&c);
     t.model.w[1][MLP_C_PROJ_WEIGHT][5] = NAN;
@@ -211,7 +211,7 @@ static void assert_same_state(const struct trainer *a, const struct trainer *b)
 /* A run with skipped steps resumes bit for bit from any micro-step. */
 START_TEST(resume_with_skipped_steps)
 {
-    make_data(false);
+    make_data(STREAM);
     struct config c = small();
     c.train.steps = 5;
     struct plant p = {{plant}, NULL, 1, 3, 1, 0, STAGE_BLOCK, 0, block_output, NAN};
@@ -233,7 +233,7 @@ END_TEST
  * skipped. */
 START_TEST(rollback_skips_batches)
 {
-    make_data(false);
+    make_data(STREAM);
     struct config c = small();
     c.train.max_skipped = 2;
     c.train.steps = 20;
@@ -289,7 +289,7 @@ END_TEST
  * are not those of that step: it begins anew, as from the checkpoint before its first batch. */
 START_TEST(rollback_into_a_step_begins_it_anew)
 {
-    make_data(false);
+    make_data(STREAM);
     struct config c = small();
     c.train.steps = 20;
     struct trainer t[2];
@@ -319,7 +319,7 @@ static real *losses_of(struct gpt *g, size_t layer)
 
 START_TEST(spikes)
 {
-    make_data(false);
+    make_data(STREAM);
     struct config c = small();
     c.train.steps = 40;
     c.train.accumulate = 1;

@@ -44,7 +44,7 @@ static bool is_there(const char *name)
  * that was killed while it started. */
 START_TEST(a_new_run_needs_a_directory_without_checkpoints)
 {
-    make_data(false);
+    make_data(STREAM);
     const struct config c = every_step();
     struct run r;
     run_to(&c, false, 1);
@@ -60,7 +60,7 @@ END_TEST
 /* The validation split is truncated during the run. */
 START_TEST(unreadable_data_loses_no_step)
 {
-    make_data(false);
+    make_data(STREAM);
     struct config c = every_step();
     struct run r;
     c.train.checkpoint_every = 0;
@@ -91,7 +91,7 @@ START_TEST(a_change_is_allowed_once)
 {
     static const char *const allowed[] = {"lr", "data"};
     for (int i = 0; i < 2; i++) {
-        make_data(false);
+        make_data(STREAM);
         make_other_data(in_folder("other.txt"), in_folder("other"));
         struct config c = every_step();
         struct allowed a = {0};
@@ -153,7 +153,7 @@ START_TEST(the_best_is_saved_late_or_reported_lost)
         struct run r;
         uint64_t step = 0;
         size_t n;
-        make_data(false);
+        make_data(STREAM);
         ck_assert_ptr_nonnull(freopen(in_folder("stderr"), "w", stderr));
         save_best_late(buffer, continues, &r);
         ck_assert_uint_eq(r.failures, 0);

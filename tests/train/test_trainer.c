@@ -4,7 +4,7 @@
 
 START_TEST(resume_between_any_two_micro_steps)
 {
-    make_data(false);
+    make_data(STREAM);
     const struct config c = small();
     struct trainer whole = begin(&c);
     advance(&whole, STEPS * ACCUMULATE);
@@ -31,7 +31,7 @@ END_TEST
 
 START_TEST(other_batches_cannot_complete_a_step)
 {
-    make_data(false);
+    make_data(STREAM);
     struct config c = small();
     struct trainer t = begin(&c);
     advance(&t, 1);
@@ -69,7 +69,7 @@ START_TEST(changes_must_be_allowed)
         {"model.n_head=4", "n_head", "n_head"},
         {"model.n_embd=32", "model", "model.n_embd is 24, expected 32"},
     };
-    make_data(false);
+    make_data(STREAM);
     struct trainer t;
     struct config c = small();
     const char *const path = in_folder("stop.h5");
@@ -140,7 +140,7 @@ static struct trainer save_and_resume(const struct config *before, size_t micro_
 
 START_TEST(tokens_are_counted_with_the_batch_size_of_each_step)
 {
-    make_data(false);
+    make_data(STREAM);
     const struct config c = small();
     struct config larger = c;
     larger.train.batch_size = 5;
@@ -154,7 +154,7 @@ END_TEST
 /* Pretends that the rest of the step took a thousand seconds. */
 START_TEST(speed_counts_only_this_process)
 {
-    make_data(false);
+    make_data(STREAM);
     const struct config c = small();
     struct trainer t = save_and_resume(&c, 2, &c, "");
     t.started -= 1000;
@@ -172,7 +172,7 @@ END_TEST
 
 START_TEST(too_little_memory_is_detected_first)
 {
-    make_data(false);
+    make_data(STREAM);
     struct config c = small();
     struct trainer t;
     c.train.batch_size = 1 << 20;
