@@ -26,6 +26,8 @@ static void lay_out(struct decoder *s)
     s->ln_f = arena_take(m, S * C, sizeof(real));
     s->mean = arena_take(m, S, sizeof(real));
     s->rstd = arena_take(m, S, sizeof(real));
+    s->start = arena_take(m, S, sizeof *s->start);
+    s->starts = arena_take(m, N, sizeof *s->starts);
     block_take_activations(&s->block, m, c, N);
     s->block.ln_1 = s->block.ln_2 = arena_take(m, N * C, sizeof(real));
     s->block.act = arena_take(m, N * model_dim(c, 'F'), sizeof(real));
@@ -36,11 +38,13 @@ static void lay_out(struct decoder *s)
 int decoder_create(struct decoder *s, const struct gpt *model, size_t sequences, size_t max_rows)
 {
     ASSERT(sequences > 0 && max_rows >= sequences);
-    *s = (struct decoder){.model = model, .sequences = sequences, .max_rows = max_rows};
+    *s = (struct decoder){
+        .model = model, .sequences = sequences, .max_rows = max_rows, .separator = NO_SEPARATOR};
     lay_out(s);
     if (arena_allocate(&s->arena))
         return -1;
     lay_out(s);
+    decoder_rewind(s, 0);
     return 0;
 }
 
@@ -51,8 +55,9 @@ void decoder_destroy(struct decoder *s)
 
 void decoder_rewind(struct decoder *s, size_t length)
 {
-    ASSERT(length <= s->length);
+    ASSERT(length <= s->length && (length == 0 || s->separator == NO_SEPARATOR));
     s->length = length;
+    memset(s->start, 0, s->sequences * sizeof *s->start);
 }
 
 /* The keys or values of a sequence in a layer. */
@@ -60,6 +65,16 @@ static real *cached(const struct decoder *s, real *cache, size_t layer, size_t s
 {
     const struct model_config *c = &s->model->tensors->config;
     return cache + (layer * s->sequences + sequence) * c->block_size * c->n_embd;
+}
+
+/* Determines where the context of each row begins. */
+static void find_starts(struct decoder *s, const uint32_t *ids, size_t n, size_t sequences)
+{
+    for (size_t r = 0; r < n * sequences; r++) {
+        if (ids[r] == s->separator)
+            s->start[r % sequences] = s->length + r / sequences;
+        s->starts[r] = s->start[r % sequences];
+    }
 }
 
 /* Attention of n new tokens of the first `sequences` sequences: appends their keys and values to
@@ -77,10 +92,11 @@ static void attention_cached(struct decoder *s, size_t n, size_t sequences, size
     const double scale = 1 / sqrt((double)D);
 #pragma omp parallel for schedule(dynamic)
     for (size_t rh = 0; rh < n * sequences * H; rh++) {
-        const size_t r = rh / H, h = rh % H, length = s->length + r / sequences + 1;
+        const size_t r = rh / H, h = rh % H, first = s->starts[r],
+                     length = s->length + r / sequences + 1 - first;
         const real *q = s->block.qkv + r * Q + h * D,
-                   *keys = cached(s, s->keys, layer, r % sequences) + h * D,
-                   *values = cached(s, s->values, layer, r % sequences) + h * D;
+                   *keys = cached(s, s->keys, layer, r % sequences) + first * C + h * D,
+                   *values = cached(s, s->values, layer, r % sequences) + first * C + h * D;
         real *p = s->scores + rh * T;
         gemm_tile(N_, T_, 1, length, D, scale, q, D, keys, C, 0, p, length);
         softmax_row(p, p, length);
@@ -96,6 +112,7 @@ static void forward(struct decoder *s, real *logits, const uint32_t *ids, size_t
     const struct model_config *c = &g->tensors->config;
     const size_t C = c->n_embd, rows = n * sequences;
     ASSERT(n > 0 && rows <= s->max_rows && s->length + n <= c->block_size);
+    find_starts(s, ids, n, sequences);
     for (size_t i = 0; i < n; i++)
         embedding_forward(s->x + i * sequences * C, ids + i * sequences, g->w[0][WTE], g->w[0][WPE],
                           s->length + i, sequences, 1, C);
@@ -123,6 +140,7 @@ void decoder_prompt(struct decoder *s, real *logits, const uint32_t *ids, size_t
                  V = c->vocab_size;
     forward(s, logits, ids, n, 1);
     for (size_t b = 1; b < s->sequences; b++) {
+        s->start[b] = s->start[0];
         for (size_t l = 0; l < c->n_layer; l++) {
             memcpy(cached(s, s->keys, l, b) + first, cached(s, s->keys, l, 0) + first, bytes);
             memcpy(cached(s, s->values, l, b) + first, cached(s, s->values, l, 0) + first, bytes);

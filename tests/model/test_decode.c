@@ -174,8 +174,16 @@ START_TEST(same_bits_at_any_thread_count)
 }
 END_TEST
 
-/* Several texts with a common prompt: the logits of each equal those of the text alone. */
-START_TEST(texts_are_independent)
+/* Where the context of each token begins: at the last separator. */
+static void find_starts(uint32_t *start, const uint32_t *text, size_t T, uint32_t separator)
+{
+    for (size_t t = 0; t < T; t++)
+        start[t] = text[t] == separator ? (uint32_t)t : t ? start[t - 1] : 0;
+}
+
+/* Several texts with a common prompt: the logits of each equal those of the text alone, with
+ * attention to its last document only if a token separates documents. */
+static void check_texts(uint32_t separator)
 {
     enum { TEXTS = 5 };
     for (int k = 0; k < MODELS; k++) {
@@ -184,16 +192,18 @@ START_TEST(texts_are_independent)
         uint32_t ids[BLOCK_MAX * TEXTS];
         real *logits = zeros(TEXTS * V), *expected = zeros(TEXTS * T * V);
         for (size_t b = 0; b < TEXTS; b++) {
-            uint32_t text[BLOCK_MAX];
+            uint32_t text[BLOCK_MAX], start[BLOCK_MAX];
             for (size_t t = 0; t < T; t++) {
                 text[t] = t < prompt ? s.ids[t] : (uint32_t)((s.ids[t] + b * (t + 1)) % V);
                 ids[t * TEXTS + b] = text[t];
             }
-            gpt_logits(&s.g, expected + b * T * V, BATCH(text, NULL, 1, T, 1));
+            find_starts(start, text, T, separator);
+            gpt_logits(&s.g, expected + b * T * V, DOCUMENTS(text, NULL, start, 1, T, 1));
         }
         struct decoder d;
         ck_assert_int_eq(decoder_create(&d, &s.g, TEXTS, TEXTS * 3 > prompt ? TEXTS * 3 : prompt),
                          0);
+        d.separator = separator;
         for (int several = 0; several < 2; several++) { /* one token per call, or three */
             decoder_rewind(&d, 0);
             decoder_prompt(&d, logits, s.ids, prompt);
@@ -213,6 +223,12 @@ START_TEST(texts_are_independent)
         free(expected);
         free_subject(&s);
     }
+}
+
+START_TEST(texts_are_independent)
+{
+    check_texts(NO_SEPARATOR);
+    check_texts(3);
 }
 END_TEST
 
