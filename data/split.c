@@ -72,6 +72,7 @@ static int open_shards(struct split *s, struct error *err)
         const struct shard_info *info = shard_get_info(s->shards[i]);
         s->tokens = s->first[i + 1] = s->first[i] + info->tokens;
         s->bytes += info->bytes;
+        s->n_documents += info->documents;
         digest_update(&d, info->sha256, strlen(info->sha256));
         if (info->has_documents)
             digest_update(&d, info->documents_sha256, strlen(info->documents_sha256));

@@ -11,6 +11,7 @@
 struct split {
     char *dir, *name;
     uint64_t tokens, bytes, vocab_size; /* bytes of text; the tokenizer's vocabulary */
+    uint64_t n_documents;               /* 0 if the text was not divided into documents */
     /* SHA-256 over the shards' digests of tokens and documents */
     char fingerprint[DIGEST_HEX], tokenizer_fingerprint[DIGEST_HEX];
     /* private */

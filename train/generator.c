@@ -7,38 +7,64 @@
 
 enum { PREFILL = 128 /* prompt tokens per pass */ };
 
-/* Encodes the prompt and repeats its tokens for each text. */
-static int encode_prompt(struct generator *g, const struct tokenizer *t, const char *prompt,
-                         struct error *err)
+struct generation generation_of(const struct gpt *model, const struct tokenizer *t,
+                                const struct config *c, const struct train_state *s)
 {
-    const char *text = prompt && *prompt ? prompt : "\n";
-    uint32_t *ids = NULL;
-    struct error unknown;
-    if (tokenizer_encode(t, text, strlen(text), false, &ids, &g->n, &unknown)) {
-        if (text == prompt)
-            return fail(err, "--prompt: %s", unknown.text);
-        g->n = 1;
-        ids = calloc(1, sizeof *ids);
-    }
+    const bool documents =
+        s->documents || c->data.mask_documents || c->data.windows == WINDOWS_DOCUMENTS;
+    return (struct generation){.model = model,
+                               .tokenizer = t,
+                               .documents = documents,
+                               .masked = c->data.mask_documents,
+                               .texts = 1};
+}
+
+/* Encodes the prompt into *ids, which the caller frees. */
+static int encode_prompt(const struct generation *p, uint32_t **ids, size_t *n, struct error *err)
+{
+    struct error why;
+    uint32_t end_of_text;
+    const bool given = p->prompt && *p->prompt;
+    const char *text = given ? p->prompt : "\n";
+    const bool begins = !given && p->documents && tokenizer_end_of_text(p->tokenizer, &end_of_text);
+    if (!begins && !tokenizer_encode(p->tokenizer, text, strlen(text), p->special, ids, n, &why))
+        return 0;
+    if (given)
+        return fail(err, "--prompt: %s", why.text);
+    *n = 1;
+    if (!(*ids = calloc(1, sizeof **ids)))
+        return fail(err, "out of memory for the prompt");
+    **ids = begins ? end_of_text : 0;
+    return 0;
+}
+
+/* Repeats the prompt's tokens for each text. */
+static int take_prompt(struct generator *g, const struct generation *p, struct error *err)
+{
+    uint32_t *ids;
+    if (encode_prompt(p, &ids, &g->n, err))
+        return -1;
     g->capacity = g->n_prompt = g->n;
-    g->ids = ids ? calloc(g->n, g->texts * sizeof *g->ids) : NULL;
+    g->ids = calloc(g->n, g->texts * sizeof *g->ids);
     for (size_t i = 0; g->ids && i < g->n * g->texts; i++)
         g->ids[i] = ids[i / g->texts];
     free(ids);
     return g->ids ? 0 : fail(err, "out of memory for the prompt");
 }
 
-int generator_create(struct generator *g, const struct gpt *model, const struct tokenizer *t,
-                     const char *prompt, size_t texts, struct error *err)
+int generator_create(struct generator *g, const struct generation *p, struct error *err)
 {
-    const size_t V = model->tensors->config.vocab_size, T = model->tensors->config.block_size;
-    *g = (struct generator){.texts = texts};
-    int status = encode_prompt(g, t, prompt, err);
+    const size_t V = p->model->tensors->config.vocab_size, T = p->model->tensors->config.block_size,
+                 texts = p->texts;
+    *g = (struct generator){.texts = texts, .first = p->first};
+    int status = take_prompt(g, p, err);
     if (!status) {
         g->logits = calloc(texts, V * sizeof *g->logits);
         if (!g->logits || sampler_create(&g->sampler, V) ||
-            decoder_create(&g->decoder, model, texts, size_max(size_min(T, PREFILL), texts)))
+            decoder_create(&g->decoder, p->model, texts, size_max(size_min(T, PREFILL), texts)))
             status = fail(err, "out of memory for generating %zu texts", texts);
+        else if (p->masked)
+            tokenizer_end_of_text(p->tokenizer, &g->decoder.separator);
     }
     if (status)
         generator_destroy(g);
@@ -102,7 +128,7 @@ int generator_next(struct generator *g, struct error *err)
             return fail(err, "the model's logits are not finite");
     for (size_t b = 0; b < g->texts; b++) /* no text has 2^40 tokens */
         g->ids[g->n * g->texts + b] = sampler_next(&g->sampler, g->logits + b * V,
-                                                   ((uint64_t)b << 40) + (g->n - g->n_prompt));
+                                                   ((g->first + b) << 40) + (g->n - g->n_prompt));
     g->n++;
     return 0;
 }

@@ -74,7 +74,7 @@ static int open_writer(struct run *r, struct error *err)
 
 /* A loss that was measured on something else is no best: forgets it, and has it measured anew.
  * Checkpoints of older versions do not say on what; theirs was measured without regard to
- * data.windows. */
+ * data.windows, and with masks, without the first token of each document. */
 static void check_validation(struct run *r)
 {
     struct train_state *s = &r->trainer.state;
@@ -86,8 +86,10 @@ static void check_validation(struct run *r)
              r->val->fingerprint, c->train.eval_tokens,
              c->data.windows == WINDOWS_DOCUMENTS ? "documents" : "anywhere",
              c->data.mask_documents ? "yes" : "no");
-    const bool same = *s->val_measure ? !strcmp(now, s->val_measure)
-                                      : !r->trainer.changed && c->data.windows == WINDOWS_ANYWHERE;
+    const bool same =
+        *s->val_measure
+            ? !strcmp(now, s->val_measure)
+            : !r->trainer.changed && c->data.windows == WINDOWS_ANYWHERE && !c->data.mask_documents;
     if (!same && !isnan(s->best_val_loss)) {
         printf("best validation loss %.4f after step %" PRIu64
                " was measured on other data or settings: measured anew\n",

@@ -75,7 +75,7 @@ static cJSON *generated_text(const struct generator *g, const struct tokenizer *
     size_t size = 0, length;
     FILE *f = open_memstream(&raw, &size);
     for (size_t i = g->n_prompt; f && i < g->n; i++) {
-        const char *bytes = tokenizer_bytes(t, g->ids[i], &length);
+        const char *bytes = tokenizer_name(t, g->ids[i], &length);
         fwrite(bytes, 1, length, f);
     }
     cJSON *text = f && !fclose(f) ? json_string(raw, size) : NULL;
@@ -86,7 +86,8 @@ static cJSON *generated_text(const struct generator *g, const struct tokenizer *
 static void record_sample(struct run_log *l, const struct trainer *t)
 {
     struct generator g;
-    if (generator_create(&g, &t->model, t->tokenizer, NULL, 1, NULL))
+    const struct generation plan = generation_of(&t->model, t->tokenizer, &t->config, &t->state);
+    if (generator_create(&g, &plan, NULL))
         return;
     g.sampler.temperature = 0.8;
     g.sampler.top_k = 200;

@@ -69,12 +69,13 @@ static int allocate(struct trainer *t, struct tensors *tensors, struct error *er
     return 0;
 }
 
-static int read_fingerprint(struct trainer *t, struct error *err)
+static int describe_data(struct trainer *t, struct error *err)
 {
     struct split *s = split_open(t->config.data.dir, "train", err);
     if (!s)
         return -1;
     strcpy(t->data_fingerprint, s->fingerprint);
+    t->state.documents = s->n_documents;
     split_close(s);
     return 0;
 }
@@ -84,7 +85,7 @@ int trainer_create(struct trainer *t, const struct config *config, struct error 
     *t = (struct trainer){.config = *config};
     t->state.val_loss = t->state.best_val_loss = t->state.smoothed_loss = NAN;
     struct tensors *tensors = open_tokenizer(t, err);
-    if (!tensors || allocate(t, tensors, err) || read_fingerprint(t, err)) {
+    if (!tensors || allocate(t, tensors, err) || describe_data(t, err)) {
         trainer_destroy(t);
         return -1;
     }
@@ -138,6 +139,7 @@ int trainer_resume(struct trainer *t, const char *path, const struct allowed *al
     if (t->changed)
         printf("changed since %s: %s\n", path, differences);
     t->changed |= strcmp(c.data_fingerprint, t->data_fingerprint) != 0;
+    c.state.documents = t->state.documents; /* of the data that is trained on from here */
     t->state = c.state;
     /* The next step reads on where the last one ended, whatever the number of rows. */
     t->state.row_shift += batch_step(t) * (c.config.train.batch_size * c.config.train.accumulate -
@@ -170,6 +172,7 @@ int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
     then->best_val_loss = now->best_val_loss;
     then->best_step = now->best_step;
     strcpy(then->val_measure, now->val_measure);
+    then->documents = now->documents;
     then->skipped = now->skipped;
     then->spikes = now->spikes;
     then->rollbacks = now->rollbacks + 1;

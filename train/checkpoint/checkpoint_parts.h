@@ -9,11 +9,15 @@
 
 #define COUNT(NAME)                                                                                \
     {                                                                                              \
-#NAME, false, offsetof(struct train_state, NAME)                                           \
+#NAME, false, offsetof(struct train_state, NAME), false                                    \
+    }
+#define LATER(NAME)                                                                                \
+    {                                                                                              \
+#NAME, false, offsetof(struct train_state, NAME), true                                     \
     }
 #define NUMBER(NAME)                                                                               \
     {                                                                                              \
-#NAME, true, offsetof(struct train_state, NAME)                                            \
+#NAME, true, offsetof(struct train_state, NAME), false                                     \
     }
 
 /* The fields of struct train_state that are stored as one attribute each. */
@@ -21,17 +25,20 @@ static const struct state_field {
     const char *name;
     bool is_float; /* double, otherwise uint64_t */
     size_t offset;
+    bool later; /* absent from older files, where it is 0 */
 } state_fields[] = {
-    COUNT(step),           COUNT(tokens),         COUNT(micro),
+    COUNT(step),           LATER(tokens),         COUNT(micro),
     NUMBER(micro_loss),    NUMBER(smoothed_loss), NUMBER(val_loss),
     NUMBER(best_val_loss), COUNT(val_step),       COUNT(best_step),
     COUNT(updates),        COUNT(skipped),        COUNT(skipped_in_row),
     COUNT(spikes),         COUNT(rollbacks),      COUNT(rolled_back_from),
-    COUNT(rolled_back_to), COUNT(batch_shift),    COUNT(row_shift),
+    COUNT(rolled_back_to), COUNT(batch_shift),    LATER(row_shift),
+    LATER(documents),
 };
 static const size_t state_field_count = sizeof state_fields / sizeof *state_fields;
 
 #undef COUNT
+#undef LATER
 #undef NUMBER
 
 /* The size of the tokenizer's vocabulary; 0 without a tokenizer. */

@@ -127,18 +127,16 @@ static int read_config(struct checkpoint_file *f, struct error *err)
 static int read_state_fields(struct checkpoint_file *f, struct error *err)
 {
     struct checkpoint *c = f->checkpoint;
-    const bool counted = h5_has_attribute(f->root, "tokens"),
-               shifted = h5_has_attribute(f->root, "row_shift");
     int status = 0;
     for (size_t i = 0; i < state_field_count && !status; i++) {
         const struct state_field *field = &state_fields[i];
         void *at = (char *)&c->state + field->offset;
-        if ((at == &c->state.tokens && !counted) || (at == &c->state.row_shift && !shifted))
+        if (field->later && !h5_has_attribute(f->root, field->name))
             continue;
         status = field->is_float ? h5_read_f64(f->root, field->name, at, err)
                                  : h5_read_u64(f->root, field->name, at, err);
     }
-    if (!counted)
+    if (!h5_has_attribute(f->root, "tokens"))
         c->state.tokens = c->state.step * config_step_tokens(&c->config);
     return status;
 }

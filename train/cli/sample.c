@@ -77,9 +77,12 @@ static int run_sample(const struct arguments *a, struct error *err)
     if (model_file_open(&m, a->checkpoint, 1, GPT_INFER, err))
         return -1;
     int status = -1;
+    struct generation plan = generation_of(&m.model, m.tokenizer, &m.config, &m.state);
+    plan.prompt = a->prompt;
+    plan.texts = a->batch;
     if (!m.tokenizer) {
         fail(err, "%s: has no tokenizer, which writing text needs", a->checkpoint);
-    } else if (!generator_create(&g, &m.model, m.tokenizer, a->prompt, a->batch, err)) {
+    } else if (!generator_create(&g, &plan, err)) {
         const size_t T = m.config.model.block_size;
         if (g.n_prompt > T)
             fprintf(stderr,

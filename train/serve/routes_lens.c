@@ -188,8 +188,8 @@ static int next_token(struct stream *s)
     model_cache_unlock(s->cache);
     s->left--;
     const char *bytes = status ? NULL
-                               : tokenizer_bytes(s->model->inspection.file.tokenizer,
-                                                 s->generator.ids[s->generator.n - 1], &n);
+                               : tokenizer_name(s->model->inspection.file.tokenizer,
+                                                s->generator.ids[s->generator.n - 1], &n);
     return status ? -1 : take_bytes(s, bytes, n, false);
 }
 
@@ -231,8 +231,10 @@ static int begin_stream(struct request *q, struct cached_model *m, struct stream
     struct error err;
     struct sampler *sampler = &s->generator.sampler;
     uint64_t top_k;
-    if (generator_create(&s->generator, &m->inspection.file.model, m->inspection.file.tokenizer,
-                         request_parameter(q, "prompt"), 1, &err))
+    const struct model_file *f = &m->inspection.file;
+    struct generation plan = generation_of(&f->model, f->tokenizer, &f->config, &f->state);
+    plan.prompt = request_parameter(q, "prompt");
+    if (generator_create(&s->generator, &plan, &err))
         return fail(&q->err, "%s", err.text + strspn(err.text, "-")); /* prompt, not --prompt */
     if (request_number(q, "tokens", TOKENS_MAX, 200, &s->left) ||
         request_real(q, "temperature", 0, 1e6, 0.8, &sampler->temperature) ||
