@@ -113,9 +113,9 @@ FILE *corpus_temporary_file(const char *dir, struct error *err)
 /* Identifies the run by everything that determines its tokens and their division into files. */
 static void identify_corpus(const struct corpus_plan *p, char hex[DIGEST_HEX])
 {
-    char sizes[80];
-    snprintf(sizes, sizeof sizes, "%" PRIu64 " %" PRIu64 " %" PRIu64 "%s", p->train, p->val,
-             p->max_tokens, p->documents ? " documents" : "");
+    char sizes[100];
+    snprintf(sizes, sizeof sizes, "%" PRIu64 " %" PRIu64 " %" PRIu64 "%s %" PRIu64, p->train,
+             p->val, p->max_tokens, p->documents ? " documents" : "", p->val_seed);
     struct digest d;
     digest_init(&d);
     digest_update_string(&d, p->tokenizer->fingerprint);

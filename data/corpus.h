@@ -42,6 +42,7 @@ struct corpus_plan {
     uint64_t train, val; /* tokens of each split; val may be 0 */
     uint64_t max_tokens; /* of a shard: at most SHARD_MAX_TOKENS */
     bool documents;      /* ids with DOCUMENT_BEGIN added begin documents */
+    uint64_t val_seed;   /* that chose the documents of the validation split */
     const char *sources; /* as in struct shard_info */
     /* Reads tokens [first, first + n); train precedes val. */
     int (*read)(void *context, uint64_t first, size_t n, uint32_t *ids, struct error *err);

@@ -6,7 +6,9 @@
 #include "base/stop.h"
 #include "base/utf8.h"
 #include "data/corpus.h"
+#include "data/division.h"
 #include "data/encoder.h"
+#include "data/occurrences.h"
 #include "data/shard.h"
 #include "data/text.h"
 #include "data/tokenizer/bpe_files.h"
@@ -29,8 +31,17 @@ struct tokenize_job {
     struct progress progress;
     struct tokenizer *tokenizer;
     FILE *tokens; /* temporary: their number must be known before shards are written */
+    struct documents documents; /* of the text, if it is divided into documents */
+    size_t capacity;            /* of documents.begins */
+    struct division division;
     struct pretokenizer *input; /* takes the text that is read */
+    struct occurrences ends, separators;
 };
+
+static bool has_documents(const struct tokenize_job *j)
+{
+    return *j->separator || j->plan->document_files;
+}
 
 /* A text_reader: passes the text on. */
 static int take_piece(void *job, const struct text_file *file, const char *piece, size_t n,
@@ -42,6 +53,10 @@ static int take_piece(void *job, const struct text_file *file, const char *piece
     progress_set(&j->progress, j->result->bytes);
     if (stop_requested())
         return fail(err, "stopped");
+    if (j->tokens) { /* encoding, the last time the text is read */
+        occurrences_add(&j->ends, piece, n);
+        occurrences_add(&j->separators, piece, n);
+    }
     const int status = n > 0                     ? pretokenizer_append(j->input, piece, n, err)
                        : j->plan->document_files ? pretokenizer_end_document(j->input, err)
                                                  : pretokenizer_end_file(j->input, err);
@@ -123,7 +138,7 @@ static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct er
 {
     const struct tokenize_plan *p = j->plan;
     const char *specials[p->n_specials + 1];
-    specials[0] = "<|endoftext|>";
+    specials[0] = END_OF_TEXT;
     memcpy(specials + 1, p->specials, p->n_specials * sizeof *specials);
     const struct bpe_plan plan = {
         size,        specials,    p->n_specials + 1, p->pattern ? p->pattern : "gpt2",
@@ -186,18 +201,36 @@ static int prepare(struct tokenize_job *j, struct error *err)
     progress_end(&j->progress);
     if (!j->tokenizer)
         return -1;
+    if (has_documents(j) && (!strcmp(name, "byte") || !strcmp(name, "char")))
+        tokenizer_add_end_of_text(j->tokenizer);
     j->text.any_bytes = j->tokenizer->bpe != NULL;
     return 0;
 }
 
 /* --- encoding --- */
 
+static int add_document(struct tokenize_job *j, uint64_t begin, struct error *err)
+{
+    struct documents *d = &j->documents;
+    if (d->count == j->capacity) {
+        const size_t capacity = size_max(1024, 2 * j->capacity);
+        uint64_t *larger = realloc(d->begins, capacity * sizeof *larger);
+        if (!larger)
+            return fail(err, "out of memory for %zu documents", capacity);
+        d->begins = larger;
+        j->capacity = capacity;
+    }
+    d->begins[d->count++] = begin;
+    return 0;
+}
+
 static int save_tokens(void *job, const uint32_t *ids, size_t n, struct error *err)
 {
     struct tokenize_job *j = job;
-    j->result->tokens += n;
     for (size_t i = 0; i < n; i++)
-        j->result->documents += (ids[i] & DOCUMENT_BEGIN) != 0;
+        if (ids[i] & DOCUMENT_BEGIN && add_document(j, j->result->tokens + i, err))
+            return -1;
+    j->result->tokens += n;
     return fwrite(ids, sizeof *ids, n, j->tokens) == n
                ? 0
                : fail(err, "%s: writing tokens: %s", j->plan->dir, strerror(errno));
@@ -207,7 +240,7 @@ static int encode(struct tokenize_job *j, struct error *err)
 {
     const struct encoder_config config = {.tokenizer = j->tokenizer,
                                           .separator = j->separator,
-                                          .documents = *j->separator || j->plan->document_files,
+                                          .documents = has_documents(j),
                                           .sink = save_tokens,
                                           .context = j};
     struct encoder *e = (j->tokens = corpus_temporary_file(j->plan->dir, err))
@@ -224,20 +257,9 @@ static int encode(struct tokenize_job *j, struct error *err)
     return status;
 }
 
-/* --- writing --- */
+/* --- dividing and writing --- */
 
-enum { CHUNK = 1 << 16 }; /* tokens */
-
-/* Whether a split may begin with this token: with a document if the text has documents, otherwise
- * with a character. */
-static bool may_begin(const struct tokenize_job *j, uint32_t id)
-{
-    if (j->result->documents)
-        return id & DOCUMENT_BEGIN;
-    return strcmp(j->tokenizer->kind, "byte") != 0 || (id & 0xC0) != 0x80;
-}
-
-/* Reads tokens [first, first + n). */
+/* Reads tokens [first, first + n) of the text. */
 static int read_tokens(struct tokenize_job *j, uint64_t first, size_t n, uint32_t *ids,
                        struct error *err)
 {
@@ -245,57 +267,88 @@ static int read_tokens(struct tokenize_job *j, uint64_t first, size_t n, uint32_
                            j->plan->dir, err);
 }
 
-/* Finds the last position up to `at` where a split may begin; 0 if there is none. */
+/* Finds the last position up to `at` where a character begins, which is at most 3 bytes before, so
+ * at most 3 tokens, unless the text is not UTF-8. */
 static int find_cut(struct tokenize_job *j, uint64_t at, uint64_t *cut, struct error *err)
 {
-    static uint32_t ids[CHUNK];
-    *cut = size_min(at + 1, j->result->tokens);
-    while (*cut > 0) {
-        const size_t n = size_min(CHUNK, *cut);
-        if (read_tokens(j, *cut - n, n, ids, err))
-            return -1;
-        for (size_t i = n; i-- > 0; --*cut)
-            if (may_begin(j, ids[i])) {
-                --*cut;
-                return 0;
-            }
+    uint32_t ids[UTF8_MAX];
+    const size_t n = size_min(at + 1, UTF8_MAX);
+    if (at == j->result->tokens || read_tokens(j, at + 1 - n, n, ids, err))
+        return *cut = at, at == j->result->tokens ? 0 : -1;
+    *cut = at;
+    for (size_t i = n, length; i-- > 0; --*cut) {
+        const char *bytes = tokenizer_bytes(j->tokenizer, ids[i], &length);
+        if (!length || (*bytes & 0xC0) != 0x80)
+            return 0;
     }
+    *cut = at;
     return 0;
 }
 
-/* Decides where the training split ends: at floor(n (1 - val)), as nanoGPT's int(n * 0.9), or
- * before. The factor keeps rounding errors of the product from moving the cut. */
+/* Without documents, the training split ends at floor(n (1 - val)), as nanoGPT's int(n * 0.9), or
+ * in front of the character there. The factor keeps rounding errors of the product from moving
+ * the cut. */
+static int divide_text(struct tokenize_job *j, struct error *err)
+{
+    const double val = j->plan->val;
+    const uint64_t n = j->result->tokens;
+    uint64_t train = n;
+    if (val > 0 &&
+        find_cut(j, (uint64_t)floor((double)n * (1 - val) * (1 + 4 * DBL_EPSILON)), &train, err))
+        return -1;
+    return division_at(&j->division, train, n) ? fail(err, "out of memory") : 0;
+}
+
+static int divide_documents(struct tokenize_job *j, struct error *err)
+{
+    j->documents.tokens = j->result->tokens;
+    if (j->documents.count == 1)
+        return fail(err,
+                    "%s: a single document cannot be divided into train and val; --val 0 makes "
+                    "no validation split",
+                    j->plan->texts[0]);
+    return division_by_documents(&j->division, &j->documents, j->plan->val, j->plan->val_seed)
+               ? fail(err, "out of memory for %zu documents", j->documents.count)
+               : 0;
+}
+
 static int divide(struct tokenize_job *j, struct error *err)
 {
     const double val = j->plan->val;
     const uint64_t n = j->result->tokens, max = j->plan->shard_tokens;
-    uint64_t train = n;
-    if (val > 0) {
-        const uint64_t at = (uint64_t)floor((double)n * (1 - val) * (1 + 4 * DBL_EPSILON));
-        if (find_cut(j, at, &train, err))
-            return -1;
-        if (train == 0 && j->result->documents) /* a single document is divided */
-            train = at;
-    }
+    if (j->documents.count && val > 0 ? divide_documents(j, err) : divide_text(j, err))
+        return -1;
+    const uint64_t train = j->division.train, longer = size_max(train, n - train);
     if (train == 0 || (val > 0 && train >= n))
         return fail(err, "%s: %" PRIu64 " tokens are too few for a validation split of --val %g",
                     j->plan->texts[0], n, val);
-    const uint64_t longer = size_max(train, n - train);
     if (ceil_div(longer, max) > SHARD_MAX_COUNT)
         return fail(err,
                     "--shard-tokens %" PRIu64 ": %" PRIu64
                     " tokens of a split make more than %d shards",
                     max, longer, SHARD_MAX_COUNT);
+    j->result->documents = j->documents.count;
+    j->result->val_documents = j->division.val_documents;
+    j->result->separators = j->separators.count;
+    j->result->ends = j->ends.count;
     j->result->train_tokens = train;
     return 0;
 }
 
-/* The same for corpus_write. */
+/* Reads tokens [first, first + n) in the order of writing, for corpus_write. */
 static int next_tokens(void *job, uint64_t first, size_t n, uint32_t *ids, struct error *err)
 {
     struct tokenize_job *j = job;
     progress_set(&j->progress, first);
-    return stop_requested() ? fail(err, "stopped") : read_tokens(j, first, n, ids, err);
+    if (stop_requested())
+        return fail(err, "stopped");
+    for (uint64_t length; n > 0; first += length, ids += length, n -= length) {
+        const uint64_t begin = division_find(&j->division, first, &length);
+        length = size_min(length, n);
+        if (read_tokens(j, begin, length, ids, err))
+            return -1;
+    }
+    return 0;
 }
 
 static int write_shards(struct tokenize_job *j, struct error *err)
@@ -310,6 +363,7 @@ static int write_shards(struct tokenize_job *j, struct error *err)
                                      .val = r->tokens - r->train_tokens,
                                      .max_tokens = j->plan->shard_tokens,
                                      .documents = r->documents > 0,
+                                     .val_seed = j->plan->val_seed,
                                      .sources = sources,
                                      .read = next_tokens,
                                      .context = j};
@@ -358,6 +412,10 @@ int tokenize(const struct tokenize_plan *plan, struct tokenize_result *result, s
 {
     struct tokenize_job j = {
         .plan = plan, .result = result, .separator = plan->separator ? plan->separator : ""};
+    if (*j.separator)
+        j.separators.string = j.separator;
+    if (!strstr(j.separator, END_OF_TEXT))
+        j.ends.string = END_OF_TEXT;
     struct corpus_dir dir;
     *result = (struct tokenize_result){0};
     if (corpus_dir_open(&dir, plan->dir, err))
@@ -366,6 +424,8 @@ int tokenize(const struct tokenize_plan *plan, struct tokenize_result *result, s
     corpus_dir_close(&dir, status != 0);
     if (j.tokens)
         fclose(j.tokens);
+    division_free(&j.division);
+    free(j.documents.begins);
     tokenizer_destroy(j.tokenizer);
     text_free(&j.text);
     return status;

@@ -24,14 +24,18 @@ struct tokenize_plan {
     const char *separator; /* between documents, or NULL */
     bool document_files;   /* each file is a document */
     uint64_t shard_tokens; /* maximum per shard */
-    double val;            /* fraction of the tokens, at the end, for the validation split */
+    double val;            /* fraction of the tokens for the validation split: those at the end, or
+                              the documents that division_by_documents chooses */
+    uint64_t val_seed;     /* 0: documents at the end */
     bool force;            /* replace an existing corpus */
 };
 
 struct tokenize_result {
     size_t files, vocab_size;
     const char *kind; /* of the tokenizer */
-    uint64_t bytes, tokens, documents, train_tokens;
+    uint64_t bytes, tokens, documents, train_tokens, val_documents;
+    uint64_t separators; /* in the text */
+    uint64_t ends;       /* "<|endoftext|>" in the text, where it does not separate documents */
 };
 
 /* Stops with an error if a signal asks for it (base/stop.h). Error messages name the options of

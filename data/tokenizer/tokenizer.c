@@ -19,7 +19,6 @@
 #include <sys/stat.h>
 
 enum { FORMAT = 1 };
-static const char END_OF_TEXT[] = "<|endoftext|>";
 
 /* Whether an id is that of byte's or char's special token. */
 static bool is_end(const struct tokenizer *t, uint32_t id)

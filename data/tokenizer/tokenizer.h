@@ -61,6 +61,7 @@ const char *tokenizer_bytes(const struct tokenizer *t, uint32_t id, size_t *leng
 const char *tokenizer_name(const struct tokenizer *t, uint32_t id, size_t *length);
 /* Whether an id is special or unused. */
 bool tokenizer_is_special(const struct tokenizer *t, uint32_t id);
+#define END_OF_TEXT "<|endoftext|>"
 /* The token after each document: "<|endoftext|>", else the first special one; false if there is
  * none. */
 bool tokenizer_end_of_text(const struct tokenizer *t, uint32_t *id);

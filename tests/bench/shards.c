@@ -41,8 +41,8 @@ static int write(const char *dir, uint64_t tokens)
     struct error err;
     uint64_t state = 1;
     struct tokenizer *t = tokenizer_create_byte(&err);
-    const struct corpus_plan plan = {dir,   t,    tokens,      0,     SHARD_MAX_TOKENS,
-                                     false, "[]", draw_tokens, &state};
+    const struct corpus_plan plan = {dir,   t, tokens, 0,           SHARD_MAX_TOKENS,
+                                     false, 0, "[]",   draw_tokens, &state};
     struct corpus_dir d;
     if (!t || corpus_dir_open(&d, dir, &err))
         return print_error(&err);

@@ -70,7 +70,7 @@ START_TEST(writers_count_bytes)
         ids[i] = (uint32_t)random_below(4);
         *(i < 700 ? &train : &val) += ids[i] + 1;
     }
-    struct corpus_plan plan = {folder, t, 700, 300, 99, false, "[]", copy_tokens, ids};
+    struct corpus_plan plan = {folder, t, 700, 300, 99, false, 0, "[]", copy_tokens, ids};
     OK(corpus_write(&plan, &err));
     struct split *a = split_open(folder, "train", &err), *b = split_open(folder, "val", &err);
     ck_assert_msg(a && b, "%s", err.text);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 enum { OPTIONS_MAX = 32, FIRST_LONG_KEY = 256 /* above all characters */ };
 
@@ -14,11 +15,17 @@ static uint64_t parse_count(struct argp_state *state, const struct option_spec *
 {
     const uint64_t max = o->max ? o->max : UINT64_MAX;
     char *end;
+    uint32_t chosen;
+    if (o->random && !strcmp(text, "random") &&
+        getrandom(&chosen, sizeof chosen, 0) == sizeof chosen) {
+        fprintf(stderr, "handgrad: --%s %" PRIu32 "\n", o->name, chosen);
+        return chosen;
+    }
     errno = 0;
     const uint64_t value = strtoull(text, &end, 10);
     if (errno || end == text || *end || strchr(text, '-') || value < o->min || value > max)
-        argp_error(state, "--%s: '%s': expected a whole number from %" PRIu64 " to %" PRIu64,
-                   o->name, text, o->min, max);
+        argp_error(state, "--%s: '%s': expected a whole number from %" PRIu64 " to %" PRIu64 "%s",
+                   o->name, text, o->min, max, o->random ? ", or random" : "");
     return value;
 }
 

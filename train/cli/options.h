@@ -36,6 +36,7 @@ struct option_spec {
     const char **string;
     struct string_list *list;
     uint64_t *count, min, max; /* max 0: no limit */
+    bool random;               /* of a count: "random" chooses and reports one */
     double *number, low, high;
     int *choice;                /* the index of the value in choices */
     const char *const *choices; /* ends with NULL */

@@ -2,8 +2,10 @@
 #include "data/tokenize.h"
 #include "base/stop.h"
 #include "data/shard.h"
+#include "data/tokenizer/tokenizer.h"
 #include "train/cli/command.h"
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -53,7 +55,27 @@ static int check(struct arguments *a, struct error *err)
                     "\\n, \\t, \\r and \\\\",
                     a->separator);
     p->separator = a->separator ? a->unescaped : NULL;
+    if (p->val_seed && !p->separator && !p->document_files)
+        return fail(err, "--val-seed: only valid with --document-separator or --document-files");
     return 0;
+}
+
+/* What the user may not have meant. */
+static void print_remarks(const struct tokenize_result *r, const struct tokenize_plan *p)
+{
+    const double val = 1 - (double)r->train_tokens / r->tokens;
+    if (r->ends)
+        fprintf(stderr,
+                "handgrad: the text contains " END_OF_TEXT " %" PRIu64
+                " times, which is ordinary text unless --document-separator '" END_OF_TEXT
+                "' makes it the end of documents\n",
+                r->ends);
+    if (p->separator && !r->separators)
+        fprintf(stderr, "handgrad: --document-separator: does not occur in the text\n");
+    if (r->val_documents && fabs(val - p->val) > 0.1 * p->val)
+        fprintf(stderr,
+                "handgrad: --val %g: whole documents come no nearer than %.3g of the tokens\n",
+                p->val, val);
 }
 
 static void print_summary(const struct tokenize_result *r, const char *dir)
@@ -61,7 +83,8 @@ static void print_summary(const struct tokenize_result *r, const char *dir)
     printf("%zu file%s, %" PRIu64 " bytes: %" PRIu64 " tokens of a vocabulary of %zu (%s)\n",
            r->files, r->files == 1 ? "" : "s", r->bytes, r->tokens, r->vocab_size, r->kind);
     if (r->documents)
-        printf("%" PRIu64 " document%s\n", r->documents, r->documents == 1 ? "" : "s");
+        printf("%" PRIu64 " document%s: train %" PRIu64 ", val %" PRIu64 "\n", r->documents,
+               r->documents == 1 ? "" : "s", r->documents - r->val_documents, r->val_documents);
     printf("train %" PRIu64 ", val %" PRIu64 " tokens in %s\n", r->train_tokens,
            r->tokens - r->train_tokens, dir);
 }
@@ -94,8 +117,14 @@ int command_tokenize(int argc, char **argv, struct error *err)
         {"shard-tokens", 0, "N", "Maximum number of tokens per shard (100000000)",
          .count = &p->shard_tokens, .min = 1, .max = SHARD_MAX_TOKENS},
         {"val", 0, "FRACTION",
-         "Fraction of the tokens, taken from the end, for the validation split; 0 for none (0.1)",
+         "Fraction of the tokens for the validation split, or of documents, those whose total "
+         "comes "
+         "nearest; taken from the end; 0 for none (0.1)",
          .number = &p->val, .low = 0, .high = 1},
+        {"val-seed", 0, "S",
+         "Take documents for the validation split in a random order that S selects, not from the "
+         "end",
+         .count = &p->val_seed, .min = 1},
         {"force", 0, NULL, "Replace existing shards and tokenizer in DIR", .flag = &p->force},
         {0}};
     parse_command_line(
@@ -105,10 +134,10 @@ int command_tokenize(int argc, char **argv, struct error *err)
         "TEXT is a file or a folder. In a folder, all regular files except hidden ones are read, "
         "recursively and sorted by name; symbolic links are skipped. Files are concatenated with "
         "nothing in between.\n\n"
-        "Text is UTF-8. byte and char reject invalid UTF-8; bpe accepts any bytes. The split "
-        "between train and val falls between two characters, or between two documents if there "
-        "are any. <|endoftext|> is appended to each document if the tokenizer has that token; "
-        "in the text itself, the string is ordinary text.\n\n"
+        "Text is UTF-8. byte and char reject invalid UTF-8; bpe accepts any bytes. No character "
+        "and no document is divided between train and val. <|endoftext|> is appended to each "
+        "document, unless an existing tokenizer lacks that token; in the text itself, the string "
+        "is ordinary text.\n\n"
         "The same input gives the same files, byte for byte. An interrupted run leaves nothing "
         "that could be mistaken for data.");
     if (check(&a, err))
@@ -118,5 +147,6 @@ int command_tokenize(int argc, char **argv, struct error *err)
     if (tokenize(p, &result, err))
         return -1;
     print_summary(&result, p->dir);
+    print_remarks(&result, p);
     return 0;
 }
