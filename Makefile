@@ -233,18 +233,20 @@ check demo: ready
 
 DEMO_TEXT ?= $(sort $(shell find /usr/share/games/fortunes -maxdepth 1 -type f ! -name '*.dat' \
              2>/dev/null))
+# Each demo has a directory of its own: demo, demo-2, …
 demo-run: $(BINARY)
-	./$(BINARY) tokenize $(DEMO_TEXT) -o demo/data --tokenizer char --force
-	@[ ! -e demo/run ] || { n=1; while [ -e demo/run-$$n ]; do n=$$((n + 1)); done; \
-	    mv demo/run demo/run-$$n && echo "The previous run is now demo/run-$$n."; }
-	./$(BINARY) train configs/demo.ini --out demo/run \
-	    $(if $(DEMO_STEPS),--set train.steps=$(DEMO_STEPS))
-	./$(BINARY) sample demo/run/best.h5 --tokens 400
-	@printf '%s\n' '' 'The data is in demo/data; config.ini, metrics.jsonl, best.h5, the newest' \
-	    'checkpoints and report.html are in demo/run. What next:' \
-	    '    ./handgrad sample demo/run/best.h5 --prompt "The "' \
-	    '    ./handgrad eval demo/run/best.h5 demo/data' \
-	    '    ./handgrad train --out demo/run --resume --set train.steps=2000 --allow steps'
+	@run=demo; n=2; while [ -e $$run ]; do run=demo-$$n; n=$$((n + 1)); done; \
+	echo "./$(BINARY) train TEXT… --out $$run --minutes 1"; \
+	./$(BINARY) train $(DEMO_TEXT) --out $$run --minutes 1 \
+	    $(if $(DEMO_STEPS),--set train.steps=$(DEMO_STEPS)) && \
+	echo "./$(BINARY) sample $$run --tokens 150" && \
+	./$(BINARY) sample $$run --tokens 150 && \
+	printf '%s\n' '' "$$run holds config.ini, the tokens in data/, best.h5, the newest checkpoints," \
+	    "metrics.jsonl and report.html, a page for the browser. What next:" \
+	    "    ./$(BINARY) serve $$run                       the page live, with the lens" \
+	    "    ./$(BINARY) lens $$run --text 'Once upon a'   what the model does with a text" \
+	    "    ./$(BINARY) sample $$run --prompt 'The '" \
+	    "    ./$(BINARY) train YOUR_TEXT.txt"
 
 # --- installation: the manual page and the completions come from the commands' own --help ---
 

@@ -134,20 +134,34 @@ static void show_merges(void *progress, size_t merges)
     progress_set(progress, merges);
 }
 
+/* A power of two near a 600th of the bytes, which a small model predicts well. */
+static size_t default_size(const struct tokenize_job *j)
+{
+    size_t size = 512;
+    while (size < 16384 && size * 850 < j->total_bytes)
+        size *= 2;
+    return size + j->plan->n_specials;
+}
+
+/* size 0: the default, or fewer tokens if the text gives no more. */
 static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct error *err)
 {
     const struct tokenize_plan *p = j->plan;
     const char *specials[p->n_specials + 1];
     specials[0] = END_OF_TEXT;
     memcpy(specials + 1, p->specials, p->n_specials * sizeof *specials);
-    const struct bpe_plan plan = {
-        size,        specials,    p->n_specials + 1, p->pattern ? p->pattern : "gpt2",
-        show_merges, &j->progress};
+    const struct bpe_plan plan = {.vocab_size = size ? size : default_size(j),
+                                  .at_most = !size,
+                                  .specials = specials,
+                                  .n_specials = p->n_specials + 1,
+                                  .regex = p->pattern ? p->pattern : "gpt2",
+                                  .progress = show_merges,
+                                  .context = &j->progress};
     struct bytemap counts = {0};
     struct tokenizer *t = NULL;
     if (count_words(j, plan.regex, &counts, err) == 0) {
         progress_end(&j->progress);
-        progress_begin(&j->progress, "merging", size, "merges", 1);
+        progress_begin(&j->progress, "merging", plan.vocab_size, "merges", 1);
         if (counts.n == 0)
             fail(err, "%s: no text", p->texts[0]);
         else if (!(t = tokenizer_create_bpe(bpe_train(&counts, &plan, err), err)))
@@ -178,7 +192,8 @@ static struct tokenizer *load(const struct tokenize_plan *p, struct error *err)
     const struct bpe_hints hints = {p->pattern, p->specials, p->n_specials};
     struct tokenizer *t = tokenizer_load_any(p->tokenizer, &hints, err);
     if (!t)
-        fail(err, "--tokenizer: not byte, char or bpe:SIZE, and not a tokenizer: %s", err->text);
+        fail(err, "--tokenizer: not byte, char, bpe or bpe:SIZE, and not a tokenizer: %s",
+             err->text);
     return t;
 }
 
@@ -186,9 +201,9 @@ static struct tokenizer *load(const struct tokenize_plan *p, struct error *err)
 static int prepare(struct tokenize_job *j, struct error *err)
 {
     const char *name = j->plan->tokenizer;
-    const bool learns = strncmp(name, "bpe:", 4) == 0;
+    const bool sized = strncmp(name, "bpe:", 4) == 0, learns = sized || !strcmp(name, "bpe");
     size_t size = 0;
-    if (learns && parse_size(j->plan, &size, err))
+    if (sized && parse_size(j->plan, &size, err))
         return -1;
     if (j->total_bytes == 0)
         return fail(err, "%s: no text: %zu file%s with 0 bytes", j->plan->texts[0], j->text.n,

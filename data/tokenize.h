@@ -17,7 +17,7 @@ struct tokenize_plan {
     const char *const *texts; /* files and directories, in order */
     size_t n_texts;
     const char *dir;             /* the directory to write */
-    const char *tokenizer;       /* "byte", "char", "bpe:SIZE" or a file */
+    const char *tokenizer;       /* "byte", "char", "bpe", "bpe:SIZE" or a file */
     const char *pattern;         /* NULL: GPT-2's, or the one in the tokenizer's file */
     const char *const *specials; /* special tokens besides <|endoftext|> */
     size_t n_specials;

@@ -240,6 +240,8 @@ static int learn(struct trainer *t, const struct bpe_plan *plan, struct error *e
     const size_t merges = plan->vocab_size - BPE_BYTES - plan->n_specials;
     while (t->model.n_merges < merges) {
         const uint32_t best = best_pair(t);
+        if (best == PAIRMAP_NONE && plan->at_most)
+            break;
         if (best == PAIRMAP_NONE)
             return fail(
                 err,

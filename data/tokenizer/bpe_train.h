@@ -17,6 +17,7 @@ struct bpe_plan {
     const char *regex; /* name or expression of the pre-tokenizer that found the words */
     void (*progress)(void *context, size_t merges); /* or NULL */
     void *context;
+    bool at_most; /* if the words give fewer tokens, that is no error */
 };
 
 /* `words` maps words to counts (word_counter.h). NULL if memory is short, the plan is impossible,

@@ -87,7 +87,7 @@ printf 'xyz' >xyz
 ok "another alphabet" tokenize xyz -o xyz.d --tokenizer char --val 0
 refused "a character unknown to the tokenizer" 1 'acd: byte 0: U+0061 "a" is not among the 3 symbols' tokenize acd -o x --tokenizer xyz.d/tokenizer.h5
 refused "a text file as a tokenizer" 1 "acd: not a tokenizer" tokenize acd -o x --tokenizer acd
-refused "a tokenizer that is missing" 1 "not byte, char or bpe:SIZE" tokenize acd -o x --tokenizer bits
+refused "a tokenizer that is missing" 1 "not byte, char, bpe or bpe:SIZE" tokenize acd -o x --tokenizer bits
 refused "a text too short to split" 1 "1 tokens are too few" tokenize folder/a -o x --tokenizer char
 refused "a pipe" 1 "neither a regular file nor a directory" tokenize /dev/null -o x --tokenizer char
 mkdir -p none.d/.git

@@ -143,15 +143,19 @@ void parse_command_line(int argc, char **argv, const struct option_spec *options
     argp_parse(&argp, argc, argv, 0, NULL, (void *)options);
 }
 
-int settings_load(const struct string_list *settings, struct config *config, const char *path,
-                  struct error *err)
+int settings_apply(const struct string_list *settings, struct config *config, const char *name,
+                   struct error *err)
 {
-    if (config_load(config, path, err))
-        return -1;
     for (size_t i = 0; i < settings->n; i++)
         if (config_set(config, settings->items[i], err))
             return -1;
-    return config_check(config, path, err);
+    return config_check(config, name, err);
+}
+
+int settings_load(const struct string_list *settings, struct config *config, const char *path,
+                  struct error *err)
+{
+    return config_load(config, path, err) || settings_apply(settings, config, path, err);
 }
 
 int print_error(const struct error *err)

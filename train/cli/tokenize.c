@@ -91,18 +91,18 @@ static void print_summary(const struct tokenize_result *r, const char *dir)
 
 int command_tokenize(int argc, char **argv, struct error *err)
 {
-    struct arguments a = {.plan = {.val = 0.1, .shard_tokens = SHARD_TOKENS}};
+    struct arguments a = {.plan = {.tokenizer = "bpe", .val = 0.1, .shard_tokens = SHARD_TOKENS}};
     struct tokenize_plan *p = &a.plan;
     const struct option_spec options[] = {
         {"TEXT", .operands = &a.texts},
         {"output", 'o', "DIR", "Folder for the shards and tokenizer.h5; created if missing",
          .required = true, .string = &p->dir},
-        {"tokenizer", 0, "byte|char|bpe:SIZE|FILE",
+        {"tokenizer", 0, "byte|char|bpe|bpe:SIZE|FILE",
          "byte: 256 bytes. char: the code points that occur in the text. bpe:SIZE: byte-pair "
-         "encoding learned from the text, with SIZE tokens in total. FILE: an existing "
-         "tokenizer.h5, tokenizer.json, vocab.json (with merges.txt in the same folder) or "
-         ".tiktoken file, or a checkpoint",
-         .required = true, .string = &p->tokenizer},
+         "encoding learned from the text, with SIZE tokens in total. bpe: the same, with 512 to "
+         "16384 tokens by the length of the text. FILE: an existing tokenizer.h5, tokenizer.json, "
+         "vocab.json (with merges.txt in the same folder) or .tiktoken file, or a checkpoint (bpe)",
+         .string = &p->tokenizer},
         {"pattern", 0, "gpt2|gpt4|gpt4o|REGEX",
          "For bpe: how text is split into words (that of the tokenizer's file; otherwise gpt2)",
          .string = &p->pattern},
@@ -128,7 +128,7 @@ int command_tokenize(int argc, char **argv, struct error *err)
         {"force", 0, NULL, "Replace existing shards and tokenizer in DIR", .flag = &p->force},
         {0}};
     parse_command_line(
-        argc, argv, options, "TEXT… -o DIR --tokenizer TYPE",
+        argc, argv, options, "TEXT… -o DIR",
         "Converts text to shards of tokens: DIR/train-NNNNN.h5, DIR/val-NNNNN.h5 and "
         "DIR/tokenizer.h5.\v"
         "TEXT is a file or a folder. In a folder, all regular files except hidden ones are read, "

@@ -6,6 +6,7 @@
 #include "train/checkpoint/image.h"
 #include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
+#include "train/cli/train_text.h"
 #include "train/report/report.h"
 #include "train/run.h"
 #include <inttypes.h>
@@ -14,21 +15,35 @@
 #include <stdio.h>
 
 struct arguments {
-    const char *config, *out, *init;
+    struct operand_list inputs;
+    const char *config; /* NULL: inputs are texts */
+    const char *out, *init;
+    char default_out[RUN_PATH_MAX];
     struct string_list settings, allow;
     struct allowed allowed; /* parsed from allow */
     bool resume, keys;
     uint64_t stop_at;
+    double minutes;
 };
 
 static int check(struct arguments *a, struct error *err)
 {
     if (a->keys)
         return 0;
+    if (a->inputs.n == 1 && is_configuration(a->inputs.items[0]))
+        a->config = a->inputs.items[0];
+    const bool from_text = a->inputs.n > 0 && !a->config;
+    if (from_text && (a->resume || a->init))
+        return fail(err, "'%s' is a text: --resume and --init take a configuration",
+                    a->inputs.items[0]);
+    if (a->minutes && !from_text)
+        return fail(err, "--minutes: only valid with TEXT");
+    if (from_text && !a->out)
+        default_run(a->default_out, a->inputs.items[0]), a->out = a->default_out;
     if (!a->out)
         return fail(err, "--out RUN is missing");
-    if (!a->config && !a->resume)
-        return fail(err, "CONFIG is missing");
+    if (!a->inputs.n && !a->resume)
+        return fail(err, "CONFIG or TEXT is missing");
     if (a->resume && a->init)
         return fail(err, "--init and --resume: expected only one of them");
     if (a->allow.n && !a->resume)
@@ -43,6 +58,9 @@ static int check(struct arguments *a, struct error *err)
 static int load_config(const struct arguments *a, struct config *config, struct error *err)
 {
     char path[CONFIG_PATH_MAX + 16];
+    if (a->inputs.n && !a->config)
+        return prepare_text(config, &a->inputs, &a->settings, a->out, a->minutes ? a->minutes : 10,
+                            err);
     snprintf(path, sizeof path, "%s/config.ini", a->out);
     return settings_load(&a->settings, config, a->config ? a->config : path, err);
 }
@@ -123,9 +141,10 @@ int command_train(int argc, char **argv, struct error *err)
 {
     struct arguments a = {.stop_at = UINT64_MAX};
     const struct option_spec options[] = {
-        {"CONFIG", .operand = &a.config, .optional = true},
+        {"CONFIG|TEXT", .operands = &a.inputs, .optional = true},
         {"out", 'o', "RUN",
-         "Run folder: config.ini, metrics.jsonl, ckpt-STEP.h5, best.h5, report.html",
+         "Run folder: config.ini, metrics.jsonl, ckpt-STEP.h5, best.h5, report.html (for "
+         "NAME.txt: NAME-run)",
          .string = &a.out},
         {"set", 0, "SECTION.KEY=VALUE", "Override a key of CONFIG; may be repeated",
          .list = &a.settings},
@@ -143,13 +162,20 @@ int command_train(int argc, char **argv, struct error *err)
          "Save and stop after STEP steps in total; the learning-rate schedule still follows "
          "train.steps",
          .count = &a.stop_at, .min = 1},
+        {"minutes", 0, "M", "For TEXT: about how long to train (10)", .number = &a.minutes,
+         .low = 0.01, .high = 1e6},
         {"keys", 0, NULL, "List every configuration key with its default and meaning",
          .flag = &a.keys},
         {0}};
-    parse_command_line(argc, argv, options, "CONFIG --out RUN",
-                       "Trains a model as described by CONFIG, an INI file. Ctrl-C finishes "
-                       "the current micro-batch, saves a checkpoint and exits; --resume "
-                       "continues from there.");
+    parse_command_line(
+        argc, argv, options, "CONFIG --out RUN\nTEXT…",
+        "Trains a model as described by CONFIG, an INI file. Ctrl-C finishes "
+        "the current micro-batch, saves a checkpoint and exits; --resume "
+        "continues from there.\v"
+        "TEXT is a text file or a folder of text files: it is tokenized to RUN/data, "
+        "and the size of the vocabulary, the model and the number of steps are "
+        "chosen by its length and the speed of the machine. --set changes what is "
+        "chosen.");
     if (check(&a, err))
         return WRONG_USAGE;
     if (a.keys) {
@@ -157,9 +183,9 @@ int command_train(int argc, char **argv, struct error *err)
         return 0;
     }
     struct config config;
+    stop_on_signals(true);
     if (load_config(&a, &config, err))
         return -1;
-    stop_on_signals(true);
     struct run run;
     char path[RUN_PATH_MAX];
     if (a.init && !(a.init = checkpoint_of(path, a.init, err)))

@@ -136,8 +136,9 @@ static void write_bpe(const char *path)
     static const char *const WORDS_OF[] = {" the", " then", " there", " other"};
     for (size_t i = 0; i < 4; i++)
         bytemap_add(&counts, WORDS_OF[i], strlen(WORDS_OF[i]))->value = i + 2;
-    const struct bpe_plan plan = {260, (const char *const[]){"<|endoftext|>"}, 1, "gpt2", NULL,
-                                  NULL}; /* three merges */
+    const struct bpe_plan plan = {
+        260,  (const char *const[]){"<|endoftext|>"}, 1, "gpt2", NULL, NULL,
+        false}; /* three merges */
     struct tokenizer *t = tokenizer_create_bpe(bpe_train(&counts, &plan, &err), &err);
     ck_assert_msg(t, "%s", err.text);
     OK(tokenizer_save(t, path, &err));

@@ -9,7 +9,8 @@ static struct tokenizer *trained(size_t size, const char *regex)
     struct bytemap counts;
     count_words(&counts, regex, text, n);
     const struct bpe_plan plan = {
-        size, (const char *const[]){"<|endoftext|>", "<|end|>", "<|end|><|"}, 3, regex, NULL, NULL};
+        size, (const char *const[]){"<|endoftext|>", "<|end|>", "<|end|><|"}, 3, regex, NULL, NULL,
+        false};
     struct tokenizer *t = tokenizer_create_bpe(bpe_train(&counts, &plan, &err), &err);
     ck_assert_msg(t, "%s", err.text);
     bytemap_free(&counts);

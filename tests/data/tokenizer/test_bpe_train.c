@@ -40,7 +40,7 @@ static struct plain_pair plain_best(const struct plain_word *words, size_t n_wor
 static void compare_with_textbook(const struct bytemap *counts, size_t merges)
 {
     const struct bpe_plan plan = {
-        256 + merges + 1, (const char *const[]){"<|endoftext|>"}, 1, "gpt2", NULL, NULL};
+        256 + merges + 1, (const char *const[]){"<|endoftext|>"}, 1, "gpt2", NULL, NULL, false};
     struct bpe *b = bpe_train(counts, &plan, &err);
     ck_assert_msg(b, "%s", err.text);
     const struct bpe_model *model = &b->model;
@@ -123,10 +123,10 @@ START_TEST(large_counts)
     bytemap_add(&counts, "cd", 2)->value = ((uint64_t)1 << 40) + 1;
     bytemap_add(&counts, "ef", 2)->value = UINT32_MAX;
     compare_with_textbook(&counts, 3);
-    const struct bpe_plan plan = {270, NULL, 0, "gpt2", NULL, NULL};
+    const struct bpe_plan plan = {270, NULL, 0, "gpt2", NULL, NULL, false};
     FAILS(!bpe_train(&counts, &plan, &err),
           "a vocabulary of 270: the text gives only 259 (256 bytes, 3 merges, 0 special)");
-    const struct bpe_plan small = {255, NULL, 0, "gpt2", NULL, NULL};
+    const struct bpe_plan small = {255, NULL, 0, "gpt2", NULL, NULL, false};
     FAILS(!bpe_train(&counts, &small, &err),
           "a vocabulary of 255: expected 256 (256 bytes, 0 special) to");
     bytemap_free(&counts);
