@@ -51,6 +51,7 @@ PACKAGES := build-essential \
             zlib1g-dev \
             libinih-dev \
             libcjson-dev \
+            libarchive-dev \
             libseccomp-dev \
             nettle-dev \
             libpcre2-dev \
@@ -80,7 +81,7 @@ deps:
 	else \
 	    printf '%s\n' \
 	    "make deps needs apt-get. Install by other means: a C11 compiler with OpenMP, make," \
-	    "pkg-config, OpenBLAS (its OpenMP build), HDF5, zlib, inih, cJSON, nettle, PCRE2," \
+	    "pkg-config, OpenBLAS (its OpenMP build), HDF5, zlib, inih, cJSON, libarchive, nettle, PCRE2," \
 	    "libmicrohttpd, Cairo, Pango, dygraphs (DYGRAPHS=DIRECTORY) and Check; for the demo the" \
 	    "fortunes (or DEMO_TEXT=FILE). Recommended: oneDNN (bf16, AVX-512) and libseccomp (a" \
 	    "sandbox for the process that parses other people's files)." >&2; \
@@ -100,7 +101,7 @@ else
 CFLAGS   += -fveclib=libmvec -Wno-pass-failed
 endif
 LDFLAGS  := -fopenmp $(EXTRA_LDFLAGS)
-PKGS     := hdf5 openblas zlib inih libcjson nettle libpcre2-8 libmicrohttpd
+PKGS     := hdf5 openblas zlib inih libcjson libarchive nettle libpcre2-8 libmicrohttpd
 # Only the headers are needed: train/report/drawing.c loads the libraries when it draws.
 LOADED   := pangocairo
 # Optional: confines the process that parses other people's files to the calls of malloc.

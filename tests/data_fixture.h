@@ -1,8 +1,8 @@
 /* data_fixture.h: shared by the tests of data/: random numbers, and small corpora. */
 #pragma once
 
-#include "data/corpus.h"
-#include "data/encoder.h"
+#include "data/corpus/corpus.h"
+#include "data/corpus/encoder.h"
 #include "data/hdf5/h5.h"
 #include "data/hdf5/h5_read.h"
 #include "data/tokenizer/tokenizer.h"

@@ -6,7 +6,7 @@
  *
  * Tokens are bytes of unequal frequency, which compress about as well as those of a text. */
 #include "base/clock.h"
-#include "data/corpus.h"
+#include "data/corpus/corpus.h"
 #include "data/loader.h"
 #include "data/shard.h"
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * all.
  *
  *     tokenizer TOKENIZER TEXT */
-#include "data/encoder.h"
+#include "data/corpus/encoder.h"
 #include "data/tokenizer/bpe_files.h"
 #include <omp.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* sample.c: handgrad sample. */
+#include "base/array.h"
 #include "base/minmax.h"
 #include "base/stop.h"
 #include "base/utf8.h"
@@ -60,14 +61,8 @@ struct text {
 
 static int append(struct text *x, const char *bytes, size_t n, struct error *err)
 {
-    if (x->n + n > x->capacity) {
-        const size_t capacity = 2 * (x->n + n);
-        char *grown = realloc(x->bytes, capacity);
-        if (!grown)
-            return fail(err, "out of memory for a text of %zu bytes", capacity);
-        x->bytes = grown;
-        x->capacity = capacity;
-    }
+    if (!array_reserve(&x->bytes, &x->capacity, x->n + n))
+        return fail(err, "out of memory for a text of %zu bytes", x->n + n);
     memcpy(x->bytes + x->n, bytes, n);
     x->n += n;
     return 0;

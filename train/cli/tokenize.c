@@ -1,5 +1,5 @@
 /* tokenize.c: handgrad tokenize. */
-#include "data/tokenize.h"
+#include "data/corpus/tokenize.h"
 #include "base/stop.h"
 #include "data/shard.h"
 #include "data/tokenizer/tokenizer.h"
@@ -55,8 +55,6 @@ static int check(struct arguments *a, struct error *err)
                     "\\n, \\t, \\r and \\\\",
                     a->separator);
     p->separator = a->separator ? a->unescaped : NULL;
-    if (p->val_seed && !p->separator && !p->document_files)
-        return fail(err, "--val-seed: only valid with --document-separator or --document-files");
     return 0;
 }
 
@@ -114,6 +112,10 @@ int command_tokenize(int argc, char **argv, struct error *err)
          "\\n is a line feed, \\t a tab",
          .string = &a.separator},
         {"document-files", 0, NULL, "Treat each file as a document", .flag = &p->document_files},
+        {"json-field", 0, "NAME",
+         "The field of JSON lines that has a document's text (text). If given, standard input and "
+         "other pipes are JSON lines",
+         .string = &p->json_field},
         {"shard-tokens", 0, "N", "Maximum number of tokens per shard (100000000)",
          .count = &p->shard_tokens, .min = 1, .max = SHARD_MAX_TOKENS},
         {"val", 0, "FRACTION",
@@ -131,9 +133,11 @@ int command_tokenize(int argc, char **argv, struct error *err)
         argc, argv, options, "TEXT… -o DIR",
         "Converts text to shards of tokens: DIR/train-NNNNN.h5, DIR/val-NNNNN.h5 and "
         "DIR/tokenizer.h5.\v"
-        "TEXT is a file or a folder. In a folder, all regular files except hidden ones are read, "
-        "recursively and sorted by name; symbolic links are skipped. Files are concatenated with "
-        "nothing in between.\n\n"
+        "TEXT is a file, a folder, or - for standard input. In a folder, all regular files except "
+        "hidden ones are read, recursively and sorted by name; symbolic links are followed. Files "
+        "compressed by gzip, bzip2, xz or zstd are decompressed. Files are concatenated with "
+        "nothing in between. A file named *.jsonl has one document per line: a JSON object with "
+        "the text in the field text.\n\n"
         "Text is UTF-8. byte and char reject invalid UTF-8; bpe accepts any bytes. No character "
         "and no document is divided between train and val. <|endoftext|> is appended to each "
         "document, unless an existing tokenizer lacks that token; in the text itself, the string "

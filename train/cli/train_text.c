@@ -2,7 +2,7 @@
 #include "train/cli/train_text.h"
 #include "base/directories.h"
 #include "data/shard.h"
-#include "data/tokenize.h"
+#include "data/corpus/tokenize.h"
 #include "train/checkpoint/run_directory.h"
 #include "train/config/config_for_text.h"
 #include "train/peak.h"

@@ -2,6 +2,7 @@
 #include "model/gemm/gemm_backend.h"
 #include "train/cli/command.h"
 #include "train/machine.h"
+#include <archive.h>
 #include <cjson/cJSON.h>
 #include <dlfcn.h>
 #include <gnu/libc-version.h>
@@ -68,6 +69,7 @@ static void print_libraries(void)
     printf("PCRE2          %s\n", text);
     printf("cJSON          %s\n", cJSON_Version());
     printf("inih           %s\n", INIH_VERSION);
+    printf("libarchive     %s\n", archive_version_string() + strlen("libarchive "));
     printf("nettle         %d.%d\n", nettle_version_major(), nettle_version_minor());
     printf("libmicrohttpd  %s\n", MHD_get_version());
     print_loaded("Cairo", "cairo_version_string");

@@ -1,5 +1,5 @@
 /* occurrences.c: see occurrences.h. */
-#include "data/occurrences.h"
+#include "data/corpus/occurrences.h"
 #include "base/minmax.h"
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* corpus.c: see corpus.h. */
-#include "data/corpus.h"
+#include "data/corpus/corpus.h"
 #include "base/atomic.h"
 #include "base/directories.h"
 #include "base/minmax.h"

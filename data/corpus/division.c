@@ -1,6 +1,6 @@
 /* division.c: see division.h. The best choice of few documents is a subset-sum problem, solved by
  * dynamic programming over sums (Bellman 1957). */
-#include "data/division.h"
+#include "data/corpus/division.h"
 #include "base/minmax.h"
 #include "data/window.h"
 #include <math.h>

@@ -1,5 +1,5 @@
 /* test_corpus.c: directories of shards, and the writer that fills them. */
-#include "data/corpus.h"
+#include "data/corpus/corpus.h"
 #include "data/split.h"
 #include "tests/data_fixture.h"
 #include <sys/inotify.h>

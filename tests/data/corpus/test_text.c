@@ -1,6 +1,7 @@
 /* test_text.c: text files are found, read in complete characters, and checked for changes. */
 #include "base/utf8.h"
-#include "data/text.h"
+#include "data/corpus/json_lines.h"
+#include "data/corpus/text.h"
 #include "tests/data_fixture.h"
 #include <cjson/cJSON.h>
 #include <sys/stat.h>
@@ -156,22 +157,27 @@ START_TEST(which_files)
     static const char *const FILES[] = {
         "b.txt",        "a.txt", "B.txt", ".hidden", "c/z", "c/.x", "out/train-00000.h5",
         "out/more.txt", "c.txt"};
-    static const char *const EXPECTED[] = {"B.txt", "a.txt", "b.txt",
+    static const char *const EXPECTED[] = {"B.txt", "a.txt", "b.txt",       "c/e",
                                            "c/z",   "c.txt", "out/more.txt"};
     mkdir(in_folder("c"), 0777), mkdir(in_folder("out"), 0777), mkdir(in_folder("empty"), 0777),
         mkdir(in_folder(".git"), 0777);
     write_file(in_folder(".git/config"), "x", 1);
     for (size_t i = 0; i < sizeof FILES / sizeof *FILES; i++)
         write_file(in_folder(FILES[i]), "x", 1);
-    ck_assert_int_eq(symlink("a.txt", in_folder("link")), 0);
+    ck_assert_int_eq(symlink("a.txt", in_folder("link")), 0); /* is read as a.txt */
     ck_assert_int_eq(symlink("..", in_folder("c/up")), 0);
+    ck_assert_int_eq(symlink("nothing", in_folder("c/nothing")), 0);
+    write_file(in_folder("elsewhere"), "x", 1);
+    mkdir(in_folder("empty"), 0777);
+    ck_assert_int_eq(rename(in_folder("elsewhere"), in_folder("empty/.e")), 0);
+    ck_assert_int_eq(symlink("../empty/.e", in_folder("c/e")), 0);
     ck_assert_int_eq(mkfifo(in_folder("pipe"), 0666), 0);
     struct stat output;
     ck_assert_int_eq(stat(in_folder("out"), &output), 0);
     struct text t = {0};
     OK(text_add(&t, folder, &output, &err));
-    ck_assert_uint_eq(t.n, 6);
-    for (size_t i = 0; i < 6; i++)
+    ck_assert_uint_eq(t.n, 7);
+    for (size_t i = 0; i < 7; i++)
         ck_assert_str_eq(t.files[i].path + strlen(folder) + 1, EXPECTED[i]);
     text_free(&t);
     OK(text_add(&t, in_folder("link"), &output, &err)); /* a link that is named is followed */
@@ -179,7 +185,7 @@ START_TEST(which_files)
     ck_assert_uint_eq(t.n, 2);
     FAILS(text_add(&t, in_folder("out/train-00000.h5"), &output, &err),
           "tokenize would overwrite this file");
-    FAILS(text_add(&t, in_folder("pipe"), &output, &err), "neither a regular file nor a directory");
+    FAILS(text_add(&t, "/dev/null", &output, &err), "not a file, a pipe or a directory");
     FAILS(text_add(&t, in_folder("empty"), &output, &err), "no files in this directory");
     FAILS(text_add(&t, in_folder("none"), &output, &err), "none: No such file");
     FAILS(text_add(&t, "", &output, &err), "No such file");
@@ -188,5 +194,110 @@ START_TEST(which_files)
 }
 END_TEST
 
-SUITE("data/text", pieces_are_complete_characters, invalid_bytes_are_located,
-      changed_files_are_detected, which_files)
+/* A pipe is read as often as a file; of JSON lines, the texts are, whatever is in the way. */
+START_TEST(pipes_and_json_lines)
+{
+    enter_folder();
+    static const char LINES[] = "{\"n\":[1,{\"text\":\"no\"}],\"text\":\"one \\u00e9\"}\r\n  \n"
+                                "{\"text\":\"\"}\n{\"text\":\"\\ttwo\",\"Text\":0}";
+    char bytes[64];
+    struct gathered g = {.bytes = bytes, .size = sizeof bytes};
+    for (int pipes = 0; pipes < 2; pipes++) {
+        struct text t = {.json_field = pipes ? "text" : NULL};
+        int ends[2];
+        ck_assert_int_eq(pipe(ends), 0);
+        char name[32];
+        snprintf(name, sizeof name, "/dev/fd/%d", ends[0]);
+        ck_assert_int_eq(write(ends[1], LINES, strlen(LINES)), strlen(LINES));
+        close(ends[1]);
+        write_file(in_folder("x.jsonl"), LINES, strlen(LINES));
+        OK(text_add(&t, pipes ? name : in_folder("x.jsonl"), NULL, &err));
+        close(ends[0]);
+        EXPECT(t.documents);
+        for (int reading = 0; reading < 3; reading++) {
+            g.n = g.pieces = 0;
+            OK(text_read(&t, gather, &g, &err));
+            ck_assert_uint_eq(g.pieces, 2);
+            ck_assert_uint_eq(g.n, strlen("one \u00e9\ttwo"));
+            ck_assert_mem_eq(g.bytes, "one \u00e9\ttwo", g.n);
+        }
+        text_free(&t);
+    }
+    ck_assert(nothing_open());
+}
+END_TEST
+
+static int concatenate(void *context, const char *text, size_t n, struct error *e)
+{
+    struct gathered *g = context;
+    (void)e;
+    memcpy(g->bytes + g->n, text, n);
+    g->n += n;
+    g->bytes[g->n++] = '\n';
+    return 0;
+}
+
+START_TEST(json_lines_in_any_pieces)
+{
+    char line[600], all[6000], expected[6000], got[6000];
+    for (int round = 0; round < 300; round++) {
+        size_t n = 0, m = 0;
+        for (int k = random_below(8); k >= 0; k--) {
+            size_t length;
+            char *text = random_text(1 + random_below(40), &length);
+            text[length] = '\0';
+            memcpy(expected + m, text, length);
+            m += length;
+            expected[m++] = '\n';
+            cJSON *o = cJSON_CreateObject();
+            cJSON_AddStringToObject(o, "body", text);
+            ck_assert(cJSON_PrintPreallocated(o, line, sizeof line, false));
+            n += sprintf(all + n, "%s%s", line, k ? "\n" : "");
+            cJSON_Delete(o);
+            free(text);
+        }
+        struct gathered g = {.bytes = got};
+        struct json_lines j = {.path = "x", .field = "body", .take = concatenate, .context = &g};
+        for (size_t i = 0, piece; i < n; i += piece) {
+            piece = random_below(20) + 1 < n - i ? random_below(20) + 1 : n - i;
+            piece = piece < n - i ? piece : n - i;
+            OK(json_lines_add(&j, all + i, piece, &err));
+        }
+        OK(json_lines_finish(&j, &err));
+        ck_assert_uint_eq(g.n, m);
+        ck_assert_mem_eq(got, expected, m);
+        json_lines_free(&j);
+    }
+}
+END_TEST
+
+START_TEST(bad_json_lines_are_located)
+{
+    static const struct {
+        const char *line, *says;
+    } CASES[] = {{"[]", "expected a JSON object with a string \"text\""},
+                 {"{\"text\":3}", "expected a JSON object with a string"},
+                 {"{\"Text\":\"x\"}", "expected a JSON object with a string"},
+                 {"{\"text\":\"x}", "not JSON from byte"},
+                 {"{\"text\":\"x\"} x", "not JSON from byte"},
+                 {"{\"text\":\"\\u0000\"}", "contains a NUL character"},
+                 {"{\"text\":\"\\ud800\"}", "not JSON from byte"},
+                 {"{\"text\":\"\xff\"}", "byte 10 is not valid UTF-8"}};
+    static const char ESCAPED[] = "{\"text\":\"\\\\u0000\"}\n\n";
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        char got[100], says[200];
+        struct gathered g = {.bytes = got};
+        struct json_lines j = {.path = "x", .field = "text", .take = concatenate, .context = &g};
+        OK(json_lines_add(&j, ESCAPED, strlen(ESCAPED), &err)); /* a backslash */
+        ck_assert_mem_eq(got, "\\u0000\n", 7);
+        OK(json_lines_add(&j, CASES[i].line, strlen(CASES[i].line), &err));
+        snprintf(says, sizeof says, "x: line 3: %s", CASES[i].says);
+        FAILS(json_lines_finish(&j, &err), says);
+        json_lines_free(&j);
+    }
+}
+END_TEST
+
+SUITE("data/corpus/text", pieces_are_complete_characters, invalid_bytes_are_located,
+      changed_files_are_detected, which_files, pipes_and_json_lines, json_lines_in_any_pieces,
+      bad_json_lines_are_located)

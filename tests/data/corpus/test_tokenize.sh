@@ -89,7 +89,7 @@ refused "a character unknown to the tokenizer" 1 'acd: byte 0: U+0061 "a" is not
 refused "a text file as a tokenizer" 1 "acd: not a tokenizer" tokenize acd -o x --tokenizer acd
 refused "a tokenizer that is missing" 1 "not byte, char, bpe or bpe:SIZE" tokenize acd -o x --tokenizer bits
 refused "a text too short to split" 1 "1 tokens are too few" tokenize folder/a -o x --tokenizer char
-refused "a pipe" 1 "neither a regular file nor a directory" tokenize /dev/null -o x --tokenizer char
+refused "a device" 1 "not a file, a pipe or a directory" tokenize /dev/null -o x --tokenizer char
 mkdir -p none.d/.git
 refused "a folder without text" 1 "none.d: no files in this directory" tokenize none.d -o x --tokenizer char
 ok "none of them leaves a folder" holds_nothing x
@@ -108,7 +108,6 @@ for val in 1 -0.1 1.5 nan x "" 0.1x; do
 done
 refused "no text" 2 "TEXT is missing" tokenize -o x --tokenizer char
 refused "no folder" 2 "--output DIR is missing" tokenize text.txt --tokenizer char
-refused "no tokenizer" 2 "--tokenizer byte|char|bpe:SIZE|FILE is missing" tokenize text.txt -o x
 refused "a pattern for bytes" 2 "--pattern and --special are only valid for bpe, not for byte" tokenize text.txt -o x --tokenizer byte --pattern gpt4
 refused "a special token among characters" 2 "--pattern and --special are only valid for bpe, not for char" tokenize text.txt -o x --tokenizer char --special '<|x|>'
 tokenize text.txt -o x --tokenizer char --nonsense >out 2>err

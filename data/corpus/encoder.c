@@ -1,5 +1,5 @@
 /* encoder.c: see encoder.h. */
-#include "data/encoder.h"
+#include "data/corpus/encoder.h"
 #include "base/array.h"
 #include <omp.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* test_division.c: whole documents for the validation split, compared with every possible choice,
  * and the order of tokens that follows. Also counting a string in pieces of a text. */
 #include "base/minmax.h"
-#include "data/division.h"
-#include "data/occurrences.h"
+#include "data/corpus/division.h"
+#include "data/corpus/occurrences.h"
 #include "tests/data_fixture.h"
 #include <math.h>
 
@@ -154,5 +154,5 @@ START_TEST(a_string_is_counted_in_any_pieces)
 }
 END_TEST
 
-SUITE("data/division", few_documents_are_chosen_best, many_documents_are_chosen_well,
+SUITE("data/corpus/division", few_documents_are_chosen_best, many_documents_are_chosen_well,
       the_seed_decides_which, a_text_without_documents_is_cut, a_string_is_counted_in_any_pieces)

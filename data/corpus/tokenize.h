@@ -14,20 +14,21 @@
 #include <stdint.h>
 
 struct tokenize_plan {
-    const char *const *texts; /* files and directories, in order */
+    const char *const *texts; /* as in text_add, in order */
     size_t n_texts;
     const char *dir;             /* the directory to write */
     const char *tokenizer;       /* "byte", "char", "bpe", "bpe:SIZE" or a file */
     const char *pattern;         /* NULL: GPT-2's, or the one in the tokenizer's file */
     const char *const *specials; /* special tokens besides <|endoftext|> */
     size_t n_specials;
-    const char *separator; /* between documents, or NULL */
-    bool document_files;   /* each file is a document */
-    uint64_t shard_tokens; /* maximum per shard */
-    double val;            /* fraction of the tokens for the validation split: those at the end, or
-                              the documents that division_by_documents chooses */
-    uint64_t val_seed;     /* 0: documents at the end */
-    bool force;            /* replace an existing corpus */
+    const char *separator;  /* between documents, or NULL */
+    bool document_files;    /* each file is a document */
+    const char *json_field; /* as in struct text */
+    uint64_t shard_tokens;  /* maximum per shard */
+    double val;             /* fraction of the tokens for the validation split: those at the end, or
+                               the documents that division_by_documents chooses */
+    uint64_t val_seed;      /* 0: documents at the end */
+    bool force;             /* replace an existing corpus */
 };
 
 struct tokenize_result {

@@ -1,16 +1,17 @@
 /* tokenize.c: see tokenize.h. */
-#include "data/tokenize.h"
+#include "data/corpus/tokenize.h"
+#include "base/array.h"
 #include "base/input_file.h"
 #include "base/minmax.h"
 #include "base/progress.h"
 #include "base/stop.h"
 #include "base/utf8.h"
-#include "data/corpus.h"
-#include "data/division.h"
-#include "data/encoder.h"
-#include "data/occurrences.h"
+#include "data/corpus/corpus.h"
+#include "data/corpus/division.h"
+#include "data/corpus/encoder.h"
+#include "data/corpus/occurrences.h"
+#include "data/corpus/text.h"
 #include "data/shard.h"
-#include "data/text.h"
 #include "data/tokenizer/bpe_files.h"
 #include "data/tokenizer/bpe_train.h"
 #include "data/tokenizer/word_counter.h"
@@ -40,7 +41,7 @@ struct tokenize_job {
 
 static bool has_documents(const struct tokenize_job *j)
 {
-    return *j->separator || j->plan->document_files;
+    return *j->separator || j->plan->document_files || j->text.documents;
 }
 
 /* A text_reader: passes the text on. */
@@ -57,9 +58,10 @@ static int take_piece(void *job, const struct text_file *file, const char *piece
         occurrences_add(&j->ends, piece, n);
         occurrences_add(&j->separators, piece, n);
     }
-    const int status = n > 0                     ? pretokenizer_append(j->input, piece, n, err)
-                       : j->plan->document_files ? pretokenizer_end_document(j->input, err)
-                                                 : pretokenizer_end_file(j->input, err);
+    const bool ends = j->plan->document_files || j->text.documents;
+    const int status = n > 0  ? pretokenizer_append(j->input, piece, n, err)
+                       : ends ? pretokenizer_end_document(j->input, err)
+                              : pretokenizer_end_file(j->input, err);
     if (status != 0 && !(j->tokens && ferror(j->tokens)))
         fail(err, "%s: %s", file->path, err->text);
     return status;
@@ -71,7 +73,10 @@ static int read_text(struct tokenize_job *j, const char *what, struct pretokeniz
     j->input = input;
     j->result->bytes = 0;
     progress_begin(&j->progress, what, j->total_bytes, "MB", 1e6);
-    return text_read(&j->text, take_piece, j, err);
+    if (text_read(&j->text, take_piece, j, err))
+        return -1;
+    j->total_bytes = j->result->bytes;
+    return j->total_bytes ? 0 : fail(err, "%s: no text", j->plan->texts[0]);
 }
 
 /* --- char: the code points that occur --- */
@@ -150,16 +155,18 @@ static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct er
     const char *specials[p->n_specials + 1];
     specials[0] = END_OF_TEXT;
     memcpy(specials + 1, p->specials, p->n_specials * sizeof *specials);
-    const struct bpe_plan plan = {.vocab_size = size ? size : default_size(j),
-                                  .at_most = !size,
-                                  .specials = specials,
-                                  .n_specials = p->n_specials + 1,
-                                  .regex = p->pattern ? p->pattern : "gpt2",
-                                  .progress = show_merges,
-                                  .context = &j->progress};
+    struct bpe_plan plan = {.vocab_size = size,
+                            .at_most = !size,
+                            .specials = specials,
+                            .n_specials = p->n_specials + 1,
+                            .regex = p->pattern ? p->pattern : "gpt2",
+                            .progress = show_merges,
+                            .context = &j->progress};
     struct bytemap counts = {0};
     struct tokenizer *t = NULL;
     if (count_words(j, plan.regex, &counts, err) == 0) {
+        if (!size)
+            plan.vocab_size = default_size(j);
         progress_end(&j->progress);
         progress_begin(&j->progress, "merging", plan.vocab_size, "merges", 1);
         if (counts.n == 0)
@@ -227,14 +234,8 @@ static int prepare(struct tokenize_job *j, struct error *err)
 static int add_document(struct tokenize_job *j, uint64_t begin, struct error *err)
 {
     struct documents *d = &j->documents;
-    if (d->count == j->capacity) {
-        const size_t capacity = size_max(1024, 2 * j->capacity);
-        uint64_t *larger = realloc(d->begins, capacity * sizeof *larger);
-        if (!larger)
-            return fail(err, "out of memory for %zu documents", capacity);
-        d->begins = larger;
-        j->capacity = capacity;
-    }
+    if (!array_reserve(&d->begins, &j->capacity, d->count + 1))
+        return fail(err, "out of memory for %zu documents", d->count);
     d->begins[d->count++] = begin;
     return 0;
 }
@@ -331,6 +332,9 @@ static int divide(struct tokenize_job *j, struct error *err)
 {
     const double val = j->plan->val;
     const uint64_t n = j->result->tokens, max = j->plan->shard_tokens;
+    if (j->plan->val_seed && !j->documents.count)
+        return fail(err, "--val-seed: the text has no documents: expected JSON lines, "
+                         "--document-separator or --document-files");
     if (j->documents.count && val > 0 ? divide_documents(j, err) : divide_text(j, err))
         return -1;
     const uint64_t train = j->division.train, longer = size_max(train, n - train);
@@ -394,13 +398,16 @@ static int write_shards(struct tokenize_job *j, struct error *err)
 static int collect_text(struct tokenize_job *j, const struct corpus_dir *dir, struct error *err)
 {
     struct stat output, s;
+    j->text.directory = dir->path;
+    j->text.json_field = j->plan->json_field;
     if (fstat(dir->fd, &output) != 0)
         return fail(err, "%s: %s", dir->path, strerror(errno));
     for (size_t i = 0; i < j->plan->n_texts; i++)
         if (text_add(&j->text, j->plan->texts[i], &output, err))
             return -1;
     for (size_t i = 0; i < j->text.n; i++)
-        if (stat(j->text.files[i].path, &s) == 0)
+        if (j->text.files[i].copy ? fstat(fileno(j->text.files[i].copy), &s) == 0
+                                  : stat(j->text.files[i].path, &s) == 0)
             j->total_bytes += (uint64_t)s.st_size;
     return 0;
 }
