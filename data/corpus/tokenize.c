@@ -154,7 +154,8 @@ static struct tokenizer *make_bpe(struct tokenize_job *j, size_t size, struct er
     const struct tokenize_plan *p = j->plan;
     const char *specials[p->n_specials + 1];
     specials[0] = END_OF_TEXT;
-    memcpy(specials + 1, p->specials, p->n_specials * sizeof *specials);
+    for (size_t i = 0; i < p->n_specials; i++)
+        specials[1 + i] = p->specials[i];
     struct bpe_plan plan = {.vocab_size = size,
                             .at_most = !size,
                             .specials = specials,

@@ -6,8 +6,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef double real;
+static int mischief(const char *name);
+
+/* Runs when the file is loaded. */
+__attribute__((constructor)) static void load(void)
+{
+    if (mischief("claims to be right")) {
+        puts("your layernorm_backward is right: the largest error over 8 cases is 1e-16");
+        fflush(stdout);
+        _exit(0);
+    }
+    if (mischief("crashes when loaded"))
+        abort();
+    if (mischief("loops when loaded"))
+        for (volatile int i = 0;; i++)
+            ;
+    if (mischief("closes everything and loops")) {
+        for (int fd = 3; fd < 256; fd++)
+            close(fd);
+        for (volatile int i = 0;; i++)
+            ;
+    }
+}
 
 static int mischief(const char *name)
 {
@@ -36,8 +59,13 @@ void layernorm_backward(real *dx, real *dgain, real *dbias, const real *dy, cons
         const size_t m = mischief("next row") ? (n + 1) % N : mischief("beyond") ? n + 1 : n;
         layernorm_row(dx + n * C, dy + n * C, x + n * C, mean[n], rstd[n], gain, C);
         for (size_t i = 0; i < C; i++) {
-            dgain[i] +=
-                (mischief("sign") ? -1 : 1) * dy[n * C + i] * (x[m * C + i] - mean[n]) * rstd[n];
+            dgain[i] += (mischief("sign")             ? -1
+                         : mischief("1/C")            ? 1 / (double)C
+                         : mischief("N")              ? (double)N
+                         : mischief("root of C")      ? sqrt((double)C)
+                         : mischief("constant twice") ? 2
+                                                      : 1) *
+                        dy[n * C + i] * (x[m * C + i] - mean[n]) * rstd[n];
             if (dbias)
                 dbias[i] += dy[n * C + i];
         }
@@ -164,7 +192,10 @@ void loss_backward(real *dx, real *dwte, real *losses, real *logits, const real 
         }
         for (size_t v = 0; v < V; v++)
             sum += exp(z[v] - max);
-        losses[n] = targets[n] == HANDGRAD_NO_TARGET ? 0 : max + log(sum) - z[targets[n]];
+        if (!mischief("no losses"))
+            losses[n] = targets[n] == HANDGRAD_NO_TARGET ? 0 : max + log(sum) - z[targets[n]];
+        if (mischief("wrong losses"))
+            losses[n] += n == 1;
         if (targets[n] == HANDGRAD_NO_TARGET)
             continue;
         if (mischief("one row") && N == 1)

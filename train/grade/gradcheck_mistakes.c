@@ -19,7 +19,7 @@ static void report(const struct gradcheck_options *o, struct count *n, const cha
     if (o->json)
         printf("{\"op\": \"%s\", \"mistake\": \"%s\", \"caught\": %s", op, name, truth[caught]);
     else
-        printf("%-10s %-38s", op, name);
+        printf("%-10s %-44s", op, name);
     for (size_t i = 0; i < CAUGHT_BY; i++) {
         n->by[i] += c->by[i];
         if (o->json)
@@ -81,7 +81,7 @@ int gradcheck_print_mistakes(const struct gradcheck_options *o, struct error *er
 {
     struct count n = {0};
     if (!o->json)
-        printf("%-10s %-38s %-8s %-8s %-9s %-6s %s\n", "operation", "planted mistake", "complex",
+        printf("%-10s %-44s %-8s %-8s %-9s %-6s %s\n", "operation", "planted mistake", "complex",
                "central", "contract", "naive", "why people make it, or what it does");
     if (operations(o, &n) || model(o, &n) || optimiser(o, &n)) {
         fail(err, "out of memory");

@@ -4,6 +4,7 @@
 #include "model/check/mistakes.h"
 #include "tests/test.h"
 #include "train/grade/gradcheck_report.h"
+#include <cjson/cJSON.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 static char folder[64], library[128], adversary[128], output[8192];
 static struct error err;
+static bool json;
 
 static void run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void run(const char *format, ...)
@@ -67,7 +69,8 @@ static void teardown(void)
 /* The command's exit code; its output and error line are kept. */
 static int diagnose_file(enum op op, const char *path)
 {
-    const struct gradcheck_options o = {.diagnosed = op, .template = OPS, .library = path};
+    const struct gradcheck_options o = {
+        .diagnosed = op, .template = OPS, .library = path, .json = json};
     char file[128];
     snprintf(file, sizeof file, "%s/output", folder);
     err.text[0] = '\0';
@@ -282,15 +285,21 @@ static const struct {
     {OP_LAYERNORM, "second call",
      "gives another dgain when it is called again with the same arguments"},
     {OP_LAYERNORM, "upstream", "changes dy, which it may only read"},
-    {OP_ATTENTION, "last token", "it first differs at dqkv[0][0][15]: expected "},
+    {OP_ATTENTION, "last token", "it first differs at dq[0][1][0]: expected "},
     {OP_ATTENTION, "one token",
-     "adds nothing to dqkv, with B=1 T=1 C=1 H=1 (wrong in 2 of 15 cases)"},
+     "adds nothing to dv, with B=2 T=1 C=6 H=3 (wrong in 2 of 15 cases)"},
     {OP_ATTENTION, "one head",
-     "with B=2 T=1 C=6 H=3 (wrong in 8 of 15 cases) it first differs at dqkv[0][0][14]"},
+     "with B=2 T=1 C=6 H=3 (wrong in 8 of 15 cases) it first differs at dv[0][0][2]"},
     {OP_LINEAR, "in float",
      "is something computed in float, or does a constant have too few digits?"},
     {OP_EMBEDDING, "ids", "changes ids or targets"},
     {OP_LOSS, "one row", "adds nothing to dx, with B=1 T=1 C=3 V=5 P=6 (wrong in 1 of 7 cases)"},
+    {OP_LAYERNORM, "1/C", "gives a dgain that is 1/C times the right one"},
+    {OP_LAYERNORM, "N", "gives a dgain that is N times the right one"},
+    {OP_LAYERNORM, "root of C", "gives a dgain that is sqrt(C) times the right one"},
+    {OP_LAYERNORM, "constant twice", "gives a dgain that is 2 times the right one"},
+    {OP_LOSS, "no losses", "it first differs at losses[0]: expected "},
+    {OP_LOSS, "wrong losses", "it first differs at losses[1]: expected "},
     {OP_LOSS, "padding", "it first differs at dwte[5][0]: expected 0, got "},
 };
 
@@ -312,10 +321,81 @@ START_TEST(adversaries_are_refused)
     setenv("HANDGRAD_MISCHIEF", "far beyond", 1);
     ck_assert_int_eq(diagnose_file(OP_LAYERNORM, adversary), 1);
     ck_assert_msg(!strstr(err.text, "loading it"), "%s", err.text);
+    static const char *const loading[][2] = {
+        {"claims to be right", "loading it ends the program"},
+        {"crashes when loaded", "loading it crashes: Aborted"},
+        {"loops when loaded", "loading it does not end"},
+        {"closes everything and loops", "loading it does not end"}};
+    for (size_t i = 0; i < sizeof loading / sizeof *loading; i++) {
+        setenv("HANDGRAD_MISCHIEF", loading[i][0], 1);
+        ck_assert_int_eq(diagnose_file(OP_LAYERNORM, adversary), 1);
+        says(err.text, loading[i][1]);
+        ck_assert_str_eq(output, "");
+    }
     setenv("HANDGRAD_MISCHIEF", "talk", 1);
     ck_assert_int_eq(diagnose_file(OP_LAYERNORM, adversary), 0);
     ck_assert_msg(!strstr(output, "dx is fine"),
                   "the output of the file is part of the answer: '%s'", output);
+    teardown();
+}
+END_TEST
+
+/* --json prints one object, whatever the code does. */
+static const struct {
+    enum op op;
+    const char *mischief, *verdict, *reason, *backward, *mistake;
+    int passed;
+} objects[] = {
+    {OP_LAYERNORM, "", "right", NULL, "right", NULL, 8},
+    {OP_LAYERNORM, "talk", "right", NULL, "right", NULL, 8},
+    {OP_LAYERNORM, "1/C", "wrong", NULL, "wrong", NULL, 1},
+    {OP_LAYERNORM, "claims to be right", "none", "loading it ends", "not given", NULL, 0},
+    {OP_LAYERNORM, "crashes when loaded", "none", "loading it crashes", "not given", NULL, 0},
+    {OP_LAYERNORM, "a row beyond", "wrong", NULL, "wrong", NULL, 0},
+    {OP_MLP, "", "none", "defines neither mlp_forward nor mlp_backward", "not given", NULL, 0},
+};
+
+static const char *string_of(const cJSON *o, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItem(o, name));
+}
+
+START_TEST(json_is_one_object)
+{
+    setup();
+    json = true;
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
+        const char *end;
+        setenv("HANDGRAD_MISCHIEF", objects[i].mischief, 1);
+        diagnose_file(objects[i].op, adversary);
+        cJSON *o = cJSON_ParseWithOpts(output, &end, false);
+        ck_assert_msg(o && !strcmp(end, "\n"), "%s: '%s'", objects[i].mischief, output);
+        ck_assert_str_eq(string_of(o, "verdict"), objects[i].verdict);
+        if (objects[i].reason)
+            says(string_of(o, "reason"), objects[i].reason);
+        else
+            ck_assert(cJSON_IsNull(cJSON_GetObjectItem(o, "reason")));
+        const cJSON *backward = cJSON_GetObjectItem(o, "backward");
+        ck_assert_str_eq(string_of(backward, "verdict"), objects[i].backward);
+        ck_assert_int_eq(cJSON_GetObjectItem(backward, "passed")->valueint, objects[i].passed);
+        if (!strcmp(objects[i].mischief, "talk"))
+            says(string_of(o, "printed"), "dx is fine\n");
+        cJSON_Delete(o);
+    }
+    const struct mistake *m = find(OP_ATTENTION, "dot_dropped");
+    diagnose_planted(OP_ATTENTION, m, 0, NULL, 0, "");
+    cJSON *o = cJSON_Parse(output);
+    const cJSON *backward = cJSON_GetObjectItem(o, "backward"),
+                *mistakes = cJSON_GetObjectItem(backward, "mistakes"),
+                *results = cJSON_GetObjectItem(backward, "results");
+    ck_assert_str_eq(string_of(cJSON_GetArrayItem(mistakes, 0), "id"), "dot_dropped");
+    ck_assert_str_eq(string_of(backward, "verdict"), "known mistake");
+    static const char *const parts[][2] = {{"dq", "wrong"}, {"dk", "wrong"}, {"dv", "right"}};
+    for (int i = 0; i < 3; i++) {
+        ck_assert_str_eq(string_of(cJSON_GetArrayItem(results, i), "name"), parts[i][0]);
+        ck_assert_str_eq(string_of(cJSON_GetArrayItem(results, i), "verdict"), parts[i][1]);
+    }
+    cJSON_Delete(o);
     teardown();
 }
 END_TEST
@@ -376,4 +456,5 @@ START_TEST(templates_are_a_start)
 END_TEST
 
 SUITE("train/grade/diagnose", planted_mistakes, mistakes_inside_compositions,
-      adversaries_are_refused, unknown_errors_and_misbehaviour, templates_are_a_start)
+      adversaries_are_refused, json_is_one_object, unknown_errors_and_misbehaviour,
+      templates_are_a_start)
