@@ -62,11 +62,7 @@ int log_cut_after(struct log *l, uint64_t step, struct error *err)
 int log_open(struct log *l, const char *run_dir, uint64_t step, uint64_t steps, uint64_t every,
              struct error *err)
 {
-    *l = (struct log){.terminal = isatty(STDOUT_FILENO),
-                      .steps = steps,
-                      .every = every,
-                      .first_step = step,
-                      .started = seconds()};
+    *l = (struct log){.terminal = isatty(STDOUT_FILENO), .steps = steps, .every = every};
     run_path(l->metrics_path, run_dir, "metrics.jsonl");
     l->fd = open(l->metrics_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (step ? 0 : O_TRUNC),
                  0666);
@@ -158,10 +154,11 @@ static void remove_last_line(struct log *l)
     l->last_size = 0;
 }
 
-void log_validation(struct log *l, uint64_t step, double val_loss)
+void log_validation(struct log *l, uint64_t step, double val_loss, const char *remark)
 {
     char line[LINE_LIMIT + 64], start[64];
-    log_note(l, "step %" PRIu64 "  val_loss %.4f", step, isnan(val_loss) ? NAN : val_loss);
+    log_note(l, "step %" PRIu64 "  val_loss %.4f%s", step, isnan(val_loss) ? NAN : val_loss,
+             remark);
     snprintf(start, sizeof start, "{\"step\": %" PRIu64 ",", step);
     copy_last_line(l, line);
     if (!strncmp(line, start, strlen(start)) && !strstr(line, "\"val_loss\""))
@@ -199,18 +196,49 @@ static void clear_line(struct log *l)
     l->line_shown = false;
 }
 
+/* Writes "0:12 left" by the steps after the first, "" before there are any. */
+static void time_left(char text[48], struct log *l, uint64_t step)
+{
+    char left[32];
+    *text = '\0';
+    if (!l->first_step) {
+        l->first_step = step;
+        l->first_end = seconds();
+    } else if (step > l->first_step) {
+        duration_text(left,
+                      (seconds() - l->first_end) / (step - l->first_step) * (l->steps - step));
+        snprintf(text, 48, "  %s left", left);
+    }
+}
+
+/* The progress line: as many of the less important numbers as fit into the width. */
+static void progress_text(char *text, size_t size, struct log *l, const struct step_metrics *m,
+                          int width)
+{
+    char parts[3][40], left[48], end[96];
+    snprintf(parts[0], sizeof *parts, "  grad_norm %.3f", m->grad_norm);
+    snprintf(parts[1], sizeof *parts, "  lr %.2e", m->lr);
+    snprintf(parts[2], sizeof *parts, "  smoothed %.4f", m->smoothed_loss);
+    time_left(left, l, m->step);
+    snprintf(end, sizeof end, "  %.0f tokens/s%s", m->tokens_per_s, left);
+    const int fixed = snprintf(text, size, "step %" PRIu64 "/%" PRIu64 "  loss %.4f", m->step,
+                               l->steps, m->loss) +
+                      (int)strlen(end);
+    int first = 0, optional = strlen(parts[0]) + strlen(parts[1]) + strlen(parts[2]);
+    while (first < 3 && fixed + optional > width)
+        optional -= strlen(parts[first++]);
+    for (int i = 2; i >= first; i--)
+        text_append(text, size, "%s", parts[i]);
+    text_append(text, size, "%s", end);
+}
+
 void log_step(struct log *l, const struct step_metrics *m)
 {
-    char text[256], left[32];
-    duration_text(left,
-                  (seconds() - l->started) / (m->step - l->first_step) * (l->steps - m->step));
-    snprintf(text, sizeof text,
-             "step %" PRIu64 "/%" PRIu64 "  loss %.4f  smoothed %.4f  lr %.2e  grad_norm %.3f  "
-             "%.0f tokens/s  %s left",
-             m->step, l->steps, m->loss, m->smoothed_loss, m->lr, m->grad_norm, m->tokens_per_s,
-             left);
+    char text[256];
+    const int width = l->terminal ? terminal_width() : 255;
+    progress_text(text, sizeof text, l, m, width);
     if (l->terminal) {
-        printf("\r\033[K%.*s", terminal_width(), text);
+        printf("\r\033[K%.*s", width, text);
         l->line_shown = true;
     } else if (m->step % l->every == 0 || m->step == 1 || m->step == l->steps)
         puts(text);

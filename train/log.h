@@ -30,8 +30,9 @@ struct log {
     bool terminal;         /* stdout is a terminal */
     bool line_shown;       /* the progress line is on it */
     uint64_t steps, every; /* of the run; between progress lines if stdout is not a terminal */
-    uint64_t first_step;   /* the step after which this process started */
-    double started;        /* seconds() */
+    /* The end of this process's first step, which takes longer than others; both 0 before. */
+    uint64_t first_step;
+    double first_end; /* seconds() */
 };
 
 /* Opens RUN/metrics.jsonl to continue after `step`. Lines of later steps, left by a run that was
@@ -43,9 +44,9 @@ int log_cut_after(struct log *l, uint64_t step, struct error *err);
 /* Prints the progress line and appends to metrics.jsonl. If a line cannot be written, it is kept
  * for the next attempt and one warning is printed; training continues. */
 void log_step(struct log *l, const struct step_metrics *m);
-/* Prints the validation loss and adds it to the step's line in metrics.jsonl, even if that was
- * written before a stop. */
-void log_validation(struct log *l, uint64_t step, double val_loss);
+/* Prints the validation loss, followed by a remark, and adds it to the step's line in
+ * metrics.jsonl, even if that was written before a stop. */
+void log_validation(struct log *l, uint64_t step, double val_loss, const char *remark);
 /* Prints a line above the progress line. */
 void log_note(struct log *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Prints "handgrad: …" on stderr, for problems that do not end the run. */

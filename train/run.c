@@ -95,6 +95,7 @@ static void check_validation(struct run *r)
                " was measured on other data or settings: measured anew\n",
                s->best_val_loss, s->best_step);
         s->val_loss = s->best_val_loss = NAN;
+        s->evals_since_best = 0;
         r->measure_now = true;
     }
     strcpy(s->val_measure, now);
@@ -171,6 +172,8 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
         return -1;
     }
     r->started = seconds();
+    r->last_val = r->trainer.state.val_loss;
+    r->last_smoothed = r->trainer.state.smoothed_loss;
     return 0;
 }
 
@@ -203,6 +206,43 @@ static bool interrupted(void *run)
     return stop_requested();
 }
 
+/* Says once that the model memorises the text: at three evaluations in a row the validation loss
+ * rose while the training loss fell. */
+static void watch_overfitting(struct run *r, double val_loss)
+{
+    enum { ENOUGH = 3 };
+    const double smoothed = r->trainer.state.smoothed_loss;
+    r->apart = val_loss > r->last_val && smoothed < r->last_smoothed ? r->apart + 1 : 0;
+    r->last_val = val_loss;
+    r->last_smoothed = smoothed;
+    if (r->apart == ENOUGH)
+        log_note(&r->log,
+                 "the training loss falls, but the validation loss has risen %d times in a "
+                 "row: the model memorises its text. best.h5 keeps the best weights; "
+                 "dropout, a smaller model or more text may help",
+                 ENOUGH);
+}
+
+static void take_validation(struct run *r, const struct evaluation *e, bool *is_best)
+{
+    struct train_state *s = &r->trainer.state;
+    char part[80] = "";
+    if (e->tokens < r->val->tokens / 2)
+        snprintf(part, sizeof part, " (on %" PRIu64 " of %" PRIu64 " tokens)", e->tokens,
+                 r->val->tokens);
+    s->val_loss = e->loss;
+    s->val_step = s->step;
+    log_validation(&r->log, s->step, e->loss, part);
+    watch_overfitting(r, e->loss);
+    *is_best = isfinite(e->loss) && !(s->best_val_loss <= e->loss);
+    s->evals_since_best++;
+    if (*is_best) {
+        s->best_val_loss = e->loss;
+        s->best_step = s->step;
+        s->evals_since_best = 0;
+    }
+}
+
 /* Measures the validation loss if it is due and not yet measured. *is_best: it is the lowest so
  * far. */
 static int validate(struct run *r, bool *is_best, struct error *err)
@@ -227,15 +267,15 @@ static int validate(struct run *r, bool *is_best, struct error *err)
     if (e.stopped)
         return 0;
     r->measure_now = false;
-    s->val_loss = e.loss;
-    s->val_step = s->step;
-    log_validation(&r->log, s->step, e.loss);
-    *is_best = isfinite(e.loss) && !(s->best_val_loss <= e.loss);
-    if (*is_best) {
-        s->best_val_loss = e.loss;
-        s->best_step = s->step;
-    }
+    take_validation(r, &e, is_best);
     return 0;
+}
+
+/* Whether train.patience has ended the run. */
+static bool out_of_patience(const struct run *r)
+{
+    const uint64_t patience = r->trainer.config.train.patience;
+    return patience && r->trainer.state.evals_since_best >= patience;
 }
 
 /* Data that cannot be read ends the run. The steps done so far are saved. */
@@ -276,7 +316,10 @@ static int finish_step(struct run *r, struct error *err)
     if (validate_and_save(r, config_is_due(c, t->state.step, c->train.checkpoint_every), err))
         return -1;
     const double saved = seconds();
-    run_log_step(&r->run_log, t);
+    char *sample = run_log_step(&r->run_log, t);
+    if (sample)
+        log_note(&r->log, "step %" PRIu64 "  sample %s", t->state.step, sample);
+    free(sample);
     r->total_log_s += seconds() - saved;
     return 0;
 }
@@ -291,7 +334,7 @@ static int train(struct run *r, uint64_t stop_at, struct error *err)
         run_save(r, SAVE_BEST);
     if (validate_and_save(r, false, err))
         return -1;
-    while (s->step < stop_at && !stop_requested()) {
+    while (s->step < stop_at && !stop_requested() && !out_of_patience(r)) {
         if (trainer_micro_step(t, err))
             return save_and_fail(r);
         run_poll_saves(r);
@@ -307,7 +350,12 @@ int run_train(struct run *r, uint64_t stop_at, struct error *err)
     const struct trainer *t = &r->trainer;
     if (train(r, stop_at, err))
         return -1;
-    if (t->state.step > stop_at)
+    if (out_of_patience(r) && t->state.step < stop_at)
+        log_note(&r->log,
+                 "stopped after step %" PRIu64 ": %" PRIu64
+                 " evaluations without a better validation loss (train.patience)",
+                 t->state.step, t->state.evals_since_best);
+    else if (t->state.step > stop_at)
         log_note(&r->log, "step %" PRIu64 " is past --stop-at %" PRIu64 ": nothing was trained",
                  t->state.step, stop_at);
     else if (t->state.step < t->config.train.steps)

@@ -1,6 +1,9 @@
 /* run_log.c: see run_log.h. */
 #include "train/run_log.h"
+#include "base/clock.h"
+#include "base/minmax.h"
 #include "base/stop.h"
+#include "base/utf8.h"
 #include "optim/norms.h"
 #include "train/generator.h"
 #include "train/json.h"
@@ -68,6 +71,17 @@ static void record_tensors(struct run_log *l, const struct trainer *t)
     free(line);
 }
 
+/* Omits lines that would take more than 1 % of the time, beyond the first tenth of a second: a step
+ * of a small model takes no longer than the norms of its tensors. */
+static void record_affordable_tensors(struct run_log *l, const struct trainer *t)
+{
+    const double before = seconds();
+    if (l->norms_s > 0.1 + 0.01 * (before - l->opened) && t->state.step < t->config.train.steps)
+        return;
+    record_tensors(l, t);
+    l->norms_s += seconds() - before;
+}
+
 /* NULL if out of memory. */
 static cJSON *generated_text(const struct generator *g, const struct tokenizer *t)
 {
@@ -83,12 +97,24 @@ static cJSON *generated_text(const struct generator *g, const struct tokenizer *
     return text;
 }
 
-static void record_sample(struct run_log *l, const struct trainer *t)
+/* The beginning of a text, as a JSON string. */
+static char *beginning(const cJSON *text)
+{
+    enum { LENGTH = 120 };
+    char *bytes = cJSON_GetStringValue(text);
+    cJSON *first = json_string(bytes, utf8_complete(bytes, size_min(strlen(bytes), LENGTH)));
+    char *json = cJSON_PrintUnformatted(first);
+    cJSON_Delete(first);
+    return json;
+}
+
+static char *record_sample(struct run_log *l, const struct trainer *t)
 {
     struct generator g;
+    char *first = NULL;
     const struct generation plan = generation_of(&t->model, t->tokenizer, &t->config, &t->state);
     if (generator_create(&g, &plan, NULL))
-        return;
+        return NULL;
     g.sampler.temperature = 0.8;
     g.sampler.top_k = 200;
     g.sampler.seed = 1337;
@@ -99,24 +125,26 @@ static void record_sample(struct run_log *l, const struct trainer *t)
     if (text) {
         cJSON *object = json_add(NULL, FIELDS(NUMBER("step", t->state.step)));
         cJSON_AddItemToObject(object, "text", text);
+        first = beginning(text);
         append(&l->samples, t->state.step, object);
     }
     generator_destroy(&g);
+    return first;
 }
 
 /* Records a sample if it is due and missing. If the run is stopping, the resumed run will do it. */
-static void record_due_sample(struct run_log *l, const struct trainer *t)
+static char *record_due_sample(struct run_log *l, const struct trainer *t)
 {
     const struct config *c = &t->config;
-    if (c->train.sample_tokens && config_is_due(c, t->state.step, c->train.eval_every) &&
-        l->samples.last < t->state.step && !stop_requested())
-        record_sample(l, t);
+    const bool due = c->train.sample_tokens && l->samples.last < t->state.step &&
+                     config_is_due(c, t->state.step, c->train.eval_every) && !stop_requested();
+    return due ? record_sample(l, t) : NULL;
 }
 
 int run_log_open(struct run_log *l, const char *run_dir, const struct trainer *t, struct error *err)
 {
     const uint64_t step = t->state.step;
-    *l = (struct run_log){.last_step = step};
+    *l = (struct run_log){.last_step = step, .opened = seconds()};
     if (jsonl_open(&l->starts, run_dir, "starts.jsonl", step, err) ||
         jsonl_open(&l->tensors, run_dir, "tensors.jsonl", step, err) ||
         jsonl_open(&l->samples, run_dir, "samples.jsonl", step, err) ||
@@ -125,7 +153,7 @@ int run_log_open(struct run_log *l, const char *run_dir, const struct trainer *t
         return -1;
     }
     record_start(l, t);
-    record_due_sample(l, t);
+    free(record_due_sample(l, t));
     return 0;
 }
 
@@ -137,7 +165,7 @@ void run_log_close(struct run_log *l)
     events_close(&l->events);
 }
 
-void run_log_step(struct run_log *l, const struct trainer *t)
+char *run_log_step(struct run_log *l, const struct trainer *t)
 {
     const struct config *c = &t->config;
     const uint64_t step = t->state.step;
@@ -148,7 +176,8 @@ void run_log_step(struct run_log *l, const struct trainer *t)
     }
     l->last_step = step;
     if (c->train.log_tensors && (step == 1 || config_is_due(c, step, c->train.log_tensors)))
-        record_tensors(l, t);
-    record_due_sample(l, t);
+        record_affordable_tensors(l, t);
+    char *sample = record_due_sample(l, t);
     events_step(&l->events, t, config_is_due(c, step, c->train.eval_every));
+    return sample;
 }

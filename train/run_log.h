@@ -12,7 +12,8 @@
 struct run_log {
     struct jsonl starts, tensors, samples;
     struct events events;
-    uint64_t last_step; /* recorded */
+    uint64_t last_step;     /* recorded */
+    double opened, norms_s; /* seconds(); spent on tensors.jsonl */
 };
 
 /* Opens the files to continue after the trainer's step; at step 0, empty files. The trainer must
@@ -23,5 +24,6 @@ void run_log_close(struct run_log *l);
 
 /* Records a finished step while its gradients are still available. If it is not later than
  * the last recorded step, the run has been rolled back, and the records of later steps are
- * removed. */
-void run_log_step(struct run_log *l, const struct trainer *t);
+ * removed. Returns the beginning of a sample, as a JSON string, if one was due; the caller frees
+ * it. */
+char *run_log_step(struct run_log *l, const struct trainer *t);

@@ -171,6 +171,7 @@ int trainer_roll_back(struct trainer *t, const char *path, struct error *err)
     /* The counters stay, as does the best validation loss, whose best.h5 still exists. */
     then->best_val_loss = now->best_val_loss;
     then->best_step = now->best_step;
+    then->evals_since_best = now->evals_since_best;
     strcpy(then->val_measure, now->val_measure);
     then->documents = now->documents;
     then->skipped = now->skipped;

@@ -42,7 +42,7 @@ static void cut(uint64_t step)
     struct log log;
     struct jsonl lines;
     if (log_open(&log, history.dir, step, 100, 10, &err) == 0)
-        log_validation(&log, step, 1.5);
+        log_validation(&log, step, 1.5, "");
     log_close(&log);
     if (jsonl_open(&lines, history.dir, NAMES[1], step, &err) == 0 && lines.last > step)
         abort();

@@ -29,13 +29,13 @@ START_TEST(lines_are_kept_until_they_can_be_written)
             limit_files(RLIM_INFINITY);
         log_step(&l, &m);
         if (m.step == 5)
-            log_validation(&l, 5, 2.25); /* extends the pending line */
+            log_validation(&l, 5, 2.25, ""); /* extends the pending line */
         if (stat(in_folder("metrics.jsonl"), &st) == 0)
             size[m.step] = (size_t)st.st_size;
     }
     for (int step = 4; step < 7; step++)
         ck_assert_uint_eq(size[step], size[3]);
-    log_validation(&l, 9, 2.5); /* extends the written line */
+    log_validation(&l, 9, 2.5, ""); /* extends the written line */
     log_close(&l);
     const char *text = read_text(in_folder("metrics.jsonl")), *at = text;
     for (int step = 1; step <= 9; step++) {
@@ -49,7 +49,7 @@ START_TEST(lines_are_kept_until_they_can_be_written)
     ck_assert_int_eq(*at, 0);
     /* resuming after step 6 removes later lines, and its validation loss extends the old line */
     OK(log_open(&l, folder, 6, 100, 1000, &err));
-    log_validation(&l, 6, 2.75);
+    log_validation(&l, 6, 2.75, "");
     log_close(&l);
     text = read_text(in_folder("metrics.jsonl"));
     ck_assert(!strstr(text, "{\"step\": 7"));
@@ -72,7 +72,7 @@ START_TEST(pending_lines_survive_a_rollback)
             limit_files((rlim_t)l.end);
     }
     const int cut = log_cut_after(&l, 4, &err);
-    log_validation(&l, 4, 2.25); /* extends the last line */
+    log_validation(&l, 4, 2.25, ""); /* extends the last line */
     limit_files(RLIM_INFINITY);
     OK(cut);
     log_close(&l);

@@ -37,7 +37,8 @@ struct train_state {
                                   skips the batches that led to it */
     uint64_t row_shift;   /* modulo 2^64: added to row numbers (loader.h), as another batch_size
                                   must not move the position in the data */
-    uint64_t documents;   /* of the training data; 0 if it is not divided into documents */
+    uint64_t evals_since_best;
+    uint64_t documents;        /* of the training data; 0 if it is not divided into documents */
     struct loss_window recent; /* losses of the last updates */
 };
 
