@@ -172,8 +172,7 @@ int run_open(struct run *r, const struct config *config, const struct run_plan *
         return -1;
     }
     r->started = seconds();
-    r->last_val = r->trainer.state.val_loss;
-    r->last_smoothed = r->trainer.state.smoothed_loss;
+    r->smoothed_at_best = r->trainer.state.smoothed_loss;
     return 0;
 }
 
@@ -206,21 +205,21 @@ static bool interrupted(void *run)
     return stop_requested();
 }
 
-/* Says once that the model memorises the text: at three evaluations in a row the validation loss
- * rose while the training loss fell. */
-static void watch_overfitting(struct run *r, double val_loss)
+/* Says that the model memorises its text: for three evaluations since the best, the validation loss
+ * has risen while the training loss fell. */
+static void watch_overfitting(struct run *r)
 {
     enum { ENOUGH = 3 };
-    const double smoothed = r->trainer.state.smoothed_loss;
-    r->apart = val_loss > r->last_val && smoothed < r->last_smoothed ? r->apart + 1 : 0;
-    r->last_val = val_loss;
-    r->last_smoothed = smoothed;
-    if (r->apart == ENOUGH)
+    const struct train_state *s = &r->trainer.state;
+    if (s->evals_since_best == 0)
+        r->smoothed_at_best = s->smoothed_loss;
+    else if (s->evals_since_best == ENOUGH && s->smoothed_loss < r->smoothed_at_best &&
+             s->val_loss > 1.01 * s->best_val_loss)
         log_note(&r->log,
-                 "the training loss falls, but the validation loss has risen %d times in a "
-                 "row: the model memorises its text. best.h5 keeps the best weights; "
-                 "dropout, a smaller model or more text may help",
-                 ENOUGH);
+                 "the training loss falls, but the validation loss has risen since step %" PRIu64
+                 ": the model memorises its text. best.h5 keeps the best weights; dropout, a "
+                 "smaller model or more text may help",
+                 s->best_step);
 }
 
 static void take_validation(struct run *r, const struct evaluation *e, bool *is_best)
@@ -233,7 +232,6 @@ static void take_validation(struct run *r, const struct evaluation *e, bool *is_
     s->val_loss = e->loss;
     s->val_step = s->step;
     log_validation(&r->log, s->step, e->loss, part);
-    watch_overfitting(r, e->loss);
     *is_best = isfinite(e->loss) && !(s->best_val_loss <= e->loss);
     s->evals_since_best++;
     if (*is_best) {
@@ -241,6 +239,7 @@ static void take_validation(struct run *r, const struct evaluation *e, bool *is_
         s->best_step = s->step;
         s->evals_since_best = 0;
     }
+    watch_overfitting(r);
 }
 
 /* Measures the validation loss if it is due and not yet measured. *is_best: it is the lowest so

@@ -12,10 +12,9 @@
 struct run {
     struct trainer trainer;
     char dir[CONFIG_PATH_MAX];
-    struct split *val;              /* NULL if there is none, or it has nothing to predict */
-    bool measure_now;               /* validation is due, whatever the step */
-    double last_val, last_smoothed; /* losses at the last evaluation */
-    unsigned apart; /* evaluations in a row at which val_loss rose and the training loss fell */
+    struct split *val;       /* NULL if there is none, or it has nothing to predict */
+    bool measure_now;        /* validation is due, whatever the step */
+    double smoothed_at_best; /* training loss when the validation loss was lowest */
     struct log log;
     struct run_log run_log;
     struct run_lock lock;

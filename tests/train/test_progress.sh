@@ -34,12 +34,13 @@ check "five evaluations after the best" test "$end" -eq $((best + 250))
 check "the checkpoint says so" bash -c '"$0" inspect run/ckpt-$1.h5 | grep -q "evals_since_best *5$"' "$HANDGRAD" "$end"
 "$HANDGRAD" train --out run --resume >printed 2>&1
 check "--resume says it again, and trains no step" bash -c 'grep -q "^stopped after step $0: " printed && ! grep -q "^step " printed' "$end"
+cp run/best.h5 first.h5
 "$HANDGRAD" train --out run --resume --set train.patience=6 >printed 2>&1
-check "more patience continues it" grep -qE "^stopped after step $((end + 50)): 6 evaluations|^best validation loss .* after step $((end + 50))" printed
+check "more patience continues it" grep -q "^step $((end + 50))  val_loss" printed
 "$HANDGRAD" train c.ini $quiet --set train.patience=5 --out parts --stop-at $((best + 120)) >printed 2>&1
 "$HANDGRAD" train --out parts --resume >printed 2>&1
 check "in two parts, it ends at the same step" grep -q "^stopped after step $end: " printed
-check "… with the same weights" cmp run/best.h5 parts/best.h5
+check "… with the same weights" cmp first.h5 parts/best.h5
 
 # --- a part of the split ---
 "$HANDGRAD" train c.ini $quiet --set train.eval_tokens=50 --stop-at 50 --out part >printed 2>&1
