@@ -15,6 +15,12 @@ check() { # check NAME COMMAND…: the command must succeed
         sed 's/^/#   /' out.txt | head -n 20
     fi
 }
+skip() { # skip NAME REASON: counts as skipped
+    echo "ok - $1 # skip $2"
+}
+has_terminal() { # whether this machine has pseudo-terminals
+    script -qec true /dev/null </dev/null >/dev/null 2>&1
+}
 # refused NAME PATTERN COMMAND…: the command must exit with 1 and print one line to stderr, which
 # starts with "handgrad: " and matches the pattern
 refused() {

@@ -52,6 +52,7 @@ check "… as recorded" grep -qF "$(sed -nE 's/^step 50  sample (".*")$/"text":\
 check "no time is estimated from the first step" bash -c '! grep "^step 1/" printed | grep left && grep "^step 10/" printed | grep -q "left$"'
 
 # --- the progress line ---
+has_terminal || { skip "the progress line" "no pseudo-terminal" && exit; }
 for columns in 40 60 80 100 120; do
     script -qec "stty cols $columns; '$HANDGRAD' train c.ini $quiet --stop-at 40 --set train.eval_every=0 --out w$columns" /dev/null </dev/null 2>&1 | tr '\r' '\n' | sed 's/^.\[K//' | grep '^step ' >lines
     check "the progress line fits into $columns columns" bash -c "test \$(wc -l <lines) -gt 20 && ! awk 'length > $columns' lines | grep ."

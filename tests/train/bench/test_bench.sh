@@ -4,6 +4,7 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit 1
 . tests/checks.bash
+[ -z "${SANITIZED:-}" ] || { skip "handgrad bench" "its operations are tested elsewhere" && exit; }
 
 # misused NAME PATTERN ARGUMENTS…: exit 2, nothing on stdout, a first line on stderr that matches
 misused() {
