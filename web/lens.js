@@ -100,7 +100,7 @@ function drawTokens() {
     if (t && losses[t - 1] !== null) b.style.setProperty("--surprise", Math.min(1, losses[t - 1] / 8));
     return b;
   }));
-  $("lens-note").textContent = whole(tokens.length) + " tokens, step " + whole(lens.inspection.step) + (model().loss === null ? "" : ", mean loss " + model().loss.toFixed(4) + " nats") +
+  $("lens-note").textContent = (lens.inspection.omitted ? "the last " : "") + whole(tokens.length) + (lens.inspection.omitted ? " of " + whole(tokens.length + lens.inspection.omitted) : "") + " tokens, step " + whole(lens.inspection.step) + (model().loss === null ? "" : ", mean loss " + model().loss.toFixed(4) + " nats") +
     ". The darker the edge of a token, the larger its loss. Select a token to see the predictions for the next one.";
 }
 

@@ -53,7 +53,7 @@ struct h5_entry {
     uint32_t kind, type;
     uint64_t name;         /* offset in the text, where it is terminated */
     uint32_t n_members;    /* of a group */
-    uint32_t ndim, layout; /* of a dataset; ndim 0: a scalar, or not a simple shape */
+    uint32_t ndim, layout; /* of a dataset; a scalar has one element; ndim 0: no such shape */
     uint64_t dims[H5_MAX_DIMS];
     /* contiguous dataset: bytes in the file; chunked: first chunk and their number; string
      * attribute: bytes in the text */

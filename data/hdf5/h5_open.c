@@ -89,6 +89,15 @@ static int take_index(struct h5_reader *r, struct error *err)
 
 /* --- opening --- */
 
+/* Whether a program had the file open for writing and has not closed it: the file consistency
+ * flags of superblock version 3 (HDF5 File Format Specification 3.0, section II.A). */
+static bool left_open(const unsigned char *bytes, uint64_t size)
+{
+    enum { VERSION = 8, FLAGS = 11, WRITE_ACCESS = 1, SWMR = 4 };
+    return size > FLAGS && !memcmp(bytes, H5_SIGNATURE, 8) && bytes[VERSION] == 3 &&
+           bytes[FLAGS] & (WRITE_ACCESS | SWMR);
+}
+
 static int scan(struct h5_reader *r, const void *bytes, struct error *err)
 {
     return h5_sandbox_run(&r->index, h5_scan, &(struct h5_scan){bytes, r->size}, H5_INDEX_MAX,
@@ -105,7 +114,12 @@ static int scan_file(struct h5_reader *r, struct error *err)
     void *map = mmap(NULL, r->size, PROT_READ, MAP_PRIVATE, r->fd, 0);
     if (map == MAP_FAILED)
         return fail(err, "%s: cannot be mapped: out of memory", r->file);
-    const int status = scan(r, map, err);
+    int status = scan(r, map, err);
+    if (status && left_open(map, r->size))
+        status = fail(err,
+                      "%s: was left open by a program that writes it, and may be incomplete; if "
+                      "none does, h5clear -s makes it readable",
+                      r->file);
     munmap(map, r->size);
     return status;
 }

@@ -244,7 +244,9 @@ static void take_dataset(struct walk *w, struct h5_entry *e, hid_t dataset)
     const hid_t type = H5Dget_type(dataset), space = H5Dget_space(dataset),
                 create = H5Dget_create_plist(dataset);
     hsize_t dims[H5S_MAX_RANK];
-    const int ndim = H5Sget_simple_extent_dims(space, dims, NULL);
+    int ndim = H5Sget_simple_extent_dims(space, dims, NULL);
+    if (H5Sget_simple_extent_type(space) == H5S_SCALAR)
+        dims[ndim++] = 1;
     e->type = type_of(type);
     e->ndim = ndim > 0 && ndim <= H5_MAX_DIMS ? (uint32_t)ndim : 0;
     memcpy(e->dims, dims, e->ndim * sizeof *dims);

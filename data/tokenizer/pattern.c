@@ -5,6 +5,8 @@
  * pieces end, whatever the expression.
  */
 #include "data/tokenizer/pattern.h"
+#include "base/minmax.h"
+#include "base/utf8.h"
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 #include <stdlib.h>
@@ -148,6 +150,8 @@ int matcher_next(struct matcher *m, const char *text, size_t length, size_t begi
 {
     const uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | (open ? PCRE2_PARTIAL_HARD : 0) |
                              (middle ? PCRE2_NOTBOL : 0);
+    /* PCRE2's default, and more for a long run without a break, which it may retry at every byte. */
+    pcre2_set_match_limit(m->context, size_min(10000000 + 64 * (length - begin), UINT32_MAX));
     const int r = pcre2_match(m->pattern->code, (PCRE2_SPTR)text, length, begin, options, m->data,
                               m->context);
     if (r == PCRE2_ERROR_PARTIAL || r == PCRE2_ERROR_NOMATCH) {
@@ -157,7 +161,9 @@ int matcher_next(struct matcher *m, const char *text, size_t length, size_t begi
     if (r < 0) {
         char message[256];
         pcre2_get_error_message(r, (PCRE2_UCHAR *)message, sizeof message);
-        return fail(err, "pattern \"%.100s\": PCRE2 gives up: %s", m->pattern->regex, message);
+        return fail(err, "pattern \"%.100s\": PCRE2 gives up at \"%.*s\": %s", m->pattern->regex,
+                    (int)utf8_complete(text + begin, size_min(40, length - begin)), text + begin,
+                    message);
     }
     const PCRE2_SIZE *match = pcre2_get_ovector_pointer(m->data);
     /* A match may begin later, which leaves a gap, or, with \K, anywhere. */

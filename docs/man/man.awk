@@ -44,6 +44,11 @@ function read_command(c,   lines, n, i, where) {
             continue
         else
             doc[c, where] = doc[c, where] lines[i] "\n"
+    if (c == "bench" && match(doc[c, ""], /MODEL is [^;]*/)) {
+        workloads = substr(doc[c, ""], RSTART + 9, RLENGTH - 9) " decode memory"
+        gsub(/,|\yor\y/, "", workloads)
+        gsub(/[ \n]+/, " ", workloads)
+    }
     if (c == "gradcheck" && match(doc[c, ""], /OP is one of[^A-Z]*/)) {
         operations = substr(doc[c, ""], RSTART + 12, RLENGTH - 12)
         gsub(/[ \n]+/, " ", operations)
@@ -183,8 +188,8 @@ function bash(   i, j, c, v) {
         for (j = 1; j <= options[c]; j++)
             printf("%s--%s%s", (j > 1 ? " " : ""), name[c, j], (argument[c, j] == "" ? "" : "="))
         print "'"
-        if (c == "gradcheck")
-            print "        values='" substr(operations, 2) "'"
+        if (c == "gradcheck" || c == "bench")
+            print "        values='" (c == "bench" ? workloads : substr(operations, 2)) "'"
         print "        case $cur in"
         for (j = 1; j <= options[c]; j++)
             if ((v = values(c, j)) != "")

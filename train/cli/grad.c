@@ -1,4 +1,5 @@
 /* grad.c: handgrad grad. */
+#include "base/minmax.h"
 #include "train/checkpoint/checkpoint.h"
 #include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
@@ -12,19 +13,48 @@
 static const char *const precisions[] = {"f32", "bf16", "f64", NULL};
 
 struct arguments {
-    const char *checkpoint, *ids, *out;
-    int precision; /* enum gradient_precision */
+    const char *checkpoint, *ids, *text, *out; /* ids or text */
+    int precision;                             /* enum gradient_precision */
 };
 
-static int read_sizes(const char *path, struct model_config *sizes, struct error *err)
+/* The last tokens of the text, at most block_size + 1, as one row. */
+static int encode_text(const struct arguments *a, const struct checkpoint *c, uint32_t **ids,
+                       size_t *columns, struct error *err)
+{
+    struct error why;
+    size_t n;
+    const size_t most = c->tensors->config.block_size + 1;
+    if (!c->tokenizer)
+        return fail(err, "%s: has no tokenizer, which --text needs", a->checkpoint);
+    if (tokenizer_encode(c->tokenizer, a->text, strlen(a->text), false, ids, &n, &why))
+        return fail(err, "--text: %s", why.text);
+    if (n < 2) {
+        free(*ids);
+        return fail(err, "--text: expected at least 2 tokens, got %zu", n);
+    }
+    if (n > most)
+        fprintf(stderr,
+                "handgrad: --text: only the last %zu of its %zu tokens fit into block_size\n", most,
+                n);
+    *columns = size_min(n, most);
+    memmove(*ids, *ids + n - *columns, *columns * sizeof **ids);
+    return 0;
+}
+
+/* Reads the batch for a checkpoint, of which *sizes are the model's. */
+static int read_batch(const struct arguments *a, struct model_config *sizes, uint32_t **ids,
+                      size_t *rows, size_t *columns, struct error *err)
 {
     struct checkpoint c;
-    struct checkpoint_file *f = checkpoint_open(path, &c, err);
+    struct checkpoint_file *f = checkpoint_open(a->checkpoint, &c, err);
     if (!f)
         return -1;
     *sizes = c.tensors->config;
+    *rows = 1;
+    const int status = a->text ? encode_text(a, &c, ids, columns, err)
+                               : ids_file_read(a->ids, sizes->vocab_size, ids, rows, columns, err);
     checkpoint_close(f);
-    return 0;
+    return status;
 }
 
 /* Splits rows of T+1 ids into inputs and targets (B,T). */
@@ -41,7 +71,7 @@ static int check_output(const struct arguments *a, struct error *err)
 {
     const char *inputs[] = {a->checkpoint, a->ids};
     struct stat out, in;
-    for (size_t i = 0; i < 2 && stat(a->out, &out) == 0; i++)
+    for (size_t i = 0; i < (a->ids ? 2 : 1) && stat(a->out, &out) == 0; i++)
         if (stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
             return fail(err, "%s: is an input, so it cannot be the output", a->out);
     return 0;
@@ -52,8 +82,7 @@ static int run_grad(const struct arguments *a, struct error *err)
     struct model_config sizes;
     uint32_t *ids;
     size_t B, columns;
-    if (check_output(a, err) || read_sizes(a->checkpoint, &sizes, err) ||
-        ids_file_read(a->ids, sizes.vocab_size, &ids, &B, &columns, err))
+    if (check_output(a, err) || read_batch(a, &sizes, &ids, &B, &columns, err))
         return -1;
     const size_t T = columns - 1;
     int status = -1;
@@ -62,7 +91,7 @@ static int run_grad(const struct arguments *a, struct error *err)
         fail(err, "%s: rows of %zu ids, expected at most %zu, block_size + 1", a->ids, columns,
              sizes.block_size + 1);
     } else if (!batch) {
-        fail(err, "%s: out of memory", a->ids);
+        fail(err, "out of memory for %zu rows", B);
     } else {
         double loss;
         split_rows(ids, batch, batch + B * T, B, T);
@@ -87,16 +116,23 @@ int command_grad(int argc, char **argv, struct error *err)
         {"ids", 0, "FILE",
          "The batch as text: one row of T+1 token ids per line. All but the last are inputs, all "
          "but the first are targets",
-         .required = true, .string = &a.ids},
+         .string = &a.ids},
+        {"text", 't', "TEXT", "The batch as a text: its last block_size + 1 tokens",
+         .string = &a.text},
         {"output", 'o', "OUT.h5", "File to write: loss, logits and grads/NAME", .required = true,
          .string = &a.out},
         {"precision", 'p', "TYPE",
          "f32, bf16 (matrix products with operands rounded to bf16) or f64 (f32)",
          .choice = &a.precision, .choices = precisions},
         {0}};
-    parse_command_line(argc, argv, options, "CKPT.h5|RUN --ids FILE -o OUT.h5",
+    parse_command_line(argc, argv, options,
+                       "CKPT.h5|RUN --ids FILE -o OUT.h5\nCKPT.h5|RUN --text TEXT -o OUT.h5",
                        "Computes the loss, the logits and the gradient of every parameter for "
                        "one batch, without dropout, and writes them to an HDF5 file.");
+    if (!a.ids == !a.text) {
+        fail(err, "expected either --ids FILE or --text TEXT");
+        return WRONG_USAGE;
+    }
     char path[RUN_PATH_MAX];
     return (a.checkpoint = checkpoint_of(path, a.checkpoint, err)) ? run_grad(&a, err) : -1;
 }

@@ -14,6 +14,23 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Takes over a list of more than a few files, and returns how many they are. */
+static cJSON *summary_of(cJSON *sources)
+{
+    enum { FEW = 3 };
+    const int n = cJSON_GetArraySize(sources);
+    double bytes = 0;
+    char text[96];
+    const cJSON *source;
+    if (n <= FEW)
+        return sources;
+    cJSON_ArrayForEach(source, sources) bytes +=
+        cJSON_GetNumberValue(cJSON_GetObjectItem(source, "bytes"));
+    snprintf(text, sizeof text, "%d files with %.0f bytes (--sources lists them)", n, bytes);
+    cJSON_Delete(sources);
+    return cJSON_CreateString(text);
+}
+
 static cJSON *shard_json(const struct inspect *in, const struct shard_info *info)
 {
     cJSON *object = inspect_begin(in, "shard");
@@ -25,7 +42,9 @@ static cJSON *shard_json(const struct inspect *in, const struct shard_info *info
     inspect_add_tokenizer(object, info->tokenizer_kind, info->vocab_size,
                           info->tokenizer_fingerprint);
     json_add(object, FIELDS(TEXT("corpus", info->corpus), TEXT("sha256", info->sha256)));
-    cJSON_AddItemToObject(object, "sources", cJSON_Parse(info->sources));
+    cJSON *sources = cJSON_Parse(info->sources);
+    cJSON_AddItemToObject(object, "sources",
+                          in->json || in->sources ? sources : summary_of(sources));
     return object;
 }
 
@@ -79,12 +98,16 @@ static int inspect_other(struct inspect *in, struct error *err)
     struct h5_node ignored;
     const bool is_shard = h5_member(h5_root(file), "tokens", &ignored);
     const bool is_tokenizer = !is_shard && h5_has_attribute(h5_root(file), "kind");
+    const bool is_gradient = h5_member(h5_root(file), "grads", &ignored);
+    const int status = is_gradient ? inspect_gradient(in, file, err) : -1;
     h5_close(file);
+    if (is_gradient)
+        return status;
     if (is_shard)
         return inspect_shard(in, err);
     if (is_tokenizer)
         return inspect_tokenizer(in, err);
-    return fail(err, "%s: not a handgrad checkpoint, shard or tokenizer", in->path);
+    return fail(err, "%s: not a handgrad checkpoint, shard, tokenizer or gradient file", in->path);
 }
 
 static int plot_run(const struct inspect *in, struct error *err)
@@ -108,11 +131,12 @@ int command_inspect(int argc, char **argv, struct error *err)
          .flag = &in.verify},
         {"plot", 'p', NULL, "Plot the training and validation losses of a run folder",
          .flag = &in.plot},
+        {"sources", 0, NULL, "List all files that a shard was made from", .flag = &in.sources},
         {"json", 'j', NULL, "Print one JSON object", .flag = &in.json},
         {0}};
     parse_command_line(
         argc, argv, options, "FILE.h5|RUN\n--plot RUN",
-        "Describes a checkpoint, a shard or a tokenizer file, or plots the losses of "
+        "Describes a checkpoint, a shard, a tokenizer or a gradient file, or plots the losses of "
         "a run folder.");
     if (in.plot && (in.json || in.verify)) {
         fail(err, "--plot and %s: expected only one of them", in.json ? "--json" : "--verify");

@@ -11,7 +11,7 @@ enum { INSPECT_INDENT = 20 }; /* column of the values */
 
 struct inspect {
     const char *path;
-    bool verify, json, plot;
+    bool verify, json, plot, sources;
     unsigned problems; /* found by --verify */
 };
 
@@ -25,4 +25,10 @@ void inspect_print(const struct inspect *in, cJSON *object);
 /* Prints an error message to stderr and counts it. The message names the file. */
 void inspect_problem(struct inspect *in, const struct error *problem);
 
+/* {"name", "shape", "mean", "std", "min", "max", "non_finite"} of a tensor of n elements. Takes
+ * over `shape`. */
+cJSON *inspect_tensor(const char *name, cJSON *shape, const float *x, size_t n);
+
 int inspect_checkpoint(struct inspect *in, struct error *err);
+struct h5_reader;
+int inspect_gradient(struct inspect *in, const struct h5_reader *file, struct error *err);

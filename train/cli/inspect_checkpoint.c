@@ -59,19 +59,26 @@ static cJSON *config_json(const struct config *c)
     return object;
 }
 
+cJSON *inspect_tensor(const char *name, cJSON *shape, const float *x, size_t n)
+{
+    const struct stats s = measure(x, n);
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "name", name);
+    cJSON_AddItemToObject(object, "shape", shape);
+    return json_add(object,
+                    FIELDS(NUMBER("mean", s.mean), NUMBER("std", s.std), NUMBER("min", s.min),
+                           NUMBER("max", s.max), NUMBER("non_finite", s.non_finite)));
+}
+
 static cJSON *tensors_json(const struct tensors *t, const float *params)
 {
     cJSON *list = cJSON_CreateArray();
     for (const struct tensor *tensor = t->list; tensor < t->list + t->count; tensor++) {
-        const struct stats s = measure(params + tensor->offset, tensor_file_size(tensor));
-        cJSON *object = cJSON_CreateObject();
-        cJSON_AddStringToObject(object, "name", tensor->name);
-        cJSON *shape = cJSON_AddArrayToObject(object, "shape");
+        cJSON *shape = cJSON_CreateArray();
         for (int k = 0; k < tensor->ndim; k++)
             cJSON_AddItemToArray(shape, cJSON_CreateNumber(tensor->shape[k]));
-        json_add(object, FIELDS(NUMBER("mean", s.mean), NUMBER("std", s.std), NUMBER("min", s.min),
-                                NUMBER("max", s.max), NUMBER("non_finite", s.non_finite)));
-        cJSON_AddItemToArray(list, object);
+        cJSON_AddItemToArray(list, inspect_tensor(tensor->name, shape, params + tensor->offset,
+                                                  tensor_file_size(tensor)));
     }
     return list;
 }

@@ -131,7 +131,11 @@ static int run_lens(const struct arguments *a, struct error *err)
     int status = 0;
     if (inspection_run(&in, a->text, strlen(a->text), &why))
         status = fail(err, "--text: %s", why.text);
-    else if (!(status = check_ranges(a, &in, err)))
+    else if (in.omitted)
+        fprintf(stderr,
+                "handgrad: --text: only the last %zu of its %zu tokens fit into block_size\n", in.T,
+                in.T + in.omitted);
+    if (!status && !(status = check_ranges(a, &in, err)))
         status = (a->out ? draw : a->json ? print_json : print_text)(a, &in, err);
     inspection_close(&in);
     return status;
@@ -142,7 +146,8 @@ int command_lens(int argc, char **argv, struct error *err)
     struct arguments a = {.layer = NONE, .head = NONE, .gradient = NONE, .top = NONE};
     const struct option_spec options[] = {
         {"CKPT.h5|RUN", .operand = &a.checkpoint},
-        {"text", 't', "TEXT", "Text for the model to read, at most block_size tokens",
+        {"text", 't', "TEXT",
+         "Text for the model to read; of a longer one, the last block_size tokens",
          .required = true, .string = &a.text},
         {"top", 0, "K", "Show the K most likely next tokens at each position (5)", .count = &a.top,
          .min = 1, .max = INT32_MAX},

@@ -99,8 +99,10 @@ static void check_required(struct argp_state *state, const struct option_spec *o
     for (; o->name; o++)
         if (is_operand(o) && !o->optional && (o->operand ? !*o->operand : !o->operands->n))
             argp_error(state, "%s is missing", o->name);
-        else if (o->required && (!*o->string || !**o->string))
+        else if (o->required && !*o->string)
             argp_error(state, "--%s %s is missing", o->name, o->argument);
+        else if (o->required && !**o->string)
+            argp_error(state, "--%s: expected %s, got ''", o->name, o->argument);
 }
 
 static int key_of(const struct option_spec *options, size_t i)
@@ -149,7 +151,9 @@ int settings_apply(const struct string_list *settings, struct config *config, co
     for (size_t i = 0; i < settings->n; i++)
         if (config_set(config, settings->items[i], err))
             return -1;
-    return config_check(config, name, err);
+    char changed[CONFIG_PATH_MAX + 16];
+    snprintf(changed, sizeof changed, "%s with --set", name);
+    return config_check(config, settings->n ? changed : name, err);
 }
 
 int settings_load(const struct string_list *settings, struct config *config, const char *path,

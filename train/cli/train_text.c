@@ -1,8 +1,8 @@
 /* train_text.c: handgrad train TEXT: tokenizes the text and chooses the configuration. */
 #include "train/cli/train_text.h"
 #include "base/directories.h"
-#include "data/shard.h"
 #include "data/corpus/tokenize.h"
+#include "data/shard.h"
 #include "train/checkpoint/run_directory.h"
 #include "train/config/config_for_text.h"
 #include "train/peak.h"

@@ -150,8 +150,13 @@ int config_set(struct config *c, const char *assignment, struct error *err)
     int end = 0;
     sscanf(assignment, "%63[^.= \t].%63[^= \t]%n", section, name, &end);
     const char *value = assignment + end + strspn(assignment + end, " \t");
-    if (!end || *value != '=')
-        return fail(err, "--set %.200s: expected section.key=value", assignment);
+    if (!end || *value != '=') {
+        const struct config_key *key =
+            sscanf(assignment, "%63[^.= \t]", name) == 1 ? config_key_nearest("", name) : NULL;
+        return key ? fail(err, "--set %.200s: expected section.key=value, such as %s.%s=%s",
+                          assignment, key->section, key->name, key->initial)
+                   : fail(err, "--set %.200s: expected section.key=value", assignment);
+    }
     value += 1 + strspn(value + 1, " \t");
     const struct config_key *key = config_key_find(section, name);
     return key ? config_key_set(key, c, value, "--set", err)

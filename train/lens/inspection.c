@@ -1,5 +1,6 @@
 /* inspection.c: see inspection.h. */
 #include "train/lens/inspection.h"
+#include "base/minmax.h"
 #include "model/lens.h"
 #include <math.h>
 #include <stdlib.h>
@@ -80,15 +81,15 @@ int inspection_run(struct inspection *in, const char *text, size_t length, struc
     if (tokenizer_encode(in->file.tokenizer, text, length, false, &ids, &n, err))
         return -1;
     int status = 0;
-    if (n > block_size)
-        status =
-            fail(err, "the text has %zu tokens, but the model's block_size is %zu", n, block_size);
+    in->omitted = n - size_min(n, block_size);
+    n -= in->omitted;
+    const uint32_t *last = ids + in->omitted;
     for (size_t i = 0; i < n && status == 0; i++)
-        if (ids[i] >= V)
+        if (last[i] >= V)
             status =
-                fail(err, "the text has token %u, but the model's vocabulary has %zu", ids[i], V);
+                fail(err, "the text has token %u, but the model's vocabulary has %zu", last[i], V);
     if (status == 0) {
-        memcpy(in->ids, ids, n * sizeof *ids);
+        memcpy(in->ids, last, n * sizeof *ids);
         in->ids[n] = 0;
         status = forward(in, n, err);
     }

@@ -17,6 +17,7 @@ struct inspection {
     const struct model_config *config; /* the model's */
     struct arena arena;
     size_t T;                  /* tokens of the text; 0 if none has been read */
+    size_t omitted;            /* tokens of the text before these, which exceed block_size */
     uint32_t *ids;             /* (block_size + 1): the text's, then a zero */
     const float *losses;       /* (T - 1): of the next token; the model's own array */
     struct prediction *top;    /* (T,k), of inspection_predict, */
@@ -34,7 +35,8 @@ struct inspection {
 int inspection_open(struct inspection *in, const char *path, struct error *err);
 void inspection_close(struct inspection *in);
 
-/* Runs the model on a text of 1 to block_size tokens. After an error T is 0. */
+/* Runs the model on the last block_size tokens of a text, which must not be empty. After an error T
+ * is 0. */
 int inspection_run(struct inspection *in, const char *text, size_t length, struct error *err);
 
 /* Predicts the next token at each position as if the model ended after its first `depth` blocks

@@ -41,10 +41,10 @@ static cJSON *predictions(const struct inspection *in, size_t depth, size_t k)
 cJSON *inspection_json(struct inspection *in, size_t k, struct error *err)
 {
     const struct model_config *c = in->config;
-    cJSON *object = json_add(NULL, FIELDS(NUMBER("step", in->file.state.step),
-                                          NUMBER("n_layer", c->n_layer),
-                                          NUMBER("n_head", c->n_head), NUMBER("n_embd", c->n_embd),
-                                          NUMBER("block_size", c->block_size))),
+    cJSON *object = json_add(
+              NULL, FIELDS(NUMBER("step", in->file.state.step), NUMBER("n_layer", c->n_layer),
+                           NUMBER("n_head", c->n_head), NUMBER("n_embd", c->n_embd),
+                           NUMBER("block_size", c->block_size), NUMBER("omitted", in->omitted))),
           *tokens = cJSON_AddArrayToObject(object, "tokens");
     for (size_t t = 0; t < in->T; t++)
         cJSON_AddItemToArray(tokens, token(in, in->ids[t]));
