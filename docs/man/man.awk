@@ -46,7 +46,7 @@ function read_command(c,   lines, n, i, where) {
             doc[c, where] = doc[c, where] lines[i] "\n"
     if (c == "bench" && match(doc[c, ""], /MODEL is [^;]*/)) {
         workloads = substr(doc[c, ""], RSTART + 9, RLENGTH - 9) " decode memory"
-        gsub(/,|\yor\y/, "", workloads)
+        gsub(/,| or /, " ", workloads)
         gsub(/[ \n]+/, " ", workloads)
     }
     if (c == "gradcheck" && match(doc[c, ""], /OP is one of[^A-Z]*/)) {
@@ -238,7 +238,7 @@ function zsh(   i, j, c, v, a) {
             printf("            '%s--%s%s[%s]%s' \\\n", (text_[c, j] ~ /may be repeated/ ? "*" : ""), name[c, j], (a == "" ? "" : "="),
                    zsh_text(text_[c, j]), (a == "" ? "" : ":" zsh_text(a) ":" (v != "" ? "(" v ")" : "_files")))
         }
-        print "            '*:file:" (c == "gradcheck" ? "(" substr(operations, 2) ")" : "_files") "'\n        ;;"
+        print "            '*:file:" (c == "gradcheck" ? "(" substr(operations, 2) ")" : c == "bench" ? "(" workloads ")" : "_files") "'\n        ;;"
     }
     print "    esac\n}\n_handgrad \"$@\""
 }

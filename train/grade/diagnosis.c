@@ -5,6 +5,7 @@
  * Gradients hold random numbers before the call and are compared as they are after it, so that an
  * assignment differs from an addition.
  */
+#include "train/grade/diagnosis.h"
 #include "train/grade/investigation.h"
 #include <math.h>
 #include <stdio.h>

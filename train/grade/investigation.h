@@ -1,8 +1,8 @@
 /* investigation.h: what diagnosis.c and difference.c share. */
 #pragma once
 
-#include "train/grade/diagnosis.h"
 #include "train/grade/diagnosis_candidates.h"
+#include "train/grade/finding.h"
 #include "train/grade/worker.h"
 
 /* Larger errors are mistakes. */

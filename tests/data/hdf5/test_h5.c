@@ -3,6 +3,8 @@
 #include "data/hdf5/h5.h"
 #include "tests/data_fixture.h"
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* An image with some attributes, written to a file and opened again. */
 static struct h5_reader *reopened(const char *path, void (*fill)(hid_t root))
@@ -138,4 +140,33 @@ START_TEST(images_stay_in_memory)
 }
 END_TEST
 
-SUITE("data/hdf5/h5", attributes, other_files_are_rejected, images_stay_in_memory)
+/* A file that a process was writing when it ended is told apart from a damaged one. */
+START_TEST(files_left_open)
+{
+    enter_folder();
+    const char *path = in_folder("open.h5");
+    const pid_t pid = fork();
+    if (pid == 0) {
+        const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
+        H5Pset_libver_bounds(access, H5F_LIBVER_LATEST, H5F_LIBVER_LATEST);
+        const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, access);
+        _exit(H5Fstart_swmr_write(file) < 0 || H5Fflush(file, H5F_SCOPE_GLOBAL) < 0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    FAILS(!h5_open(path, &err), "open.h5: was left open by a program that writes it");
+    EXPECT(strstr(err.text, "h5clear -s makes it readable"));
+    char bytes[40];
+    FILE *f = fopen(path, "r+");
+    ck_assert_uint_eq(fread(bytes, 1, sizeof bytes, f), sizeof bytes);
+    fclose(f);
+    bytes[11] = 0; /* the flags */
+    write_file(path, bytes, sizeof bytes);
+    FAILS(!h5_open(path, &err), "open.h5: ");
+    EXPECT(!strstr(err.text, "left open"));
+    ck_assert(nothing_open());
+}
+END_TEST
+
+SUITE("data/hdf5/h5", files_left_open, attributes, other_files_are_rejected, images_stay_in_memory)

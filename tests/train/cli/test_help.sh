@@ -38,6 +38,7 @@ check "completes a command" test "$(complete_ handgrad le)" = lens
 check "completes --version" test "$(complete_ handgrad --v)" = --version
 check "completes an option" test "$(complete_ handgrad lens --la)" = "--layer="
 check "completes an operation" test "$(complete_ handgrad gradcheck layer)" = layernorm
+check "completes a workload" test "$(complete_ handgrad bench char-0)" = char-0.8M
 check "completes the value of an option" test "$(complete_ handgrad tokenize --tokenizer=b)" = "byte bpe bpe:"
 check "completes a configuration key" test "$(complete_ handgrad train --set=model.n_h)" = "model.n_head="
 touch one.h5
