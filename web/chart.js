@@ -87,7 +87,20 @@ function reduce(series, line, range, buckets) {
   return { raw, lines };
 }
 
-// options: title, format (of values), wide, logY, zero (y starts there), limit() (a horizontal line
+// The range of y without values that would flatten the others, as plot.c has it: above the 98th
+// percentile by more than eight times its distance from the 2nd, and not in the first twentieth.
+function outliers(rows) {
+  const begin = rows[0][0] + (rows.at(-1)[0] - rows[0][0]) / 20, values = [];
+  let first = -Infinity;
+  for (const [x, ...ys] of rows) for (const y of ys) if (y !== null) { values.push(y); if (x <= begin && y > first) first = y; }
+  values.sort((a, b) => a - b);
+  const n = values.length, low = values[Math.floor(n / 50)], high = values[n - 1 - Math.floor(n / 50)], most = values[n - 1];
+  if (!(high > low && most > Math.max(high + 8 * (high - low), first))) return null;
+  const top = Math.max(high + (high - low) / 10, first);
+  return { low: values[0] - (top - values[0]) / 50, top: top + (top - values[0]) / 20, most, count: n - values.findIndex(v => v > top) };
+}
+
+// options: robust (outliers do not flatten the curve), title, format (of values), wide, logY, zero (y starts there), limit() (a horizontal line
 // {y, name}) and note(range). source() returns [{name, series, color, smooth: bool, points: bool,
 // dash: bool}] for each drawing.
 class Chart {
@@ -142,6 +155,7 @@ class Chart {
     const { rows, columns } = this.rows();
     this.figure.hidden = !rows.length;
     if (!rows.length) { this.forget(); return; }
+    this.above = this.options.robust && !this.options.logY ? outliers(rows) : null;
     const options = this.dygraphOptions(columns);
     this.xs = rows.map(r => r[0]);
     if (this.graph) this.graph.updateOptions({ file: rows, ...options });
@@ -166,7 +180,7 @@ class Chart {
       gridLineColor: css("--grid"), axisLineColor: css("--line"), axisLabelFontSize: 12, rightGap: 8,
       axes: {
         x: { drawGrid: false, logscale: view.logX, axisLabelFormatter: v => view.axis === "seconds" ? duration(v) : short(v), pixelsPerLabel: 80, axisLabelWidth: 70 },
-        y: { axisLabelFormatter: v => format(v), axisLabelWidth: 52, pixelsPerLabel: 34, includeZero: !!this.options.zero && !this.options.logY },
+        y: { axisLabelFormatter: v => format(v), axisLabelWidth: 52, pixelsPerLabel: 34, includeZero: !!this.options.zero && !this.options.logY, valueRange: this.above ? [this.above.low, this.above.top] : null },
       },
       underlayCallback: (context, area, graph) => this.limit(context, area, graph),
       highlightCallback: (event, x) => select(x, this), unhighlightCallback: () => select(null, this),
@@ -175,6 +189,13 @@ class Chart {
   }
 
   limit(context, area, graph) {
+    if (this.above) {
+      context.save();
+      context.fillStyle = css("--warn");
+      context.font = "12px sans-serif"; context.textAlign = "right"; context.textBaseline = "top";
+      context.fillText("↑ " + whole(this.above.count) + (this.above.count > 1 ? " points" : " point") + " above, up to " + short(this.above.most), area.x + area.w - 4, area.y + 2);
+      context.restore();
+    }
     const limit = this.options.limit && this.options.limit();
     if (!limit) return;
     const y = graph.toDomYCoord(limit.y);

@@ -4,7 +4,7 @@
 
 // Larger values contrast more with the page: darker in light mode, lighter in dark mode.
 const heatStops = {
-  light: [[236, 242, 250], [158, 196, 226], [64, 134, 190], [24, 72, 138], [10, 28, 70]],
+  light: [[252, 243, 190], [160, 214, 164], [52, 156, 172], [40, 84, 158], [44, 18, 84]],
   dark: [[30, 36, 48], [38, 74, 118], [52, 132, 168], [120, 196, 170], [250, 236, 160]],
 };
 function heatColor(t) {

@@ -2,7 +2,7 @@
 // gradients and generated text.
 "use strict";
 
-const lens = { inspection: null, position: 0, layers: [], large: null, query: "", request: 0, writing: null };
+const lens = { inspection: null, position: null, layers: [], large: null, query: "", request: 0, writing: null };
 
 // The colours of heatmap.c, by the square root of the weight.
 const viridis = [[68, 1, 84], [72, 40, 120], [62, 73, 137], [49, 104, 142], [38, 130, 142], [31, 158, 137], [53, 183, 121], [110, 206, 88], [181, 222, 43], [253, 231, 37]];
@@ -56,8 +56,8 @@ function makeLens() {
       element("article", { class: "card" }, element("h3", { id: "lens-next-title" }), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-next" }))),
       element("article", { class: "card" }, element("h3", { id: "lens-gradient-title" }), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-gradient" })))),
     element("article", { class: "card block" }, element("h3", {}, "Logit lens: the most likely next token after the embedding and after each block"), element("div", { class: "scroll", tabindex: "0" }, element("table", { id: "lens-depths", class: "depths" }))),
-    element("article", { class: "card block" }, element("h3", {}, "Attention: rows are queries, columns are keys"), element("p", { id: "lens-zero", class: "summary" }),
-      element("div", { class: "pair" }, element("div", { id: "lens-maps", class: "maps" }), element("figure", { id: "lens-large", hidden: "" })))), makeWriter());
+    attentionCard("Attention: rows are queries, columns are keys")), makeWriter());
+  followWidth();
   form.addEventListener("submit", e => { e.preventDefault(); runModel(); });
   text.addEventListener("keydown", e => { if (e.key === "Enter" && (e.ctrlKey || e.metaKey)) { e.preventDefault(); runModel(); } });
   $("lens-checkpoint").addEventListener("change", () => { if (lens.inspection) runModel(); });
@@ -66,10 +66,9 @@ function makeLens() {
   $("lens-run").addEventListener("change", fillCheckpoints);
   $("lens-tokens").addEventListener("keydown", moveToken);
   text.value = firstText();
+  grow(text);
   section.hidden = false;
   fillCheckpoints().then(n => { if (n && text.value) runModel(); });
-  new ResizeObserver(() => { if (lens.large && !$("lens-large").hidden) drawLarge(); }).observe($("lens-maps"));
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (lens.large) drawLarge(); });
 }
 
 async function runModel() {
@@ -79,7 +78,8 @@ async function runModel() {
     const inspection = await (await ask("/lens", parameters)).json();
     if (request !== lens.request) return;
     Object.assign(lens, { inspection, parameters, layers: [], large: null });
-    lens.position = Math.min(lens.position, inspection.tokens.length - 1);
+    const last = inspection.tokens.length - 1;
+    lens.position = lens.position === null ? last >> 1 : Math.min(lens.position, last);
     $("lens-result").hidden = false;
     $("lens-large").hidden = true;
     say("");
@@ -112,7 +112,7 @@ function moveToken(e) {
   $("lens-tokens").children[lens.position].focus();
 }
 
-function bar(share, text) { return element("td", { class: "bar" }, element("i", { style: { width: 100 * share + "%" } }), text); }
+function bar(share, text) { return element("td", { class: "bar" }, text, element("i", { style: { width: `calc((100% - 6em) * ${share})` } })); }
 
 function choose(t) {
   lens.position = t;
@@ -154,23 +154,52 @@ function drawDepths() {
 
 // --- attention ---
 
+function attentionCard(title) {
+  return element("article", { class: "card block" }, element("h3", {}, title), element("p", { id: "lens-zero", class: "summary" }),
+    element("div", { class: "pair" }, element("div", { id: "lens-maps", class: "maps" }), element("figure", { id: "lens-large", hidden: "" })));
+}
+
+function followWidth() {
+  new ResizeObserver(() => { if (lens.large && !$("lens-large").hidden) drawLarge(); }).observe($("lens-maps"));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { if (lens.large) drawLarge(); });
+}
+
+// In a report: the attention of the last sample, from bytes that are 255 times the square root of
+// each weight.
+function showSample(attention) {
+  const { n_layer, n_head, tokens, step, weights } = attention, bytes = Uint8Array.from(atob(weights), c => c.charCodeAt(0));
+  const size = n_head * tokens.length ** 2;
+  lens.inspection = attention;
+  lens.later = lens.zero = 0;
+  $("lens").append(element("h2", {}, "Inside the model"), attentionCard("Attention of the last sample's first " + tokens.length + " tokens, after step " + whole(step) + ": rows are queries, columns are keys"));
+  $("lens").hidden = false;
+  $("lens-maps").style.setProperty("--heads", n_head);
+  for (let layer = 0; layer < n_layer; layer++) drawLayer(layer, Float32Array.from(bytes.subarray(layer * size, (layer + 1) * size), b => (b / 255) ** 2));
+  followWidth();
+}
+
 async function readAttention(request) {
-  const { n_layer, n_head, tokens } = lens.inspection, T = tokens.length, maps = $("lens-maps");
-  let later = 0, zero = 0;
+  const { n_layer, n_head } = lens.inspection, maps = $("lens-maps");
+  lens.later = lens.zero = 0;
   maps.replaceChildren();
   maps.style.setProperty("--heads", n_head);
   $("lens-zero").textContent = "";
   for (let layer = 0; layer < n_layer; layer++) {
     const weights = new Float32Array(await (await ask("/lens/attention", { ...lens.parameters, layer })).arrayBuffer());
     if (request !== lens.request) return;
-    lens.layers[layer] = weights;
-    for (let head = 0; head < n_head; head++) {
-      const w = weights.subarray(head * T * T, (head + 1) * T * T);
-      for (let q = 0; q < T; q++) for (let k = q + 1; k < T; k++) { later++; zero += w[q * T + k] === 0; }
-      maps.append(mapButton(layer, head, w, T));
-    }
+    drawLayer(layer, weights);
   }
-  $("lens-zero").textContent = whole(zero) + " of " + whole(later) + " weights of later tokens, in all heads, are exactly zero and left blank. Colours show the square root of the weight. Click a map to enlarge it.";
+}
+
+function drawLayer(layer, weights) {
+  const { n_head, tokens } = lens.inspection, T = tokens.length;
+  lens.layers[layer] = weights;
+  for (let head = 0; head < n_head; head++) {
+    const w = weights.subarray(head * T * T, (head + 1) * T * T);
+    for (let q = 0; q < T; q++) for (let k = q + 1; k < T; k++) { lens.later++; lens.zero += w[q * T + k] === 0; }
+    $("lens-maps").append(mapButton(layer, head, w, T));
+  }
+  $("lens-zero").textContent = whole(lens.zero) + " of " + whole(lens.later) + " weights of later tokens, in all heads, are exactly zero and left blank. Colours show the square root of the weight. Click a map to enlarge it.";
 }
 
 function paint(canvas, w, T) {
@@ -191,7 +220,7 @@ function mapButton(layer, head, w, T) {
 
 function enlarge(layer, head, b) {
   const figure = $("lens-large"), same = lens.large && lens.large.b === b && !figure.hidden;
-  for (const other of $("lens-maps").children) other.setAttribute("aria-pressed", other === b && !same);
+  for (const other of $("lens-maps").querySelectorAll("button")) other.setAttribute("aria-pressed", other === b && !same);
   figure.hidden = same;
   if (same) return;
   const T = lens.inspection.tokens.length;
@@ -202,6 +231,8 @@ function enlarge(layer, head, b) {
   canvas.addEventListener("mousemove", e => cellAt(e));
   canvas.addEventListener("mouseleave", () => { lens.large.at = null; drawLarge(); });
   canvas.addEventListener("keydown", moveCell);
+  if (matchMedia("(max-width: 900px)").matches) b.after(figure); // where the map was touched
+  else $("lens-maps").after(figure);
   drawLarge();
   figure.scrollIntoView({ block: "nearest" });
 }
@@ -267,11 +298,19 @@ function moveCell(e) {
 
 function field(id, name, value, attributes) { return element("label", {}, name + " ", element("input", { id: "write-" + id, type: "number", value, ...attributes })); }
 
+// A text field as high as its text.
+function grow(field) {
+  const fit = () => { field.style.height = "auto"; field.style.height = field.scrollHeight + 2 + "px"; };
+  field.addEventListener("input", fit);
+  requestAnimationFrame(fit);
+}
+
 function makeWriter() {
   const form = element("form", { class: "lens-form" }, element("label", { class: "wide-label" }, "Prompt", element("textarea", { id: "write-prompt", rows: "1", spellcheck: "false" })),
     element("span", { class: "controls-row" }, field("tokens", "Tokens", 300, { min: 1, max: 10000 }), field("temperature", "Temperature", .8, { min: 0, max: 10, step: "any" }),
       field("top_k", "Top-k", 200, { min: 0 }), field("top_p", "Top-p", 1, { min: 0, max: 1, step: "any" }), field("seed", "Seed", 1337, { min: 0 }),
       element("button", { id: "write-go", type: "submit" }, "Generate"), element("span", { id: "write-status", role: "status" })));
+  grow(form.querySelector("textarea"));
   form.addEventListener("submit", e => { e.preventDefault(); lens.writing ? lens.writing.abort() : write(); });
   return element("div", { class: "writer" }, element("h3", {}, "Generate text"), form, element("pre", { id: "written", class: "sample", tabindex: "0", hidden: "" }));
 }
@@ -298,3 +337,4 @@ async function write() {
 }
 
 if (page.live) makeLens();
+else if (page.attention) showSample(page.attention);

@@ -79,7 +79,7 @@ function skipNote(range) { return note(shown().filter(run => share(run, "skipped
 
 function percent(v) { return v === null || v === undefined ? "–" : v > 0 && v < .001 ? "<0.1%" : trim((100 * v).toPrecision(3)) + "%"; }
 
-const lossChart = { title: "Loss", wide: true, note: skipNote, logY: false, format: v => v === null ? "–" : trim(v.toPrecision(4)) };
+const lossChart = { title: "Loss", wide: true, robust: true, note: skipNote, logY: false, format: v => v === null ? "–" : trim(v.toPrecision(4)) };
 function makeCharts() {
   const parent = $("charts");
   new Chart(parent, lossChart, lossLines);
@@ -180,6 +180,14 @@ function row(name, ...values) { return element("tr", {}, element("th", { scope: 
 // 25.3 GB
 function unit(v, name) { return Number.isFinite(v) ? short(v).replace(/[kMGT]?$/, " $&") + name : "–"; }
 
+// What a value of 0 stands for, in the run itself.
+function resolved(run, section, key) {
+  const value = ((run.data.config || {})[section] || {})[key], data = start(run).data;
+  if (key === "vocab_size" && value === "0" && data) return whole(data.vocab_size) + " (the tokenizer's)";
+  if (key === "decay_steps" && value === "0") return run.data.config.train.steps + " (all)";
+  return value;
+}
+
 function configuration() {
   const table = element("table"), sections = new Map();
   for (const run of runs)
@@ -191,26 +199,37 @@ function configuration() {
   for (const [section, keys] of sections) {
     const body = element("tbody", { class: "section" }, element("tr", {}, element("th", { colspan: runs.length + 1, scope: "rowgroup" }, section)));
     for (const key of keys) {
-      const values = runs.map(r => ((r.data.config || {})[section] || {})[key]), line = row(key, ...values);
+      const values = runs.map(r => resolved(r, section, key)), line = row(key, ...values);
       if (values.some(v => v !== values[0])) line.className = "differs";
       body.append(line);
     }
     table.append(body);
   }
-  return card("Configuration", table);
+  const narrow = matchMedia("(max-width: 560px)").matches;
+  return element("article", { class: "card" }, element("details", narrow ? {} : { open: "" }, element("summary", {}, element("h3", {}, "Configuration")), table));
 }
 
 const start = run => run.data.starts.at(-1) || {};
 function date(seconds) { const d = new Date(seconds * 1000); return isNaN(d) ? "–" : d.toISOString().slice(0, 16).replace("T", " ") + " UTC"; }
 
+// A few files by name; of many, their number and size, with a list that opens.
+function sourceRows(sources) {
+  const text = s => s.path + ", " + unit(s.bytes, "B");
+  if (sources.length <= 3) return sources.map(s => row("text", text(s)));
+  const list = element("details", {}, element("summary", {}, whole(sources.length) + " files, " + unit(sources.reduce((a, s) => a + s.bytes, 0), "B")),
+    element("ul", {}, ...sources.map(s => element("li", {}, text(s)))));
+  return [element("tr", {}, element("th", { scope: "row" }, "text"), element("td", {}, list))];
+}
+
 function drawFacts() {
+  const open = [...$("facts").querySelectorAll("details")].map(d => d.open);
   const facts = $("facts"), cards = [];
   for (const run of runs) {
     const s = start(run), title = several ? ": " + run.name : "", data = s.data, machine = s.machine;
     if (data) {
       const table = element("table", {}, row("folder", data.dir), row("training tokens", whole(data.train_tokens)), row("validation tokens", whole(data.val_tokens)),
         row("tokenizer", data.tokenizer + ", " + whole(data.vocab_size) + " symbols"), row("fingerprint", String(data.fingerprint).slice(0, 16) + "…"));
-      for (const source of Array.isArray(data.sources) ? data.sources : []) table.append(row("text", source.path + ", " + unit(source.bytes, "B")));
+      table.append(...sourceRows(Array.isArray(data.sources) ? data.sources : []));
       cards.push(card("Data" + title, table));
     }
     if (machine)
@@ -225,6 +244,7 @@ function drawFacts() {
     }
   }
   facts.replaceChildren(configuration(), ...cards);
+  open.forEach((o, i) => { const d = facts.querySelectorAll("details")[i]; if (d) d.open = o; }); // as before new data came
 }
 
 // --- the header ---

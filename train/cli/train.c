@@ -7,6 +7,7 @@
 #include "train/checkpoint/run_directory.h"
 #include "train/cli/command.h"
 #include "train/cli/train_text.h"
+#include "train/lens/sample_attention.h"
 #include "train/report/report.h"
 #include "train/run.h"
 #include <inttypes.h>
@@ -201,9 +202,11 @@ int command_train(int argc, char **argv, struct error *err)
         print_summary(&run);
     run_close(&run);
     struct error problem;
-    if (report_write((const char *[]){a.out}, 1, NULL, &problem))
+    cJSON *attention = sample_attention(a.out);
+    if (report_write((const char *[]){a.out}, 1, NULL, attention, &problem))
         print_error(&problem);
     else
         printf("report: %s/report.html\n", a.out);
+    cJSON_Delete(attention);
     return status;
 }

@@ -2,6 +2,8 @@
 #include "train/config/config_for_text.h"
 #include "base/minmax.h"
 #include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 static const struct shape {
     uint64_t n_layer, n_embd, block_size;
@@ -33,6 +35,14 @@ static double predicted_loss(double n_parameters, double seen, double tokens)
 {
     return 406.4 * pow(worth(n_parameters, tokens / 20, 5.31), -0.34) +
            410.7 * pow(worth(seen, tokens, 15.39), -0.28);
+}
+
+/* To two digits, so that the configuration reads well. */
+static double rounded(double x)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%.2g", x);
+    return strtod(text, NULL);
 }
 
 /* Tokens read in so many operations; reading a text more often would only memorise it. */
@@ -70,8 +80,8 @@ double config_for_text(struct config *c, uint64_t tokens, size_t vocab_size, dou
     const double seen = tokens_seen(s, tokens, vocab_size, flops);
     c->train.steps = steps ? steps : size_max(seen / config_step_tokens(c), 100);
     c->model.dropout = config_epochs(c, tokens) > 4 ? 0.1 : 0;
-    c->optim.lr = 0.384 / s->n_embd; /* 0.003 for a width of 128, 0.001 for 384 */
-    c->optim.min_lr = c->optim.lr / 10;
+    c->optim.lr = rounded(0.384 / s->n_embd); /* 0.003 for a width of 128, 0.001 for 384 */
+    c->optim.min_lr = rounded(c->optim.lr / 10);
     c->optim.beta2 = 0.99; /* steps have few tokens */
     c->optim.warmup = c->train.steps / 20;
     c->train.eval_every = c->train.checkpoint_every = size_max(c->train.steps / 10, 1);

@@ -48,8 +48,10 @@ void page_embed_json(FILE *out, const char *json)
             putc(*json, out);
 }
 
-static int put_data(FILE *out, const struct history *runs, size_t n, bool live)
+static int put_data(FILE *out, const struct history *runs, size_t n, bool live,
+                    const cJSON *attention)
 {
+    int status = 0;
     fprintf(out, "{\"live\":%s,\"runs\":[", live ? "true" : "false");
     for (size_t i = 0; i < n; i++) {
         char *json = history_json(&runs[i], &(struct history_seen){0});
@@ -59,11 +61,20 @@ static int put_data(FILE *out, const struct history *runs, size_t n, bool live)
         page_embed_json(out, json);
         free(json);
     }
-    fputs("]}", out);
-    return 0;
+    fputs("]", out);
+    if (attention) {
+        char *json = cJSON_PrintUnformatted(attention);
+        fputs(",\"attention\":", out);
+        if (json)
+            page_embed_json(out, json);
+        status = json ? 0 : -1;
+        free(json);
+    }
+    fputs("}", out);
+    return status;
 }
 
-char *page_html(const struct history *runs, size_t n, bool live)
+char *page_html(const struct history *runs, size_t n, bool live, const cJSON *attention)
 {
     char *html, *policy = page_policy();
     size_t size;
@@ -77,7 +88,7 @@ char *page_html(const struct history *runs, size_t n, bool live)
         else if (!strncmp(mark, "{{style", 7))
             fprintf(out, "%s%s", web_dygraph_css, web_style_css);
         else if (!strncmp(mark, "{{data", 6))
-            status |= put_data(out, runs, n, live);
+            status |= put_data(out, runs, n, live, attention);
         else if (!strncmp(mark, "{{licence", 9))
             fputs(web_dygraph_licence, out);
         else

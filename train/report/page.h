@@ -6,9 +6,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-/* The page about n runs, for the caller to free; live: it polls its server for new data. Returns
+/* The page about n runs, for the caller to free; live: it polls its server for new data.
+ * attention: of a sample, or NULL. Returns
  * NULL if out of memory. */
-char *page_html(const struct history *runs, size_t n, bool live);
+char *page_html(const struct history *runs, size_t n, bool live, const cJSON *attention);
 
 /* The page's Content-Security-Policy: only its own scripts, by their digests. For the caller to
  * free; NULL if out of memory. */

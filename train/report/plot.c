@@ -14,6 +14,8 @@ struct plot {
     uint8_t *dots;                 /* (ROWS,columns): bits */
     uint8_t *layer;                /* (ROWS,columns): the front-most */
     double low, high, first, last; /* of the axes */
+    double highest;                /* loss, if it is above the axis */
+    size_t above;                  /* columns of curves with losses above the axis */
 };
 
 static void mark(struct plot *p, size_t x, size_t y, enum layer layer)
@@ -96,6 +98,41 @@ static void extend_axes(struct plot *p, const struct curves *c, size_t column)
     }
 }
 
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Ends the axis below losses that would flatten the curve: more than FAR times the distance of the
+ * 2nd and the 98th percentile above the latter. Losses of the first twentieth are no outliers. */
+static void leave_out_outliers(struct plot *p, const struct curves *c)
+{
+    enum { FAR = 8 };
+    double *y = malloc((c->count + 1) * sizeof *y), begin = p->low;
+    size_t n = 0;
+    for (size_t i = 0; i < c->count && y; i++) {
+        const struct curve_cell *cell = &c->cells[i * c->columns + LOSS];
+        if (!(cell->n > 0))
+            continue;
+        y[n++] = cell->high;
+        if (c->x[i] <= p->first + (p->last - p->first) / 20)
+            begin = fmax(begin, cell->high);
+    }
+    if (n > 0) {
+        qsort(y, n, sizeof *y, ascending);
+        const double low = y[n / 50], high = y[n - 1 - n / 50],
+                     limit = fmax(high + FAR * (high - low), begin);
+        if (p->high > limit && high > low) {
+            p->highest = p->high;
+            p->high = fmax(high + (high - low) / 10, begin);
+            while (p->above < n && y[n - 1 - p->above] > p->high)
+                p->above++;
+        }
+    }
+    free(y);
+}
+
 /* Returns false if there are no losses. */
 static bool set_axes(struct plot *p, const struct history *h)
 {
@@ -105,6 +142,7 @@ static bool set_axes(struct plot *p, const struct history *h)
     extend_axes(p, &h->evaluations, 0);
     if (!(p->low <= p->high))
         return false;
+    leave_out_outliers(p, &h->steps);
     if (p->high - p->low < 1e-9 * fabs(p->high) || p->high == p->low) {
         p->low -= 0.5;
         p->high += 0.5;
@@ -131,13 +169,34 @@ static void put_cell(FILE *out, const struct plot *p, size_t cell, const struct 
         fprintf(out, "\xE2%c%c", 0xA0 | dots >> 6, 0x80 | (dots & 0x3F));
 }
 
+/* The distance of ticks: 1, 2 or 5 times a power of ten, so that there are four to ten. */
+static double tick_distance(const struct plot *p)
+{
+    const double rough = (p->high - p->low) / 10, power = pow(10, floor(log10(rough)));
+    const double digit = rough / power;
+    return power * (digit > 5 ? 10 : digit > 2 ? 5 : digit > 1 ? 2 : 1);
+}
+
+/* The row of characters of each tick gets its value; others are NAN. */
+static void place_ticks(double ticks[ROWS], const struct plot *p)
+{
+    const double distance = tick_distance(p);
+    for (size_t row = 0; row < ROWS; row++)
+        ticks[row] = NAN;
+    for (double k = ceil(p->low / distance); k * distance <= p->high; k++)
+        ticks[row_of(p, k * distance) / 4] = k * distance + 0.0; /* not -0 */
+}
+
 static void put_rows(FILE *out, const struct plot *p, const struct terminal *t)
 {
+    double ticks[ROWS];
+    place_ticks(ticks, p);
     for (size_t row = 0; row < ROWS; row++) {
-        const double y = p->high - (p->high - p->low) * ((double)row + 0.5) / ROWS;
         int colour = 0;
-        if (row % 3 == 1)
-            fprintf(out, "%*.4g ┤", LABEL - 2, y);
+        if (row == 0 && p->above)
+            fprintf(out, "%*s │", LABEL, "↑"); /* of three bytes */
+        else if (!isnan(ticks[row]))
+            fprintf(out, "%*.4g ┤", LABEL - 2, ticks[row]);
         else
             fprintf(out, "%*s │", LABEL - 2, "");
         for (size_t x = 0; x < p->columns; x++)
@@ -156,6 +215,9 @@ static void put_foot(FILE *out, const struct plot *p, const struct history *h)
         fputs("─", out);
     const int space = (int)p->columns - (int)strlen(first);
     fprintf(out, "\n%*s%s%*s\n", LABEL, "", first, space > n ? space : n + 1, last);
+    if (p->above)
+        fprintf(out, "↑ %zu of %zu points are above the axis, up to %.4g\n", p->above,
+                h->steps.count, p->highest);
     fprintf(out, "⠒ training loss %.4f\n", h->last[LOSS]);
     if (!isnan(h->best_val_loss))
         fprintf(out, "● validation loss, best %.4f\n  after step %.15g\n", h->best_val_loss,

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int report_write(const char *const *dirs, size_t n, const char *path, struct error *err)
+int report_write(const char *const *dirs, size_t n, const char *path, const cJSON *attention,
+                 struct error *err)
 {
     char *html = NULL, *default_path = NULL;
     struct history *runs = calloc(n, sizeof *runs);
@@ -15,7 +16,7 @@ int report_write(const char *const *dirs, size_t n, const char *path, struct err
     int status = runs && path ? 0 : fail(err, "report: out of memory");
     for (size_t i = 0; i < n && !status; i++)
         status = history_read(&runs[i], dirs[i], err);
-    if (!status && !(html = page_html(runs, n, false)))
+    if (!status && !(html = page_html(runs, n, false, attention)))
         status = fail(err, "%s: out of memory", path);
     if (!status)
         status = atomic_write(path, html, strlen(html), err);

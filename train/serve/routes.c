@@ -20,7 +20,7 @@ static int answer_page(struct request *q)
     for (size_t i = 1; i < s->n; i++)
         history_refresh(&s->runs[i], &ignored);
     const int status = refresh(q, s->runs);
-    char *html = status ? NULL : page_html(s->runs, s->n, true);
+    char *html = status ? NULL : page_html(s->runs, s->n, true, NULL);
     pthread_mutex_unlock(&s->lock);
     return status ? status : answer_text(q, "text/html; charset=utf-8", html);
 }

@@ -315,7 +315,7 @@ START_TEST(embeds_hostile_text)
     put("config.ini", "w", "[data]\ndir = </script><img src=x onerror=alert(2)>\n");
     struct history h = open_history();
     refresh(&h);
-    text = page_html(&h, 1, false);
+    text = page_html(&h, 1, false, NULL);
     ck_assert_ptr_nonnull(text);
     ck_assert_ptr_null(strstr(text, "alert(1)</script"));
     ck_assert_ptr_null(strstr(text, "<img src=x"));
