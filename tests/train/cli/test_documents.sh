@@ -45,7 +45,7 @@ check "the same with the same seed" test "$one" = "$(last)" -a "$one" != "$whole
 folder 1000
 refused "a single document" "^handgrad: docs: a single document cannot be divided into train and val; --val 0 makes no validation split$" split
 prints "… unless nothing is to be divided" '^train 1001, val 0 tokens' split --val 0
-check "a seed without documents" bash -c '! "$0" tokenize docs -o data --force --tokenizer byte --val-seed 1 2>err; grep -q -- "--val-seed: only valid with" err' "$HANDGRAD"
+refused "a seed without documents" "^handgrad: --val-seed: the text has no documents: expected JSON lines, --document-separator or --document-files$" hg tokenize docs -o data --force --tokenizer byte --val-seed 1
 
 # --- no character is divided ---
 for i in $(seq 40); do printf '\xf0\x9f\x98\x80\xc3\xa9'; done >wide.txt

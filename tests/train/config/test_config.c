@@ -180,7 +180,8 @@ START_TEST(values_are_strict)
                  (int)(equals - bad[i].assignment), bad[i].assignment, bad[i].expected, equals + 1);
         ck_set_fails(bad[i].assignment, line);
     }
-    ck_set_fails("lr=3", "--set lr=3: expected section.key=value");
+    ck_set_fails("lr=3", "--set lr=3: expected section.key=value, such as optim.lr=0.001");
+    ck_set_fails("xyzzy=3", "--set xyzzy=3: expected section.key=value");
     ck_set_fails("optim.lr", "--set optim.lr: expected section.key=value");
     ck_set_fails("", "--set : expected section.key=value");
     ck_set("optim.lr = 3");

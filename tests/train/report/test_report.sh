@@ -130,7 +130,8 @@ check "… with the requested number of tokens" test "$(wc -m <body.txt)" -eq 5
 answers 400 "no text" "$lens"
 answers 400 "an empty text" "$lens&text="
 answers 400 "an unknown character" "$lens&text=%E2%82%AC"
-answers 400 "a text too long" "$lens&text=$(head -c 100 /dev/zero | tr '\0' e)"
+answers 200 "a text too long" "$lens&text=$(head -c 100 /dev/zero | tr '\0' e)"
+check "… of which the end is read" grep -qE '"block_size":([0-9]+),"omitted":[1-9]' body.txt
 answers 400 "no checkpoint" "${url}lens?text=the"
 answers 400 "a path instead of a checkpoint" "${url}lens?text=the&checkpoint=../run/best.h5"
 answers 400 "… encoded" "${url}lens?text=the&checkpoint=..%2frun%2fbest.h5"
