@@ -87,12 +87,19 @@ function reduce(series, line, range, buckets) {
   return { raw, lines };
 }
 
-// The range of y without values that would flatten the others, as plot.c has it: above the 98th
-// percentile by more than eight times its distance from the 2nd, and not in the first twentieth.
-function outliers(rows) {
-  const begin = rows[0][0] + (rows.at(-1)[0] - rows[0][0]) / 20, values = [];
+// The range of y of lines without values that would flatten the others, as plot.c has it: above the
+// 98th percentile by more than eight times its distance from the 2nd, and not in the first
+// twentieth. null if there are none.
+function outliers(lines, [from, to]) {
+  const begin = from + (to - from) / 20, values = [];
   let first = -Infinity;
-  for (const [x, ...ys] of rows) for (const y of ys) if (y !== null) { values.push(y); if (x <= begin && y > first) first = y; }
+  for (const { series } of lines)
+    series.x.forEach((x, i) => {
+      const y = (series.high || series.mean)[i];
+      if (y === null || x < from || x > to) return;
+      values.push(y);
+      if (x <= begin && y > first) first = y;
+    });
   values.sort((a, b) => a - b);
   const n = values.length, low = values[Math.floor(n / 50)], high = values[n - 1 - Math.floor(n / 50)], most = values[n - 1];
   if (!(high > low && most > Math.max(high + 8 * (high - low), first))) return null;
@@ -129,9 +136,11 @@ class Chart {
 
   rows() {
     this.lines = this.source();
+    this.above = this.options.robust && !this.options.logY && this.extent() ? outliers(this.lines, view.range || this.extent()) : null;
+    const within = s => this.above ? { ...s, mean: s.mean.map(v => v > this.above.top ? null : v) } : s; // an outlier would distort the average
     const buckets = Math.max(100, Math.floor(this.plot.clientWidth || 600)), columns = [], points = [];
     for (const s of this.lines) {
-      s.line = s.smooth ? smooth(s.series, view.smoothing) : s.series.mean;
+      s.line = s.smooth ? smooth(within(s.series), view.smoothing) : s.series.mean;
       const { raw, lines } = reduce(s.series, s.line, view.range, buckets);
       const both = s.smooth && view.smoothing > 0;
       columns.push({ style: { color: both ? fade(s.color, .28) : s.color, strokeWidth: both ? 1 : s.points ? 2 : 1.5, drawPoints: !!s.points && raw.length < 60, pointSize: 2.5, strokePattern: s.dash ? [5, 3] : null } });
@@ -155,7 +164,6 @@ class Chart {
     const { rows, columns } = this.rows();
     this.figure.hidden = !rows.length;
     if (!rows.length) { this.forget(); return; }
-    this.above = this.options.robust && !this.options.logY ? outliers(rows) : null;
     const options = this.dygraphOptions(columns);
     this.xs = rows.map(r => r[0]);
     if (this.graph) this.graph.updateOptions({ file: rows, ...options });

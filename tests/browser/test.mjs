@@ -66,6 +66,17 @@ fs.appendFileSync(
   JSON.stringify({ step: 200, text: hostile }) + "\n"
 );
 run("report", "one", "-o", "one.html");
+for (let i = 0; i < 5; i++) fs.writeFileSync(path.join(work, `part${i}.txt`), text.slice(i * 9000, i * 9000 + 9000));
+run("tokenize", ...[0, 1, 2, 3, 4].map(i => `part${i}.txt`), "-o", "parts", "--tokenizer", "char");
+run("train", "small.ini", "--out", "five", "--set", "data.dir=parts");
+run("report", "five", "-o", "five-report.html");
+fs.writeFileSync(
+  path.join(work, "five/metrics.jsonl"),
+  fs
+    .readFileSync(path.join(work, "five/metrics.jsonl"), "utf8")
+    .replace(/("step": 120,.*"loss": )[0-9.]+/, "$13482201021")
+);
+run("report", "five", "-o", "outlier.html");
 run("report", "one", "two", "-o", "both.html");
 run("report", "two", "-o", "two.html");
 
@@ -215,6 +226,48 @@ for (const width of [400, 1600])
       });
     await page.context().close();
   }
+// what a report shows of the data, the model and an outlier
+{
+  const page = await open(file("outlier.html"), { offline: true });
+  check(
+    "many sources are one row with a list",
+    /^5 files, /.test(await page.textContent("#facts details ul >> xpath=../summary")) &&
+      (await page.locator("#facts details li").count()) === 5
+  );
+  check(
+    "vocab_size 0 is shown as the tokenizer's",
+    /vocab_size\s*\d+ \(the tokenizer's\)/.test(await page.textContent("#facts"))
+  );
+  const [low, high] = await page.evaluate(() => charts[0].graph.yAxisRange());
+  check("one outlier does not flatten the loss", high < 10 && low > 0, [low, high]);
+  check(
+    "… it is announced",
+    await page.evaluate(() => charts[0].above.count === 1 && charts[0].above.most > 1e6)
+  );
+  check("the page is named after the run", (await page.title()).startsWith("five"));
+  await page.context().close();
+  const other = await open(file("five-report.html"), { offline: true });
+  check(
+    "a report shows attention, without later tokens",
+    await other.evaluate(() => {
+      const maps = [...document.querySelectorAll("#lens-maps canvas")];
+      return (
+        maps.length === 4 &&
+        maps.every(c => {
+          const n = c.width,
+            p = c.getContext("2d").getImageData(0, 0, n, n).data;
+          for (let q = 0; q < n; q++)
+            for (let k = q + 1; k < n; k++) if (p[4 * (q * n + k) + 3]) return false;
+          return n > 5 && p[3] === 255;
+        })
+      );
+    })
+  );
+  await other.locator("#lens-maps button").first().click();
+  check("… and enlarges it", await other.isVisible("#lens-large canvas"));
+  await other.context().close();
+}
+
 {
   const page = await open(file("one.html"));
   const metrics = fs
@@ -721,15 +774,26 @@ const far = (a, b) =>
   check("… and stops on request", (await page.textContent("#written")).length < 9000);
   check("lens: no error or warning", errors.length === 0, errors);
   errors.length = 0;
-  await page.fill("#lens-text", "x".repeat(40));
+  await page.fill("#lens-text", "line ".repeat(20));
   await page.locator("#lens-text").press("Control+Enter");
   await page.waitForFunction(() =>
-    /tokens, but/.test(document.getElementById("lens-status").textContent)
+    /^the last 32 of 100 tokens/.test(document.getElementById("lens-note").textContent)
   );
+  check("lens: of a text that is too long, the end is read", await page.isVisible("#lens-result"));
+  const before = (await page.locator("#write-prompt").boundingBox()).height;
+  await page.fill("#write-prompt", "one\ntwo\nthree\nfour");
   check(
-    "lens: a text that is too long is refused with a message",
-    await page.isHidden("#lens-result")
+    "the prompt grows with its text",
+    (await page.locator("#write-prompt").boundingBox()).height > before + 40
   );
+  const bars = await page.evaluate(() =>
+    [...document.querySelectorAll("#lens-next td.bar")].every(td => {
+      const range = document.createRange();
+      range.selectNode(td.firstChild);
+      return range.getBoundingClientRect().right <= td.querySelector("i").getBoundingClientRect().left;
+    })
+  );
+  check("lens: no number lies under a bar", bars);
   await page.context().close();
   for (const [width, dark] of [
     [400, false],
@@ -737,6 +801,11 @@ const far = (a, b) =>
     [1600, true]
   ]) {
     const other = await open(lensUrl, { width, dark });
+    await other.waitForFunction(() => lens.inspection);
+    check(
+      `lens, ${width} pixels: it opens in the middle`,
+      await other.evaluate(() => lens.position === (lens.inspection.tokens.length - 1) >> 1)
+    );
     await other.fill("#lens-text", prefix);
     await other.locator("#lens-text").press("Control+Enter");
     await other.waitForFunction(
@@ -746,6 +815,15 @@ const far = (a, b) =>
       tokens
     );
     await other.locator("#lens-maps button").nth(1).click();
+    const [map, large] = [
+      await other.locator("#lens-maps button").nth(1).boundingBox(),
+      await other.locator("#lens-large").boundingBox()
+    ];
+    check(
+      `lens, ${width} pixels: the enlarged map opens next to the map`,
+      width > 900 ? large.x > map.x : Math.abs(large.y - (map.y + map.height)) < 40,
+      [map, large]
+    );
     check(
       `lens, ${width} pixels, ${dark ? "dark" : "light"}: nothing is wider than the page`,
       await fits(other)
