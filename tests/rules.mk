@@ -33,6 +33,7 @@ $(TOOLS): %: %.o $(LIBRARY)
 -include $(TESTS:=.d) $(TOOLS:=.d)
 
 tests-build: $(TESTS)
+export TINY_SHAKESPEARE
 check-run: $(BINARY) $(TESTS)
 	@HANDGRAD=$(abspath $(BINARY)) WRAPPER="$(WRAPPER)" tests/run $(BUILD) $(ONLY)
 
