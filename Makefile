@@ -17,6 +17,8 @@
 #                           (ONLY="kill power": some of them; LONG=1: all cases)
 #   make fuzz               every reader under libFuzzer (RUNS=1000000: executions of each;
 #                           ONLY="ids json": some of them); make fuzz-afl: under AFL++
+#   make mutants            plants small faults in the sources, one at a time, and expects that the
+#                           tests notice (ONLY="trainer schedule": in some files)
 #   make check-browser      report, live page and lens in Chromium
 #   make check-peers        token ids and event files against other projects' tools, from npm
 #   make check-oracle       recomputes PyTorch's results for a tiny GPT-2, and compares

@@ -6,6 +6,17 @@
 
 enum { ALIGNMENT = 64, PAGE = 4096 };
 
+/* In builds with AddressSanitizer, a gap that must not be accessed follows each array: without it,
+ * a write beyond an array would land in the next one. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { GAP = ALIGNMENT };
+#else
+enum { GAP = 0 };
+#define ASAN_POISON_MEMORY_REGION(at, size)   ((void)(at), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(at, size) ((void)(at), (void)(size))
+#endif
+
 void *arena_take(struct arena *a, size_t n, size_t element_size)
 {
     size_t bytes;
@@ -15,8 +26,11 @@ void *arena_take(struct arena *a, size_t n, size_t element_size)
         return NULL;
     }
     const size_t first = a->used;
-    a->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    return a->base ? a->base + first : NULL;
+    a->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT + GAP;
+    if (!a->base)
+        return NULL;
+    ASAN_POISON_MEMORY_REGION(a->base + a->used - GAP, GAP);
+    return a->base + first;
 }
 
 int arena_allocate(struct arena *a)
@@ -35,7 +49,9 @@ int arena_allocate(struct arena *a)
 
 void arena_free(struct arena *a)
 {
-    if (a->base)
+    if (a->base) {
+        ASAN_UNPOISON_MEMORY_REGION(a->base, a->size);
         munmap(a->base, a->size ? a->size : 1);
+    }
     *a = (struct arena){0};
 }

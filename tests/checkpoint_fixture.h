@@ -17,7 +17,20 @@ FIXTURE struct checkpoint make(uint64_t step, bool tokenizer, size_t padded)
                                      .val_loss = NAN,
                                      .best_val_loss = 1.7,
                                      .val_step = 3,
-                                     .best_step = UINT64_MAX}};
+                                     .best_step = UINT64_MAX,
+                                     .tokens = 11,
+                                     .updates = 12,
+                                     .skipped = 13,
+                                     .skipped_in_row = 14,
+                                     .spikes = 15,
+                                     .rollbacks = 16,
+                                     .rolled_back_from = 17,
+                                     .rolled_back_to = 18,
+                                     .batch_shift = 19,
+                                     .row_shift = 20,
+                                     .evals_since_best = 21,
+                                     .documents = 22,
+                                     .val_measure = "a part of it"}};
     struct model_config model;
     char set[64];
     config_defaults(&c.config);

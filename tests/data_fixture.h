@@ -69,8 +69,8 @@ FIXTURE uint32_t *make_documents(const char *dir, size_t n, size_t train, size_t
     for (size_t i = 0; i < n; i++)
         tokens[i] = (uint32_t)random_below(256) | (begins && begins[i] ? DOCUMENT_BEGIN : 0);
     struct tokenizer *t = tokenizer_create_byte(&err);
-    const struct corpus_plan plan = {
-        dir, t, train, n - train, max_tokens, begins != NULL, 0, "[]", copy_tokens, tokens};
+    const struct corpus_plan plan = {dir, t,    train,       n - train, max_tokens, begins != NULL,
+                                     0,   "[]", copy_tokens, tokens};
     OK(corpus_write(&plan, &err));
     tokenizer_destroy(t);
     for (size_t i = 0; i < n; i++)

@@ -3,7 +3,7 @@
 
 .PHONY: check check-run tests-build asan memcheck races check-faults fuzz fuzz-build fuzz-run \
         fuzz-afl check-browser check-peers check-oracle coverage bench bench-peers bench-tokenizer \
-        bench-shards
+        bench-shards mutants
 
 # Every tests/**/test_*.c is a program that uses Check, every tests/**/test_*.sh a script that runs
 # handgrad. The macro that ends a C test says for which number types it is built (tests/test.h):
@@ -102,6 +102,11 @@ fuzz-afl: $(BINARY)
 	@$(SUBMAKE) fuzz-build CC=afl-clang-fast BUILD=build-afl $(FUZZ) \
 	    EXTRA_CFLAGS='$(SANITIZE) -fno-sanitize-recover=undefined'
 	@tests/fuzz/run afl build-afl $(RUNS) $(or $(ONLY),$(FUZZERS))
+
+# --- small faults in the sources, which the tests must notice (ONLY="trainer": in some files) ---
+
+mutants:
+	+@tests/mutants/run $(abspath build-mutants) $(ONLY)
 
 # --- other programs: browser, npm packages, PyTorch. They are large, so `make deps` omits them. ---
 

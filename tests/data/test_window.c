@@ -3,6 +3,11 @@
 #include "data/window.h"
 #include "tests/data_fixture.h"
 
+#define PINNED                                                                                     \
+    {                                                                                              \
+        0, 0, 0, 0                                                                                 \
+    } /* seed 1, epoch 1 */
+
 START_TEST(permutations)
 {
     static const uint64_t SIZES[] = {1, 2, 3, 4, 5, 7, 16, 17, 63, 64, 65, 1000, 4096, 4097, 70001};
@@ -98,6 +103,26 @@ START_TEST(epochs_and_seeds_differ)
 }
 END_TEST
 
+/* No epoch of a seed is an epoch of another, such as the next; a few pinned positions. */
+START_TEST(seeds_do_not_share_epochs)
+{
+    enum { T = 16, SEEDS = 12, EPOCHS = 12 };
+    struct windows w = {ORDER_SHUFFLED, 0, 100 * T, T, NULL, 0, 0};
+    const uint64_t W = windows_per_epoch(&w);
+    uint64_t first[SEEDS * EPOCHS][4];
+    for (uint64_t i = 0; i < SEEDS * EPOCHS; i++) {
+        w.seed = i / EPOCHS;
+        for (uint64_t k = 0; k < 4; k++)
+            first[i][k] = window_begin(&w, i % EPOCHS * W + k, 1, 0);
+        for (uint64_t j = 0; j < i; j++)
+            EXPECT(memcmp(first[i], first[j], sizeof *first));
+    }
+    static const uint64_t pinned[] = PINNED;
+    for (uint64_t k = 0; k < 4; k++)
+        ck_assert_uint_eq(first[EPOCHS + 1][k], pinned[k]);
+}
+END_TEST
+
 START_TEST(steps_cannot_be_too_large)
 {
     for (enum order order = ORDER_SEQUENTIAL; order <= ORDER_SHUFFLED; order++) {
@@ -118,4 +143,4 @@ START_TEST(steps_cannot_be_too_large)
 END_TEST
 
 SUITE("data/window", permutations, permutations_are_even, shuffled_epochs, epochs_and_seeds_differ,
-      steps_cannot_be_too_large)
+      seeds_do_not_share_epochs, steps_cannot_be_too_large)

@@ -82,6 +82,61 @@ START_TEST(micro_batches_equal_one_batch)
 }
 END_TEST
 
+/* The gradient of queries, keys and values needs more scratch than a piece of the MLP or of the
+ * logits if there are many rows and few symbols; 9,600 rows against eight times 1,200. */
+START_TEST(many_rows_and_few_symbols)
+{
+    enum { PARTS = 8, LONG_T = 300, PART = B * LONG_T };
+    static uint32_t ids[PARTS * PART + 1];
+    struct model_config longer = small_config;
+    longer.block_size = LONG_T;
+    longer.n_layer = 1;
+    for (size_t n = 0; n <= PARTS * PART; n++)
+        ids[n] = (uint32_t)((uniform(1, n) + 1) / 2 * V);
+    struct gpt whole = model(&longer, PARTS * PART, GPT_TRAIN),
+               parts = model(&longer, PART, GPT_TRAIN);
+    perturb(&whole);
+    perturb(&parts);
+    gpt_loss_and_grads(&whole, BATCH(ids, ids + 1, PARTS * B, LONG_T, 1), NULL);
+    for (size_t k = 0; k < PARTS; k++)
+        gpt_loss_and_grads(&parts,
+                           BATCH(ids + k * PART, ids + k * PART + 1, B, LONG_T, 1.0 / PARTS), NULL);
+    require_same_grads(&parts, &whole, BATCH_SPLIT_TOLERANCE);
+    gpt_destroy(&whole);
+    gpt_destroy(&parts);
+}
+END_TEST
+
+/* Every parameter of every layer has memory of its own, in weights and in gradients. */
+START_TEST(tensors_do_not_overlap)
+{
+    struct model_config c = small_config;
+    c.n_layer = 3;
+    struct gpt g = model(&c, N, GPT_TRAIN);
+    const struct tensors *t = g.tensors;
+    unsigned char *owner = calloc(t->total, 1);
+    for (size_t k = 0; k < t->count; k++)
+        for (size_t i = 0; i < t->list[k].size; i++)
+            ck_assert(!owner[t->list[k].offset + i]++);
+    const real *seen[2 * 3 * TENSOR_KINDS];
+    size_t n = 0;
+    for (size_t l = 0; l < c.n_layer; l++)
+        for (int k = 0; k < TENSOR_KINDS; k++)
+            for (int gradient = 0; gradient < 2; gradient++) {
+                const real *at = gradient ? g.dw[l][k] : g.w[l][k];
+                const bool shared = !tensor_kind_in_block(k); /* one for all layers */
+                if (!at || (shared && l > 0))
+                    continue;
+                for (size_t i = 0; i < n; i++)
+                    ck_assert_msg(seen[i] != at, "layer %zu, kind %d", l, k);
+                seen[n++] = at;
+            }
+    ck_assert_uint_eq(n, 2 * t->count);
+    free(owner);
+    gpt_destroy(&g);
+}
+END_TEST
+
 /* Every embedded token is scaled by its mask of the site DROP_EMBEDDING. */
 START_TEST(dropout_of_the_embedding)
 {
@@ -382,10 +437,10 @@ START_TEST(initial_weights_depend_on_the_seed_alone)
 }
 END_TEST
 
-SUITE_FLOAT_DOUBLE("model/gpt", micro_batches_equal_one_batch, dropout_of_the_embedding,
-                   gradients_add_and_scale, loss_equals_log_softmax_of_the_logits,
-                   inference_and_training_agree, recomputing_gives_the_same_bits,
-                   logits_do_not_depend_on_later_tokens,
+SUITE_FLOAT_DOUBLE("model/gpt", micro_batches_equal_one_batch, many_rows_and_few_symbols,
+                   tensors_do_not_overlap, dropout_of_the_embedding, gradients_add_and_scale,
+                   loss_equals_log_softmax_of_the_logits, inference_and_training_agree,
+                   recomputing_gives_the_same_bits, logits_do_not_depend_on_later_tokens,
                    training_gives_the_same_bits_with_any_thread_count,
                    training_on_onednn_gives_the_same_bits_with_any_thread_count,
                    padded_vocabulary_changes_nothing, loss_of_an_untrained_model,

@@ -77,6 +77,15 @@ START_TEST(wsd_is_constant_then_decays_by_the_root)
 }
 END_TEST
 
+START_TEST(wsd_decays_after_the_warm_up)
+{
+    const struct schedule c = {SCHEDULE_WSD, 1e-3, 1e-4, 40, 80, 100}; /* it would begin at 20 */
+    ck_near(schedule_lr(&c, 39), 1e-3 * 40 / 41);
+    for (int s = 40; s <= 100; s++)
+        ck_near(schedule_lr(&c, s), 1e-4 + (1e-3 - 1e-4) * (1 - sqrt((s - 40) / 60.0)));
+}
+END_TEST
+
 START_TEST(extreme_settings_give_finite_rates)
 {
     const uint64_t sizes[] = {0, 1, 2, 100, UINT64_MAX};
@@ -94,4 +103,4 @@ END_TEST
 
 SUITE("optim/schedule", warmup_is_that_of_nanogpt, constant_rate, cosine_is_that_of_nanogpt,
       linear_decay, decay_steps_0_means_all_steps, wsd_is_constant_then_decays_by_the_root,
-      extreme_settings_give_finite_rates)
+      wsd_decays_after_the_warm_up, extreme_settings_give_finite_rates)

@@ -310,6 +310,43 @@ START_TEST(rollback_into_a_step_begins_it_anew)
 }
 END_TEST
 
+/* After two rollbacks, training is at the batches after all that were tried, and counts both. */
+START_TEST(two_rollbacks_in_one_run)
+{
+    make_data(STREAM);
+    struct config c = small();
+    c.train.steps = 40;
+    c.train.accumulate = 1;
+    c.train.max_skipped = 2;
+    struct trainer t = begin(&c);
+    const char *const path = in_folder("ckpt.h5");
+    for (uint64_t round = 1; round <= 2; round++) {
+        advance(&t, 3);
+        OK(trainer_save(&t, path, &err));
+        const uint64_t saved = t.state.step, shift = t.state.batch_shift;
+        struct plant p = {{plant}, &t, 0, UINT64_MAX, 0, 0, STAGE_BLOCK, 0, block_output, NAN};
+        t.model.hook = &p.hook;
+        advance(&t, 1);
+        ck_assert_uint_eq(t.state.skipped_in_row, 1);
+        t.model.hook = NULL;
+        advance(&t, 1);
+        ck_assert_uint_eq(t.state.skipped_in_row, 0); /* an update in between */
+        t.model.hook = &p.hook;
+        advance(&t, 2);
+        ck_assert(trainer_must_roll_back(&t));
+        const uint64_t batch = t.state.step + t.state.batch_shift;
+        OK(trainer_roll_back(&t, path, &err));
+        t.model.hook = NULL;
+        ck_assert_uint_eq(t.state.step, saved);
+        ck_assert_uint_eq(t.state.rollbacks, round);
+        ck_assert_uint_eq(t.state.step + t.state.batch_shift, batch);
+        ck_assert_uint_eq(t.state.batch_shift, shift + 4);
+        ck_assert_uint_eq(t.state.skipped, 3 * round);
+    }
+    trainer_destroy(&t);
+}
+END_TEST
+
 /* Raises the loss of one batch far above the others. */
 static real *losses_of(struct gpt *g, size_t layer)
 {
@@ -355,4 +392,4 @@ END_TEST
 
 SUITE("train/not finite", non_finite_numbers_change_nothing, overflowing_squares_are_skipped,
       a_non_finite_weight_is_named, resume_with_skipped_steps, rollback_skips_batches,
-      rollback_into_a_step_begins_it_anew, spikes)
+      rollback_into_a_step_begins_it_anew, two_rollbacks_in_one_run, spikes)

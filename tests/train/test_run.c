@@ -40,6 +40,21 @@ static bool is_there(const char *name)
     return access(in_folder(name), F_OK) == 0;
 }
 
+/* Of equal losses, the first is the best. */
+START_TEST(the_first_of_equal_losses_is_best)
+{
+    make_data(STREAM);
+    struct config c = every_step();
+    c.optim.lr = c.optim.min_lr = c.optim.weight_decay = 0;
+    struct run r;
+    OK(open_run(&r, &c, false));
+    OK(run_train(&r, 3, &err));
+    ck_assert_uint_eq(r.trainer.state.best_step, 1);
+    ck_assert_uint_eq(r.trainer.state.evals_since_best, 2);
+    run_close(&r);
+}
+END_TEST
+
 /* Existing checkpoints would be confused with those of the new run, except for ckpt-0.h5 of a run
  * that was killed while it started. */
 START_TEST(a_new_run_needs_a_directory_without_checkpoints)
@@ -173,4 +188,5 @@ START_TEST(the_best_is_saved_late_or_reported_lost)
 END_TEST
 
 SUITE("train/run", a_new_run_needs_a_directory_without_checkpoints, unreadable_data_loses_no_step,
-      a_change_is_allowed_once, the_best_is_saved_late_or_reported_lost)
+      a_change_is_allowed_once, the_best_is_saved_late_or_reported_lost,
+      the_first_of_equal_losses_is_best)

@@ -10,7 +10,7 @@
 #include "tests/numbers.h"
 #include "train/sampler.h"
 
-enum { V = 301, DRAWS = 20000 };
+enum { PINNED_DRAW = 154, V = 301, DRAWS = 20000 };
 
 static const float *sorted_by;
 static int descending(const void *a, const void *b)
@@ -115,5 +115,33 @@ START_TEST(frequencies_match_the_probabilities)
 }
 END_TEST
 
+/* Every bit of the seed and of the position matters; a pinned draw. */
+START_TEST(seeds_and_positions_differ_in_every_bit)
+{
+    float logits[V];
+    struct sampler s;
+    draw_logits(logits, 9);
+    ck_assert_int_eq(sampler_create(&s, V), 0);
+    s.temperature = 3;
+    s.top_p = 1;
+    for (int bit = 0; bit < 64; bit++) {
+        int seeds = 0, positions = 0;
+        for (uint64_t i = 0; i < 40; i++) {
+            s.seed = 5;
+            const uint32_t id = sampler_next(&s, logits, i);
+            positions += sampler_next(&s, logits, i ^ (uint64_t)1 << bit) != id;
+            s.seed ^= (uint64_t)1 << bit;
+            seeds += sampler_next(&s, logits, i) != id;
+        }
+        ck_assert_msg(seeds > 20 && positions > 20, "bit %d: %d, %d of 40 differ", bit, seeds,
+                      positions);
+    }
+    s.seed = 1337;
+    ck_assert_uint_eq(sampler_next(&s, logits, 1), PINNED_DRAW);
+    sampler_destroy(&s);
+}
+END_TEST
+
 SUITE("sampler", draws_match_the_sorted_distribution,
-      zero_temperature_draws_the_first_of_the_largest, frequencies_match_the_probabilities)
+      zero_temperature_draws_the_first_of_the_largest, frequencies_match_the_probabilities,
+      seeds_and_positions_differ_in_every_bit)

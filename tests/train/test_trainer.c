@@ -1,6 +1,7 @@
 /* test_trainer.c: a run stopped between any two micro-steps resumes bit for bit, and what changes
  * must be allowed. */
 #include "tests/trainer_fixture.h"
+#include <math.h>
 
 START_TEST(resume_between_any_two_micro_steps)
 {
@@ -43,6 +44,45 @@ START_TEST(other_batches_cannot_complete_a_step)
     ck_assert_int_eq(trainer_resume(&t, path, &nothing, &err), -1);
     ck_assert_ptr_nonnull(strstr(err.text, "1 of 3 micro-batches"));
     trainer_destroy(&t);
+}
+END_TEST
+
+/* What is reported of a step is the learning rate that it used. */
+START_TEST(the_rate_of_a_step)
+{
+    make_data(STREAM);
+    struct config c = small();
+    c.optim.warmup = 2;
+    struct trainer t = begin(&c);
+    for (uint64_t step = 0; step < STEPS; step++) {
+        advance(&t, ACCUMULATE);
+        ck_assert_double_eq(t.metrics.lr, config_lr(&c, step));
+        ck_assert_uint_eq(t.metrics.step, step + 1);
+    }
+    ck_assert_double_eq(config_lr(&c, 0), 1e-2 / 3);
+    trainer_destroy(&t);
+}
+END_TEST
+
+/* Dropout belongs to rows: a step in one piece and in several drop the same numbers. */
+START_TEST(dropout_does_not_depend_on_accumulation)
+{
+    make_data(STREAM);
+    struct config c = small();
+    c.optim.lr = c.optim.min_lr = 0;
+    c.model.dropout = 0.5;
+    double loss[3], norm[3];
+    for (int i = 0; i < 3; i++) {
+        c.train.accumulate = i < 2 ? 1 + 5 * i : 2;
+        c.train.batch_size = 6 / c.train.accumulate;
+        struct trainer t = begin(&c);
+        advance(&t, c.train.accumulate);
+        loss[i] = t.metrics.loss;
+        norm[i] = t.metrics.grad_norm;
+        trainer_destroy(&t);
+        ck_assert_double_le(fabs(loss[i] / loss[0] - 1), 1e-6);
+        ck_assert_double_le(fabs(norm[i] / norm[0] - 1), 1e-4);
+    }
 }
 END_TEST
 
@@ -187,4 +227,5 @@ END_TEST
 SUITE("trainer", resume_between_any_two_micro_steps, other_batches_cannot_complete_a_step,
       changes_must_be_allowed, lists_of_allowed_names_add_up,
       tokens_are_counted_with_the_batch_size_of_each_step, speed_counts_only_this_process,
-      too_little_memory_is_detected_first)
+      too_little_memory_is_detected_first, the_rate_of_a_step,
+      dropout_does_not_depend_on_accumulation)

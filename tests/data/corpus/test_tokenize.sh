@@ -69,6 +69,12 @@ ok "sorted by name, and nothing in between" grep -qa "$ids" folder/out/train-000
 printf 'acd' >acd
 ok "into the folder of the text" tokenize folder/a -o folder --tokenizer byte --val 0
 
+yes x | tr -d '\n' | head -c 100 >hundred.txt
+for val in 0.07 0.14 0.28 0.29 0.55 0.56 0.57 0.58; do # 100 (1 - val) is rounded down in doubles
+    ok "--val $val of 100" tokenize hundred.txt -o hundred --force --tokenizer byte --val $val
+    ok "… is exact" says "train $((100 - 10#${val#0.})), val $((10#${val#0.})) tokens"
+done
+
 # --- what it refuses ---
 refused "a missing file" 1 "none: No such file or directory" tokenize none -o x --tokenizer char
 : >empty
