@@ -3,11 +3,6 @@
 #include "data/window.h"
 #include "tests/data_fixture.h"
 
-#define PINNED                                                                                     \
-    {                                                                                              \
-        0, 0, 0, 0                                                                                 \
-    } /* seed 1, epoch 1 */
-
 START_TEST(permutations)
 {
     static const uint64_t SIZES[] = {1, 2, 3, 4, 5, 7, 16, 17, 63, 64, 65, 1000, 4096, 4097, 70001};
@@ -117,7 +112,7 @@ START_TEST(seeds_do_not_share_epochs)
         for (uint64_t j = 0; j < i; j++)
             EXPECT(memcmp(first[i], first[j], sizeof *first));
     }
-    static const uint64_t pinned[] = PINNED;
+    static const uint64_t pinned[] = {442, 26, 266, 1370}; /* seed 1, epoch 1 */
     for (uint64_t k = 0; k < 4; k++)
         ck_assert_uint_eq(first[EPOCHS + 1][k], pinned[k]);
 }

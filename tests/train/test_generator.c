@@ -115,6 +115,10 @@ START_TEST(texts_begin_documents)
         uint32_t *ids = generate(&p, 1, 0);
         ck_assert_uint_eq(ids[0], end);
         free(ids);
+        struct generator g; /* with masks, the token begins a new context wherever it occurs */
+        OK(generator_create(&g, &p, &err));
+        ck_assert_uint_eq(g.decoder.separator, masks ? end : NO_SEPARATOR);
+        generator_destroy(&g);
         p.prompt = "<|endoftext|>7";
         p.special = true;
         ids = generate(&p, 1, 0);
