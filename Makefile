@@ -5,7 +5,7 @@
 #   make CC=clang           the same with another compiler, in a build directory of its own
 #   make demo               from a text to a trained model that generates text, in about a minute
 #                           (DEMO_TEXT="FILE…": your own; DEMO_STEPS=50: shorter)
-#   make install PREFIX=…   binary, header, configurations, manual page, shell completion
+#   make install PREFIX=…   binary, header, configurations, documentation, shell completion
 #   make format             applies .clang-format; make format-check: checks that it is applied
 #
 #   make check              every test; the last line is "N passed, N failed"
@@ -267,7 +267,12 @@ SHARE = $(DESTDIR)$(PREFIX)/share
 install: $(BINARY) include/handgrad_op.h $(WORDS)
 	install -D -t $(DESTDIR)$(PREFIX)/bin $(BINARY)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include include/handgrad_op.h
-	install -D -m 644 -t $(SHARE)/handgrad/configs configs/*
+	install -D -m 644 -t $(SHARE)/handgrad/configs configs/*.ini
+	install -D -m 644 -t $(SHARE)/doc/handgrad README.md CHANGELOG.md CONTRIBUTING.md LICENSE
+	install -D -m 644 -t $(SHARE)/doc/handgrad/docs docs/*.md docs/*.svg docs/*.png
+	@# links to sources, which are not installed, become text
+	@perl -0pi -e 's/\[([^]]*)\]\((?!http|#|LICENSE)(?!(docs\/)?[a-zA-Z-]+\.(md|svg|png))[^)]*\)/$$1/g' \
+	    $(SHARE)/doc/handgrad/*.md $(SHARE)/doc/handgrad/docs/*.md
 	install -D -m 644 -t $(SHARE)/man/man1 $(BUILD)/share/handgrad.1
 	install -D -m 644 $(BUILD)/share/handgrad.bash $(SHARE)/bash-completion/completions/handgrad
 	install -D -m 644 -t $(SHARE)/zsh/site-functions $(BUILD)/share/_handgrad

@@ -4,10 +4,12 @@
 #include <argp.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 enum { OPTIONS_MAX = 32, FIRST_LONG_KEY = 256 /* above all characters */ };
 
@@ -151,14 +153,34 @@ int settings_apply(const struct string_list *settings, struct config *config, co
     for (size_t i = 0; i < settings->n; i++)
         if (config_set(config, settings->items[i], err))
             return -1;
-    char changed[CONFIG_PATH_MAX + 16];
+    char changed[PATH_MAX + 16];
     snprintf(changed, sizeof changed, "%s with --set", name);
     return config_check(config, settings->n ? changed : name, err);
+}
+
+/* The path of a configuration: of one that is not in the current directory, but has the name of a
+ * recipe, that of the recipe, next to the program or where it was installed. */
+static const char *find_configuration(char found[PATH_MAX], const char *name)
+{
+    static const char *const places[] = {"configs", "../share/handgrad/configs"};
+    char program[PATH_MAX];
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (strchr(name, '/') || !access(name, F_OK) || n <= 0)
+        return name;
+    program[n] = '\0';
+    *strrchr(program, '/') = '\0';
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (snprintf(found, PATH_MAX, "%s/%s/%s", program, places[i], name) < PATH_MAX &&
+            !access(found, R_OK))
+            return found;
+    return name;
 }
 
 int settings_load(const struct string_list *settings, struct config *config, const char *path,
                   struct error *err)
 {
+    char found[PATH_MAX];
+    path = find_configuration(found, path);
     return config_load(config, path, err) || settings_apply(settings, config, path, err);
 }
 

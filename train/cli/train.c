@@ -170,7 +170,8 @@ int command_train(int argc, char **argv, struct error *err)
         {0}};
     parse_command_line(
         argc, argv, options, "CONFIG --out RUN\nTEXT…",
-        "Trains a model as described by CONFIG, an INI file. Ctrl-C finishes "
+        "Trains a model as described by CONFIG, an INI file, or the name of a recipe "
+        "such as demo.ini. Ctrl-C finishes "
         "the current micro-batch, saves a checkpoint and exits; --resume "
         "continues from there.\v"
         "TEXT is a text file or a folder of text files: it is tokenized to RUN/data, "
