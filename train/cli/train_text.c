@@ -16,7 +16,7 @@ bool is_configuration(const char *path)
 {
     const char *end = strrchr(path, '.');
     struct stat s;
-    char line[4096] = "[";
+    char line[4096] = "[x]"; /* of an empty file, which is one */
     if ((end && !strcmp(end, ".ini")) || stat(path, &s) || !S_ISREG(s.st_mode))
         return stat(path, &s) || !S_ISDIR(s.st_mode);
     FILE *f = fopen(path, "r");
@@ -24,7 +24,9 @@ bool is_configuration(const char *path)
         ;
     if (f)
         fclose(f);
-    return line[strspn(line, " \t")] == '[';
+    int n = 0;
+    sscanf(line, " [%*[a-z]]%n", &n);
+    return n > 0 && strchr(";#\n", line[n + strspn(line + n, " \t\r")]);
 }
 
 void default_run(char path[RUN_PATH_MAX], const char *text)

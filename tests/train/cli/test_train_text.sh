@@ -24,6 +24,8 @@ refused "a wrong setting, before the text is read" "model.n_heads" hg train nove
 check "… leaves nothing either" test ! -e x
 printf '\n# a comment\n[model]\nn_layer = 1\n' >settings
 refused "a configuration of any name" "^handgrad: data.dir is not set" hg train settings --out y
+printf '# Title\n\n[a link](x.html) and so on\n' >page.md && cat "$here/README.md" >>page.md
+check "a text that begins like one" bash -c '"$0" train page.md --out page $1 | grep -q "^page.md: "' "$HANDGRAD" "$short"
 check "a text and --resume" bash -c '! "$0" train novel.txt --out novel-run --resume 2>err; grep -q "is a text: --resume and --init take a configuration" err' "$HANDGRAD"
 check "--minutes and a configuration" bash -c '! "$0" train settings --out z --minutes 3 2>err; grep -q -- "--minutes: only valid with TEXT" err' "$HANDGRAD"
 hg tokenize novel.txt -o tokens >printed 2>&1
