@@ -150,7 +150,8 @@ int matcher_next(struct matcher *m, const char *text, size_t length, size_t begi
 {
     const uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | (open ? PCRE2_PARTIAL_HARD : 0) |
                              (middle ? PCRE2_NOTBOL : 0);
-    /* PCRE2's default, and more for a long run without a break, which it may retry at every byte. */
+    /* PCRE2's default, and more for a long run without a break, which it may retry at every byte.
+     */
     pcre2_set_match_limit(m->context, size_min(10000000 + 64 * (length - begin), UINT32_MAX));
     const int r = pcre2_match(m->pattern->code, (PCRE2_SPTR)text, length, begin, options, m->data,
                               m->context);

@@ -27,26 +27,13 @@ static const struct state_field {
     size_t offset;
     bool later; /* absent from older files, where it is 0 */
 } state_fields[] = {
-    COUNT(step),
-    LATER(tokens),
-    COUNT(micro),
-    NUMBER(micro_loss),
-    NUMBER(smoothed_loss),
-    NUMBER(val_loss),
-    NUMBER(best_val_loss),
-    COUNT(val_step),
-    COUNT(best_step),
-    COUNT(updates),
-    COUNT(skipped),
-    COUNT(skipped_in_row),
-    COUNT(spikes),
-    COUNT(rollbacks),
-    COUNT(rolled_back_from),
-    COUNT(rolled_back_to),
-    COUNT(batch_shift),
-    LATER(row_shift),
-    LATER(documents),
-    LATER(evals_since_best),
+    COUNT(step),           LATER(tokens),           COUNT(micro),
+    NUMBER(micro_loss),    NUMBER(smoothed_loss),   NUMBER(val_loss),
+    NUMBER(best_val_loss), COUNT(val_step),         COUNT(best_step),
+    COUNT(updates),        COUNT(skipped),          COUNT(skipped_in_row),
+    COUNT(spikes),         COUNT(rollbacks),        COUNT(rolled_back_from),
+    COUNT(rolled_back_to), COUNT(batch_shift),      LATER(row_shift),
+    LATER(documents),      LATER(evals_since_best),
 };
 static const size_t state_field_count = sizeof state_fields / sizeof *state_fields;
 

@@ -51,7 +51,8 @@ void parse_command_line(int argc, char **argv, const struct option_spec *options
 /* Applies --set assignments and checks the result; `name` is that of the configuration. */
 int settings_apply(const struct string_list *settings, struct config *config, const char *name,
                    struct error *err);
-/* Loads the configuration file, which may be the name of a recipe of configs/, applies the --set assignments and checks the result. */
+/* Loads the configuration file, which may be the name of a recipe of configs/, applies the --set
+ * assignments and checks the result. */
 int settings_load(const struct string_list *settings, struct config *config, const char *path,
                   struct error *err);
 

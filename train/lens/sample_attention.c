@@ -95,7 +95,8 @@ cJSON *sample_attention(const char *run_dir)
          !checkpoint_newest(path, run_dir, false, &ignored)) &&
         !inspection_open(&in, path, &ignored)) {
         const size_t heads = in.config->n_layer * in.config->n_head;
-        if (heads * SHOWN_TOKENS * SHOWN_TOKENS <= WEIGHTS_MAX && !run_beginning(&in, text, &ignored))
+        if (heads * SHOWN_TOKENS * SHOWN_TOKENS <= WEIGHTS_MAX &&
+            !run_beginning(&in, text, &ignored))
             object = describe(&in);
         inspection_close(&in);
     }
