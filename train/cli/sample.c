@@ -227,17 +227,17 @@ int command_sample(int argc, char **argv, struct error *err)
     const struct option_spec options[] = {
         {"CKPT.h5|RUN", .operand = &a.checkpoint},
         {"prompt", 'p', "TEXT",
-         "Text to continue (none if the model was trained on documents: a new one; otherwise a "
-         "newline)",
+         "Text to continue (by default, a new document if the model was trained on documents, "
+         "otherwise a newline)",
          .string = &a.prompt},
-        {"special", 0, NULL, "Names of special tokens in the prompt are these tokens",
+        {"special", 0, NULL, "Treat names of special tokens in the prompt as these tokens",
          .flag = &a.special},
-        {"tokens", 'n', "N", "Number of tokens to generate, at most (500)", .count = &a.tokens},
+        {"tokens", 'n', "N", "Maximum number of tokens to generate (500)", .count = &a.tokens},
         {"stop", 0, "TEXT|TOKEN",
          "End a text before this text, or at the special token of this name; may be repeated",
          .list = &a.stops},
         {"count", 0, "N",
-         "Number of texts; if the model was trained on documents, each ends with its document (1)",
+         "Number of texts (1). If the model was trained on documents, each is one document",
          .count = &a.count, .min = 1},
         {"batch", 0, "N",
          "Number of texts to generate side by side, in little more time than one; they are "
