@@ -119,12 +119,11 @@ int command_tokenize(int argc, char **argv, struct error *err)
         {"shard-tokens", 0, "N", "Maximum number of tokens per shard (100000000)",
          .count = &p->shard_tokens, .min = 1, .max = SHARD_MAX_TOKENS},
         {"val", 0, "FRACTION",
-         "Fraction of the tokens for the validation split, or of documents, those whose total "
-         "comes "
-         "nearest; taken from the end; 0 for none (0.1)",
+         "Fraction of the tokens that form the validation split, taken from the end; if there are "
+         "documents, the whole documents that come nearest to it; 0 for none (0.1)",
          .number = &p->val, .low = 0, .high = 1},
         {"val-seed", 0, "S",
-         "Take documents for the validation split in a random order that S selects, not from the "
+         "Choose documents for the validation split in the random order of this seed, not from the "
          "end",
          .count = &p->val_seed, .min = 1},
         {"force", 0, NULL, "Replace existing shards and tokenizer in DIR", .flag = &p->force},
