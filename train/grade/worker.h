@@ -1,6 +1,6 @@
 /* worker.h: a process that runs a student's functions. It gets sizes and inputs, and returns
  * results; the verdict is computed elsewhere, out of its reach. So code that prints a verdict, ends
- * the process, crashes, or does not return, is not taken for right. */
+ * the process, crashes, or does not return is never counted as correct. */
 #pragma once
 
 #include "base/error.h"
@@ -14,7 +14,7 @@ struct worker {
     bool has[2]; /* whether the file defines a forward, a backward */
     bool late;   /* it did not return in time */
     bool ended;  /* it has closed its end of the channel */
-    double wall; /* when all has to be done, in seconds() */
+    double wall; /* the deadline of all calls, in seconds() */
 };
 
 /* Starts the process and loads the shared object. The process can access what trials share with

@@ -140,7 +140,7 @@ START_TEST(images_stay_in_memory)
 }
 END_TEST
 
-/* A file that a process was writing when it ended is told apart from a damaged one. */
+/* A file that a process was writing when it ended is reported as such, not as damaged. */
 START_TEST(files_left_open)
 {
     enter_folder();
