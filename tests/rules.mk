@@ -17,7 +17,11 @@ MIXED   := model/gemm/test_gemm model/test_gpt model/test_causal_probe
 TESTS   := $(filter-out $(PAIRED),$(patsubst tests/%.c,%,$(TEST_C))) $(PAIRED:%=f32/%) \
            $(PAIRED:%=f64/%) $(TRIPLE:%=c128/%) $(MIXED:%=bf16/%)
 # test_allocation replaces malloc, which the sanitizers forbid, and clang's OpenMP allocates in
-# every parallel region.
+# every parallel region. With sanitizers, products are tested for float and double only: the other
+# types share their code.
+ifneq ($(findstring sanitize,$(EXTRA_CFLAGS)),)
+TESTS   := $(filter-out c128/% bf16/model/gemm/%,$(TESTS))
+endif
 ifneq ($(findstring sanitize,$(EXTRA_CFLAGS))$(filter-out 0,$(IS_CLANG)),)
 TESTS   := $(filter-out model/test_allocation,$(TESTS))
 endif

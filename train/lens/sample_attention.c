@@ -16,12 +16,10 @@ enum { SHOWN_TOKENS = 32, WEIGHTS_MAX = 1 << 18 /* of all maps */ };
 /* The text of the last sample; the caller frees it. NULL if there is none. */
 static char *last_sample(const char *run_dir)
 {
-    struct history h;
+    struct history h = {0};
     struct error ignored;
     char *text = NULL;
-    if (history_read(&h, run_dir, &ignored))
-        return NULL;
-    const int n = cJSON_GetArraySize(h.samples.array);
+    const int n = history_read(&h, run_dir, &ignored) ? 0 : cJSON_GetArraySize(h.samples.array);
     const cJSON *last = n > 0 ? cJSON_GetArrayItem(h.samples.array, n - 1) : NULL;
     const char *string = cJSON_GetStringValue(cJSON_GetObjectItem(last, "text"));
     text = string && *string ? strdup(string) : NULL;
