@@ -146,6 +146,64 @@ START_TEST(changes_must_be_allowed)
 }
 END_TEST
 
+/* Sets a key to another value, which may be invalid otherwise; false for strings. */
+static bool change(const struct config_key *key, struct config *c)
+{
+    void *at = (char *)c + key->offset;
+    switch (key->type) {
+    case KEY_COUNT:
+        ++*(uint64_t *)at;
+        return true;
+    case KEY_NUMBER:
+        *(double *)at = *(double *)at / 2 + 1e-3;
+        return true;
+    case KEY_BOOL:
+        *(bool *)at = !*(bool *)at;
+        return true;
+    case KEY_ENUM:
+        *(int *)at = !*(int *)at;
+        return true;
+    case KEY_STRING:
+        break;
+    }
+    return false;
+}
+
+/* Every key, alone, is refused or accepted as the table of keys says, between steps and inside. */
+START_TEST(each_key_changes_as_its_table_says)
+{
+    make_data(STREAM);
+    struct config c = small();
+    struct trainer t = begin(&c);
+    advance(&t, ACCUMULATE);
+    for (int inside = 0; inside < 2; inside++) {
+        advance(&t, inside);
+        const struct checkpoint was = trainer_checkpoint(&t);
+        for (size_t k = 0; k < config_key_count; k++) {
+            const struct config_key *key = &config_keys[k];
+            struct checkpoint run = was;
+            struct allowed a = {0};
+            if (!change(key, &run.config))
+                continue;
+            const int without = check_resume(&run, &was, &a, "x", &err);
+            ck_assert_msg(without == (key->change == CHANGE_HARMLESS ? 0 : -1), "%s.%s",
+                          key->section, key->name);
+            if (without)
+                ck_assert_msg(strstr(err.text, key->name), "%s: %s", key->name, err.text);
+            a.keys[k] = true;
+            const bool shape = !strcmp(key->section, "model") && strcmp(key->name, "dropout") &&
+                               strcmp(key->name, "vocab_size"),
+                       ever = !shape && key->change != CHANGE_NEVER &&
+                              !(key->change == CHANGE_BETWEEN_STEPS && inside);
+            ck_assert_msg(check_resume(&run, &was, &a, "x", &err) == (ever ? 0 : -1),
+                          "--allow %s.%s, inside a step: %d: %s", key->section, key->name, inside,
+                          err.text);
+        }
+    }
+    trainer_destroy(&t);
+}
+END_TEST
+
 START_TEST(lists_of_allowed_names_add_up)
 {
     static const char *const lists[][2] = {
@@ -228,4 +286,4 @@ SUITE("trainer", resume_between_any_two_micro_steps, other_batches_cannot_comple
       changes_must_be_allowed, lists_of_allowed_names_add_up,
       tokens_are_counted_with_the_batch_size_of_each_step, speed_counts_only_this_process,
       too_little_memory_is_detected_first, the_rate_of_a_step,
-      dropout_does_not_depend_on_accumulation)
+      dropout_does_not_depend_on_accumulation, each_key_changes_as_its_table_says)

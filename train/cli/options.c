@@ -158,8 +158,8 @@ int settings_apply(const struct string_list *settings, struct config *config, co
     return config_check(config, settings->n ? changed : name, err);
 }
 
-/* The path of a configuration. If there is no such file here, the name may be that of a recipe, next
- * to the program or where it was installed. */
+/* The path of a configuration. If there is no such file here, the name may be that of a recipe,
+ * next to the program or where it was installed. */
 static const char *find_configuration(char found[PATH_MAX], const char *name)
 {
     static const char *const places[] = {"configs", "../share/handgrad/configs"};
