@@ -88,7 +88,7 @@ int prepare_text(struct config *c, const struct operand_list *texts,
                         rate;
     printf("%s: %" PRIu64 " tokens of a vocabulary of %zu (%s) in %s\n", texts->items[0], r.tokens,
            r.vocab_size, r.kind, c->data.dir);
-    printf("chosen: %" PRIu64 " steps, which read the text %.1f times, in about %.2g minutes on "
+    printf("chosen: %" PRIu64 " steps, which read the text %.1f times, in about %.2g min on "
            "this machine; %s/config.ini has all settings\n",
            c->train.steps, config_epochs(c, r.train_tokens), time, run);
     return settings_apply(settings, c, texts->items[0], err);

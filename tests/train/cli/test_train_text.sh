@@ -7,7 +7,7 @@ hg() { "$HANDGRAD" "$@"; }
 head -n 400 "$here/docs/derivations.md" >novel.txt
 short="--set train.steps=12 --set train.sample_tokens=20 --set train.eval_tokens=2000"
 hg train novel.txt $short >printed
-check "from a text to a model" grep -qE '^chosen: 12 steps, which read the text [0-9.]+ times, in about [0-9.e-]+ minutes on this machine; novel-run/config.ini has all settings$' printed
+check "from a text to a model" grep -qE '^chosen: 12 steps, which read the text [0-9.]+ times, in about [0-9.e-]+ min on this machine; novel-run/config.ini has all settings$' printed
 check "the run is complete" test -e novel-run/best.h5 -a -e novel-run/report.html -a -e novel-run/data/tokenizer.h5
 check "it generates text" bash -c 'test $("$0" sample novel-run -n 50 | wc -c) -gt 50' "$HANDGRAD"
 check "the settings count" grep -qx 'steps = 12' novel-run/config.ini
